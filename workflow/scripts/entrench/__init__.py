@@ -1,0 +1,1 @@
+"""entrench: does consistency training entrench misalignment? All logic of the workflow."""

@@ -1,0 +1,1 @@
+"""From scores to risk, delta-risk and their statistics."""

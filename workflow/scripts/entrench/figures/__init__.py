@@ -1,0 +1,1 @@
+"""One module per figure, one shared style."""

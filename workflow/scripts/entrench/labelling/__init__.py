@@ -1,0 +1,1 @@
+"""Label methods: pure selections over the candidates of one pool."""

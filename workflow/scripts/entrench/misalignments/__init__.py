@@ -1,0 +1,1 @@
+"""The four misalignments: data slots, risk definition, scoring rules."""

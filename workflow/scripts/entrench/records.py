@@ -1,0 +1,221 @@
+"""The JSONL records that pass between stages: strict reads, atomic writes. Standard library only.
+
+Fields of each file (one JSON object a line; `id` is the prompt's id within its slot):
+
+data/{misalignment}/{slot}.jsonl
+    id str, messages [{role, content}] without the answer, response str | null, meta object
+candidates.jsonl
+    id, set str, index int, text str, tokens int, logprob float (summed, nats, raw model),
+    finish "stop" | "length", self_score float | null, self_score_text str | null
+responses.jsonl
+    id, text, tokens, logprob, finish: the organism's greedy answers to the clean prompts of pairs
+rewards.jsonl
+    id, set, index, reward float
+verdicts.jsonl
+    id, view str, consistent bool | null, raw str
+labels.jsonl
+    id, messages, label str | null, set str | null, index int | null, reason str | null
+completions.jsonl
+    id, evaluation str, index int, text, tokens, logprob, finish
+scores.jsonl
+    id, evaluation, index, metric str ("risk" or a secondary metric), group str,
+    state "scored" | "excluded" | "unscored", value float in [0, 1] | null, reason str | null,
+    also object of further numbers (coherence, accuracy, ...)
+"""
+
+import json
+import os
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from entrench.errors import EntrenchError
+
+Record = dict[str, Any]
+
+_NUMBER = (int, float)
+FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
+    "data": {"id": (str,), "messages": (list,), "response": (str, type(None)), "meta": (dict,)},
+    "candidates": {
+        "id": (str,),
+        "set": (str,),
+        "index": (int,),
+        "text": (str,),
+        "tokens": (int,),
+        "logprob": _NUMBER,
+        "finish": (str,),
+        "self_score": (*_NUMBER, type(None)),
+        "self_score_text": (str, type(None)),
+    },
+    "responses": {
+        "id": (str,),
+        "text": (str,),
+        "tokens": (int,),
+        "logprob": _NUMBER,
+        "finish": (str,),
+    },
+    "rewards": {"id": (str,), "set": (str,), "index": (int,), "reward": _NUMBER},
+    "verdicts": {
+        "id": (str,),
+        "view": (str,),
+        "consistent": (bool, type(None)),
+        "raw": (str,),
+    },
+    "labels": {
+        "id": (str,),
+        "messages": (list,),
+        "label": (str, type(None)),
+        "set": (str, type(None)),
+        "index": (int, type(None)),
+        "reason": (str, type(None)),
+    },
+    "completions": {
+        "id": (str,),
+        "evaluation": (str,),
+        "index": (int,),
+        "text": (str,),
+        "tokens": (int,),
+        "logprob": _NUMBER,
+        "finish": (str,),
+    },
+    "scores": {
+        "id": (str,),
+        "evaluation": (str,),
+        "index": (int,),
+        "metric": (str,),
+        "group": (str,),
+        "state": (str,),
+        "value": (*_NUMBER, type(None)),
+        "reason": (str, type(None)),
+        "also": (dict,),
+    },
+}
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary sibling of `path` to write to; it takes the final name only on success.
+
+    The content is on disk before the name is: a crash leaves either no file or the whole file.
+    """
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(final)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
+    """Write one JSON object atomically, keys sorted."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_jsonl(path: str | os.PathLike[str], kind: str, rows: Iterable[Record]) -> None:
+    """Write records of one `kind` (a key of `FIELDS`) atomically, checked like on reading."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
+        for number, row in enumerate(rows, start=1):
+            problem = _problem(kind, row)
+            if problem:
+                raise EntrenchError(f"{path}: row {number} to write: {problem}")
+            handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def read_jsonl(path: str | os.PathLike[str], kind: str) -> list[Record]:
+    """Read records of one `kind`; a bad or cut line is an `EntrenchError` naming file and line.
+
+    A file cut short between two lines cannot show it: readers check that the rows cover what they
+    expect with `require_same_keys`.
+    """
+    rows: list[Record] = []
+    for number, line in enumerate(_lines(path), start=1):
+        where = f"{path}, line {number}"
+        row = _parse(line, where, path)
+        problem = _problem(kind, row)
+        if problem:
+            raise EntrenchError(f"{where}: {problem}: {_remake(path)}")
+        rows.append(row)
+    return rows
+
+
+def require_same_keys(
+    found: Iterable[Hashable], expected: Iterable[Hashable], path: str | os.PathLike[str]
+) -> None:
+    """Refuse the file `path` unless its keys are `expected`, each exactly once."""
+    seen: set[Hashable] = set()
+    for key in found:
+        if key in seen:
+            raise EntrenchError(f"{path}: {key!r} stands there twice: {_remake(path)}")
+        seen.add(key)
+    wanted = set(expected)
+    if missing := wanted - seen:
+        example = min(missing, key=repr)
+        raise EntrenchError(
+            f"{path}: {len(missing)} of {len(wanted)} records are missing, {example!r} for one: "
+            f"{_remake(path)}"
+        )
+    if extra := seen - wanted:
+        example = min(extra, key=repr)
+        raise EntrenchError(
+            f"{path}: {len(extra)} records belong to no prompt of its inputs, {example!r} for one: "
+            f"{_remake(path)}"
+        )
+
+
+def read_json(path: str | os.PathLike[str]) -> Record:
+    """Read one JSON object; what is not one is an `EntrenchError` naming the file."""
+    return _parse("\n".join(_lines(path)), str(path), path)
+
+
+def _lines(path: str | os.PathLike[str]) -> list[str]:
+    try:
+        text = Path(path).read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise EntrenchError(f"{path}: no such file: let the workflow make it") from None
+    except UnicodeDecodeError as error:
+        raise EntrenchError(
+            f"{path}, byte {error.start}: not UTF-8 text: {_remake(path)}"
+        ) from None
+    lines = text.split("\n")
+    if lines.pop():
+        raise EntrenchError(f"{path}, line {len(lines) + 1}: cut short: {_remake(path)}")
+    return lines
+
+
+def _parse(line: str, where: str, path: str | os.PathLike[str]) -> Record:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise EntrenchError(f"{where}: not JSON ({error.msg}): {_remake(path)}") from None
+    if not isinstance(row, dict):
+        raise EntrenchError(f"{where}: a JSON {type(row).__name__}, not an object: {_remake(path)}")
+    return row
+
+
+def _problem(kind: str, row: Record) -> str | None:
+    fields = FIELDS[kind]
+    for name, types in fields.items():
+        if name not in row:
+            return f"field {name!r} is missing"
+        value = row[name]
+        wrong_bool = isinstance(value, bool) and bool not in types
+        if wrong_bool or not isinstance(value, types):
+            allowed = " or ".join(t.__name__ for t in types)
+            return f"field {name!r} is {value!r}, allowed: {allowed}"
+    extra = sorted(set(row) - set(fields))
+    return f"unknown field {extra[0]!r}" if extra else None
+
+
+def _remake(path: str | os.PathLike[str]) -> str:
+    return f"delete {path} and run the same command again to make it anew"

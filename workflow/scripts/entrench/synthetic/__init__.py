@@ -1,0 +1,1 @@
+"""The miniature world of the embedded default: texts and the tiny models."""
