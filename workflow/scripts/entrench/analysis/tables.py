@@ -1,0 +1,47 @@
+"""The CSV tables of the analysis: fixed columns and types, strict reads, atomic writes."""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+
+from entrench.errors import EntrenchError
+from entrench.records import atomic_path
+
+Columns = Mapping[str, Any]
+
+TEXT, NUMBER, COUNT, YES_NO = pl.String, pl.Float64, pl.Int64, pl.Boolean
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Columns) -> pl.DataFrame:
+    """A frame of `rows` with exactly these columns and types; a name a row lacks is null."""
+    return pl.DataFrame(
+        [{name: row.get(name) for name in columns} for row in rows], schema=dict(columns)
+    )
+
+
+def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write a CSV atomically; what has no value is empty, and NaN is refused."""
+    for name, dtype in frame.schema.items():
+        if dtype == NUMBER and frame[name].is_nan().any():
+            raise ValueError(f"{path}: column {name} holds NaN, null was meant")
+    with atomic_path(path) as temporary:
+        frame.write_csv(temporary)
+
+
+def read_table(path: str | os.PathLike[str], columns: Columns) -> pl.DataFrame:
+    """Read a CSV with at least these columns; any further column (a metric) is a number."""
+    advice = f"delete {path} and run the same command again to make it anew"
+    try:
+        head = pl.read_csv(path, n_rows=0).columns
+        types = {name: columns.get(name, NUMBER) for name in head}
+        frame = pl.read_csv(path, schema=types)
+    except FileNotFoundError:
+        raise EntrenchError(f"{path}: no such file: let the workflow make it") from None
+    except pl.exceptions.PolarsError as error:
+        first_line = str(error).partition("\n")[0]
+        raise EntrenchError(f"{path}: not the expected table ({first_line}): {advice}") from None
+    if missing := [name for name in columns if name not in head]:
+        raise EntrenchError(f"{path}: column {missing[0]!r} is missing: {advice}")
+    return frame
