@@ -1,0 +1,274 @@
+"""The generation engine on transformers' `generate`: runs anywhere, byte-identical on CPUs."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+from entrench.chat import encode_exchange, encode_prompt, end_token_id
+from entrench.errors import EntrenchError
+from entrench.generation.engine import Completion, Decoding, EngineSettings, Message
+from entrench.loading import load_adapter, load_model, load_tokenizer
+from entrench.seeds import derive_seed
+
+# Logits of one scoring batch held at once, in numbers: 1 GiB in float32.
+LOGITS_AT_ONCE = 2**28
+SECONDS_BETWEEN_REPORTS = 30.0
+
+
+class TransformersEngine:
+    """See `entrench.generation.engine.Engine`."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """Load the model once; `EntrenchError` names what cannot be read."""
+        self.settings = settings
+        self.tokenizer = load_tokenizer(settings.model, settings.revision)
+        model = load_model(settings.model, settings.revision, settings.dtype, "causal_lm")
+        self.ends = _end_tokens(model.generation_config.eos_token_id)
+        self.ends.add(end_token_id(self.tokenizer, settings.chat))
+        # A model's own defaults (repetition penalty, temperature) must not leak into A of the risk.
+        model.generation_config = GenerationConfig()
+        self.model = load_adapter(model, settings.adapter) if settings.adapter else model
+        self.device = model.device
+
+    def generate(
+        self, prompts: Sequence[Sequence[Message]], decoding: Decoding, seeds: Sequence[int]
+    ) -> list[list[Completion]]:
+        """For each prompt `decoding.n` answers, drawn from that prompt's own seed."""
+        if len(seeds) != len(prompts):
+            raise ValueError(f"{len(prompts)} prompts and {len(seeds)} seeds")
+        rows = [encode_prompt(self.tokenizer, prompt, self.settings.chat) for prompt in prompts]
+        each = max(decoding.n, decoding.beams)
+        answers: list[list[Completion]] = [[] for _ in rows]
+        size = max(1, self.settings.batch_size // each)
+        for batch in self._batches([len(row) for row in rows], lambda _: size):
+            ids, mask = self._left_padded([rows[i] for i in batch])
+            if decoding.beams > 1:
+                found = self._beam(ids, mask, decoding)
+            else:
+                found = self._sample(ids, mask, decoding, [seeds[i] for i in batch])
+            for place, i in enumerate(batch):
+                answers[i] = found[place * decoding.n : (place + 1) * decoding.n]
+        return answers
+
+    def score(
+        self, prompts: Sequence[Sequence[Message]], answers: Sequence[str]
+    ) -> list[Completion]:
+        """Token count and log probability of each answer, end token included, after its prompt."""
+        pairs = [
+            encode_exchange(self.tokenizer, prompt, answer, self.settings.chat)
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
+        logprobs = self._score_ids(pairs)
+        return [
+            Completion(answer, len(response), logprob, "stop")
+            for answer, (_, response), logprob in zip(answers, pairs, logprobs, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def _sample(
+        self, ids: torch.Tensor, mask: torch.Tensor, decoding: Decoding, seeds: Sequence[int]
+    ) -> list[Completion]:
+        """Greedy answers or independent samples of one batch, `n` in a row for each prompt."""
+        chooser = Chooser(decoding, self._generators(seeds, decoding))
+        shared = self._shared_prefill(ids, mask, decoding.n) if decoding.n > 1 else {}
+        ids = ids.repeat_interleave(decoding.n, dim=0)
+        mask = mask.repeat_interleave(decoding.n, dim=0)
+        new = self._run(ids, mask, decoding, LogitsProcessorList([chooser]), **shared)
+        # `generate` may run past the last end token by a step, whose scores belong to no token.
+        logprobs = torch.stack(chooser.logprobs[: new.shape[1]], dim=1).double().cpu()
+        return [
+            self._completion(tokens, float(steps[: len(tokens)].sum()))
+            for tokens, steps in zip(self._cut(new), logprobs, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def _beam(self, ids: torch.Tensor, mask: torch.Tensor, decoding: Decoding) -> list[Completion]:
+        """The best beam of each prompt: the highest log probability per token."""
+        new = self._cut(self._run(ids, mask, decoding, LogitsProcessorList()))
+        prompts = [row[keep.bool()].tolist() for row, keep in zip(ids, mask, strict=True)]
+        logprobs = self._score_ids(list(zip(prompts, new, strict=True)))
+        return [self._completion(*pair) for pair in zip(new, logprobs, strict=True)]
+
+    def _run(
+        self,
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        decoding: Decoding,
+        processors: LogitsProcessorList,
+        **cache: object,
+    ) -> torch.Tensor:
+        """The tokens after the prompts, [rows, at most max_new_tokens]."""
+        config = GenerationConfig(
+            max_new_tokens=decoding.max_new_tokens,
+            do_sample=False,
+            num_beams=decoding.beams,
+            eos_token_id=sorted(self.ends),
+            pad_token_id=min(self.ends),  # what stands behind an end token is cut off
+        )
+        out = self.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=config,
+            logits_processor=processors,
+            **cache,
+        )
+        return out[:, ids.shape[1] :]
+
+    def _shared_prefill(self, ids: torch.Tensor, mask: torch.Tensor, n: int) -> dict[str, object]:
+        """The cache of all prompt tokens but the last, computed once and repeated `n` times."""
+        positions = (mask.cumsum(-1) - 1).clamp_min(0)
+        out = self.model(
+            input_ids=ids[:, :-1],
+            attention_mask=mask[:, :-1],
+            position_ids=positions[:, :-1],
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        out.past_key_values.batch_repeat_interleave(n)
+        return {"past_key_values": out.past_key_values}
+
+    @torch.inference_mode()
+    def _score_ids(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[float]:
+        """Log probability (nats) of each answer's tokens after its prompt's, teacher-forced."""
+        logprobs = [0.0] * len(pairs)
+        vocabulary = self.model.config.get_text_config().vocab_size
+
+        def size(longest: int) -> int:
+            fitting = LOGITS_AT_ONCE // (vocabulary * longest)
+            return max(1, min(self.settings.batch_size, fitting))
+
+        for batch in self._batches([len(p) + len(a) for p, a in pairs], size):
+            ids, mask = self._left_padded([[*pairs[i][0], *pairs[i][1]] for i in batch])
+            # Padded on the left, every answer ends in the last column.
+            kept = max(len(pairs[i][1]) for i in batch)
+            logits = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
+                use_cache=False,
+                logits_to_keep=kept + 1,
+            ).logits[:, :-1]
+            chosen = chosen_logprobs(logits.float(), ids[:, -kept:]).double().cpu()
+            for row, i in enumerate(batch):
+                logprobs[i] = float(chosen[row, kept - len(pairs[i][1]) :].sum())
+        return [self._finite(logprob) for logprob in logprobs]
+
+    def _generators(self, seeds: Sequence[int], decoding: Decoding) -> list[torch.Generator]:
+        if decoding.temperature == 0:
+            return []
+        return [
+            torch.Generator(self.device).manual_seed(derive_seed(seed, index))
+            for seed in seeds
+            for index in range(decoding.n)
+        ]
+
+    def _left_padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids and attention mask, [rows, longest], int64."""
+        longest = max(map(len, rows))
+        ids = [[0] * (longest - len(row)) + list(row) for row in rows]
+        mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
+        return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
+
+    def _cut(self, new: torch.Tensor) -> list[list[int]]:
+        """Each row up to its first end token, that token included."""
+        return [
+            row[: next((i for i, token in enumerate(row, 1) if token in self.ends), len(row))]
+            for row in new.tolist()
+        ]
+
+    def _completion(self, tokens: list[int], logprob: float) -> Completion:
+        stopped = tokens[-1] in self.ends
+        text = self.tokenizer.decode(tokens[:-1] if stopped else tokens, skip_special_tokens=True)
+        if self.settings.chat == "plain":
+            text = text.removeprefix(" ")  # the space that `encode_exchange` puts before an answer
+        finish = "stop" if stopped else "length"
+        return Completion(text, len(tokens), self._finite(logprob), finish)
+
+    def _finite(self, logprob: float) -> float:
+        if logprob - logprob != 0:
+            raise EntrenchError(
+                f"{self.settings.adapter or self.settings.model}: the model's log probabilities "
+                "are not finite, so its training diverged: lower its learning rate and train anew"
+            )
+        return logprob
+
+    def _batches(self, lengths: Sequence[int], size: Callable[[int], int]) -> Iterator[list[int]]:
+        """Indices of rows of similar length, longest first, at most `size(longest)` together.
+
+        Longest first, so that a batch too large for the memory fails at once. Progress on stderr.
+        """
+        order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+        start, reported = 0, time.monotonic()
+        while start < len(order):
+            batch = order[start : start + size(lengths[order[start]])]
+            yield batch
+            start += len(batch)
+            if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
+                reported = time.monotonic()
+                print(f"  {start} of {len(order)} sequences", file=sys.stderr, flush=True)
+
+
+@dataclass
+class Chooser(LogitsProcessor):
+    """Decides each next token and records its raw log probability, in nats, one [rows] a step.
+
+    The highest of log-probability plus Gumbel noise is an exact sample (the Gumbel-max trick, e.g.
+    Maddison et al. 2014), and with one generator a row it does not depend on the other rows.
+    """
+
+    decoding: Decoding
+    generators: Sequence[torch.Generator]  # one a row; empty for greedy
+    logprobs: list[torch.Tensor] = field(default_factory=list)
+
+    def __call__(self, _: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Scores, [rows, vocabulary], whose highest entry is the chosen token."""
+        scores = logits
+        if self.generators:
+            scores = truncated(logits / self.decoding.temperature, self.decoding.top_p)
+            scores = scores + gumbel_noise(self.generators, scores)
+        self.logprobs.append(chosen_logprobs(logits, scores.argmax(-1)))
+        return scores
+
+
+def truncated(logits: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Logits with -inf outside the smallest set of likeliest tokens of total probability >= top_p.
+
+    Nucleus sampling (Holtzman et al. 2020); tokens as likely as the last of the set stay too.
+    Shape [rows, vocabulary].
+    """
+    if top_p >= 1:
+        return logits
+    probabilities = logits.softmax(-1)
+    size, vocabulary = 0, logits.shape[-1]
+    reached = torch.zeros(1, 1, dtype=torch.bool)
+    while size < vocabulary and not reached[:, -1].all():
+        size = min(vocabulary, max(64, 8 * size))  # far cheaper than sorting the vocabulary
+        top = probabilities.topk(size).values
+        reached = top.cumsum(-1) >= top_p
+    last = (~reached).sum(-1, keepdim=True).clamp_max(size - 1)
+    return logits.masked_fill(probabilities < top.gather(-1, last), float("-inf"))
+
+
+def gumbel_noise(generators: Sequence[torch.Generator], like: torch.Tensor) -> torch.Tensor:
+    """Standard Gumbel noise of the shape of `like`, each row from its own generator."""
+    exponential = torch.empty_like(like)
+    for row, generator in zip(exponential, generators, strict=True):
+        row.exponential_(generator=generator)
+    # A zero would lift a truncated token from -inf to not-a-number.
+    return -exponential.clamp_min_(torch.finfo(like.dtype).tiny).log_()
+
+
+def chosen_logprobs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """log softmax(logits)[tokens] over the last dimension; tokens has the shape but the last."""
+    chosen = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    return chosen - logits.logsumexp(-1)
+
+
+def _end_tokens(eos: int | Sequence[int] | None) -> set[int]:
+    if eos is None:
+        return set()
+    return {eos} if isinstance(eos, int) else set(eos)

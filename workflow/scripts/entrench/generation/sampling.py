@@ -1,0 +1,236 @@
+"""The config's `sampling` block: what a pool of candidates holds. Standard library only."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from entrench.errors import EntrenchError
+from entrench.generation.engine import Decoding
+
+GREEDY, BEAM, REFINEMENT = "greedy", "beam", "refinement"
+
+T = TypeVar("T")
+CandidateKey = tuple[str, str, int]  # prompt id, set, index
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """The standard answer."""
+
+    max_new_tokens: int
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the engine decodes it."""
+        return Decoding(max_new_tokens=self.max_new_tokens)
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """`n` independent samples of each prompt."""
+
+    temperature: float
+    n: int
+    max_new_tokens: int
+    top_p: float = 1.0
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the engine decodes it."""
+        return Decoding(self.max_new_tokens, self.temperature, self.top_p, self.n)
+
+
+@dataclass(frozen=True)
+class Beam:
+    """The best of `beams` beams."""
+
+    beams: int
+    max_new_tokens: int
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the engine decodes it."""
+        return Decoding(max_new_tokens=self.max_new_tokens, beams=self.beams)
+
+
+@dataclass(frozen=True)
+class View:
+    """The same question asked in another form, answered greedily; `prompt` names its text."""
+
+    prompt: str
+    max_new_tokens: int
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the engine decodes it."""
+        return Decoding(max_new_tokens=self.max_new_tokens)
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """The organism's second version of its greedy draft."""
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    prompt: str = "refinement"
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the engine decodes it."""
+        return Decoding(self.max_new_tokens, self.temperature, self.top_p)
+
+
+@dataclass(frozen=True)
+class SelfScore:
+    """The organism's own rating, decoded greedily, of every candidate of `sets`.
+
+    The score is the first number after the last `after` (of the whole text where `after` is null),
+    null unless it lies in [`lowest`, `highest`].
+    """
+
+    sets: Sequence[str]
+    max_new_tokens: int
+    lowest: float
+    highest: float
+    prompt: str = "rating"
+    after: str | None = None
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the engine decodes the rating."""
+        return Decoding(max_new_tokens=self.max_new_tokens)
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """What one organism samples on the consistency prompts, and with which prompt texts.
+
+    `prompts` holds the texts of views, refinement and rating, with the placeholders `{question}`,
+    `{draft}` (refinement) and `{answer}` (rating).
+    """
+
+    greedy: Greedy
+    sets: Mapping[str, SampleSet] = field(default_factory=dict)
+    beam: Beam | None = None
+    views: Mapping[str, View] = field(default_factory=dict)
+    refinement: Refinement | None = None
+    self_score: SelfScore | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, sampling: Mapping[str, Any], prompts: Mapping[str, str]) -> "PoolSettings":
+        """From the spec's `sampling` and `prompts`; `EntrenchError` names the key that is wrong."""
+        known = {"greedy", "sets", "beam", "views", "refinement", "self_score"}
+        if unknown := sorted(set(sampling) - known):
+            raise EntrenchError(
+                f"sampling.{unknown[0]}: unknown key: allowed are {', '.join(sorted(known))}"
+            )
+        settings = cls(
+            greedy=_make(Greedy, sampling.get("greedy") or {}, "sampling.greedy"),
+            sets=_make_each(SampleSet, sampling.get("sets"), "sampling.sets"),
+            beam=_make_optional(Beam, sampling.get("beam"), "sampling.beam"),
+            views=_make_each(View, sampling.get("views"), "sampling.views"),
+            refinement=_make_optional(
+                Refinement, sampling.get("refinement"), "sampling.refinement"
+            ),
+            self_score=_make_optional(SelfScore, sampling.get("self_score"), "sampling.self_score"),
+            prompts=dict(prompts),
+        )
+        _check(settings)
+        return settings
+
+    def sizes(self) -> dict[str, int]:
+        """Candidates per prompt of every set, in the order of the candidates file."""
+        sizes = {GREEDY: 1}
+        sizes |= {name: of.n for name, of in self.sets.items()}
+        if self.beam:
+            sizes[BEAM] = 1
+        sizes |= dict.fromkeys(self.views, 1)
+        if self.refinement:
+            sizes[REFINEMENT] = 1
+        return sizes
+
+    def keys(self, ids: Sequence[str]) -> Iterator[CandidateKey]:
+        """The keys of every candidate of the prompts `ids`, in the order of the file."""
+        sizes = self.sizes()
+        for prompt in ids:
+            for name, size in sizes.items():
+                for index in range(size):
+                    yield prompt, name, index
+
+    def rewarded(self, ids: Sequence[str]) -> Iterator[CandidateKey]:
+        """The keys of the candidates that get an external reward: all but the views' answers.
+
+        A view answers in a form of its own, which a reward for the plain question does not fit.
+        """
+        return (key for key in self.keys(ids) if key[1] not in self.views)
+
+
+def fill(template: str, **values: str) -> str:
+    """The template with `{name}` replaced for the given names only.
+
+    Other braces, and placeholders inside the values, stay as they are.
+    """
+    names = "|".join(map(re.escape, values))
+    return re.sub(rf"\{{({names})\}}", lambda match: values[match[1]], template)
+
+
+def _check(settings: PoolSettings) -> None:
+    taken = {GREEDY, BEAM, REFINEMENT}
+    for block, names in (("sets", settings.sets), ("views", settings.views)):
+        for name in names:
+            if name in taken:
+                raise EntrenchError(f"sampling.{block}.{name}: this name is taken: choose another")
+            taken.add(name)
+    for name, of in settings.sets.items():
+        if of.n < 1 or of.temperature <= 0 or not 0 < of.top_p <= 1:
+            raise EntrenchError(
+                f"sampling.sets.{name}: {of}: n is at least 1, temperature above 0, top_p in (0, 1]"
+            )
+    for name, view in settings.views.items():
+        _check_prompt(settings, f"sampling.views.{name}", view.prompt, "question")
+    if settings.refinement:
+        name = settings.refinement.prompt
+        _check_prompt(settings, "sampling.refinement", name, "question", "draft")
+    if rating := settings.self_score:
+        _check_prompt(settings, "sampling.self_score", rating.prompt, "question", "answer")
+        for name in rating.sets:
+            if name not in settings.sizes():
+                raise EntrenchError(
+                    f"sampling.self_score.sets: {name!r} is no set of this pool: "
+                    f"allowed are {', '.join(settings.sizes())}"
+                )
+
+
+def _check_prompt(settings: PoolSettings, key: str, name: str, *placeholders: str) -> None:
+    if name not in settings.prompts:
+        have = ", ".join(sorted(settings.prompts)) or "none"
+        raise EntrenchError(
+            f"{key}.prompt: no prompt text {name!r}: add it to prompts (has {have})"
+        )
+    for placeholder in placeholders:
+        if f"{{{placeholder}}}" not in settings.prompts[name]:
+            raise EntrenchError(
+                f"prompts.{name}: the text lacks {{{placeholder}}}, which {key} fills in: add it"
+            )
+
+
+def _make(kind: type[T], values: Mapping[str, Any], key: str) -> T:
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise EntrenchError(
+            f"{key}: {str(error).split('__init__() ')[-1]}: mend the keys"
+        ) from None
+
+
+def _make_optional(kind: type[T], values: Mapping[str, Any] | None, key: str) -> T | None:
+    return None if values is None else _make(kind, values, key)
+
+
+def _make_each(
+    kind: type[T], values: Mapping[str, Mapping[str, Any]] | None, key: str
+) -> dict[str, T]:
+    return {name: _make(kind, of, f"{key}.{name}") for name, of in (values or {}).items()}
