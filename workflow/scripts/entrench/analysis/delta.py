@@ -34,9 +34,7 @@ DELTA_COLUMNS = {
     "delta_risk_all": NUMBER,
     "delta_risk_lower": NUMBER,
     "delta_risk_upper": NUMBER,
-    **{
-        f"{phase}_{state}_share": NUMBER for phase in ("organism", "trained") for state in STATES
-    },
+    **{f"{phase}_{state}_share": NUMBER for phase in ("organism", "trained") for state in STATES},
     "delta_excluded_share": NUMBER,
     "delta_unscored_share": NUMBER,
 }

@@ -1,0 +1,43 @@
+"""Which files the tables of organisms and runs are made from: the path grammar, said once.
+
+Rules declare these files as inputs and the scripts read them, so neither globs. Imports nothing
+heavy.
+"""
+
+from pathlib import PurePath
+
+from entrench.labelling.operators import OPERATORS
+from entrench.sweep import Organism, Run
+
+
+def organism_inputs(results: str, organism: Organism) -> dict[str, str]:
+    """Files a row of organisms.csv is made from, by name."""
+    base, folder = PurePath(results, organism.base_path), PurePath(results, organism.path)
+    return {
+        "base_risk": f"{base}/risk.json",
+        "base_scores": f"{base}/scores.jsonl",
+        "risk": f"{folder}/risk.json",
+        "scores": f"{folder}/scores.jsonl",
+        "run": f"{folder}/run.json",
+    }
+
+
+def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
+    """Files a row of runs.csv is made from, by name; which ones depends on the method's operator.
+
+    Label methods have labels and a pool of candidates; rewards and verdicts where they read them.
+    """
+    folder, organism = PurePath(results, run.path), PurePath(results, run.organism.path)
+    files = {
+        "delta": f"{folder}/delta_risk.csv",
+        "risk": f"{folder}/risk.json",
+        "run": f"{folder}/run.json",
+    }
+    properties = OPERATORS[operator]
+    if properties.makes_labels:
+        files |= {"labels": f"{folder}/labels.jsonl", "candidates": f"{organism}/candidates.jsonl"}
+    if properties.reads_rewards:
+        files["rewards"] = f"{organism}/rewards.jsonl"
+    if properties.reads_verdicts:
+        files["verdicts"] = f"{folder}/verdicts.jsonl"
+    return files

@@ -1,0 +1,78 @@
+"""Did a label method's machinery engage? Figures about its labels, for runs.csv.
+
+Shares are fractions in [0, 1]; what does not apply to a method, or has nothing to count, is None.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from entrench.records import Record
+
+MACHINERY = (
+    "labels_share",
+    "self_score_parse_rate",
+    "refinement_changed_share",
+    "label_differs_from_greedy_share",
+    "label_mean_tokens",
+    "label_mean_reward",
+)
+
+
+def machinery(
+    method: Mapping[str, object],
+    labels: Sequence[Record],
+    candidates: Sequence[Record],
+    rewards: Sequence[Record] = (),
+    verdicts: Sequence[Record] = (),
+) -> dict[str, float | None]:
+    """The columns `MACHINERY` and a `view_parse_rate_{view}` for each view in `verdicts`.
+
+    labels_share                     prompts with a label, of all prompts
+    self_score_parse_rate            self-scores that parsed, of the k candidates chosen from
+    refinement_changed_share         refinements whose text differs from the greedy draft
+    label_differs_from_greedy_share  labels whose text differs from the greedy draft
+    label_mean_tokens                tokens of the labels' candidates
+    label_mean_reward                external reward of the labels' candidates (unit: the model's)
+    view_parse_rate_{view}           verdicts of this view that could be read
+
+    `method` is the config's entry: operator and its settings (set, k).
+    """
+    drafts = {c["id"]: c["text"].strip() for c in candidates if c["set"] == "greedy"}
+    chosen = [row for row in labels if row["label"] is not None]
+    keys = [(row["id"], row["set"], row["index"]) for row in chosen]
+    tokens = {(c["id"], c["set"], c["index"]): c["tokens"] for c in candidates}
+    reward = {(r["id"], r["set"], r["index"]): r["reward"] for r in rewards}
+    figures = {
+        "labels_share": _mean([row["label"] is not None for row in labels]),
+        "self_score_parse_rate": None,
+        "refinement_changed_share": None,
+        "label_differs_from_greedy_share": _mean(
+            [row["label"].strip() != drafts[row["id"]] for row in chosen if row["id"] in drafts]
+        ),
+        "label_mean_tokens": _mean([tokens[key] for key in keys if key in tokens]),
+        "label_mean_reward": _mean([reward[key] for key in keys if key in reward]),
+    }
+    if method["operator"] == "self_rewarding":
+        figures["self_score_parse_rate"] = _mean(
+            [
+                c["self_score"] is not None
+                for c in candidates
+                if c["set"] == method["set"] and c["index"] < method["k"]
+            ]
+        )
+    if method["operator"] == "self_refinement":
+        figures["refinement_changed_share"] = _mean(
+            [
+                c["text"].strip() != drafts[c["id"]]
+                for c in candidates
+                if c["set"] == "refinement" and c["id"] in drafts
+            ]
+        )
+    for view in sorted({verdict["view"] for verdict in verdicts}):
+        figures[f"view_parse_rate_{view}"] = _mean(
+            [v["consistent"] is not None for v in verdicts if v["view"] == view]
+        )
+    return figures
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
