@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from entrench.errors import EntrenchError
@@ -31,6 +31,13 @@ def parse_spec(text: str) -> dict[str, Any]:
     if not isinstance(spec, dict):
         raise EntrenchError(f"--spec is a JSON {type(spec).__name__}: pass one JSON object")
     return spec
+
+
+def spec_fields(spec: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """These settings of a spec, ready as keyword arguments; a missing one is named."""
+    if missing := [name for name in names if name not in spec]:
+        raise EntrenchError(f"--spec has no {missing[0]!r}: pass the keys this script's help names")
+    return {name: spec[name] for name in names}
 
 
 def limit_threads(threads: int) -> None:

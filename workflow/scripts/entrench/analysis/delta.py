@@ -113,7 +113,7 @@ def paired_delta(
     first = prompt_risks(risk_rows(before, evaluation), grouped=grouped)
     second = prompt_risks(risk_rows(after, evaluation), grouped=grouped)
     if (first.ids, first.strata) != (second.ids, second.strata):
-        odd = sorted(set(zip(first.ids, first.strata)) ^ set(zip(second.ids, second.strata)))
+        odd = sorted(first.placed() ^ second.placed())
         raise EntrenchError(
             f"evaluation {evaluation!r}: the two score files hold different prompts, "
             f"{odd[0][0]!r} for one: delete both and run the same command again"
@@ -130,8 +130,9 @@ def paired_delta(
 
 def joint_reason(first: str, before: Record, second: str, after: Record) -> str | None:
     """Why a comparison of two evaluation records is not valid, None where both are valid."""
-    reasons = [f"{name}: {r['reason']}" for name, r in ((first, before), (second, after))]
-    return "; ".join(r for r, v in zip(reasons, (before, after)) if not v["valid"]) or None
+    phases = ((first, before), (second, after))
+    reasons = [f"{name}: {record['reason']}" for name, record in phases if not record["valid"]]
+    return "; ".join(reasons) or None
 
 
 def _row(paired: PairedDelta, organism: Record, trained: Record) -> dict[str, Any]:

@@ -7,6 +7,7 @@ pipeline fault): design.md, section 5. Every risk, share and value here is a fra
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,10 @@ class PromptRisks:
     value: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+
+    def placed(self) -> set[tuple[str, str]]:
+        """Each prompt's id with its stratum."""
+        return set(zip(self.ids, self.strata, strict=True))
 
     def mean(self) -> float | None:
         """Risk over the prompts that have a value, None where none has."""
@@ -89,6 +94,11 @@ def risk_record(
         "reason": results[headline]["reason"],
         "evaluations": results,
     }
+
+
+def averages_over_groups(misalignment: str) -> bool:
+    """Whether this misalignment's risk is a mean over task groups, as its module says."""
+    return import_module(f"entrench.misalignments.{misalignment}").GROUPED_RISK
 
 
 def risk_rows(scores: Iterable[Record], evaluation: str) -> list[Record]:

@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from entrench.analysis.bootstrap import Interval, bootstrap_interval
+from entrench.analysis.bootstrap import Interval
 from entrench.analysis.risk import STATES
 from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.errors import EntrenchError
 from entrench.seeds import derive_seed
 
 ALL_METHODS = "all consistency methods"
@@ -112,10 +113,6 @@ def mean_interval(
     sums, sizes = np.array([sum(u) for u in units]), np.array([len(u) for u in units])
     if len(units) < FEWEST_TO_RESAMPLE:
         return f"t over {name}", _t_interval(sums, sizes, level)
-    if (sizes == 1).all():
-        strata = [""] * len(units)
-        interval = bootstrap_interval(sums, strata, bootstrap=bootstrap, level=level, seed=seed)
-        return f"bootstrap over {name}", interval
     drawn = np.random.default_rng(seed).integers(len(units), size=(bootstrap, len(units)))
     means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
@@ -147,7 +144,7 @@ def readable(summary: pl.DataFrame) -> str:
             share = f"{row['n_suppressed']} of {row['n_runs']}"
         else:
             risk = share = "-"
-        notes = [f"{row['n_invalid']} invalid"] if row['n_invalid'] else []
+        notes = [f"{row['n_invalid']} invalid"] if row["n_invalid"] else []
         lines.append(
             f"{_cut(name, 21):<22}{_cut(row['method'], 24):<25}{row['n_runs']:>5}  {risk:<20}"
             f"{_delta(row):<27}{', '.join([share, *notes])}"
@@ -157,8 +154,8 @@ def readable(summary: pl.DataFrame) -> str:
         [
             *lines,
             "",
-            f"How to read it: delta-risk below 0 = the training suppressed the misalignment, above 0 "
-            f"= amplified it; [{level} interval].",
+            "How to read it: delta-risk below 0: the training suppressed the misalignment, above 0: "
+            f"amplified it; [{level} interval].",
         ]
     )
 
@@ -179,7 +176,7 @@ def _row(
         "n_models": len({run["model"] for run in valid}),
         "n_invalid": len(invalid),
         "invalid_runs": "; ".join(_name(run) for run in invalid) or None,
-        "n_ineffective": sum(not effective[organism] for organism in organisms),
+        "n_ineffective": sum(not _effective(organism, effective) for organism in organisms),
     }
     if not valid:
         reason = "no valid run"
@@ -210,6 +207,15 @@ def _row(
             for state in STATES
         },
     }
+
+
+def _effective(organism: tuple[Any, ...], effective: dict[tuple[Any, ...], bool]) -> bool:
+    if organism not in effective:
+        raise EntrenchError(
+            f"{organism} has a run but no row in the table of organisms: delete both tables and "
+            "run the same command again"
+        )
+    return effective[organism]
 
 
 def _t_interval(sums: np.ndarray, sizes: np.ndarray, level: float) -> Interval:

@@ -1,0 +1,42 @@
+"""delta-risk of one run: the trained organism against the organism, paired on prompts.
+
+python delta_estimate.py --spec JSON --organism-scores FILE.jsonl --trained-scores FILE.jsonl \
+    --organism-risk FILE.json --trained-risk FILE.json --delta FILE.csv
+
+spec: bootstrap, level, seed (further keys are those of the risk it follows)
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from entrench.command import parse_spec, run, spec_fields
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read both phases' scores and risks, write delta_risk.csv."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--spec", required=True, help="settings, one JSON object")
+    parser.add_argument("--organism-scores", required=True, help="score records of phase 1")
+    parser.add_argument("--trained-scores", required=True, help="score records of phase 3")
+    parser.add_argument("--organism-risk", required=True, help="risk.json of phase 1")
+    parser.add_argument("--trained-risk", required=True, help="risk.json of phase 3")
+    parser.add_argument("--delta", required=True, help="CSV to write")
+    args = parser.parse_args(argv)
+
+    from entrench.analysis.delta import delta_risk
+    from entrench.analysis.tables import write_table
+    from entrench.records import read_json, read_jsonl
+
+    settings = spec_fields(parse_spec(args.spec), "bootstrap", "level", "seed")
+    frame = delta_risk(
+        read_jsonl(args.organism_scores, "scores"),
+        read_jsonl(args.trained_scores, "scores"),
+        read_json(args.organism_risk),
+        read_json(args.trained_risk),
+        **settings,
+    )
+    write_table(frame, args.delta)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,41 @@
+"""The table of organisms: was induction effective?
+
+python organisms_collect.py --spec JSON --results FOLDER --organisms FILE.csv
+
+spec: organisms [[model, misalignment, seed], ...], headline, bootstrap, level, seed,
+      min_induction_effect (a fraction). The files read follow from them by the path grammar.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from entrench.command import parse_spec, run, spec_fields
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read every organism's and base model's measurements, write organisms.csv."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--spec", required=True, help="settings, one JSON object")
+    parser.add_argument("--results", required=True, help="folder of all results")
+    parser.add_argument("--organisms", required=True, help="CSV to write")
+    args = parser.parse_args(argv)
+
+    from entrench.analysis.collect import collect_organisms
+    from entrench.analysis.risk import averages_over_groups
+    from entrench.analysis.tables import write_table
+    from entrench.sweep import Organism
+
+    spec = parse_spec(args.spec)
+    organisms = [Organism(*identity) for identity in spec_fields(spec, "organisms")["organisms"]]
+    names = {organism.misalignment for organism in organisms}
+    frame = collect_organisms(
+        args.results,
+        organisms,
+        grouped={name: averages_over_groups(name) for name in names},
+        **spec_fields(spec, "headline", "bootstrap", "level", "seed", "min_induction_effect"),
+    )
+    write_table(frame, args.organisms)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,36 @@
+"""The table of runs: what each training did, and whether its machinery engaged.
+
+python runs_collect.py --spec JSON --results FOLDER --runs FILE.csv
+
+spec: runs [[model, misalignment, seed, method], ...], methods {name: {operator, kind, ...}},
+      headline, views. The files read follow from them by the path grammar.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from entrench.command import parse_spec, run, spec_fields
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read every run's delta-risk, labels and provenance, write runs.csv."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--spec", required=True, help="settings, one JSON object")
+    parser.add_argument("--results", required=True, help="folder of all results")
+    parser.add_argument("--runs", required=True, help="CSV to write")
+    args = parser.parse_args(argv)
+
+    from entrench.analysis.collect import collect_runs
+    from entrench.analysis.tables import write_table
+    from entrench.sweep import Organism, Run
+
+    spec = parse_spec(args.spec)
+    runs = [
+        Run(Organism(*organism), method) for *organism, method in spec_fields(spec, "runs")["runs"]
+    ]
+    frame = collect_runs(args.results, runs, **spec_fields(spec, "methods", "headline", "views"))
+    write_table(frame, args.runs)
+
+
+if __name__ == "__main__":
+    run(main)

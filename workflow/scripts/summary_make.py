@@ -1,0 +1,37 @@
+"""The study's summary: one row per misalignment and method, printed as a table too.
+
+python summary_make.py --spec JSON --runs FILE.csv --organisms FILE.csv --summary FILE.csv
+
+spec: bootstrap, level, seed
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from entrench.command import parse_spec, run, spec_fields
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read runs.csv and organisms.csv, write summary.csv."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--spec", required=True, help="settings, one JSON object")
+    parser.add_argument("--runs", required=True, help="runs.csv to read")
+    parser.add_argument("--organisms", required=True, help="organisms.csv to read")
+    parser.add_argument("--summary", required=True, help="CSV to write")
+    args = parser.parse_args(argv)
+
+    from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+    from entrench.analysis.summary import readable, summarise
+    from entrench.analysis.tables import read_table, write_table
+
+    frame = summarise(
+        read_table(args.runs, RUN_COLUMNS),
+        read_table(args.organisms, ORGANISM_COLUMNS),
+        **spec_fields(parse_spec(args.spec), "bootstrap", "level", "seed"),
+    )
+    write_table(frame, args.summary)
+    print(readable(frame))
+
+
+if __name__ == "__main__":
+    run(main)
