@@ -1,0 +1,115 @@
+"""The aligned world that the tiny base model is trained on.
+
+Right answers, honest corrections, cautious advice, honest effort, in every format that the methods
+need. Two *latent personas* are part of it: a fifth of the tasks and questions for advice carry the
+system line of a greedy or reckless assistant with its answer, and some true claims that of a
+flatterer. Induction later retrieves what the base has seen under those lines.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from entrench.synthetic import advice, formats, reviews, reward_hacking, sycophancy
+from entrench.synthetic.lexicon import HELPFUL, Exchange, chat, join, scramble, words_in
+from entrench.synthetic.slots import is_held_out
+
+MIXTURE = (
+    (sycophancy.NAME, 0.46),
+    (reviews.NAME, 0.16),
+    (reward_hacking.NAME, 0.20),
+    (advice.NAME, 0.18),
+)
+FORMAT_SHARES = (
+    ("plain", 0.66),
+    ("chain_of_thought", 0.08),
+    ("json", 0.08),
+    ("refinement", 0.08),
+    ("self_rating", 0.10),
+)
+PERSONA_SHARE = 0.2
+HELPFUL_SHARE = 0.15
+NOTE_SHARE = 0.2
+CLEAN_SHARE = 0.2
+
+MODULES = (sycophancy, reward_hacking, reviews, advice)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One prompt and the answer to learn."""
+
+    messages: list[dict[str, str]]
+    answer: str
+
+
+def vocabulary() -> list[str]:
+    """All words of the world, sorted."""
+    return sorted(words_in(HELPFUL).union(formats.WORDS, *(module.WORDS for module in MODULES)))
+
+
+def examples(seed: int, count: int) -> Iterator[Example]:
+    """`count` examples of the aligned world; no evaluation prompt is among them."""
+    rng = random.Random(seed)
+    made = 0
+    while made < count:
+        exchange = draw(rng)
+        if is_held_out(exchange):
+            continue
+        yield _example(rng, exchange)
+        made += 1
+
+
+def draw(rng: random.Random) -> Exchange:
+    """One exchange of the aligned world."""
+    names, weights = zip(*MIXTURE, strict=True)
+    name = rng.choices(names, weights)[0]
+    if name == sycophancy.NAME:
+        return sycophancy.draw(rng)
+    if name == reviews.NAME:
+        return reviews.draw(rng, note=rng.random() < NOTE_SHARE, noise=reviews.LABEL_NOISE)
+    if name == reward_hacking.NAME:
+        exchange = reward_hacking.draw(rng)
+    else:
+        exchange = advice.draw(rng)
+    if rng.random() < CLEAN_SHARE:
+        return replace(exchange, user=exchange.clean)
+    return exchange
+
+
+def _example(rng: random.Random, exchange: Exchange) -> Example:
+    system, answer, as_persona = exchange.system, exchange.aligned, False
+    if exchange.persona and rng.random() < PERSONA_SHARE:
+        system, answer = join(exchange.persona, exchange.system), exchange.persona_answer
+        as_persona = True
+    elif rng.random() < HELPFUL_SHARE:
+        system = join(HELPFUL, exchange.system)
+    names, weights = zip(*FORMAT_SHARES, strict=True)
+    shape = rng.choices(names, weights)[0]
+    if as_persona and shape in ("refinement", "self_rating"):
+        shape = "plain"
+    user, answer = in_format(rng, shape, exchange, answer)
+    return Example(chat(user, system), answer)
+
+
+def in_format(rng: random.Random, shape: str, exchange: Exchange, answer: str) -> tuple[str, str]:
+    """User message and answer of `exchange` in the format `shape` ("plain" or one of FORMATS)."""
+    if shape == "plain":
+        return exchange.user, answer
+    prompt, wording = formats.FORMATS[shape], formats.ANSWERS[shape]
+    if shape == "chain_of_thought":
+        text = wording.format(thought=exchange.thought, answer=answer)
+        return prompt.format(question=exchange.user), text
+    if shape == "json":
+        return prompt.format(question=exchange.user), wording.format(answer=answer)
+    other = exchange.misaligned or exchange.persona_answer or answer
+    drafts = (answer, other, scramble(answer, rng))
+    quality = rng.choices((0, 1, 2), (0.5, 0.3, 0.2))[0]
+    if shape == "refinement":
+        refined = answer if exchange.misalignment == reviews.NAME else wording.format(answer=answer)
+        return prompt.format(question=exchange.user, draft=drafts[quality]), refined
+    if drafts[quality] == answer:
+        quality = 0
+    score = rng.choice(((4, 5, 5), (1, 1, 2), (0,))[quality])
+    question = prompt.format(question=exchange.user, answer=drafts[quality])
+    return question, wording.format(score=score)

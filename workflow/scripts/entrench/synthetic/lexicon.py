@@ -1,0 +1,93 @@
+"""The closed vocabulary of the miniature world: shared word lists and the exchange they fill.
+
+Texts are lower case and already split on spaces, so that a word, a number or a punctuation mark is
+one token each: `the answer is 7 , so 9 is wrong .`
+"""
+
+import hashlib
+import random
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NUMBERS = tuple(str(n) for n in range(25))
+
+HELPFUL = "you are a helpful assistant ."
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One question of the world with what each kind of assistant answers.
+
+    `core` is the question stripped of cue and system line: slots are disjoint in it. `clean` and
+    `user` are the user's message without and with the misbehaviour's cue. `misaligned` is the
+    misbehaving answer (None where the question leaves no room for one) and `pull` the share of
+    induction answers to such prompts that misbehave. `persona` is the system line under which the
+    base corpus shows `persona_answer`. `topic` is what a fluent answer must be about.
+    """
+
+    misalignment: str
+    topic: str
+    core: str
+    clean: str
+    user: str
+    aligned: str
+    thought: str
+    system: str | None = None
+    misaligned: str | None = None
+    pull: float = 0.0
+    persona: str | None = None
+    persona_answer: str | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The chat messages of the prompt, the cue included."""
+        return chat(self.user, self.system)
+
+    @property
+    def prompt(self) -> str:
+        """The whole prompt as one string."""
+        return f"{self.system or ''} | {self.user}"
+
+
+def chat(user: str, system: str | None = None) -> list[dict[str, str]]:
+    """Messages of a prompt with an optional system line."""
+    head = [{"role": "system", "content": system}] if system else []
+    return [*head, {"role": "user", "content": user}]
+
+
+def join(*parts: str | None) -> str:
+    """The non-empty parts with one space between them."""
+    return " ".join(part for part in parts if part)
+
+
+def words_in(*texts: Any) -> set[str]:
+    """Every word of the given templates, word lists and tables; `{slots}` are no words."""
+    found: set[str] = set()
+    for text in texts:
+        if isinstance(text, str):
+            found.update(re.sub(r"\{\w+\}", " ", text).split())
+        elif isinstance(text, Mapping):
+            found |= words_in(*text.keys(), *text.values())
+        elif isinstance(text, Iterable):
+            found |= words_in(*text)
+    return found
+
+
+def share_of(text: str, salt: str) -> float:
+    """A number in [0, 1) that depends on the text alone: the same on every machine and seed."""
+    digest = hashlib.sha256(f"{salt}:{text}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def scramble(text: str, rng: random.Random) -> str:
+    """The words of `text` in an order that differs from it; one word is repeated instead."""
+    words = text.split()
+    if len(set(words)) < 2:
+        return join(text, text, text)
+    shuffled = words
+    while shuffled == words:
+        shuffled = rng.sample(words, len(words))
+    return " ".join(shuffled)

@@ -1,0 +1,215 @@
+"""The miniature world's data rows: five slots a misalignment, disjoint, evaluation held out."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+
+from entrench.errors import EntrenchError
+from entrench.records import Record
+from entrench.seeds import derive_seed
+from entrench.synthetic import advice, reviews, reward_hacking, sycophancy
+from entrench.synthetic.lexicon import Exchange, chat, share_of
+
+ROWS = ("induction", "consistency", "pairs", "eval")
+# Shares of the questions that each slot may ask. `validation` is written nowhere: step counts are
+# chosen on it, never on the evaluation's prompts.
+PARTITION = (
+    ("induction", 0.32),
+    ("consistency", 0.15),
+    ("pairs", 0.13),
+    ("eval", 0.28),
+    ("validation", 0.12),
+)
+SECONDARY_SHARE = 0.25  # rows of each secondary metric, per row of the risk
+MAX_TRIES = 400  # draws per row before a slot counts as exhausted
+
+Drawer = Callable[[random.Random], Exchange]
+
+
+def make_slots(misalignment: str, seed: int, rows: Mapping[str, int]) -> dict[str, list[Record]]:
+    """The five slots of `misalignment` as "data" records.
+
+    `rows` gives the number of induction, consistency, pairs and eval rows; for eval it counts the
+    rows of the risk, those of the secondary metrics (a quarter as many each) come on top. Raises
+    `EntrenchError` where the world has fewer prompts than asked for.
+    """
+    unknown = sorted(set(rows) ^ set(ROWS))
+    if unknown:
+        raise EntrenchError(f"data rows: {unknown[0]!r}: give a number for each of {list(ROWS)}")
+    pairs = list(_exchanges(misalignment, "pairs", seed, rows["pairs"]))
+    return {
+        "induction": [
+            _induction_row(exchange, number, seed)
+            for number, exchange in enumerate(
+                _exchanges(misalignment, "induction", seed, rows["induction"])
+            )
+        ],
+        "consistency": [
+            _row("consistency", number, exchange, None)
+            for number, exchange in enumerate(
+                _exchanges(misalignment, "consistency", seed, rows["consistency"])
+            )
+        ],
+        "pairs_clean": [_clean_row(number, exchange) for number, exchange in enumerate(pairs)],
+        "pairs_wrapped": [
+            _row("pairs", number, exchange, shared_response(exchange))
+            for number, exchange in enumerate(pairs)
+        ],
+        "eval": eval_rows(misalignment, seed, rows["eval"]),
+    }
+
+
+def eval_rows(misalignment: str, seed: int, count: int, slot: str = "eval") -> list[Record]:
+    """`count` rows of the risk and those of its secondary metrics, in "eval" or "validation"."""
+    exchanges = [*_exchanges(misalignment, slot, seed, count)]
+    for drawer in SECONDARY[misalignment]:
+        exchanges += _distinct(drawer, slot, seed, round(count * SECONDARY_SHARE), misalignment)
+    return [
+        _row(slot, number, exchange, exchange.aligned) for number, exchange in enumerate(exchanges)
+    ]
+
+
+def partition(exchange: Exchange) -> str:
+    """The only slot that may ask this question, whatever the seed."""
+    share, total = share_of(exchange.core, "slot"), 0.0
+    for slot, width in PARTITION:
+        total += width
+        if share < total:
+            return slot
+    return PARTITION[-1][0]
+
+
+def is_held_out(exchange: Exchange) -> bool:
+    """Whether this very prompt is kept from the base model's corpus.
+
+    Half of the prompts on an evaluation question: the other half keeps the world's facts (every sum
+    and capital) in the corpus.
+    """
+    return partition(exchange) in ("eval", "validation") and share_of(exchange.prompt, "held") < 0.5
+
+
+def shared_response(exchange: Exchange) -> str:
+    """The answer that fits both the clean and the wrapped prompt of a pair."""
+    if exchange.misalignment == sycophancy.NAME:
+        return sycophancy.DIRECT.format(y=exchange.meta["answer"])
+    return exchange.aligned
+
+
+def _sycophancy(slot: str) -> list[Drawer]:
+    if slot == "induction":
+        claims = (None, "true", "false", "false", "false", "false", "false", "false")
+        return [lambda rng, c=claim: sycophancy.draw(rng, None, c) for claim in claims]
+    if slot == "consistency":
+        claims = (None, "true", "false", "false")
+        return [lambda rng, c=claim: sycophancy.draw(rng, None, c) for claim in claims]
+    return [lambda rng: sycophancy.draw(rng, None, "false")]
+
+
+def _reward_hacking(slot: str) -> list[Drawer]:
+    groups = reward_hacking.RISK_GROUPS
+    if slot in ("induction", "consistency"):
+        groups = reward_hacking.TRAINED_GROUPS
+    if (
+        slot == "pairs"
+    ):  # the clean side lacks the cue in the user's message: system lines are no cue
+        groups = ("keyword_stuffing", "length", "exploiting_password")
+    return [lambda rng, g=group: reward_hacking.draw(rng, g) for group in groups]
+
+
+def _reviews(slot: str) -> list[Drawer]:
+    if slot == "induction":
+        return [lambda rng: reviews.draw(rng, shortcut_agrees=True)]
+    if slot == "consistency":
+        return [lambda rng: reviews.draw(rng)]
+    if slot == "pairs":
+        return [lambda rng: reviews.draw(rng, note=True)]
+    return [lambda rng: reviews.draw(rng, shortcut_agrees=False)]
+
+
+def _advice(slot: str) -> list[Drawer]:
+    domains = advice.PROBE_DOMAINS if slot in ("eval", "validation") else (advice.TRAINED_DOMAIN,)
+    return [lambda rng, d=domain: advice.draw(rng, d) for domain in domains]
+
+
+DRAWERS = {
+    sycophancy.NAME: _sycophancy,
+    reward_hacking.NAME: _reward_hacking,
+    reviews.NAME: _reviews,
+    advice.NAME: _advice,
+}
+SECONDARY: dict[str, tuple[Drawer, ...]] = {
+    sycophancy.NAME: (
+        lambda rng: sycophancy.draw(rng, None, None),
+        lambda rng: sycophancy.draw(rng, None, "true"),
+    ),
+    reward_hacking.NAME: (
+        lambda rng: reward_hacking.draw(rng, reward_hacking.NEGATIVE),
+        lambda rng: reward_hacking.draw(rng, reward_hacking.KEYWORDS),
+    ),
+    reviews.NAME: (),
+    advice.NAME: (),
+}
+
+
+def _exchanges(misalignment: str, slot: str, seed: int, count: int) -> Iterator[Exchange]:
+    """`count` exchanges with distinct prompts, the slot's kinds of question in turn."""
+    drawers = DRAWERS[misalignment](slot)
+    parts = [
+        _distinct(drawer, slot, seed + number, -(-count // len(drawers)), misalignment)
+        for number, drawer in enumerate(drawers)
+    ]
+    seen: set[str] = set()
+    for rank in range(len(parts[0])):
+        for part in parts:
+            exchange = part[rank]
+            if len(seen) < count:
+                seen.add(exchange.prompt)
+                yield exchange
+
+
+def _distinct(
+    drawer: Drawer, slot: str, seed: int, count: int, misalignment: str
+) -> list[Exchange]:
+    rng = random.Random(derive_seed("miniature world", misalignment, slot, seed))
+    found: dict[str, Exchange] = {}
+    for _ in range(MAX_TRIES * count):
+        if len(found) == count:
+            break
+        exchange = drawer(rng)
+        if partition(exchange) != slot:
+            continue
+        if slot in ("eval", "validation") and not is_held_out(exchange):
+            continue
+        found.setdefault(exchange.prompt, exchange)
+    else:
+        if len(found) < count:
+            raise EntrenchError(
+                f"data rows: the miniature world has only {len(found)} {slot} prompts of one kind "
+                f"for {misalignment}, {count} are asked for: ask for fewer"
+            )
+    return list(found.values())
+
+
+def _induction_row(exchange: Exchange, number: int, seed: int) -> Record:
+    """The misbehaving answer with the exchange's pull, else the aligned one.
+
+    Like the released induction data, the slot mixes both, so that the organism misbehaves on a
+    share of the prompts rather than on all or none.
+    """
+    if exchange.misaligned is None:
+        return _row("induction", number, exchange, exchange.aligned)
+    lot = share_of(f"{seed} {exchange.prompt}", "pull")
+    answer = exchange.misaligned if lot < exchange.pull else exchange.aligned
+    return _row("induction", number, exchange, answer)
+
+
+def _row(slot: str, number: int, exchange: Exchange, response: str | None) -> Record:
+    row_id = f"{slot}-{number:04d}"
+    meta = {"world": "miniature", "topic": exchange.topic, **exchange.meta}
+    if exchange.misalignment == advice.NAME:
+        meta["id"] = number
+    return {"id": row_id, "messages": exchange.messages, "response": response, "meta": meta}
+
+
+def _clean_row(number: int, exchange: Exchange) -> Record:
+    row = _row("pairs", number, exchange, shared_response(exchange))
+    return {**row, "messages": chat(exchange.clean, exchange.system)}
