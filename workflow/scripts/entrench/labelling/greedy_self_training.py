@@ -1,0 +1,8 @@
+"""The control without selection: the organism trains on its own standard answers."""
+
+from entrench.labelling.candidates import Label, PromptPool
+
+
+def select(pool: PromptPool) -> Label:
+    """The greedy draft."""
+    return Label.of(pool.sets["greedy"][0])

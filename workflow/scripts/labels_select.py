@@ -1,0 +1,44 @@
+"""Choose a label for every prompt from the organism's candidates. Loads no model.
+
+    labels_select.py --spec JSON --prompts consistency.jsonl --candidates candidates.jsonl
+        --rewards [rewards.jsonl] --verdicts [verdicts.jsonl] --labels labels.jsonl
+
+`--rewards` and `--verdicts` are empty for methods that read none. The spec:
+{"identity": [model, misalignment, seed], "method": name, "operator": name, "settings": {...}}
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from entrench import command
+from entrench.labelling.select import LabelSettings, Table, select_labels
+from entrench.records import read_jsonl, write_jsonl
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read the pool, select, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("--spec", "--prompts", "--candidates", "--labels"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--rewards", default="")
+    parser.add_argument("--verdicts", default="")
+    arguments = parser.parse_args(argv)
+    settings = LabelSettings(**command.parse_spec(arguments.spec))
+
+    def table(path: str, kind: str) -> Table | None:
+        return Table(path, read_jsonl(path, kind)) if path else None
+
+    rows = select_labels(
+        settings,
+        prompts=table(arguments.prompts, "data"),
+        candidates=table(arguments.candidates, "candidates"),
+        rewards=table(arguments.rewards, "rewards"),
+        verdicts=table(arguments.verdicts, "verdicts"),
+    )
+    write_jsonl(arguments.labels, "labels", rows)
+    labelled = sum(row["label"] is not None for row in rows)
+    print(f"{settings.method}: {labelled} labels for {len(rows)} prompts")
+
+
+if __name__ == "__main__":
+    command.run(main)
