@@ -2,8 +2,10 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
@@ -266,6 +268,23 @@ def chosen_logprobs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """log softmax(logits)[tokens] over the last dimension; tokens has the shape but the last."""
     chosen = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
     return chosen - logits.logsumexp(-1)
+
+
+def load_engine(
+    spec: Mapping[str, Any], adapter: str | Path | None, batch_size: int
+) -> TransformersEngine:
+    """The engine of a job's spec (model, revision, chat, dtype, threads), with its threads set."""
+    torch.set_num_threads(spec["threads"])
+    return TransformersEngine(
+        EngineSettings(
+            model=spec["model"],
+            chat=spec["chat"],
+            revision=spec["revision"],
+            adapter=str(adapter) if adapter else None,
+            dtype=spec["dtype"],
+            batch_size=batch_size,
+        )
+    )
 
 
 def _end_tokens(eos: int | Sequence[int] | None) -> set[int]:

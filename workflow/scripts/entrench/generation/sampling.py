@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Decoding
 
-GREEDY, BEAM, REFINEMENT = "greedy", "beam", "refinement"
+GREEDY, BEAM, REFINEMENT = "greedy", "beam", "refinement"  # names of sets
+SELF_RATING = "self_rating"  # name of a prompt text
 
 T = TypeVar("T")
 CandidateKey = tuple[str, str, int]  # prompt id, set, index
@@ -56,9 +57,8 @@ class Beam:
 
 @dataclass(frozen=True)
 class View:
-    """The same question asked in another form, answered greedily; `prompt` names its text."""
+    """The same question asked in another form, answered greedily."""
 
-    prompt: str
     max_new_tokens: int
 
     @property
@@ -74,7 +74,6 @@ class Refinement:
     max_new_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
-    prompt: str = "refinement"
 
     @property
     def decoding(self) -> Decoding:
@@ -86,16 +85,13 @@ class Refinement:
 class SelfScore:
     """The organism's own rating, decoded greedily, of every candidate of `sets`.
 
-    The score is the first number after the last `after` (of the whole text where `after` is null),
-    null unless it lies in [`lowest`, `highest`].
+    A number outside [`lowest`, `highest`] is no score.
     """
 
     sets: Sequence[str]
     max_new_tokens: int
     lowest: float
     highest: float
-    prompt: str = "rating"
-    after: str | None = None
 
     @property
     def decoding(self) -> Decoding:
@@ -107,8 +103,9 @@ class SelfScore:
 class PoolSettings:
     """What one organism samples on the consistency prompts, and with which prompt texts.
 
-    `prompts` holds the texts of views, refinement and rating, with the placeholders `{question}`,
-    `{draft}` (refinement) and `{answer}` (rating).
+    `prompts` holds the text of each view under the view's name, of "refinement" and of
+    "self_rating", with the placeholders `{question}`, `{draft}` (refinement) and `{answer}`
+    (self_rating).
     """
 
     greedy: Greedy
@@ -160,13 +157,6 @@ class PoolSettings:
                 for index in range(size):
                     yield prompt, name, index
 
-    def rewarded(self, ids: Sequence[str]) -> Iterator[CandidateKey]:
-        """The keys of the candidates that get an external reward: all but the views' answers.
-
-        A view answers in a form of its own, which a reward for the plain question does not fit.
-        """
-        return (key for key in self.keys(ids) if key[1] not in self.views)
-
 
 def fill(template: str, **values: str) -> str:
     """The template with `{name}` replaced for the given names only.
@@ -189,14 +179,13 @@ def _check(settings: PoolSettings) -> None:
             raise EntrenchError(
                 f"sampling.sets.{name}: {of}: n is at least 1, temperature above 0, top_p in (0, 1]"
             )
-    for name, view in settings.views.items():
-        _check_prompt(settings, f"sampling.views.{name}", view.prompt, "question")
+    for name in settings.views:
+        _check_prompt(settings, f"sampling.views.{name}", name, "question")
     if settings.refinement:
-        name = settings.refinement.prompt
-        _check_prompt(settings, "sampling.refinement", name, "question", "draft")
-    if rating := settings.self_score:
-        _check_prompt(settings, "sampling.self_score", rating.prompt, "question", "answer")
-        for name in rating.sets:
+        _check_prompt(settings, "sampling.refinement", REFINEMENT, "question", "draft")
+    if settings.self_score:
+        _check_prompt(settings, "sampling.self_score", SELF_RATING, "question", "answer")
+        for name in settings.self_score.sets:
             if name not in settings.sizes():
                 raise EntrenchError(
                     f"sampling.self_score.sets: {name!r} is no set of this pool: "
@@ -207,9 +196,7 @@ def _check(settings: PoolSettings) -> None:
 def _check_prompt(settings: PoolSettings, key: str, name: str, *placeholders: str) -> None:
     if name not in settings.prompts:
         have = ", ".join(sorted(settings.prompts)) or "none"
-        raise EntrenchError(
-            f"{key}.prompt: no prompt text {name!r}: add it to prompts (has {have})"
-        )
+        raise EntrenchError(f"{key}: no text {name!r} among the prompts ({have}): add it")
     for placeholder in placeholders:
         if f"{{{placeholder}}}" not in settings.prompts[name]:
             raise EntrenchError(

@@ -1,0 +1,37 @@
+"""Completions of the evaluation prompts under named decoding processes."""
+
+from collections.abc import Mapping, Sequence
+
+from entrench.generation.engine import Decoding, Engine
+from entrench.generation.pool import Identity, completion_fields
+from entrench.records import Record
+from entrench.seeds import derive_seed
+
+
+def sample_completions(
+    engine: Engine,
+    evaluations: Mapping[str, Decoding],
+    identity: Identity,
+    rows: Sequence[Record],
+) -> list[Record]:
+    """Rows of kind "completions", evaluation by evaluation.
+
+    The seed of a draw derives from the organism's identity (of a bare model: model and
+    misalignment), the evaluation and the prompt, not from the method: an organism and what was
+    trained from it are compared on common random numbers.
+    """
+    prompts = [row["messages"] for row in rows]
+    records = []
+    for name, decoding in sorted(evaluations.items()):
+        seeds = [derive_seed(*identity, "evaluation", name, row["id"]) for row in rows]
+        for row, answers in zip(rows, engine.generate(prompts, decoding, seeds), strict=True):
+            records += [
+                {
+                    "id": row["id"],
+                    "evaluation": name,
+                    "index": index,
+                    **completion_fields(answer),
+                }
+                for index, answer in enumerate(answers)
+            ]
+    return records

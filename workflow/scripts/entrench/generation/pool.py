@@ -1,0 +1,164 @@
+"""One organism's pool of candidates, and its answers to prompt pairs, from one loaded engine."""
+
+import re
+import sys
+import time
+from collections.abc import Sequence
+
+from entrench.errors import EntrenchError
+from entrench.generation.engine import Completion, Decoding, Engine, Message
+from entrench.generation.sampling import (
+    BEAM,
+    GREEDY,
+    REFINEMENT,
+    SELF_RATING,
+    PoolSettings,
+    SelfScore,
+    fill,
+)
+from entrench.records import Record
+from entrench.seeds import derive_seed
+
+Identity = Sequence[str | int]  # model, misalignment, seed of the study
+Prompt = Sequence[Message]
+
+
+def sample_pool(
+    engine: Engine, settings: PoolSettings, identity: Identity, rows: Sequence[Record]
+) -> list[Record]:
+    """Rows of kind "candidates" for the prompts `rows` (kind "data"), prompt by prompt.
+
+    Every draw's seed derives from the organism, the set and the prompt, so another set in the
+    settings, or another prompt, changes none of them.
+    """
+    sampler = _Sampler(engine, identity, [row["id"] for row in rows])
+    prompts = [row["messages"] for row in rows]
+    sets = {GREEDY: sampler.draw(GREEDY, prompts, settings.greedy.decoding)}
+    for name, of in settings.sets.items():
+        sets[name] = sampler.draw(name, prompts, of.decoding)
+    if settings.beam:
+        sets[BEAM] = sampler.draw(BEAM, prompts, settings.beam.decoding)
+    for name, view in settings.views.items():
+        asked = [reworded(prompt, settings.prompts[name]) for prompt in prompts]
+        sets[name] = sampler.draw(name, asked, view.decoding)
+    if settings.refinement:
+        text = settings.prompts[REFINEMENT]
+        drafts = [answers[0].text for answers in sets[GREEDY]]
+        asked = [
+            reworded(prompt, text, draft=draft)
+            for prompt, draft in zip(prompts, drafts, strict=True)
+        ]
+        sets[REFINEMENT] = sampler.draw(REFINEMENT, asked, settings.refinement.decoding)
+    ratings = _self_ratings(engine, settings, prompts, sets) if settings.self_score else {}
+    records = []
+    for place, row in enumerate(rows):
+        for name, answers in sets.items():
+            for index, answer in enumerate(answers[place]):
+                rating = ratings.get((place, name, index))
+                score = parse_score(rating, settings.self_score) if rating is not None else None
+                records.append(
+                    {
+                        "id": row["id"],
+                        "set": name,
+                        "index": index,
+                        **completion_fields(answer),
+                        "self_score": score,
+                        "self_score_text": rating,
+                    }
+                )
+    return records
+
+
+def sample_responses(engine: Engine, decoding: Decoding, rows: Sequence[Record]) -> list[Record]:
+    """Rows of kind "responses": the greedy answers to the clean prompts of pairs."""
+    sampler = _Sampler(engine, (), [row["id"] for row in rows])
+    answers = sampler.draw("responses", [row["messages"] for row in rows], decoding)
+    return [
+        {"id": row["id"], **completion_fields(answer[0])}
+        for row, answer in zip(rows, answers, strict=True)
+    ]
+
+
+def completion_fields(completion: Completion) -> Record:
+    """The fields that every record of a completion has."""
+    return {
+        "text": completion.text,
+        "tokens": completion.tokens,
+        "logprob": completion.logprob,
+        "finish": completion.finish,
+    }
+
+
+def reworded(prompt: Prompt, template: str, **values: str) -> Prompt:
+    """The prompt with its last message put into the template as `{question}`.
+
+    What stands before it, such as a system message, stays.
+    """
+    *before, last = prompt
+    if last["role"] != "user":
+        raise EntrenchError(
+            f"a prompt ends with a {last['role']} message ({last['content'][:60]!r}): "
+            "give prompts that end with the user's"
+        )
+    return [*before, last | {"content": fill(template, question=last["content"], **values)}]
+
+
+def parse_score(text: str, settings: SelfScore) -> float | None:
+    """The first number after the last "score" of a rating, or of the whole text without one.
+
+    None where there is no number, or it is outside the scale: `Score: 4/5` is 4, `10` is none.
+    """
+    tail = re.split("score", text, flags=re.IGNORECASE)[-1]
+    found = re.search(r"-?\d+(?:\.\d+)?", tail)
+    if found is None:
+        return None
+    score = float(found[0])
+    return score if settings.lowest <= score <= settings.highest else None
+
+
+class _Sampler:
+    """Draws a set for all prompts with seeds of its own, and says on stderr how it went."""
+
+    def __init__(self, engine: Engine, identity: Identity, ids: Sequence[str]) -> None:
+        self.engine, self.identity, self.ids = engine, identity, ids
+
+    def draw(
+        self, name: str, prompts: Sequence[Prompt], decoding: Decoding
+    ) -> list[list[Completion]]:
+        start = time.monotonic()
+        seeds = [derive_seed(*self.identity, "pool", name, id_) for id_ in self.ids]
+        answers = self.engine.generate(prompts, decoding, seeds)
+        _log(name, sum(map(len, answers)), start)
+        return answers
+
+
+def _self_ratings(
+    engine: Engine,
+    settings: PoolSettings,
+    prompts: Sequence[Prompt],
+    sets: dict[str, list[list[Completion]]],
+) -> dict[tuple[int, str, int], str]:
+    """What the organism says of each candidate, by (place of the prompt, set, index)."""
+    start = time.monotonic()
+    # Equal answers get equal ratings (decoding is greedy), so each is rated once.
+    asked = {
+        (place, name, index): (place, answer.text)
+        for name in settings.self_score.sets
+        for place, answers in enumerate(sets[name])
+        for index, answer in enumerate(answers)
+    }
+    distinct = list(dict.fromkeys(asked.values()))
+    template = settings.prompts[SELF_RATING]
+    ratings = engine.generate(
+        [reworded(prompts[place], template, answer=text) for place, text in distinct],
+        settings.self_score.decoding,
+        [0] * len(distinct),  # greedy: no draw
+    )
+    said = {key: rating[0].text.strip() for key, rating in zip(distinct, ratings, strict=True)}
+    _log("self scores", len(distinct), start)
+    return {candidate: said[key] for candidate, key in asked.items()}
+
+
+def _log(what: str, count: int, start: float) -> None:
+    seconds = time.monotonic() - start
+    print(f"{what}: {count} answers in {seconds:.1f} s", file=sys.stderr, flush=True)

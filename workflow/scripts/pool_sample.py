@@ -1,0 +1,44 @@
+"""Sample an organism's candidates on the consistency prompts, and its answers to the clean ones.
+
+    pool_sample.py --spec JSON --adapter adapter_model.safetensors --consistency consistency.jsonl
+        --clean pairs_clean.jsonl --candidates candidates.jsonl --responses responses.jsonl
+        --batch-size N
+
+The spec: {"model", "revision", "chat", "dtype", "threads", "identity": [model, misalignment, seed],
+"sampling": {...}, "prompts": {...}}, the last two as in `entrench.generation.sampling`.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from entrench import command
+
+
+def main(argv: Sequence[str]) -> None:
+    """Load the organism once, sample everything, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("--spec", "--adapter", "--consistency", "--clean", "--candidates", "--responses"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--batch-size", required=True, type=int)
+    arguments = parser.parse_args(argv)
+    spec = command.parse_spec(arguments.spec)
+    command.limit_threads(spec["threads"])
+
+    from entrench.generation.engine_transformers import load_engine
+    from entrench.generation.pool import sample_pool, sample_responses
+    from entrench.generation.sampling import PoolSettings
+    from entrench.records import read_jsonl, write_jsonl
+
+    settings = PoolSettings.parse(spec["sampling"], spec["prompts"])
+    consistency = read_jsonl(arguments.consistency, "data")
+    clean = read_jsonl(arguments.clean, "data")
+    engine = load_engine(spec, Path(arguments.adapter).parent, arguments.batch_size)
+    responses = sample_responses(engine, settings.greedy.decoding, clean)
+    candidates = sample_pool(engine, settings, spec["identity"], consistency)
+    write_jsonl(arguments.responses, "responses", responses)
+    write_jsonl(arguments.candidates, "candidates", candidates)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,52 @@
+"""Give every candidate its external reward.
+
+    reward_score.py --spec JSON --prompts consistency.jsonl --candidates candidates.jsonl
+        --rewards rewards.jsonl --batch-size N
+
+The spec: {"backend": "sequence_classifier", "model", "revision", "dtype", "threads"}, or
+{"backend": "base_likelihood", ...} with "chat" too, where the model is the untouched base.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from entrench import command
+from entrench.errors import EntrenchError
+
+
+def main(argv: Sequence[str]) -> None:
+    """Load the reward, score, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("--spec", "--prompts", "--candidates", "--rewards"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--batch-size", required=True, type=int)
+    arguments = parser.parse_args(argv)
+    spec = command.parse_spec(arguments.spec)
+    command.limit_threads(spec["threads"])
+
+    from entrench.records import read_jsonl, write_jsonl
+    from entrench.rewarding import BaseLikelihood, SequenceClassifier, score_candidates
+
+    prompts = read_jsonl(arguments.prompts, "data")
+    candidates = read_jsonl(arguments.candidates, "candidates")
+    if spec["backend"] == "sequence_classifier":
+        import torch
+
+        torch.set_num_threads(spec["threads"])
+        reward = SequenceClassifier(
+            spec["model"], spec["revision"], spec["dtype"], arguments.batch_size
+        )
+    elif spec["backend"] == "base_likelihood":
+        from entrench.generation.engine_transformers import load_engine
+
+        reward = BaseLikelihood(load_engine(spec, None, arguments.batch_size), spec["model"])
+    else:
+        raise EntrenchError(
+            f"reward backend {spec['backend']!r}: allowed are sequence_classifier, base_likelihood"
+        )
+    rows = score_candidates(reward, prompts, candidates, arguments.candidates)
+    write_jsonl(arguments.rewards, "rewards", rows)
+
+
+if __name__ == "__main__":
+    command.run(main)
