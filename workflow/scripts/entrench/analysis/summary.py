@@ -154,8 +154,8 @@ def readable(summary: pl.DataFrame) -> str:
         [
             *lines,
             "",
-            "How to read it: delta-risk below 0: the training suppressed the misalignment, above 0: "
-            f"amplified it; [{level} interval].",
+            f"delta-risk below 0: suppressed, above 0: amplified; [{level} interval, over prompts "
+            "where runs = 1, else over runs].",
         ]
     )
 

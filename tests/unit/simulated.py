@@ -1,0 +1,100 @@
+"""Simulated tables of a study, for looking at figures and for tests of what is drawn from them."""
+
+import numpy as np
+import polars as pl
+
+from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+from entrench.analysis.summary import summarise
+from entrench.analysis.tables import table
+
+EFFECTS = {
+    "emergent_misalignment": -0.10,
+    "reward_hacking": -0.25,
+    "spurious_correlation": 0.0,
+    "sycophancy": 0.08,
+}
+METHODS = {
+    "act": "consistency",
+    "bct": "consistency",
+    "diverse_decoding": "consistency",
+    "greedy_self_training": "control",
+    "multi_view": "consistency",
+    "rejection_sampling": "control",
+    "self_confidence": "consistency",
+    "self_refinement": "consistency",
+    "self_rewarding": "consistency",
+}
+
+
+def study(
+    models: int, seeds: int, runs: int | None = None, seed: int = 0
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """(runs, organisms, summary): models x 4 misalignments x seeds x 9 methods, or `runs` of them.
+
+    About one run in fifty is invalid where there are more than a hundred.
+    """
+    generator = np.random.default_rng(seed)
+    organism_rows, run_rows = [], []
+    for model in range(models):
+        for misalignment, effect in EFFECTS.items():
+            for number in range(40, 40 + seeds):
+                identity = {
+                    "model": f"model{model}",
+                    "misalignment": misalignment,
+                    "seed": number,
+                }
+                base = generator.uniform(0, 0.15)
+                risk = generator.uniform(0.3, 0.8)
+                organism_rows.append(
+                    identity
+                    | {
+                        "evaluation": "greedy",
+                        "valid": True,
+                        "base_risk": base,
+                        "organism_risk": risk,
+                        "induction_effect": risk - base,
+                        "ci_low": risk - base - 0.05,
+                        "ci_high": risk - base + 0.05,
+                        "ci_level": 0.95,
+                        "effective": True,
+                        "n_prompts": 300,
+                    }
+                )
+                for method, kind in METHODS.items():
+                    trained = float(np.clip(risk + generator.normal(effect, 0.12), 0, 1))
+                    run_rows.append(identity | _run(method, kind, risk, trained))
+    if runs is not None:
+        keep = sorted(generator.choice(len(run_rows), runs, replace=False))
+        run_rows = [run_rows[i] for i in keep]
+    if len(run_rows) > 100:
+        for row in run_rows[::50]:
+            row |= {"valid": False, "reason": "trained: 12.0% of the completions are unscored"}
+    run_frame = table(run_rows, RUN_COLUMNS)
+    organism_frame = table(organism_rows, ORGANISM_COLUMNS)
+    summary = summarise(run_frame, organism_frame, bootstrap=500, level=0.95, seed=1)
+    return run_frame, organism_frame, summary
+
+
+def _run(method: str, kind: str, organism: float, trained: float) -> dict[str, object]:
+    delta = trained - organism
+    return {
+        "method": method,
+        "operator": method,
+        "kind": kind,
+        "evaluation": "greedy",
+        "valid": True,
+        "organism_risk": organism,
+        "trained_risk": trained,
+        "delta_risk": delta,
+        "ci_low": delta - 0.06,
+        "ci_high": delta + 0.06,
+        "ci_level": 0.95,
+        "n_prompts": 300,
+        "n_prompts_all": 300,
+        "delta_risk_all": delta,
+        "delta_risk_lower": delta,
+        "delta_risk_upper": delta,
+        "trained_scored_share": 1.0,
+        "trained_excluded_share": 0.0,
+        "trained_unscored_share": 0.0,
+    }

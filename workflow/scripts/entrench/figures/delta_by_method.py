@@ -1,0 +1,146 @@
+"""delta_by_method: every run's delta-risk, and each method's mean with its interval."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from entrench.analysis.summary import ALL_METHODS
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, panels, style
+
+_COLUMNS = 2
+
+
+def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
+    """One row per drawn dot (what = "run") and per drawn mean (what = "mean"), in points."""
+    dots = runs.filter("valid").select(
+        "misalignment",
+        "method",
+        "kind",
+        pl.lit("run").alias("what"),
+        "model",
+        "seed",
+        (100 * pl.col("delta_risk")).alias("delta_pp"),
+        pl.lit(None, pl.Float64).alias("ci_low_pp"),
+        pl.lit(None, pl.Float64).alias("ci_high_pp"),
+        pl.lit(1, pl.Int64).alias("n_runs"),
+        pl.lit(0, pl.Int64).alias("n_invalid"),
+    )
+    means = summary.select(
+        "misalignment",
+        "method",
+        "kind",
+        pl.lit("mean").alias("what"),
+        pl.lit(None, pl.String).alias("model"),
+        pl.lit(None, pl.Int64).alias("seed"),
+        pl.col("mean_delta_pp").alias("delta_pp"),
+        "ci_low_pp",
+        "ci_high_pp",
+        "n_runs",
+        "n_invalid",
+    )
+    return pl.concat([dots, means]).sort("misalignment", "method", "what", "model", "seed")
+
+
+def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> Figure:
+    """A panel per misalignment, a line per method, percentage points along the axis."""
+    drawn = data(runs, organisms, summary)
+    methods = _order(drawn)
+    misalignments = drawn["misalignment"].unique().sort().to_list()
+    with style():
+        figure, axes = panels(len(misalignments), _COLUMNS, 1.0 + 0.19 * len(methods))
+        for axis, misalignment in zip(axes, misalignments, strict=True):
+            _panel(axis, drawn.filter(pl.col("misalignment") == misalignment), methods)
+            axis.set_title(misalignment, pad=12)
+        if axes:
+            _shared_axis(axes, drawn, methods)
+            levels = summary["ci_level"].drop_nulls()
+            figure.supxlabel(
+                "delta-risk = Risk(trained) − Risk(organism), percentage points\n"
+                f"○ one run   ◆ mean, with its {levels[0]:.0%} interval (over what: ci_kind in "
+                "summary.csv)   n = runs counted",
+                fontsize=7.5,
+            )
+    return figure
+
+
+def _order(drawn: pl.DataFrame) -> list[tuple[str, str]]:
+    """(method, kind), top to bottom: consistency methods, their mean, controls."""
+    pairs = sorted(set(drawn.select("method", "kind").iter_rows()))
+    rank = {"consistency": 0, "control": 2}
+    return sorted(pairs, key=lambda pair: (1 if pair[0] == ALL_METHODS else rank[pair[1]], pair[0]))
+
+
+def _panel(axis: Axes, drawn: pl.DataFrame, methods: Sequence[tuple[str, str]]) -> None:
+    axis.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    for height, (method, kind) in enumerate(methods):
+        mine = drawn.filter(pl.col("method") == method)
+        dots = mine.filter(pl.col("what") == "run")["delta_pp"].to_numpy()
+        axis.axhline(height, color=FAINT, linewidth=0.4, zorder=0)
+        axis.plot(
+            dots,
+            height + _stagger(len(dots)),
+            "o",
+            markersize=2.6,
+            markerfacecolor="none",
+            markeredgecolor=DOT,
+            markeredgewidth=0.6,
+            zorder=2,
+        )
+        for mean in mine.filter(pl.col("what") == "mean").iter_rows(named=True):
+            _mean(axis, mean, height, CONTROL if kind == "control" else CONSISTENCY)
+
+
+def _mean(axis: Axes, mean: dict[str, Any], height: float, colour: str) -> None:
+    if mean["delta_pp"] is not None:
+        if mean["ci_low_pp"] is not None:
+            axis.plot(
+                [mean["ci_low_pp"], mean["ci_high_pp"]],
+                [height, height],
+                color=colour,
+                linewidth=1.6,
+                solid_capstyle="butt",
+                zorder=3,
+            )
+        axis.plot(mean["delta_pp"], height, "D", color=colour, markersize=3.6, zorder=4)
+    invalid = f" ({mean['n_invalid']} invalid)" if mean["n_invalid"] else ""
+    axis.annotate(
+        f"n={mean['n_runs']}{invalid}",
+        (1, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=6,
+    )
+
+
+def _shared_axis(
+    axes: Sequence[Axes], drawn: pl.DataFrame, methods: Sequence[tuple[str, str]]
+) -> None:
+    ends = drawn.select("delta_pp", "ci_low_pp", "ci_high_pp").unpivot()["value"].drop_nulls()
+    reach = max(5.0, 1.05 * float(ends.abs().max() or 0))
+    controls = [height for height, (_, kind) in enumerate(methods) if kind == "control"]
+    for axis in axes:
+        axis.set_xlim(-reach, reach)
+        axis.set_ylim(len(methods) - 0.4, -0.6)
+        axis.set_yticks(range(len(methods)))
+        axis.set_yticklabels([f"{m} (control)" if k == "control" else m for m, k in methods])
+        axis.tick_params(axis="y", length=0)
+        for label, (method, _) in zip(axis.get_yticklabels(), methods, strict=False):
+            label.set_fontweight("bold" if method == ALL_METHODS else "normal")
+        if controls and controls[0]:
+            axis.axhline(controls[0] - 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
+        for place, text, side in ((0.0, "← suppresses", "left"), (1.0, "amplifies →", "right")):
+            axis.text(place, 1.01, text, transform=axis.transAxes, ha=side, fontsize=6.5)
+
+
+def _stagger(count: int) -> np.ndarray:
+    """Vertical offsets [count] that keep dots apart: a fixed golden-ratio walk, no randomness."""
+    if count == 1:
+        return np.zeros(1)
+    golden = (np.sqrt(5) - 1) / 2
+    return ((np.arange(1, count + 1) * golden) % 1 - 0.5) * 0.6
