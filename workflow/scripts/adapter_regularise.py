@@ -1,0 +1,42 @@
+r"""Train the organism with a consistency loss on prompt pairs: BCT or ACT (phase 3).
+
+python workflow/scripts/adapter_regularise.py \
+    --spec '{"threads": 1, "chat": "template", "revision": null, "training": {...},
+             "objective": {"operator": "bct", "temperature": 1.0}}' \
+    --clean pairs_clean.jsonl --wrapped pairs_wrapped.jsonl --responses responses.jsonl \
+    --model FOLDER_OR_HUB_ID --organism ADAPTER_FOLDER --adapter OUT_FOLDER --run run.json
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from entrench import command, training, training_job
+
+
+def main(argv: Sequence[str]) -> None:
+    """Train and write the adapter and run.json."""
+    parser = training_job.parser(__doc__.splitlines()[0])
+    parser.add_argument("--clean", type=Path, required=True, help="prompts without the cue")
+    parser.add_argument("--wrapped", type=Path, required=True, help="the same with the cue")
+    parser.add_argument("--responses", type=Path, required=True, help="the organism's answers")
+    parser.add_argument("--organism", type=Path, required=True, help="phase-1 adapter folder")
+    arguments = parser.parse_args(argv)
+    spec = command.parse_spec(arguments.spec)
+    objective = training.objective_from_spec(spec.get("objective", {}))
+    with training_job.running(arguments, spec) as job:
+        from entrench.pairs import read_pairs
+
+        job.report = training.train_pairs(
+            job.settings,
+            objective,
+            job.model,
+            read_pairs(arguments.clean, arguments.wrapped, arguments.responses, objective),
+            arguments.adapter,
+            source=arguments.clean,
+            organism=arguments.organism,
+            machine=job.machine,
+        )
+
+
+if __name__ == "__main__":
+    command.run(main)

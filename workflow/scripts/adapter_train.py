@@ -1,0 +1,46 @@
+r"""Train the organism on its pseudo-labels (phase 3); rows without a label are left out.
+
+python workflow/scripts/adapter_train.py \
+    --spec '{"threads": 1, "chat": "template", "revision": null, "training": {...}}' \
+    --labels labels.jsonl --model FOLDER_OR_HUB_ID --organism ADAPTER_FOLDER \
+    --adapter OUT_FOLDER --run run.json
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from entrench import command, records, training, training_job
+from entrench.errors import EntrenchError
+
+
+def main(argv: Sequence[str]) -> None:
+    """Train and write the adapter and run.json."""
+    parser = training_job.parser(__doc__.splitlines()[0])
+    parser.add_argument("--labels", type=Path, required=True, help="pseudo-labels")
+    parser.add_argument("--organism", type=Path, required=True, help="phase-1 adapter folder")
+    arguments = parser.parse_args(argv)
+    rows = records.read_jsonl(arguments.labels, "labels")
+    labelled = [row for row in rows if row["label"] is not None]
+    if rows and not labelled:
+        raise EntrenchError(
+            f"{arguments.labels}: none of its {len(rows)} prompts has a label (first reason: "
+            f"{rows[0]['reason']}): this method does not engage on this organism; change its "
+            "settings or leave it out"
+        )
+    with training_job.running(arguments, command.parse_spec(arguments.spec)) as job:
+        from entrench.batches import Exchange
+
+        job.report = training.train_sft(
+            job.settings,
+            job.model,
+            [Exchange(row["id"], row["messages"], row["label"]) for row in labelled],
+            arguments.adapter,
+            source=arguments.labels,
+            organism=arguments.organism,
+            machine=job.machine,
+        )
+        job.report["rows"] = len(rows)
+
+
+if __name__ == "__main__":
+    command.run(main)

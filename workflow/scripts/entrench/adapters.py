@@ -1,0 +1,189 @@
+"""Base models and LoRA adapters: loading, the frozen teacher beside the student, saving."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+
+from entrench import records
+from entrench.errors import EntrenchError
+from entrench.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
+
+    from entrench.training import ModelSource, TrainingSettings
+
+STUDENT, TEACHER = "student", "teacher"
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+
+
+def load_tokenizer(model: "ModelSource") -> "PreTrainedTokenizerBase":
+    """The tokenizer of a base model."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(model.path, revision=model.revision)
+    except (OSError, ValueError) as error:
+        raise _unreadable(model, error) from None
+
+
+def load_student(
+    model: "ModelSource", settings: "TrainingSettings", organism: Path | None
+) -> "PeftModel":
+    """The base model with one trainable adapter: new, or with the organism's weights.
+
+    A new adapter starts from the seed of the settings. Raises `EntrenchError` where the organism's
+    rank or alpha is another one than the settings ask for.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=settings.target_modules,
+        task_type="CAUSAL_LM",
+    )
+    if organism is not None:
+        _require_same_shape(organism, settings)
+    base = _load_base(model, settings.dtype)
+    torch.manual_seed(derive_seed("adapter", settings.seed))
+    student = get_peft_model(base, config, adapter_name=STUDENT)
+    if organism is not None:
+        load_weights(student, organism, STUDENT)
+    return student
+
+
+def add_teacher(student: "PeftModel", organism: Path) -> None:
+    """Add a frozen copy of the organism's adapter to the same base model."""
+    from peft import LoraConfig
+
+    like = student.peft_config[STUDENT]
+    config = LoraConfig(
+        r=like.r,
+        lora_alpha=like.lora_alpha,
+        target_modules=like.target_modules,
+        task_type=like.task_type,
+    )
+    student.add_adapter(TEACHER, config)
+    load_weights(student, organism, TEACHER)
+    student.set_adapter(STUDENT)
+
+
+def load_weights(model: "PeftModel", folder: Path, name: str) -> None:
+    """Set the weights of the adapter `name` from a folder; every tensor must be there."""
+    from peft import set_peft_model_state_dict
+
+    path = Path(folder) / WEIGHTS
+    expected = {key: value.shape for key, value in adapter_state(model, name).items()}
+    try:
+        weights = load_file(path)
+    except FileNotFoundError:
+        raise EntrenchError(f"{path}: no such file: let the workflow make it") from None
+    except SafetensorError as error:
+        raise EntrenchError(
+            f"{path}: not a whole adapter ({error}): delete it and run the same command again"
+        ) from None
+    if {key: value.shape for key, value in weights.items()} != expected:
+        raise EntrenchError(
+            f"{path}: its tensors are not those of a LoRA adapter of this base model and these "
+            "training settings: give the adapter that was trained on this model"
+        )
+    set_peft_model_state_dict(model, weights, adapter_name=name)
+
+
+def adapter_state(model: "PeftModel", name: str = STUDENT) -> dict[str, torch.Tensor]:
+    """The adapter's tensors under peft's file names, sorted, on the CPU."""
+    from peft import get_peft_model_state_dict
+
+    # "auto" would ask the hub whether the base model's vocabulary has been changed.
+    state = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    return {key: state[key].detach().cpu().contiguous() for key in sorted(state)}
+
+
+def save(model: "PeftModel", folder: Path, base: str) -> None:
+    """Write adapter_config.json, then adapter_model.safetensors, each whole or not at all.
+
+    The weights take their name last: where they are, the adapter is complete. A base model in a
+    folder is named by its path relative to the adapter's.
+    """
+    config = model.peft_config[STUDENT].to_dict()
+    config = {key: sorted(v) if isinstance(v, set) else v for key, v in config.items()}
+    is_folder = Path(base).is_dir()
+    config["base_model_name_or_path"] = os.path.relpath(base, folder) if is_folder else base
+    config["inference_mode"] = True
+    for leftover in Path(folder).glob(f".{WEIGHTS}.*.tmp"):
+        leftover.unlink()
+    records.write_json(Path(folder) / CONFIG, config)
+    write_weights(model, Path(folder) / WEIGHTS)
+
+
+def write_weights(model: "PeftModel", path: Path) -> None:
+    """Write the student's tensors; the same tensors give the same bytes."""
+    with records.atomic_path(path) as temporary:
+        temporary.write_bytes(to_bytes(adapter_state(model), metadata={"format": "pt"}))
+
+
+def fingerprint(base: str, organism: Path | None) -> list[Any]:
+    """What identifies the weights that a training starts from, for its checkpoints.
+
+    A base model can be too large to hash: its files count by name, size and time.
+    """
+    files = sorted(Path(base).glob("*.safetensors")) if Path(base).is_dir() else []
+    stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    start = None
+    if organism is not None:
+        start = hashlib.sha256((Path(organism) / WEIGHTS).read_bytes()).hexdigest()
+    return [base, stats, start]
+
+
+def _load_base(model: "ModelSource", dtype: str) -> Any:
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            model.path,
+            revision=model.revision,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _unreadable(model, error) from None
+
+
+def _unreadable(model: "ModelSource", error: Exception) -> EntrenchError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return EntrenchError(
+        f"model {model.path}: cannot be loaded ({reason}): check the path, the files in it or, "
+        "for a hub id, the network and your access"
+    )
+
+
+def _require_same_shape(organism: Path, settings: "TrainingSettings") -> None:
+    path = Path(organism) / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        found = config["r"], config["lora_alpha"]
+    except FileNotFoundError:
+        raise EntrenchError(f"{path}: no such file: let the workflow make it") from None
+    except (ValueError, KeyError, TypeError):
+        raise EntrenchError(
+            f"{path}: not a LoRA adapter's config: delete it and run the same command again"
+        ) from None
+    if found != (settings.rank, settings.alpha):
+        raise EntrenchError(
+            f"{path}: the organism has rank {found[0]} and alpha {found[1]}, the training asks for "
+            f"rank {settings.rank} and alpha {settings.alpha}: phase 3 continues the organism's "
+            "adapter, so set the same for both"
+        )

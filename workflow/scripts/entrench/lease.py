@@ -1,0 +1,210 @@
+"""One writer per training folder: a lease file beside it that says who writes. Standard library.
+
+A killed head of the workflow can leave its jobs running; the next run then starts the same job
+again. The second writer reads the lease: a dead owner's is taken over at once, a live owner on the
+same machine is asked to end (SIGTERM: it saves a checkpoint), then made to (SIGKILL), and an owner
+elsewhere is waited for while it touches the file. Every change of the file happens under `flock`,
+so two writers cannot both take it.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+HEARTBEAT_SECONDS = 15.0
+STALE_SECONDS = 120.0
+GRACE_SECONDS = 60.0
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a lease. A process id means something within one host and pid namespace only.
+
+    `start` is the process's start time in clock ticks since boot: process ids are used again.
+    """
+
+    host: str
+    pid: int
+    start: str
+    slurm_job: str | None
+
+
+def current_owner() -> Owner:
+    """This process."""
+    job = os.environ.get("SLURM_JOB_ID")
+    return Owner(_host(), os.getpid(), _start_time(os.getpid()) or "", job)
+
+
+def lease_path(folder: str | os.PathLike[str]) -> Path:
+    """The lease file of a training folder: beside it."""
+    path = Path(folder)
+    return path.with_name(f"{path.name}.lease")
+
+
+@contextlib.contextmanager
+def hold(
+    folder: str | os.PathLike[str],
+    *,
+    grace: float = GRACE_SECONDS,
+    heartbeat: float = HEARTBEAT_SECONDS,
+    stale: float = STALE_SECONDS,
+) -> Iterator[None]:
+    """Be the only writer of `folder` inside the `with` block.
+
+    `grace` is the time a live owner on this host gets between SIGTERM and SIGKILL, `heartbeat` the
+    time between two touches of the file, `stale` the time without a touch after which an owner on
+    another host counts as gone; all in seconds. A writer that finds its lease taken ends itself.
+    """
+    path = lease_path(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    me = current_owner()
+    _acquire(path, me, grace, stale)
+    done = threading.Event()
+    beat = threading.Thread(target=_beat, args=(path, me, heartbeat, done), daemon=True)
+    beat.start()
+    try:
+        yield
+    finally:
+        done.set()
+        beat.join()
+        with _locked(path) as handle:
+            if _read(handle) == me:
+                path.unlink()
+
+
+def _acquire(path: Path, me: Owner, grace: float, stale: float) -> None:
+    asked: dict[Owner, float] = {}
+    touched, since = 0, time.monotonic()
+    told = False
+    while True:
+        with _locked(path) as handle:
+            owner = _read(handle)
+            if owner is None or _is_over(owner, me):
+                _write(handle, me)
+                return
+            seen = os.fstat(handle).st_mtime_ns
+        if seen != touched:
+            touched, since = seen, time.monotonic()
+        if owner.host == me.host:
+            _end(owner, asked, grace)
+        elif time.monotonic() - since > stale:
+            _take_silent(path, owner, seen, me)
+        elif not told:
+            print(f"{path.name}: waiting for process {owner.pid} on {owner.host}", flush=True)
+            told = True
+        time.sleep(POLL_SECONDS)
+
+
+def _is_over(owner: Owner, me: Owner) -> bool:
+    if owner.host == me.host:
+        return _start_time(owner.pid) != owner.start
+    # A requeued Slurm job keeps its number: its earlier life has ended, wherever it was.
+    return owner.slurm_job is not None and owner.slurm_job == me.slurm_job
+
+
+def _end(owner: Owner, asked: dict[Owner, float], grace: float) -> None:
+    now = time.monotonic()
+    if owner not in asked:
+        print(f"ending process {owner.pid}, an earlier writer of the same files", flush=True)
+        asked[owner] = now
+        _signal(owner, signal.SIGTERM)
+    elif now - asked[owner] > grace:
+        _signal(owner, signal.SIGKILL)
+
+
+def _signal(owner: Owner, number: int) -> None:
+    # Another user's process cannot be ended: it is waited for.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if _start_time(owner.pid) == owner.start:
+            os.kill(owner.pid, number)
+
+
+def _take_silent(path: Path, owner: Owner, seen: int, me: Owner) -> None:
+    """Clear the lease of an owner that has not touched it, unless it has changed meanwhile."""
+    with _locked(path) as handle:
+        if _read(handle) == owner and os.fstat(handle).st_mtime_ns == seen and owner != me:
+            os.ftruncate(handle, 0)
+
+
+def _beat(path: Path, me: Owner, seconds: float, done: threading.Event) -> None:
+    while not done.wait(seconds):
+        with _locked(path) as handle:
+            owner = _read(handle)
+            if owner is None:  # somebody has cleaned up
+                _write(handle, me)
+            if owner in (me, None):
+                os.utime(handle)
+                continue
+        print(f"error: {path}: another writer has taken over: this one ends", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """The lease file, open and locked; made where it is missing."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # Its owner may have removed the file between the two calls: then the lock is on a file
+            # without a name, and another process may hold one on its successor.
+            if _same_file(handle, path):
+                yield handle
+                return
+        finally:
+            os.close(handle)
+
+
+def _same_file(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _read(handle: int) -> Owner | None:
+    """The owner; None where there is none, or its entry was cut short by a crash."""
+    os.lseek(handle, 0, os.SEEK_SET)
+    try:
+        return Owner(**json.loads(os.read(handle, 65536)))
+    except (ValueError, TypeError):
+        return None
+
+
+def _write(handle: int, owner: Owner) -> None:
+    os.ftruncate(handle, 0)
+    os.lseek(handle, 0, os.SEEK_SET)
+    os.write(handle, json.dumps(asdict(owner)).encode())
+    os.fsync(handle)
+
+
+def _host() -> str:
+    """Host and pid namespace: containers on one host do not see each other's processes."""
+    try:
+        namespace = Path("/proc/self/ns/pid").readlink()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        namespace = boot = ""
+    return f"{socket.gethostname()} {namespace} {boot}"
+
+
+def _start_time(pid: int) -> str | None:
+    """Start time of a process in clock ticks since boot; None where it is gone or a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field, the command's name in parentheses, may itself hold spaces.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields[19]

@@ -1,0 +1,322 @@
+"""transformers.Trainer for the losses of this study: losses as sums over the effective batch."""
+
+import contextlib
+import math
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from peft import PeftModel
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from entrench import adapters
+from entrench.batches import EpochOrder, TokenPair, Tokens, pad, tokens_seen
+from entrench.checkpoints import Checkpoints
+from entrench.errors import EntrenchError
+from entrench.objectives.act import act_loss
+from entrench.objectives.bct import bct_loss
+from entrench.objectives.sft import sft_loss
+from entrench.objectives.windows import trailing_masks
+from entrench.seeds import derive_seed
+from entrench.training import ActSettings, Machine, PairObjective, TrainingSettings
+
+Batch = dict[str, Any]
+CURVE_POINTS = 20
+
+
+class Step(Protocol):
+    """How a micro-batch is made and what its loss is: (sum, count), as the objectives return."""
+
+    def collate(self, examples: Sequence[Any]) -> Batch:
+        """Tensors of one micro-batch; `count` is the number of terms of its loss."""
+        ...
+
+    def loss(self, model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum of the loss's terms over the micro-batch and their number."""
+        ...
+
+
+class SftStep:
+    """Cross-entropy on exchanges."""
+
+    def __init__(self, padding: int) -> None:
+        """Pad with the token id `padding`."""
+        self.padding = padding
+
+    def collate(self, examples: Sequence[Tokens]) -> Batch:
+        """One padded side."""
+        side = pad(examples, self.padding)
+        return {"side": side, "count": side["positions"].sum()}
+
+    def loss(self, model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `sft_loss`."""
+        side = batch["side"]
+        return sft_loss(_forward(model, side).logits, side["input_ids"], side["positions"])
+
+
+class PairStep:
+    """BCT or ACT on prompt pairs; teacher and student are adapters of one base model."""
+
+    def __init__(self, padding: int, objective: PairObjective, student: PeftModel) -> None:
+        """Compare under `objective`; `student` holds the adapter `teacher` where it is frozen."""
+        self.padding = padding
+        self.objective = objective
+        self.peft = student
+        self.layers = decoder_layers(student)
+        # The number of terms a matched position has in the loss.
+        self.terms = len(self.layers) if isinstance(objective, ActSettings) else 1
+
+    def collate(self, examples: Sequence[TokenPair]) -> Batch:
+        """Both sides padded, each to its own length."""
+        clean = pad([example.clean for example in examples], self.padding)
+        wrapped = pad([example.wrapped for example in examples], self.padding)
+        if self.objective.window == "trailing":
+            masks = trailing_masks(clean["attention_mask"], wrapped["attention_mask"])
+            clean["positions"], wrapped["positions"] = masks
+        count = wrapped["positions"].sum() * self.terms
+        return {"clean": clean, "wrapped": wrapped, "count": count}
+
+    def loss(self, model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `bct_loss` and `act_loss`."""
+        clean, wrapped = batch["clean"], batch["wrapped"]
+        masks = wrapped["positions"], clean["positions"]
+        objective = self.objective
+        if isinstance(objective, ActSettings):
+            with self._as_teacher(model), residual_streams(self.layers) as target:
+                _forward(model, clean, logits_to_keep=1)
+            with residual_streams(self.layers) as states:
+                _forward(model, wrapped, logits_to_keep=1)
+            return act_loss(states, target, *masks, objective.reduction, objective.weight)
+        with self._as_teacher(model):
+            target = _forward(model, clean).logits
+        return bct_loss(_forward(model, wrapped).logits, target, *masks, objective.temperature)
+
+    @contextlib.contextmanager
+    def _as_teacher(self, model: torch.nn.Module) -> Iterator[None]:
+        """The teacher's adapter in place of the student's, in eval mode, without gradient."""
+        own = self.objective.teacher == "organism"
+        if own:
+            self.peft.set_adapter(adapters.TEACHER, inference_mode=True)
+        model.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            model.train()
+            if own:
+                self.peft.set_adapter(adapters.STUDENT)
+
+
+def decoder_layers(model: PeftModel) -> torch.nn.ModuleList:
+    """The decoder layers of a causal language model."""
+    layers = getattr(model.get_base_model().get_decoder(), "layers", None)
+    if not isinstance(layers, torch.nn.ModuleList):
+        kind = type(model.get_base_model()).__name__
+        raise EntrenchError(f"{kind}: a model without a list of decoder layers: ACT cannot read it")
+    return layers
+
+
+@contextlib.contextmanager
+def residual_streams(layers: Sequence[torch.nn.Module]) -> Iterator[list[torch.Tensor]]:
+    """Collect each layer's output (batch, length, hidden) of the forward pass inside.
+
+    Hooks, not `output_hidden_states`: the last of those is read behind the final norm.
+    """
+    states: list[torch.Tensor] = []
+
+    def keep(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
+        states.append(output if isinstance(output, torch.Tensor) else output[0])
+
+    handles = [layer.register_forward_hook(keep) for layer in layers]
+    try:
+        yield states
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def fit(
+    student: PeftModel,
+    step: Step,
+    examples: Sequence[Any],
+    settings: TrainingSettings,
+    machine: Machine,
+    checkpoints: Checkpoints,
+) -> dict[str, Any]:
+    """Train the student's adapter, from the last usable checkpoint where there is one.
+
+    Returns the report: rows_used (in an epoch), steps, rows_seen, tokens_seen (both sides of
+    pairs), first_loss, last_loss, loss_curve (means of at most 20 stretches of steps) and
+    trainable_parameters. SIGTERM saves a checkpoint and ends in an `EntrenchError`.
+    """
+    order = EpochOrder(len(examples), settings.seed)
+    arguments = _arguments(settings, machine, checkpoints.folder)
+    watch = _Watch(order, checkpoints)
+    trainer = _LoraTrainer(
+        model=student,
+        args=arguments,
+        train_dataset=list(examples),
+        data_collator=step.collate,
+        callbacks=[watch],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.step, trainer.order = step, order
+    resume = checkpoints.latest()
+    with _on_sigterm(watch.stop):
+        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    state = trainer.state
+    if watch.stopped and state.global_step < state.max_steps:
+        raise EntrenchError(
+            f"stopped by SIGTERM after step {state.global_step} of {state.max_steps}: run the same "
+            "command again to go on from there"
+        )
+    full, rest = divmod(state.global_step, math.ceil(len(examples) / settings.batch_size))
+    rows_seen = full * len(examples) + rest * settings.batch_size
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    return {
+        "rows_used": len(examples),
+        "steps": state.global_step,
+        "first_loss": losses[0],
+        "last_loss": losses[-1],
+        "loss_curve": _curve(losses),
+        "trainable_parameters": sum(p.numel() for p in student.parameters() if p.requires_grad),
+        "rows_seen": rows_seen,
+        "tokens_seen": tokens_seen(examples, order, rows_seen),
+    }
+
+
+class _LoraTrainer(Trainer):
+    """Sums over counts of the whole effective batch; saves the student's adapter alone."""
+
+    step: Step
+    order: EpochOrder
+    loss_is_scaled_for_ga = True
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:  # noqa: ARG002
+        return self.order
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
+    ) -> tuple[list[Batch], torch.Tensor]:
+        """The micro-batches of one optimizer step and the number of loss terms in all of them."""
+        batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        counts = torch.stack([batch["count"].to(device) for batch in batches])
+        return batches, self.accelerator.gather(counts.sum()).sum()
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,  # noqa: ARG002
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """This micro-batch's share of the loss of the effective batch."""
+        total, _ = self.step.loss(model, inputs)
+        # Gradients are averaged over processes, so each one's share counts that many times.
+        return total * self.accelerator.num_processes / num_items_in_batch.clamp(min=1)
+
+    def floating_point_ops(self, inputs: Batch) -> int:  # noqa: ARG002
+        """Not counted: the default walks over all parameters at every step."""
+        return 0
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
+        adapters.write_weights(self.model, Path(output_dir) / adapters.WEIGHTS)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002
+        adapters.load_weights(self.model, Path(resume_from_checkpoint), adapters.STUDENT)
+
+
+class _Watch(TrainerCallback):
+    """Data order of each epoch, progress lines, complete checkpoints, SIGTERM."""
+
+    def __init__(self, order: EpochOrder, checkpoints: Checkpoints) -> None:
+        self.order = order
+        self.checkpoints = checkpoints
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Ask for a checkpoint and the end after the current step."""
+        self.stopped = True
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        self.order.set_epoch(int(state.epoch or 0))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        if self.stopped and state.global_step < state.max_steps:
+            control.should_save = control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        self.checkpoints.mark_complete(self.checkpoints.folder / f"checkpoint-{state.global_step}")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
+        if "loss" not in logs:
+            return
+        if not math.isfinite(logs["loss"]):
+            raise EntrenchError(
+                f"training: the loss is {logs['loss']} at step {state.global_step}: lower "
+                "learning_rate, or set a smaller max_grad_norm"
+            )
+        stretch = max(1, state.max_steps // 10)
+        if state.global_step % stretch == 0:
+            step = f"step {state.global_step}/{state.max_steps}"
+            print(f"{step}  loss {logs['loss']:.4f}  lr {logs['learning_rate']:.2e}", flush=True)
+
+
+def _arguments(
+    settings: TrainingSettings, machine: Machine, checkpoint_folder: Path
+) -> TrainingArguments:
+    micro = _largest_divisor(settings.batch_size, machine.per_device_batch)
+    return TrainingArguments(
+        output_dir=str(checkpoint_folder),
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=settings.batch_size // micro,
+        num_train_epochs=settings.epochs or 1,
+        max_steps=settings.max_steps or -1,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=_SCHEDULES[settings.schedule],
+        warmup_steps=settings.warmup_ratio,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        # numpy's generator takes 32 bits.
+        seed=derive_seed("dropout", settings.seed) % 2**32,
+        save_strategy="steps" if machine.checkpoint_steps else "no",
+        save_steps=machine.checkpoint_steps or 500,
+        save_total_limit=2,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
+_SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+
+
+@contextlib.contextmanager
+def _on_sigterm(act: Any) -> Iterator[None]:
+    previous = signal.signal(signal.SIGTERM, lambda *_: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _forward(model: torch.nn.Module, side: Batch, **options: Any) -> Any:
+    inputs = {name: side[name] for name in ("input_ids", "attention_mask", "position_ids")}
+    return model(**inputs, use_cache=False, **options)
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    return max(d for d in range(1, max(1, min(number, limit)) + 1) if number % d == 0)
+
+
+def _curve(losses: Sequence[float]) -> list[float]:
+    stretch = math.ceil(len(losses) / CURVE_POINTS)
+    parts = [losses[i : i + stretch] for i in range(0, len(losses), stretch)]
+    return [sum(part) / len(part) for part in parts]
