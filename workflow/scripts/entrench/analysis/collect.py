@@ -202,7 +202,7 @@ def _training(path: str) -> Record:
     training = read_json(path).get("training", {})
     return {
         "training_steps": training.get("steps"),
-        "training_rows": training.get("rows"),
+        "training_rows": training.get("rows_used"),
         "first_loss": training.get("first_loss"),
         "last_loss": training.get("last_loss"),
     }

@@ -154,8 +154,8 @@ def readable(summary: pl.DataFrame) -> str:
         [
             *lines,
             "",
-            f"delta-risk below 0: suppressed, above 0: amplified; [{level} interval, over prompts "
-            "where runs = 1, else over runs].",
+            f"delta-risk < 0: suppressed, > 0: amplified; [{level} interval, over prompts where "
+            "runs = 1, else over runs].",
         ]
     )
 

@@ -60,8 +60,8 @@ def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
             levels = summary["ci_level"].drop_nulls()
             figure.supxlabel(
                 "delta-risk = Risk(trained) − Risk(organism), percentage points\n"
-                f"○ one run   ◆ mean, with its {levels[0]:.0%} interval (over what: ci_kind in "
-                "summary.csv)   n = runs counted",
+                f"○ one run   ◆ mean over the n runs, with its {levels[0]:.0%} interval "
+                "(n = 1: over prompts; ○ lies beneath ◆)",
                 fontsize=7.5,
             )
     return figure
@@ -100,12 +100,13 @@ def _mean(axis: Axes, mean: dict[str, Any], height: float, colour: str) -> None:
             axis.plot(
                 [mean["ci_low_pp"], mean["ci_high_pp"]],
                 [height, height],
+                "|-",
                 color=colour,
-                linewidth=1.6,
-                solid_capstyle="butt",
+                linewidth=1.4,
+                markersize=5,
                 zorder=3,
             )
-        axis.plot(mean["delta_pp"], height, "D", color=colour, markersize=3.6, zorder=4)
+        axis.plot(mean["delta_pp"], height, "D", color=colour, markersize=2.8, zorder=4)
     invalid = f" ({mean['n_invalid']} invalid)" if mean["n_invalid"] else ""
     axis.annotate(
         f"n={mean['n_runs']}{invalid}",

@@ -4,7 +4,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, INK, panels, spread, style
+from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, HALO, INK, panels, spread, style
 
 _COLUMNS = 2
 _STAGES = ("base", "organism", "trained")
@@ -55,10 +55,10 @@ def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
         for axis, misalignment in zip(axes, misalignments, strict=True):
             _panel(axis, misalignment, drawn.filter(pl.col("misalignment") == misalignment))
         if axes:
-            figure.supylabel("risk, % of answers", fontsize=7.5)
+            figure.supylabel("risk, %", fontsize=7.5)
             figure.supxlabel(
-                "faint: one run   bold: mean over runs   dashed: controls   n = runs where methods "
-                "differ in it",
+                "grey: one run   black: mean over organisms   labelled: mean over a method's "
+                "n runs and their organisms   dashed: control",
                 fontsize=7.5,
             )
     return figure
@@ -67,25 +67,29 @@ def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
 def _panel(axis: Axes, misalignment: str, drawn: pl.DataFrame) -> None:
     runs = drawn.filter(pl.col("what") == "run")
     for run in runs.select(_PERCENT).iter_rows():
-        axis.plot(range(3), run, color=FAINT, linewidth=0.5, zorder=1)
+        axis.plot(range(3), run, color=FAINT, linewidth=0.4, zorder=1)
     start = drawn.filter(pl.col("what") == "organisms").row(0, named=True)
     base, organism = start["base_percent"], start["organism_percent"]
     axis.plot([0, 1], [base, organism], "o-", color=INK, linewidth=1.6, markersize=3.5, zorder=4)
-    for place, risk in ((0, base), (1, organism)):
+    for place, risk, offset, side in ((0, base, (6, -2), "left"), (1, organism, (0, 7), "center")):
         if risk is not None:
             axis.annotate(
                 f"{risk:.0f}%",
                 (place, risk),
-                xytext=(0, 5),
+                xytext=offset,
                 textcoords="offset points",
-                ha="center",
+                ha=side,
+                va="center",
                 fontweight="bold",
                 fontsize=7,
+                path_effects=HALO,
                 zorder=5,
             )
     _methods(axis, drawn.filter(pl.col("what") == "method"))
     many = "organisms" if start["n"] > 1 else "organism"
-    axis.set_title(f"{misalignment}  ({start['n']} {many}, {runs.height} runs)")
+    counts = f"{start['n']} {many}\n{runs.height} runs"
+    axis.text(0.03, 0.98, counts, transform=axis.transAxes, va="top", fontsize=6.5)
+    axis.set_title(misalignment)
     axis.set_xticks(range(3), _STAGES)
     axis.set_xlim(-0.15, 3.45)
     axis.set_ylim(-4, 104)

@@ -5,9 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from scipy.optimize import isotonic_regression
 
 from entrench.records import atomic_path
 
@@ -18,6 +21,7 @@ DOT = "#8c8c8c"
 FAINT = "#d9d9d9"
 CONSISTENCY = "#0b4f8a"
 CONTROL = "#c2641a"
+HALO = [withStroke(linewidth=1.6, foreground="white")]  # keeps text readable on lines
 
 _SETTINGS = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
@@ -81,24 +85,18 @@ def save(figure: Figure, pdf: str | os.PathLike[str], png: str | os.PathLike[str
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Positions in [low, high] near `wanted`, in the same order, at least `gap` apart.
+    """Positions in [low, high], at least `gap` apart and in order, closest to `wanted` in squares.
 
-    Where they do not fit, the gap shrinks so that they do.
+    Isotonic regression of the positions less their rank's gap. Where they do not fit, the gap
+    shrinks so that they do.
     """
-    order = sorted(range(len(wanted)), key=lambda i: (wanted[i], i))
-    if len(order) > 1:
-        gap = min(gap, (high - low) / (len(order) - 1))
-    placed: list[float] = []
-    for rank, i in enumerate(order):
-        floor = placed[-1] + gap if placed else low
-        ceiling = high - gap * (len(order) - 1 - rank)
-        placed.append(min(max(wanted[i], floor), ceiling))
-    # Walking up pushes labels above their points; walking down from the top evens that out.
-    for rank in range(len(placed) - 2, -1, -1):
-        excess = placed[rank + 1] - wanted[order[rank + 1]]
-        if excess > 0 and placed[rank + 1] - placed[rank] <= gap + 1e-12:
-            placed[rank] = max(low + gap * rank, min(placed[rank], placed[rank + 1] - gap))
-    result = [0.0] * len(wanted)
-    for i, position in zip(order, placed, strict=True):
-        result[i] = position
-    return result
+    if not wanted:
+        return []
+    values = np.asarray(wanted, dtype=float)
+    order = np.argsort(values, kind="stable")
+    room = min(gap, (high - low) / max(1, len(values) - 1))
+    steps = room * np.arange(len(values))
+    fitted = isotonic_regression(values[order] - steps).x
+    positions = np.empty(len(values))
+    positions[order] = np.clip(fitted, low, high - steps[-1]) + steps
+    return positions.tolist()
