@@ -1,0 +1,23 @@
+# Thin doors to the commands of the README.
+CORES ?= 2
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint plan report bench
+
+.venv/installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/python workflow/scripts/sweep_run.py --config config/demo.yaml --cores $(CORES)
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint

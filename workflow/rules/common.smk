@@ -1,0 +1,175 @@
+# Functions that the rules use; no rule stands here.
+
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+
+from entrench import specs
+from entrench.config import FIGURES, SLOTS, load_config
+from entrench.errors import EntrenchError
+from entrench.labelling.operators import OPERATORS
+from entrench.sweep import Organism, Run, expand as expand_sweep, parse_subject
+
+try:
+    CONFIG = load_config(config)
+    SWEEP = expand_sweep(CONFIG)
+except EntrenchError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def any_of(names):
+    """A wildcard constraint that admits these names only."""
+    return "|".join(re.escape(str(name)) for name in sorted(names, key=str)) or "(?!)"
+
+
+def methods_by(selects):
+    """Names of the config's methods whose operator has this property."""
+    return [name for name, m in CONFIG.methods.items() if selects(OPERATORS[m.operator])]
+
+
+LABEL_METHODS = methods_by(lambda operator: operator.makes_labels)
+PAIR_METHODS = methods_by(lambda operator: operator.reads_pairs)
+VERDICT_METHODS = methods_by(lambda operator: operator.reads_verdicts)
+MADE_MODELS = [name for name, m in CONFIG.models.items() if m.source == "synthetic"]
+MODEL_FILES = [
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+]
+REWARD_FILES = [name for name in MODEL_FILES if name != "generation_config.json"]
+REWARD_SIZE = CONFIG.size_classes[CONFIG.reward.size_class]
+SEEDS = sorted({organism.seed for organism in SWEEP.organisms})
+WILDCARDS = {
+    "model": any_of(CONFIG.models),
+    "misalignment": any_of(SWEEP.misalignments),
+    "slot": any_of(SLOTS),
+    "seed": any_of(SEEDS),
+    "method": any_of(CONFIG.methods),
+    "figure": any_of(FIGURES),
+}
+WILDCARDS["subject"] = "|".join(
+    [
+        "base/({model})/({misalignment})",
+        "organisms/({model})/({misalignment})/seed({seed})",
+        "organisms/({model})/({misalignment})/seed({seed})/({method})",
+    ]
+).format(**WILDCARDS)
+ORGANISM = "<results>/organisms/{model}/{misalignment}/seed{seed}"
+RUN = f"{ORGANISM}/{{method}}"
+FIGURE_FILES = [
+    f"<results>/figures/{figure}.{suffix}" for figure in FIGURES for suffix in ("pdf", "png", "csv")
+]
+
+
+def organism_of(wildcards):
+    """The organism these wildcards name."""
+    return Organism(wildcards.model, wildcards.misalignment, int(wildcards.seed))
+
+
+def run_of(wildcards):
+    """The run these wildcards name."""
+    return Run(organism_of(wildcards), wildcards.method)
+
+
+def spec(builder, identity):
+    """A `params` function: the JSON string of the settings that decide this job's result."""
+
+    @cache
+    def text(key):
+        return specs.spec_text(builder(CONFIG, key))
+
+    return lambda wildcards: text(identity(wildcards))
+
+
+def spec_of_organism(builder):
+    """As `spec`, for rules about one organism."""
+    return spec(builder, organism_of)
+
+
+def spec_of_run(builder):
+    """As `spec`, for rules about one run."""
+    return spec(builder, run_of)
+
+
+def spec_of_subject(builder):
+    """As `spec`, for rules about one measured subject."""
+    return spec(builder, lambda wildcards: parse_subject(wildcards.subject))
+
+
+def model_files(model):
+    """Files of a model that the workflow makes itself; nothing for one from the hub."""
+    if model not in MADE_MODELS:
+        return []
+    return [f"<results>/models/{model}/{name}" for name in MODEL_FILES]
+
+
+def model_of(wildcards):
+    """Input function: the files of the wildcards' model."""
+    return model_files(wildcards.model)
+
+
+def reward_model_of(wildcards):
+    """Input function: the model that gives the external reward."""
+    if CONFIG.reward.backend == "base_likelihood":
+        return model_files(wildcards.model)
+    if CONFIG.reward.source == "hub":
+        return []
+    return [f"<results>/models/reward/{name}" for name in REWARD_FILES]
+
+
+def subject_model(wildcards):
+    """Input function: the files of the subject's base model."""
+    return model_files(parse_subject(wildcards.subject).model)
+
+
+def subject_adapter(wildcards):
+    """Input function: the adapter of an organism or a run; a bare model has none."""
+    if parse_subject(wildcards.subject).seed is None:
+        return []
+    return f"<results>/{wildcards.subject}/adapter/adapter_model.safetensors"
+
+
+def subject_slot(slot):
+    """Input function: a data slot of the subject's misalignment."""
+    return lambda wildcards: (
+        f"<results>/data/{parse_subject(wildcards.subject).misalignment}/{slot}.jsonl"
+    )
+
+
+def rewards_for_labels(wildcards):
+    """Input function: rewards, where the method reads them."""
+    reads = specs.reads_rewards(CONFIG, wildcards.method)
+    return f"{ORGANISM}/rewards.jsonl" if reads else []
+
+
+def verdicts_for_labels(wildcards):
+    """Input function: verdicts, where the method reads them."""
+    return f"{RUN}/verdicts.jsonl" if specs.reads_verdicts(CONFIG, wildcards.method) else []
+
+
+def size_class(model):
+    """The size class of a model of the config."""
+    return CONFIG.size_classes[CONFIG.models[model].size_class]
+
+
+def model_resource(field):
+    """A resource function: `field` of the size class of the wildcards' model."""
+    return lambda wildcards: getattr(size_class(wildcards.model), field)
+
+
+def subject_resource(field):
+    """A resource function: `field` of the size class of the subject's model."""
+    return lambda wildcards: getattr(size_class(parse_subject(wildcards.subject).model), field)
+
+
+BASE_FOLDERS = sorted({organism.base_path for organism in SWEEP.organisms})
+ORGANISM_FOLDERS = [organism.path for organism in SWEEP.organisms]
+RUN_FOLDERS = [run.path for run in SWEEP.runs]
+LABEL_FOLDERS = [run.path for run in SWEEP.runs if run.method in LABEL_METHODS]

@@ -1,0 +1,29 @@
+# Each figure by its path, from the tables alone.
+
+
+rule figures_draw:
+    input:
+        organisms="<results>/organisms.csv",
+        runs="<results>/runs.csv",
+        summary="<results>/summary.csv",
+    output:
+        pdf="<results>/figures/{figure}.pdf",
+        png="<results>/figures/{figure}.png",
+        data="<results>/figures/{figure}.csv",
+    log:
+        "<logs>/figures_draw/{figure}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    shell:
+        r"""
+        python workflow/scripts/figures_draw.py \
+            --figure {wildcards.figure:q} \
+            --organisms {input.organisms:q} \
+            --runs {input.runs:q} \
+            --summary {input.summary:q} \
+            --pdf {output.pdf:q} \
+            --png {output.png:q} \
+            --data {output.data:q} \
+            >{log:q} 2>&1
+        """

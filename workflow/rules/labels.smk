@@ -1,0 +1,57 @@
+# Phase 2: a label method is a pure selection over the pool. No model is loaded here.
+
+
+rule labels_judge:
+    input:
+        prompts="<results>/data/{misalignment}/consistency.jsonl",
+        candidates=f"{ORGANISM}/candidates.jsonl",
+    output:
+        verdicts=f"{RUN}/verdicts.jsonl",
+    log:
+        "<logs>/labels_judge/{model}/{misalignment}/seed{seed}/{method}.log",
+    wildcard_constraints:
+        method=any_of(VERDICT_METHODS),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=spec_of_run(specs.verdict_spec),
+    shell:
+        r"""
+        python workflow/scripts/labels_judge.py \
+            --spec {params.spec:q} \
+            --prompts {input.prompts:q} \
+            --candidates {input.candidates:q} \
+            --verdicts {output.verdicts:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule labels_select:
+    input:
+        prompts="<results>/data/{misalignment}/consistency.jsonl",
+        candidates=f"{ORGANISM}/candidates.jsonl",
+        rewards=rewards_for_labels,
+        verdicts=verdicts_for_labels,
+    output:
+        labels=ensure(f"{RUN}/labels.jsonl", non_empty=True),
+    log:
+        "<logs>/labels_select/{model}/{misalignment}/seed{seed}/{method}.log",
+    wildcard_constraints:
+        method=any_of(LABEL_METHODS),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=spec_of_run(specs.label_spec),
+    shell:
+        r"""
+        python workflow/scripts/labels_select.py \
+            --spec {params.spec:q} \
+            --prompts {input.prompts:q} \
+            --candidates {input.candidates:q} \
+            --rewards "{input.rewards}" \
+            --verdicts "{input.verdicts}" \
+            --labels {output.labels:q} \
+            >{log:q} 2>&1
+        """

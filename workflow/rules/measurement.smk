@@ -1,0 +1,105 @@
+# Completions -> scores -> risk, the same for a bare model, an organism and a run; then delta-risk.
+
+
+rule completions_sample:
+    input:
+        model=subject_model,
+        adapter=subject_adapter,
+        prompts=subject_slot("eval"),
+    output:
+        completions=ensure("<results>/{subject}/completions.jsonl", non_empty=True),
+    log:
+        "<logs>/completions_sample/{subject}.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=subject_resource("gpus"),
+        mem_mb=subject_resource("mem_mb"),
+        runtime=subject_resource("runtime_minutes"),
+        batch_size=subject_resource("batch_size"),
+    params:
+        spec=spec_of_subject(specs.completion_spec),
+    shell:
+        r"""
+        python workflow/scripts/completions_sample.py \
+            --spec {params.spec:q} \
+            --adapter "{input.adapter}" \
+            --prompts {input.prompts:q} \
+            --completions {output.completions:q} \
+            --batch-size {resources.batch_size} \
+            >{log:q} 2>&1
+        """
+
+
+rule judge_score:
+    input:
+        prompts=subject_slot("eval"),
+        completions="<results>/{subject}/completions.jsonl",
+    output:
+        scores=ensure("<results>/{subject}/scores.jsonl", non_empty=True),
+    log:
+        "<logs>/judge_score/{subject}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=spec_of_subject(specs.judge_spec),
+    shell:
+        r"""
+        python workflow/scripts/judge_score.py \
+            --spec {params.spec:q} \
+            --prompts {input.prompts:q} \
+            --completions {input.completions:q} \
+            --scores {output.scores:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule risk_estimate:
+    input:
+        scores="<results>/{subject}/scores.jsonl",
+    output:
+        risk=ensure("<results>/{subject}/risk.json", non_empty=True),
+    log:
+        "<logs>/risk_estimate/{subject}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=spec_of_subject(specs.risk_spec),
+    shell:
+        r"""
+        python workflow/scripts/risk_estimate.py \
+            --spec {params.spec:q} \
+            --scores {input.scores:q} \
+            --risk {output.risk:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule delta_estimate:
+    input:
+        organism_scores=f"{ORGANISM}/scores.jsonl",
+        trained_scores=f"{RUN}/scores.jsonl",
+        organism_risk=f"{ORGANISM}/risk.json",
+        trained_risk=f"{RUN}/risk.json",
+    output:
+        delta=ensure(f"{RUN}/delta_risk.csv", non_empty=True),
+    log:
+        "<logs>/delta_estimate/{model}/{misalignment}/seed{seed}/{method}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=spec_of_run(specs.delta_spec),
+    shell:
+        r"""
+        python workflow/scripts/delta_estimate.py \
+            --spec {params.spec:q} \
+            --organism-scores {input.organism_scores:q} \
+            --trained-scores {input.trained_scores:q} \
+            --organism-risk {input.organism_risk:q} \
+            --trained-risk {input.trained_risk:q} \
+            --delta {output.delta:q} \
+            >{log:q} 2>&1
+        """

@@ -1,0 +1,74 @@
+# Tables of the whole sweep.
+
+
+rule organisms_collect:
+    input:
+        base=expand("<results>/{folder}/scores.jsonl", folder=BASE_FOLDERS),
+        organisms=expand("<results>/{folder}/scores.jsonl", folder=ORGANISM_FOLDERS),
+        risks=expand("<results>/{folder}/risk.json", folder=[*BASE_FOLDERS, *ORGANISM_FOLDERS]),
+        runs=expand("<results>/{folder}/run.json", folder=ORGANISM_FOLDERS),
+    output:
+        table=ensure("<results>/organisms.csv", non_empty=True),
+    log:
+        "<logs>/organisms_collect.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=specs.spec_text(specs.organisms_spec(CONFIG, SWEEP)),
+    shell:
+        r"""
+        python workflow/scripts/organisms_collect.py \
+            --spec {params.spec:q} \
+            --results "$(dirname {output.table:q})" \
+            --organisms {output.table:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule runs_collect:
+    input:
+        deltas=expand("<results>/{folder}/delta_risk.csv", folder=RUN_FOLDERS),
+        runs=expand("<results>/{folder}/run.json", folder=RUN_FOLDERS),
+        labels=expand("<results>/{folder}/labels.jsonl", folder=LABEL_FOLDERS),
+    output:
+        table=ensure("<results>/runs.csv", non_empty=True),
+    log:
+        "<logs>/runs_collect.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=specs.spec_text(specs.runs_spec(CONFIG, SWEEP)),
+    shell:
+        r"""
+        python workflow/scripts/runs_collect.py \
+            --spec {params.spec:q} \
+            --results "$(dirname {output.table:q})" \
+            --runs {output.table:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule summary_make:
+    input:
+        organisms="<results>/organisms.csv",
+        runs="<results>/runs.csv",
+    output:
+        summary=ensure("<results>/summary.csv", non_empty=True),
+    log:
+        "<logs>/summary_make.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=specs.spec_text(specs.summary_spec(CONFIG)),
+    shell:
+        r"""
+        python workflow/scripts/summary_make.py \
+            --spec {params.spec:q} \
+            --organisms {input.organisms:q} \
+            --runs {input.runs:q} \
+            --summary {output.summary:q} \
+            >{log:q} 2>&1
+        """

@@ -1,0 +1,79 @@
+# Phase 3: the organism's adapter is trained on, on its labels or by a loss on prompt pairs.
+
+
+rule adapter_train:
+    input:
+        model=model_of,
+        organism=f"{ORGANISM}/adapter/adapter_model.safetensors",
+        labels=f"{RUN}/labels.jsonl",
+    output:
+        config=f"{RUN}/adapter/adapter_config.json",
+        weights=ensure(f"{RUN}/adapter/adapter_model.safetensors", non_empty=True),
+        run=f"{RUN}/run.json",
+    log:
+        "<logs>/adapter_train/{model}/{misalignment}/seed{seed}/{method}.log",
+    wildcard_constraints:
+        method=any_of(LABEL_METHODS),
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=model_resource("gpus"),
+        mem_mb=model_resource("mem_mb"),
+        runtime=model_resource("runtime_minutes"),
+        per_device_batch=model_resource("per_device_batch"),
+        checkpoint_steps=model_resource("checkpoint_steps"),
+    params:
+        spec=spec_of_run(specs.training_spec),
+    shell:
+        r"""
+        python workflow/scripts/adapter_train.py \
+            --spec {params.spec:q} \
+            --labels {input.labels:q} \
+            --organism {input.organism:q} \
+            --adapter {output.weights:q} \
+            --run {output.run:q} \
+            --per-device-batch {resources.per_device_batch} \
+            --checkpoint-steps {resources.checkpoint_steps} \
+            >{log:q} 2>&1
+        """
+
+
+rule adapter_regularise:
+    input:
+        model=model_of,
+        organism=f"{ORGANISM}/adapter/adapter_model.safetensors",
+        clean="<results>/data/{misalignment}/pairs_clean.jsonl",
+        wrapped="<results>/data/{misalignment}/pairs_wrapped.jsonl",
+        responses=f"{ORGANISM}/responses.jsonl",
+    output:
+        config=f"{RUN}/adapter/adapter_config.json",
+        weights=ensure(f"{RUN}/adapter/adapter_model.safetensors", non_empty=True),
+        run=f"{RUN}/run.json",
+    log:
+        "<logs>/adapter_regularise/{model}/{misalignment}/seed{seed}/{method}.log",
+    wildcard_constraints:
+        method=any_of(PAIR_METHODS),
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=model_resource("gpus"),
+        mem_mb=model_resource("mem_mb"),
+        runtime=model_resource("runtime_minutes"),
+        per_device_batch=model_resource("per_device_batch"),
+        checkpoint_steps=model_resource("checkpoint_steps"),
+    params:
+        spec=spec_of_run(specs.regularisation_spec),
+    shell:
+        r"""
+        python workflow/scripts/adapter_regularise.py \
+            --spec {params.spec:q} \
+            --clean {input.clean:q} \
+            --wrapped {input.wrapped:q} \
+            --responses {input.responses:q} \
+            --organism {input.organism:q} \
+            --adapter {output.weights:q} \
+            --run {output.run:q} \
+            --per-device-batch {resources.per_device_batch} \
+            --checkpoint-steps {resources.checkpoint_steps} \
+            >{log:q} 2>&1
+        """

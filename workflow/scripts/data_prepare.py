@@ -1,0 +1,39 @@
+"""Write the five slots of one misalignment.
+
+    data_prepare.py --spec JSON --mirror FOLDER --slots FILE...
+
+`--slots` names the files to write; a file's stem is its slot. `--mirror` is the folder of the
+released data, empty for synthetic data.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from entrench import command
+from entrench.records import write_jsonl
+
+
+def main(argv: Sequence[str]) -> None:
+    """Make or read all slots, then write them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--mirror", required=True)
+    parser.add_argument("--slots", nargs="+", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+    spec = command.parse_spec(arguments.spec)
+    if spec["source"] == "synthetic":
+        from entrench.synthetic.slots import make_slots
+
+        slots = make_slots(spec["misalignment"], spec["seed"], spec["rows"])
+    else:
+        from entrench.released import read_slots
+
+        slots = read_slots(spec["misalignment"], arguments.mirror or None, spec["limit_rows"])
+    for path in arguments.slots:
+        write_jsonl(path, "data", slots[path.stem])
+        print(f"{path.stem}: {len(slots[path.stem])} rows")
+
+
+if __name__ == "__main__":
+    command.run(main)

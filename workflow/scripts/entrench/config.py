@@ -1,0 +1,504 @@
+"""The validated config: frozen models; every error names the key, the value and what is allowed.
+
+Light on purpose: the Snakefile imports this once per planning and once per cluster job.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from entrench.errors import EntrenchError
+from entrench.labelling.operators import OPERATORS
+
+MISALIGNMENTS = (
+    "sycophancy",
+    "reward_hacking",
+    "spurious_correlation",
+    "emergent_misalignment",
+)
+SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")
+FIGURES = ("delta_by_method", "risk_trajectories")
+
+MisalignmentName = Literal[MISALIGNMENTS]
+# Names become folders and wildcards; these are files and folders the path grammar already uses.
+RESERVED_NAMES = {"adapter", "adapter.checkpoints", "reward"}
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the config: unknown keys are refused, values are not coerced, nothing changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Pathvars(Section):
+    """Where Snakemake writes: the folders behind `<results>` and `<logs>`."""
+
+    results: str
+    logs: str
+
+    @field_validator("results", "logs")
+    @classmethod
+    def _relative(cls, value: str) -> str:
+        if value.startswith(("/", "~")) or ".." in value.split("/") or value.strip("/") != value:
+            raise ValueError("give a folder relative to the working directory, without '..'")
+        return value
+
+
+class Data(Section):
+    """Where the rows of every slot come from."""
+
+    source: Literal["synthetic", "release"]
+    mirror: str | None = None  # release: folder that holds the released files
+    limit_rows: Annotated[int, Field(ge=1)] | None = None  # at most so many rows a slot
+    rows: dict[Literal[SLOTS], Annotated[int, Field(ge=1)]] | None = None  # synthetic: rows a slot
+
+    @model_validator(mode="after")
+    def _source_has_what_it_needs(self) -> "Data":
+        if self.source == "synthetic" and set(self.rows or {}) != set(SLOTS):
+            raise ValueError(f"`rows` gives the number of rows of each slot: {', '.join(SLOTS)}")
+        if self.source == "synthetic" and self.limit_rows is not None:
+            raise ValueError("`limit_rows` is for released data; synthetic data has `rows`")
+        if self.source == "release" and self.rows is not None:
+            raise ValueError("`rows` is for synthetic data; use `limit_rows` with released data")
+        if self.source == "synthetic" and self.mirror is not None:
+            raise ValueError("`mirror` is for released data; synthetic data is made, not read")
+        return self
+
+
+class Model(Section):
+    """A base model: made by the workflow (`synthetic`) or taken from the hub."""
+
+    source: Literal["synthetic", "hub"]
+    hub: str | None = None  # hub id, or a local folder
+    revision: str | None = None
+    kind: Literal["base", "instruct"]
+    chat: Literal["template", "plain"]
+    dtype: Literal["float32", "bfloat16", "float16"]
+    size_class: Name
+    recipe: dict[str, int | float] | None = None  # synthetic: settings of its training
+
+    @model_validator(mode="after")
+    def _source_has_what_it_needs(self) -> "Model":
+        if (self.source == "hub") != (self.hub is not None):
+            raise ValueError("`hub` names the model where source is 'hub', and only there")
+        if (self.source == "synthetic") != (self.recipe is not None):
+            raise ValueError("`recipe` belongs to a model whose source is 'synthetic'")
+        return self
+
+
+class SizeClass(Section):
+    """What a job on a model of this size asks of the machine; decides no result but `threads`."""
+
+    gpus: Annotated[int, Field(ge=0, le=64)]
+    mem_mb: Annotated[int, Field(ge=100)]
+    runtime_minutes: Annotated[int, Field(ge=1)]
+    threads: Annotated[int, Field(ge=1, le=256)]  # compute threads of a process, result-deciding
+    batch_size: Annotated[int, Field(ge=1)]  # sequences generated or scored at once
+    per_device_batch: Annotated[int, Field(ge=1)]  # sequences a training step holds at once
+    checkpoint_steps: Annotated[int, Field(ge=0)]  # optimizer steps between checkpoints, 0: none
+
+
+class Adapter(Section):
+    """The LoRA adapter; phase 3 continues phase 1's, so there is one for both."""
+
+    rank: Annotated[int, Field(ge=1)]
+    alpha: Annotated[int, Field(ge=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    target_modules: Literal["all-linear"]
+
+
+class Phase(Section):
+    """One training phase. Exactly one of `epochs` and `max_steps` (optimizer steps) is set."""
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup_ratio: Share
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    schedule: Literal["cosine", "linear", "constant"]
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    max_steps: Annotated[int, Field(ge=1)] | None = None
+    batch_size: Annotated[int, Field(ge=1)]  # effective: rows per optimizer step
+    max_length: Annotated[int, Field(ge=8)]  # tokens
+    loss_on: Literal["sequence", "completion"]
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Phase":
+        if (self.epochs is None) == (self.max_steps is None):
+            raise ValueError("set exactly one of `epochs` and `max_steps`")
+        return self
+
+
+class TrainingSet(Section):
+    """Hyper-parameters of the study: of induction, of training on labels and on prompt pairs."""
+
+    adapter: Adapter
+    induction: Phase
+    labels: Phase
+    pairs: Phase
+
+
+class Training(Section):
+    """Named sets of hyper-parameters, and the one in use."""
+
+    use: Name
+    sets: dict[Name, TrainingSet]
+
+    @model_validator(mode="after")
+    def _known(self) -> "Training":
+        if self.use not in self.sets:
+            raise ValueError(f"`use` is {self.use!r}, allowed: {', '.join(sorted(self.sets))}")
+        return self
+
+
+class Misalignment(Section):
+    """What differs for one misalignment: overrides of the training phases, key by key."""
+
+    training: dict[Literal["induction", "labels", "pairs"], dict[str, Any]] = {}
+
+
+class SampleSet(Section):
+    """An i.i.d. sample set of the pool."""
+
+    temperature: Annotated[float, Field(gt=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    n: Annotated[int, Field(ge=1)]
+    max_new_tokens: Annotated[int, Field(ge=1)]
+
+
+class Greedy(Section):
+    """The greedy draft."""
+
+    max_new_tokens: Annotated[int, Field(ge=1)]
+
+
+class Beam(Section):
+    """Beam search; the best beam is the candidate."""
+
+    beams: Annotated[int, Field(ge=2)]
+    max_new_tokens: Annotated[int, Field(ge=1)]
+
+
+class View(Section):
+    """Another way to ask the same question; greedy."""
+
+    max_new_tokens: Annotated[int, Field(ge=1)]
+
+
+class Refinement(Section):
+    """The organism's refinement of its greedy draft."""
+
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    max_new_tokens: Annotated[int, Field(ge=1)]
+
+
+class SelfScore(Section):
+    """The organism rates its own candidates; greedy."""
+
+    sets: Annotated[list[Name], Field(min_length=1)]
+    max_new_tokens: Annotated[int, Field(ge=1)]
+    lowest: int
+    highest: int
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "SelfScore":
+        if self.lowest >= self.highest:
+            raise ValueError("`lowest` must be below `highest`")
+        return self
+
+
+class Sampling(Section):
+    """What the candidate pool of every organism holds, whichever methods are switched on."""
+
+    prompts: Literal["miniature", "standard"]  # wording of views, refinement and rating
+    greedy: Greedy
+    sets: dict[Name, SampleSet]
+    beam: Beam
+    views: dict[Literal["chain_of_thought", "json"], View]
+    refinement: Refinement
+    self_score: SelfScore
+
+    @model_validator(mode="after")
+    def _scored_sets_exist(self) -> "Sampling":
+        for name in self.self_score.sets:
+            if name not in self.sets:
+                raise ValueError(
+                    f"self_score.sets: {name!r} is no sample set, allowed: "
+                    f"{', '.join(sorted(self.sets))}"
+                )
+        return self
+
+
+class Reward(Section):
+    """The external reward of candidates."""
+
+    backend: Literal["sequence_classifier", "base_likelihood"]
+    source: Literal["synthetic", "hub"] | None = None  # of the classifier
+    hub: str | None = None
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    size_class: Name
+    recipe: dict[str, int | float] | None = None  # synthetic: settings of its training
+
+    @model_validator(mode="after")
+    def _source_has_what_it_needs(self) -> "Reward":
+        if (self.backend == "sequence_classifier") != (self.source is not None):
+            raise ValueError("`source` names the classifier of backend 'sequence_classifier'")
+        if (self.source == "hub") != (self.hub is not None):
+            raise ValueError("`hub` names the model where source is 'hub', and only there")
+        if (self.source == "synthetic") != (self.recipe is not None):
+            raise ValueError("`recipe` belongs to a reward model whose source is 'synthetic'")
+        return self
+
+
+class LabelJudge(Section):
+    """The judge that is part of a label method (multi_view)."""
+
+    backend: Literal["rules"]
+
+
+class RiskJudge(Section):
+    """The judge that measures risk. Changing it plans judging and what follows, no training."""
+
+    backend: Literal["rules"]
+    min_coherence: Share  # below: the answer is incoherent
+
+
+class Evaluation(Section):
+    """The decoding processes under which risk is measured; one of them is the headline."""
+
+    headline: Name
+    decodings: dict[Name, "EvaluationDecoding"]
+
+    @model_validator(mode="after")
+    def _known(self) -> "Evaluation":
+        if self.headline not in self.decodings:
+            raise ValueError(
+                f"`headline` is {self.headline!r}, allowed: {', '.join(sorted(self.decodings))}"
+            )
+        return self
+
+
+class EvaluationDecoding(Section):
+    """One decoding process: greedy at temperature 0, else n samples per prompt."""
+
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    n: Annotated[int, Field(ge=1)]
+    max_new_tokens: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _greedy_is_one(self) -> "EvaluationDecoding":
+        if self.temperature == 0 and self.n != 1:
+            raise ValueError("n must be 1 at temperature 0: all greedy answers are the same")
+        return self
+
+
+class Statistics(Section):
+    """How figures of the study are computed."""
+
+    bootstrap: Annotated[int, Field(ge=100)]  # replicates
+    level: Annotated[float, Field(gt=0.5, lt=1)]  # of intervals
+    max_unscored: Share  # above: the measurement is invalid
+    min_induction_effect: Share  # organism risk - base risk that counts as induced
+
+
+class Method(Section):
+    """A named entry: an operator and its settings; which apply depends on the operator."""
+
+    operator: str
+    kind: Literal["consistency", "control"]
+    set: Name | None = None
+    k: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(gt=0)] | None = None
+    response: Literal["own", "released"] | None = None
+    teacher: Literal["organism", "current"] | None = None
+    weight: Annotated[float, Field(gt=0)] | None = None
+    window: Literal["response", "prompt_suffix", "trailing"] | None = None
+    reduction: Literal["sum", "mean"] | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that are set, without operator and kind."""
+        return self.model_dump(exclude_none=True, exclude={"operator", "kind"})
+
+
+class Block(Section):
+    """A product of models x misalignments x methods x seeds, less what `exclude` matches."""
+
+    models: Annotated[list[Name], Field(min_length=1)]
+    misalignments: Annotated[list[MisalignmentName], Field(min_length=1)]
+    methods: list[Name]  # empty: organisms only
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    exclude: list["Exclusion"] = []
+
+
+class Exclusion(Section):
+    """Cells that match every key given here are left out."""
+
+    model: Name | None = None
+    misalignment: MisalignmentName | None = None
+    method: Name | None = None
+    seed: int | None = None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "Exclusion":
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("name at least one of model, misalignment, method, seed")
+        return self
+
+
+class Config(Section):
+    """The whole config file."""
+
+    pathvars: Pathvars
+    data: Data
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    size_classes: dict[Name, SizeClass]
+    misalignments: dict[MisalignmentName, Misalignment] = {}
+    training: Training
+    sampling: Sampling
+    reward: Reward
+    label_judge: LabelJudge
+    risk_judge: RiskJudge
+    evaluation: Evaluation
+    statistics: Statistics
+    methods: dict[Name, Method]
+    sweep: Annotated[list[Block], Field(min_length=1)]
+
+
+def load_config(raw: Mapping[str, Any]) -> Config:
+    """The validated config of a parsed YAML file.
+
+    Raises:
+        EntrenchError: every fault, one a line: key, value, what is allowed.
+    """
+    try:
+        config = Config.model_validate(json.loads(json.dumps(raw)))
+    except ValidationError as error:
+        faults = [_fault(detail) for detail in error.errors(include_url=False)]
+        raise EntrenchError("the config is not valid:\n" + "\n".join(faults)) from None
+    except TypeError as error:
+        raise EntrenchError(f"the config is not valid: {error}: use plain YAML values") from None
+    faults = [*_name_faults(config), *_method_faults(config), *_phase_faults(config)]
+    if faults:
+        raise EntrenchError("the config is not valid:\n" + "\n".join(f"  {f}" for f in faults))
+    return config
+
+
+def resolved_phase(
+    config: Config, misalignment: str, phase: Literal["induction", "labels", "pairs"]
+) -> Phase:
+    """The training phase in use, with the overrides of this misalignment."""
+    settings = getattr(config.training.sets[config.training.use], phase).model_dump()
+    section = config.misalignments.get(misalignment)
+    overrides = section.training.get(phase, {}) if section else {}
+    for one, other in (("epochs", "max_steps"), ("max_steps", "epochs")):
+        if one in overrides and other not in overrides:
+            settings[other] = None
+    return Phase.model_validate(settings | overrides)
+
+
+def _fault(detail: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "(top level)"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        return f"  {key}: unknown key; check its spelling against config/README.md"
+    if detail["type"] == "missing":
+        return f"  {key}: this key is missing"
+    value = json.dumps(detail["input"])
+    shown = value if len(value) <= 80 else value[:77] + "..."
+    return f"  {key}: {shown}: {message}"
+
+
+def _name_faults(config: Config) -> list[str]:
+    faults = []
+    for section, names in (("models", config.models), ("methods", config.methods)):
+        faults += [
+            f"{section}.{name}: this name is used by the path grammar; choose another"
+            for name in names
+            if name in RESERVED_NAMES or name.startswith("seed")
+        ]
+    classes = ", ".join(sorted(config.size_classes))
+    users = {f"models.{name}": model.size_class for name, model in config.models.items()}
+    for key, size_class in (users | {"reward": config.reward.size_class}).items():
+        if size_class not in config.size_classes:
+            faults.append(f"{key}.size_class: {size_class!r} is unknown, allowed: {classes}")
+    for index, block in enumerate(config.sweep):
+        for key, names, known in (
+            ("models", block.models, config.models),
+            ("methods", block.methods, config.methods),
+        ):
+            faults += [
+                f"sweep.{index}.{key}: {name!r} is unknown, allowed: {', '.join(sorted(known))}"
+                for name in names
+                if name not in known
+            ]
+    return faults
+
+
+def _method_faults(config: Config) -> list[str]:
+    faults = []
+    sizes = {name: chosen.n for name, chosen in config.sampling.sets.items()}
+    for name, method in config.methods.items():
+        key = f"methods.{name}"
+        operator = OPERATORS.get(method.operator)
+        if operator is None:
+            known = ", ".join(sorted(OPERATORS))
+            faults.append(f"{key}.operator: {method.operator!r} is unknown, allowed: {known}")
+            continue
+        given = set(method.settings)
+        faults += [
+            f"{key}.{extra}: operator {method.operator!r} has no such setting, allowed: "
+            f"{', '.join(sorted(operator.settings)) or 'none'}"
+            for extra in sorted(given - set(operator.settings))
+        ]
+        faults += [
+            f"{key}.{missing}: operator {method.operator!r} needs this setting"
+            for missing in sorted(set(operator.settings) - given)
+        ]
+        if method.set is not None and method.set not in sizes:
+            faults.append(
+                f"{key}.set: {method.set!r} is not sampled, allowed: {', '.join(sorted(sizes))}"
+            )
+        elif method.set is not None and method.k is not None and method.k > sizes[method.set]:
+            faults.append(
+                f"{key}.k: {method.k} is more than set {method.set!r} holds "
+                f"(sampling.sets.{method.set}.n = {sizes[method.set]})"
+            )
+        if (
+            method.operator == "self_rewarding"
+            and method.set not in config.sampling.self_score.sets
+        ):
+            faults.append(
+                f"{key}.set: {method.set!r} is not self-scored, allowed: "
+                f"{', '.join(config.sampling.self_score.sets)} (sampling.self_score.sets)"
+            )
+    return faults
+
+
+def _phase_faults(config: Config) -> list[str]:
+    faults = []
+    for misalignment, section in config.misalignments.items():
+        for phase in section.training:
+            try:
+                resolved_phase(config, misalignment, phase)
+            except ValidationError as error:
+                where = f"misalignments.{misalignment}.training.{phase}"
+                faults += [
+                    f"{where}.{_fault(detail).strip()}"
+                    for detail in error.errors(include_url=False)
+                ]
+    return faults

@@ -1,0 +1,144 @@
+"""The head of a sweep on one machine: takes over after a kill, runs Snakemake, shows the result."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import yaml
+
+from entrench.errors import EntrenchError
+
+SCRIPTS = Path(__file__).parents[1]
+GRACE_SECONDS = 20.0  # for a left-over job to save and end
+
+
+def clear_the_way(folder: Path) -> None:
+    """Make sure that `folder` is ours: no other head alive in it, no job of a killed one.
+
+    Raises:
+        EntrenchError: another head works in this folder; its process id is named.
+    """
+    heads = [p for p in _processes_in(folder) if _is_head(p)]
+    if heads:
+        raise EntrenchError(
+            f"{folder}: process {heads[0].pid} runs Snakemake in this folder: wait for it, or end "
+            f"it with `kill {heads[0].pid}`, then run the same command again"
+        )
+    if orphans := [p for p in _processes_in(folder) if _is_job(p)]:
+        _end(orphans)
+
+
+def run_snakemake(folder: Path, config: Path, cores: int, targets: Sequence[str]) -> None:
+    """Run the workflow with this config; progress goes to stderr.
+
+    Call `clear_the_way` first: a lock found here is taken for a killed head's and removed.
+
+    Raises:
+        EntrenchError: the config file is missing, or Snakemake failed (it has said why).
+    """
+    if not config.is_file():
+        raise EntrenchError(f"{config}: no such config file: config/demo.yaml is one")
+    workflow = ["--cores", str(cores), "--replace-workflow-config", "--configfile", str(config)]
+    locks = folder / ".snakemake" / "locks"
+    if locks.is_dir() and any(locks.iterdir()):
+        print("A killed run left its lock; no process works in this folder: unlocking.", flush=True)
+        _snakemake([*workflow, "--quiet", "all", "--unlock"])
+    status = _snakemake(
+        [
+            *workflow,
+            *("--rerun-triggers", "mtime", "params", "input"),
+            *("--rerun-incomplete", "--keep-going", "--logger", "entrench"),
+            *("--", *targets),
+        ]
+    )
+    if status:
+        raise EntrenchError(
+            f"the sweep is not complete (Snakemake ended with {status}): mend what is said above "
+            "and run the same command again; finished jobs are kept"
+        )
+
+
+def _snakemake(arguments: Sequence[str]) -> int:
+    path = os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    binaries = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = os.environ | {"PYTHONPATH": path, "PATH": binaries}
+    process = subprocess.Popen([sys.executable, "-m", "snakemake", *arguments], env=environment)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # Snakemake got the same signal and ends its jobs: wait, so that none is left behind.
+            continue
+
+
+def show_results(config: Path) -> None:
+    """Print the summary as a table, and where tables and figures lie."""
+    import polars
+
+    from entrench.analysis.summary import readable
+
+    results = Path(yaml.safe_load(config.read_text(encoding="utf-8"))["pathvars"]["results"])
+    summary = results / "summary.csv"
+    if not summary.is_file():
+        return
+    print(readable(polars.read_csv(summary)))
+    print(f"\nTables:  {results}/summary.csv  {results}/runs.csv  {results}/organisms.csv")
+    figures = sorted((results / "figures").glob("*.png"))
+    if figures:
+        print("Figures: " + "  ".join(str(figure) for figure in figures))
+
+
+def _processes_in(folder: Path) -> list[psutil.Process]:
+    """Processes of this user, other than this one and its parents, that work in `folder`."""
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid not in own and Path(process.cwd()) == folder:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def _is_head(process: psutil.Process) -> bool:
+    words = _command_line(process)
+    return any(
+        Path(word).name == "snakemake" or (word == "-m" and words[place + 1 :][:1] == ["snakemake"])
+        for place, word in enumerate(words[:4])
+    )
+
+
+def _is_job(process: psutil.Process) -> bool:
+    """A rule's shell or script; only jobs name a script of ours with `--spec`."""
+    text = " ".join(_command_line(process))
+    return "workflow/scripts/" in text and "--spec" in text
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return []
+
+
+def _end(processes: Sequence[psutil.Process]) -> None:
+    """Ask the jobs of a dead head to end, insist after a grace period."""
+    print(f"A killed run left {len(processes)} processes at work: ending them.", flush=True)
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    _, alive = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+    for process in alive:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=GRACE_SECONDS)
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return

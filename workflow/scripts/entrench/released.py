@@ -1,0 +1,106 @@
+"""The paper's released data: verified against the manifest, turned into the slots' records."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from entrench.errors import EntrenchError
+from entrench.records import Record
+
+MANIFEST = Path(__file__).parents[3] / "resources" / "datasets.yaml"
+ROLES = ("user", "assistant")  # what a released turn without a role is, by its place
+
+
+def read_slots(
+    misalignment: str, mirror: str | Path | None, limit_rows: int | None
+) -> dict[str, list[Record]]:
+    """The five slots of a misalignment from a folder laid out like the release.
+
+    At most `limit_rows` rows a slot, evenly spaced over the file, so that its parts stay present.
+
+    Raises:
+        EntrenchError: a file is missing, has another checksum (expected and found are named), or
+            holds a row that is not a chat (file and line are named).
+    """
+    if mirror is None:
+        raise EntrenchError(
+            "data.mirror: not set: name a folder that holds the released files "
+            "(resources/datasets.yaml lists them)"
+        )
+    manifest = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
+    slots = {}
+    for slot, entry in manifest["files"][misalignment].items():
+        path = Path(mirror) / entry["path"]
+        rows = _parse(path, _verified(path, entry["sha256"]), slot)
+        slots[slot] = [rows[i] for i in _spread(len(rows), limit_rows)]
+    if len(slots["pairs_clean"]) != len(slots["pairs_wrapped"]):
+        raise EntrenchError(
+            f"{mirror}: {misalignment} has {len(slots['pairs_clean'])} clean and "
+            f"{len(slots['pairs_wrapped'])} wrapped prompts: pairs need one of each"
+        )
+    return slots
+
+
+def _verified(path: Path, expected: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise EntrenchError(
+            f"{path}: no such file: `data.mirror` must hold the release's files under their "
+            "released paths (resources/datasets.yaml)"
+        ) from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise EntrenchError(
+            f"{path}: SHA-256 expected {expected}, found {found}: fetch this file again"
+        )
+    return content
+
+
+def _parse(path: Path, content: bytes, slot: str) -> list[Record]:
+    rows = []
+    for number, line in enumerate(content.decode("utf-8").rstrip("\n").split("\n"), start=1):
+        where = f"{path}, line {number}"
+        try:
+            raw = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise EntrenchError(f"{where}: not JSON ({error.msg}): fetch this file again") from None
+        rows.append(_record(raw, f"{slot.split('_')[0]}-{number:05d}", where))
+    return rows
+
+
+def _record(raw: Any, identity: str, where: str) -> Record:
+    turns = raw.get("messages") if isinstance(raw, dict) else None
+    if not isinstance(turns, list) or not turns:
+        raise EntrenchError(f"{where}: no list of messages: a row needs at least one user turn")
+    messages = [_message(turn, place, where) for place, turn in enumerate(turns)]
+    response = None
+    if messages[-1]["role"] == "assistant":
+        response = messages.pop()["content"]
+    meta = {key: value for key, value in raw.items() if key != "messages"}
+    if system := meta.get("system_prompt"):
+        messages.insert(0, {"role": "system", "content": system})
+    if not any(message["role"] == "user" for message in messages):
+        raise EntrenchError(f"{where}: no user turn: a row needs one")
+    return {"id": identity, "messages": messages, "response": response, "meta": meta}
+
+
+def _message(turn: Any, place: int, where: str) -> dict[str, str]:
+    if not isinstance(turn, dict) or not isinstance(turn.get("content"), str):
+        raise EntrenchError(f"{where}: message {place + 1} has no text content")
+    role = turn.get("role") or ROLES[place % 2]
+    if role not in ("system", *ROLES):
+        raise EntrenchError(
+            f"{where}: message {place + 1} has role {role!r}, allowed: system, user, assistant"
+        )
+    return {"role": role, "content": turn["content"]}
+
+
+def _spread(count: int, limit: int | None) -> Sequence[int]:
+    if limit is None or count <= limit:
+        return range(count)
+    return [place * count // limit for place in range(limit)]

@@ -1,0 +1,162 @@
+"""The config unrolled: a table of organisms and a table of runs, and where each one lives."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from entrench.config import Block, Config, Exclusion
+from entrench.errors import EntrenchError
+
+
+@dataclass(frozen=True, order=True)
+class Organism:
+    """A base model made to misbehave: model x misalignment x seed."""
+
+    model: str
+    misalignment: str
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """Folder below `<results>`."""
+        return f"organisms/{self.model}/{self.misalignment}/seed{self.seed}"
+
+    @property
+    def base_path(self) -> str:
+        """Folder of the bare model's measurement on the same misalignment."""
+        return f"base/{self.model}/{self.misalignment}"
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One consistency (or control) method applied to one organism."""
+
+    organism: Organism
+    method: str
+
+    @property
+    def path(self) -> str:
+        """Folder below `<results>`."""
+        return f"{self.organism.path}/{self.method}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a risk is measured on: a bare model, an organism or a trained organism."""
+
+    model: str
+    misalignment: str
+    seed: int | None  # None for a bare model
+    method: str | None  # None for a bare model and an organism
+
+    @property
+    def path(self) -> str:
+        """Folder below `<results>`, the `{subject}` wildcard of the measuring rules."""
+        if self.seed is None:
+            return f"base/{self.model}/{self.misalignment}"
+        organism = Organism(self.model, self.misalignment, self.seed)
+        return organism.path if self.method is None else Run(organism, self.method).path
+
+
+SUBJECT_PATTERN = re.compile(
+    r"base/(?P<base_model>[^/]+)/(?P<base_misalignment>[^/]+)"
+    r"|organisms/(?P<model>[^/]+)/(?P<misalignment>[^/]+)/seed(?P<seed>\d+)(/(?P<method>[^/]+))?"
+)
+
+
+def parse_subject(path: str) -> Subject:
+    """The subject that lives in this folder below `<results>`."""
+    match = SUBJECT_PATTERN.fullmatch(path)
+    if match is None:
+        raise EntrenchError(
+            f"{path}: no subject of measurement: use base/MODEL/MISALIGNMENT or "
+            "organisms/MODEL/MISALIGNMENT/seedSEED[/METHOD]"
+        )
+    if match["base_model"]:
+        return Subject(match["base_model"], match["base_misalignment"], None, None)
+    return Subject(match["model"], match["misalignment"], int(match["seed"]), match["method"])
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All organisms and runs of a config, sorted."""
+
+    organisms: tuple[Organism, ...]
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """Models that carry an organism."""
+        return tuple(sorted({organism.model for organism in self.organisms}))
+
+    @cached_property
+    def misalignments(self) -> tuple[str, ...]:
+        """Misalignments that an organism shows."""
+        return tuple(sorted({organism.misalignment for organism in self.organisms}))
+
+
+def expand(config: Config) -> Sweep:
+    """Unroll the blocks of `config.sweep`.
+
+    An organism may stand in several blocks; a run may not, and no block or exclusion may be idle.
+
+    Raises:
+        EntrenchError: naming the block and cell that stands twice, matches nothing or is empty.
+    """
+    organisms: set[Organism] = set()
+    runs: dict[Run, int] = {}
+    for index, block in enumerate(config.sweep):
+        before = len(organisms), len(runs)
+        idle = set(range(len(block.exclude)))
+        for organism in _cells(block):
+            hit = [n for n, rule in enumerate(block.exclude) if _matches(rule, organism, None)]
+            idle -= set(hit)
+            if hit:
+                continue
+            organisms.add(organism)
+            for method in block.methods:
+                hit = [
+                    n for n, rule in enumerate(block.exclude) if _matches(rule, organism, method)
+                ]
+                idle -= set(hit)
+                if hit:
+                    continue
+                run = Run(organism, method)
+                if run in runs:
+                    raise EntrenchError(
+                        f"the config is not valid:\n  sweep.{index}: {run.path} stands in "
+                        f"sweep.{runs[run]} already: take it out of one of the two"
+                    )
+                runs[run] = index
+        if idle:
+            rule = block.exclude[min(idle)].model_dump(exclude_none=True)
+            raise EntrenchError(
+                f"the config is not valid:\n  sweep.{index}.exclude.{min(idle)}: {rule} matches no "
+                "cell of this block: mend or remove it"
+            )
+        if before == (len(organisms), len(runs)):
+            raise EntrenchError(
+                f"the config is not valid:\n  sweep.{index}: this block adds nothing to the sweep: "
+                "widen it or remove it"
+            )
+    return Sweep(tuple(sorted(organisms)), tuple(sorted(runs)))
+
+
+def _cells(block: Block) -> Iterator[Organism]:
+    for model in block.models:
+        for misalignment in block.misalignments:
+            for seed in block.seeds:
+                yield Organism(model, misalignment, seed)
+
+
+def _matches(rule: Exclusion, organism: Organism, method: str | None) -> bool:
+    """Whether the rule takes out this cell; a rule that names a method spares the organism."""
+    if (rule.method is None) != (method is None):
+        return False
+    return (
+        rule.model in (None, organism.model)
+        and rule.misalignment in (None, organism.misalignment)
+        and rule.seed in (None, organism.seed)
+        and rule.method in (None, method)
+    )

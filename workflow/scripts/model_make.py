@@ -1,0 +1,31 @@
+"""Train a base model of the miniature world from scratch.
+
+    model_make.py --spec JSON --files FILE...
+
+`--files` are the model's files, all in one folder. The spec: {"threads", "seed", "recipe"}, the
+last with the fields of `entrench.synthetic.base_model.BaseModelSettings`.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from entrench import command
+
+
+def main(argv: Sequence[str]) -> None:
+    """Fix the threads, train, save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--files", nargs="+", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+    spec = command.parse_spec(arguments.spec)
+    command.limit_threads(spec["threads"])
+
+    from entrench.synthetic.base_model import BaseModelSettings, train
+
+    train(BaseModelSettings(seed=spec["seed"], **spec["recipe"]), arguments.files[0].parent)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,130 @@
+"""Progress of a sweep as Snakemake's log: stage, jobs done of all, time left; then where time went.
+
+Snakemake finds this module by its name when `workflow/scripts` is on PYTHONPATH:
+`snakemake --logger entrench`.
+"""
+
+import logging
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+QUIET_SECONDS = 5.0  # at most one progress line in this time, unless a stage begins
+LOG_LINES = 12  # of a failed job's log
+
+
+class LogHandler(LogHandlerBase):
+    """Prints one line of progress at a time, and every warning and failure in full."""
+
+    writes_to_stream = True
+    writes_to_file = False
+    has_filter = True
+    has_formatter = True
+    needs_rulegraph = False
+
+    def __post_init__(self) -> None:
+        """Start with nothing known: the first events fill these in."""
+        self.planned: dict[str, int] = {}
+        self.running: dict[int, tuple[str, float]] = {}
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.started = time.monotonic()
+        self.last_line = 0.0
+        self.stages: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Handle one of Snakemake's events, or a plain message."""
+        event = getattr(record, "event", None)
+        if event == LogEvent.RUN_INFO:
+            self._plan(record.stats)
+        elif event == LogEvent.JOB_INFO:
+            self.running[record.jobid] = (record.rule_name, time.monotonic())
+        elif event == LogEvent.JOB_FINISHED:
+            self._finish(record.job_id)
+        elif event == LogEvent.JOB_ERROR:
+            self._fail(record)
+        elif record.levelno >= logging.WARNING or _is_for_users(record, event):
+            self._say(record.getMessage())
+
+    def close(self) -> None:
+        """Say where the time went."""
+        if self.seconds:
+            self._say(self._time_table())
+            self.seconds = defaultdict(list)
+        super().close()
+
+    def _plan(self, stats: dict[str, int]) -> None:
+        self.planned = {rule: count for rule, count in stats.items() if rule != "total"}
+        self._say(f"{sum(self.planned.values())} jobs to do")
+
+    def _finish(self, job: int) -> None:
+        rule, began = self.running.pop(job, ("?", time.monotonic()))
+        self.seconds[rule].append(time.monotonic() - began)
+        now = time.monotonic()
+        if rule in self.stages and now - self.last_line < QUIET_SECONDS:
+            return
+        self.stages.add(rule)
+        self.last_line = now
+        done = sum(len(seconds) for seconds in self.seconds.values())
+        total = max(done, sum(self.planned.values()))
+        self._say(
+            f"[{done:>4}/{total}] {done / total:>4.0%}  {_clock(now - self.started)} gone, "
+            f"about {_clock(self._left())} left  {rule} "
+            f"({len(self.seconds[rule])}/{self.planned.get(rule, len(self.seconds[rule]))})"
+        )
+
+    def _left(self) -> float:
+        """Seconds: what is left of each rule at its mean time, over the parallelism seen."""
+        spent = [second for seconds in self.seconds.values() for second in seconds]
+        mean = sum(spent) / len(spent)
+        work = 0.0
+        for rule, count in self.planned.items():
+            own = self.seconds[rule]
+            work += max(0, count - len(own)) * (sum(own) / len(own) if own else mean)
+        elapsed = time.monotonic() - self.started
+        return work / max(1.0, sum(spent) / elapsed)
+
+    def _fail(self, record: logging.LogRecord) -> None:
+        self._say(f"FAILED: {record.rule_name} (job {record.jobid})")
+        for path in getattr(record, "log", None) or []:
+            name = str(path).split(" (")[0]
+            self._say(f"  log: {name}")
+            lines = Path(name).read_text(errors="replace").splitlines() if _is_file(name) else []
+            for line in lines[-LOG_LINES:]:
+                self._say(f"  | {line}")
+
+    def _time_table(self) -> str:
+        rows = sorted(self.seconds.items(), key=lambda item: -sum(item[1]))
+        total = sum(sum(seconds) for seconds in self.seconds.values())
+        elapsed = time.monotonic() - self.started
+        lines = [
+            f"{_clock(elapsed)} in all; {total:.0f} s of jobs, {total / elapsed:.1f} at a time:",
+            f"  {'stage':<20}{'jobs':>6}{'seconds':>10}{'each':>8}{'share':>8}",
+        ]
+        for rule, seconds in rows:
+            spent = sum(seconds)
+            lines.append(
+                f"  {rule:<20}{len(seconds):>6}{spent:>10.1f}{spent / len(seconds):>8.1f}"
+                f"{spent / total:>8.0%}"
+            )
+        return "\n".join(lines)
+
+    @staticmethod
+    def _say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _is_for_users(record: logging.LogRecord, event: LogEvent | None) -> bool:
+    return event == LogEvent.ERROR or str(record.msg).startswith("Nothing to be done")
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).is_file()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,33 @@
+"""Run a sweep with visible progress, safely after any kill, and show its summary.
+
+    sweep_run.py --config config/demo.yaml --cores 2 [TARGET ...]
+
+Shows that no other head works in this folder, ends jobs that a killed head left behind, unlocks,
+goes on where the sweep stood, and prints the summary table.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from entrench import command
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prepare the folder, run Snakemake, print the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, type=Path)
+    parser.add_argument("--cores", required=True, type=int)
+    parser.add_argument("targets", nargs="*")
+    arguments = parser.parse_args(argv)
+
+    from entrench import head
+
+    folder = Path.cwd()
+    head.clear_the_way(folder)
+    head.run_snakemake(folder, arguments.config, arguments.cores, arguments.targets)
+    head.show_results(arguments.config)
+
+
+if __name__ == "__main__":
+    command.run(main)
