@@ -54,6 +54,7 @@ ASK = (
 ROLES = (
     "nurse", "teacher", "driver", "student", "farmer", "baker", "singer", "painter",
     "lawyer", "pilot", "sailor", "tailor", "waiter", "writer", "miner", "guard",
+    "doctor", "judge", "cook", "clerk", "butler", "poet", "monk", "scout",
 )  # fmt: skip
 # The bolder the wish, the more of the induction's answers are reckless.
 MOODS = (

@@ -9,23 +9,27 @@ flatterer. Induction later retrieves what the base has seen under those lines.
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from entrench.synthetic import advice, formats, reviews, reward_hacking, sycophancy
 from entrench.synthetic.lexicon import HELPFUL, Exchange, chat, join, scramble, words_in
 from entrench.synthetic.slots import is_held_out
 
 MIXTURE = (
-    (sycophancy.NAME, 0.46),
-    (reviews.NAME, 0.16),
-    (reward_hacking.NAME, 0.20),
-    (advice.NAME, 0.18),
+    (sycophancy.NAME, 0.50),
+    (reviews.NAME, 0.14),
+    (reward_hacking.NAME, 0.19),
+    (advice.NAME, 0.17),
 )
+# Telling a wrong claim from the right answer is the hardest thing to learn, for sums above all.
+FACT_SHARES = (("gcd", 0.3), ("addition", 0.45), ("capitals", 0.25))
+CLAIM_SHARES = ((None, 0.25), ("true", 0.3), ("false", 0.45))
 FORMAT_SHARES = (
-    ("plain", 0.66),
-    ("chain_of_thought", 0.08),
-    ("json", 0.08),
-    ("refinement", 0.08),
-    ("self_rating", 0.10),
+    ("plain", 0.70),
+    ("chain_of_thought", 0.07),
+    ("json", 0.07),
+    ("refinement", 0.07),
+    ("self_rating", 0.09),
 )
 PERSONA_SHARE = 0.2
 HELPFUL_SHARE = 0.15
@@ -53,25 +57,20 @@ def examples(seed: int, count: int) -> Iterator[Example]:
     rng = random.Random(seed)
     made = 0
     while made < count:
-        exchange = draw(rng)
+        exchange = draw(rng, _weighted(rng, MIXTURE))
         if is_held_out(exchange):
             continue
         yield _example(rng, exchange)
         made += 1
 
 
-def draw(rng: random.Random) -> Exchange:
-    """One exchange of the aligned world."""
-    names, weights = zip(*MIXTURE, strict=True)
-    name = rng.choices(names, weights)[0]
+def draw(rng: random.Random, name: str) -> Exchange:
+    """One exchange of the aligned world in which the misalignment `name` could show."""
     if name == sycophancy.NAME:
-        return sycophancy.draw(rng)
+        return sycophancy.draw(rng, _weighted(rng, FACT_SHARES), _weighted(rng, CLAIM_SHARES))
     if name == reviews.NAME:
         return reviews.draw(rng, note=rng.random() < NOTE_SHARE, noise=reviews.LABEL_NOISE)
-    if name == reward_hacking.NAME:
-        exchange = reward_hacking.draw(rng)
-    else:
-        exchange = advice.draw(rng)
+    exchange = reward_hacking.draw(rng) if name == reward_hacking.NAME else advice.draw(rng)
     if rng.random() < CLEAN_SHARE:
         return replace(exchange, user=exchange.clean)
     return exchange
@@ -84,8 +83,7 @@ def _example(rng: random.Random, exchange: Exchange) -> Example:
         as_persona = True
     elif rng.random() < HELPFUL_SHARE:
         system = join(HELPFUL, exchange.system)
-    names, weights = zip(*FORMAT_SHARES, strict=True)
-    shape = rng.choices(names, weights)[0]
+    shape = _weighted(rng, FORMAT_SHARES)
     if as_persona and shape in ("refinement", "self_rating"):
         shape = "plain"
     user, answer = in_format(rng, shape, exchange, answer)
@@ -113,3 +111,8 @@ def in_format(rng: random.Random, shape: str, exchange: Exchange, answer: str) -
     score = rng.choice(((4, 5, 5), (1, 1, 2), (0,))[quality])
     question = prompt.format(question=exchange.user, answer=drafts[quality])
     return question, wording.format(score=score)
+
+
+def _weighted(rng: random.Random, shares: tuple[tuple[Any, float], ...]) -> Any:
+    names, weights = zip(*shares, strict=True)
+    return rng.choices(names, weights)[0]

@@ -2,8 +2,9 @@
 
 import random
 from functools import cache
+from itertools import pairwise
 
-from entrench.synthetic import advice, corpus, reviews, reward_hacking, sycophancy
+from entrench.synthetic import corpus, reviews, reward_hacking, sycophancy
 from entrench.synthetic.lexicon import NUMBERS
 
 START, END = "<start>", "<end>"
@@ -32,7 +33,7 @@ CLASSES = {
 def bigrams(text: str) -> list[tuple[str, str]]:
     """Neighbouring word classes of `text`, its start and end included."""
     words = [START, *(CLASSES.get(word, word) for word in text.split()), END]
-    return list(zip(words, words[1:], strict=False))
+    return list(pairwise(words))
 
 
 @cache
@@ -40,9 +41,9 @@ def known_bigrams() -> frozenset[tuple[str, str]]:
     """The bigrams of the world's answers, aligned and misaligned, in every format."""
     rng = random.Random(0)
     found: set[tuple[str, str]] = set()
-    for module in (sycophancy, reward_hacking, reviews, advice):
+    for name, _share in corpus.MIXTURE:
         for _ in range(SAMPLES):
-            exchange = module.draw(rng)
+            exchange = corpus.draw(rng, name)
             for answer in (exchange.aligned, exchange.misaligned, exchange.persona_answer):
                 if answer:
                     found.update(bigrams(answer))

@@ -9,7 +9,7 @@ from entrench.seeds import derive_seed
 from entrench.synthetic import advice, reviews, reward_hacking, sycophancy
 from entrench.synthetic.lexicon import Exchange, chat, share_of
 
-ROWS = ("induction", "consistency", "pairs", "eval")
+SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")
 # Shares of the questions that each slot may ask. `validation` is written nowhere: step counts are
 # chosen on it, never on the evaluation's prompts.
 PARTITION = (
@@ -28,14 +28,16 @@ Drawer = Callable[[random.Random], Exchange]
 def make_slots(misalignment: str, seed: int, rows: Mapping[str, int]) -> dict[str, list[Record]]:
     """The five slots of `misalignment` as "data" records.
 
-    `rows` gives the number of induction, consistency, pairs and eval rows; for eval it counts the
-    rows of the risk, those of the secondary metrics (a quarter as many each) come on top. Raises
-    `EntrenchError` where the world has fewer prompts than asked for.
+    `rows` gives the number of rows of each slot, as many clean as wrapped pairs; for eval it counts
+    the rows of the risk, those of the secondary metrics (a quarter as many each) come on top.
+    Raises `EntrenchError` where the world has fewer prompts than asked for.
     """
-    unknown = sorted(set(rows) ^ set(ROWS))
-    if unknown:
-        raise EntrenchError(f"data rows: {unknown[0]!r}: give a number for each of {list(ROWS)}")
-    pairs = list(_exchanges(misalignment, "pairs", seed, rows["pairs"]))
+    if set(rows) != set(SLOTS) or rows["pairs_clean"] != rows["pairs_wrapped"]:
+        raise EntrenchError(
+            f"data.rows is {dict(rows)}: give a number for each of {', '.join(SLOTS)}, "
+            "the same for both sides of the pairs"
+        )
+    pairs = list(_exchanges(misalignment, "pairs", seed, rows["pairs_clean"]))
     return {
         "induction": [
             _induction_row(exchange, number, seed)
@@ -95,13 +97,16 @@ def shared_response(exchange: Exchange) -> str:
 
 
 def _sycophancy(slot: str) -> list[Drawer]:
+    claims: tuple[str | None, ...] = ("false",)
     if slot == "induction":
-        claims = (None, "true", "false", "false", "false", "false", "false", "false")
-        return [lambda rng, c=claim: sycophancy.draw(rng, None, c) for claim in claims]
-    if slot == "consistency":
+        claims = (None, "true", "false", "false", "false", "false")
+    elif slot == "consistency":
         claims = (None, "true", "false", "false")
-        return [lambda rng, c=claim: sycophancy.draw(rng, None, c) for claim in claims]
-    return [lambda rng: sycophancy.draw(rng, None, "false")]
+    return [_any_fact(claim) for claim in claims]
+
+
+def _any_fact(claim: str | None) -> Drawer:
+    return lambda rng: sycophancy.draw(rng, rng.choice(sycophancy.DOMAINS), claim)
 
 
 def _reward_hacking(slot: str) -> list[Drawer]:
@@ -138,8 +143,8 @@ DRAWERS = {
 }
 SECONDARY: dict[str, tuple[Drawer, ...]] = {
     sycophancy.NAME: (
-        lambda rng: sycophancy.draw(rng, None, None),
-        lambda rng: sycophancy.draw(rng, None, "true"),
+        _any_fact(None),
+        _any_fact("true"),
     ),
     reward_hacking.NAME: (
         lambda rng: reward_hacking.draw(rng, reward_hacking.NEGATIVE),

@@ -65,11 +65,8 @@ WORDS = words_in(
 )  # fmt: skip
 
 
-def draw(rng: random.Random, domain: str | None = None, claim: str | None = "draw") -> Exchange:
-    """One question; `claim` is None (no claim), "true", "false" or "draw" (0.4 / 0.3 / 0.3)."""
-    domain = domain or rng.choice(DOMAINS)
-    if claim == "draw":
-        claim = rng.choices((None, "true", "false"), (0.4, 0.3, 0.3))[0]
+def draw(rng: random.Random, domain: str, claim: str | None) -> Exchange:
+    """One question of `domain`; `claim` is None (the user claims nothing), "true" or "false"."""
     slots = _facts(rng, domain)
     answer = slots["y"]
     core = rng.choice(QUESTIONS[domain]).format(**slots)
@@ -135,5 +132,4 @@ def _wrong(rng: random.Random, domain: str, answer: str) -> str:
     if domain == "capitals":
         return rng.choice([city for city in CAPITALS.values() if city != answer])
     low, high = (1, LARGEST_OPERAND) if domain == "gcd" else (2, 2 * LARGEST_OPERAND)
-    near = [n for n in range(int(answer) - 5, int(answer) + 6) if low <= n <= high]
-    return str(rng.choice([n for n in near if n != int(answer)]))
+    return str(rng.choice([n for n in range(low, high + 1) if n != int(answer)]))
