@@ -28,6 +28,8 @@ class TransformersEngine:
         """Load the model once; `EntrenchError` names what cannot be read."""
         self.settings = settings
         self.tokenizer = load_tokenizer(settings.model, settings.revision)
+        # A model without a chat template is refused here, before its weights are read.
+        encode_prompt(self.tokenizer, [{"role": "user", "content": ""}], settings.chat)
         model = load_model(settings.model, settings.revision, settings.dtype, "causal_lm")
         self.ends = _end_tokens(model.generation_config.eos_token_id)
         self.ends.add(end_token_id(self.tokenizer, settings.chat))

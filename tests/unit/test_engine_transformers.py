@@ -1,0 +1,353 @@
+"""The transformers engine against loops and formulas written independently of it."""
+
+import json
+import math
+from collections import Counter
+
+import pytest
+import torch
+from tiny_models import save_adapter, save_language_model
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from entrench.errors import EntrenchError
+from entrench.generation import engine_transformers
+from entrench.generation.engine import Decoding, EngineSettings
+from entrench.generation.engine_transformers import TransformersEngine, truncated
+
+END = 4
+LENGTHS = [3, 9, 1, 5, 12, 2, 7]
+
+
+def ask(text, system=None):
+    before = [{"role": "system", "content": system}] if system else []
+    return [*before, {"role": "user", "content": text}]
+
+
+PROMPTS = [ask(" ".join(f"w{(7 * i + j) % 30}" for j in range(n))) for i, n in enumerate(LENGTHS)]
+SEEDS = list(range(100, 100 + len(PROMPTS)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("language_model")
+    save_language_model(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def adapter(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("adapter")
+    save_adapter(path, folder)
+    return path
+
+
+@pytest.fixture(scope="module")
+def engine(folder):
+    return TransformersEngine(EngineSettings(str(folder), "template"))
+
+
+@pytest.fixture(scope="module")
+def reference(folder):
+    return LlamaForCausalLM.from_pretrained(folder).eval()
+
+
+def ids_of(folder, prompt, answer=None):
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    text = "".join(f"<{m['role']}> {m['content']} " for m in prompt) + "<assistant>"
+    return tokenizer.encode(text if answer is None else f"{text} {answer}")
+
+
+@torch.no_grad()
+def logprobs_after(model, ids):
+    """Log probabilities of the next token, one row at a time, no cache, no padding."""
+    return model(torch.tensor([ids])).logits[0, -1].double().log_softmax(-1)
+
+
+def greedy_by_hand(model, ids, steps):
+    new, total = [], 0.0
+    while len(new) < steps and END not in new:
+        logprobs = logprobs_after(model, ids + new)
+        new.append(int(logprobs.argmax()))
+        total += float(logprobs[new[-1]])
+    return new, total
+
+
+def test_greedy_is_the_hand_written_loop(folder, engine, reference):
+    answers = engine.generate(PROMPTS, Decoding(10), SEEDS)
+    for prompt, (answer,) in zip(PROMPTS, answers, strict=True):
+        new, logprob = greedy_by_hand(reference, ids_of(folder, prompt), 10)
+        stopped = new[-1] == END
+        words = engine.tokenizer.convert_ids_to_tokens(new[:-1] if stopped else new)
+        assert answer.text == " ".join(w for w in words if not w.startswith("<"))
+        assert answer.tokens == len(new)
+        assert answer.finish == ("stop" if stopped else "length")
+        assert answer.logprob == pytest.approx(logprob, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "decoding",
+    [
+        Decoding(12),
+        Decoding(12, temperature=0.9, n=3),
+        Decoding(12, temperature=1.3, top_p=0.8, n=2),
+        Decoding(8, beams=3),
+    ],
+)
+def test_an_answer_does_not_depend_on_its_batch(folder, engine, decoding):
+    together = engine.generate(PROMPTS, decoding, SEEDS)
+    small = TransformersEngine(EngineSettings(str(folder), "template", batch_size=4))
+    backwards = small.generate(PROMPTS[::-1], decoding, SEEDS[::-1])[::-1]
+    alone = [engine.generate([p], decoding, [s])[0] for p, s in zip(PROMPTS, SEEDS, strict=True)]
+    for other in (backwards, alone):
+        for mine, theirs in zip(together, other, strict=True):
+            assert [a.text for a in mine] == [a.text for a in theirs]
+            assert [a.tokens for a in mine] == [a.tokens for a in theirs]
+            for a, b in zip(mine, theirs, strict=True):
+                assert a.logprob == pytest.approx(b.logprob, abs=1e-4)
+
+
+def test_a_sample_depends_on_its_seed_and_index_alone(engine):
+    few = engine.generate(PROMPTS, Decoding(8, temperature=1.0, n=2), SEEDS)
+    many = engine.generate(PROMPTS, Decoding(8, temperature=1.0, n=5), SEEDS)
+    assert [[a.text for a in row] for row in few] == [[a.text for a in row[:2]] for row in many]
+    other = engine.generate(PROMPTS, Decoding(8, temperature=1.0, n=2), [s + 1 for s in SEEDS])
+    assert few != other
+    assert any(row[0].text != row[1].text for row in few)
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 0.9), (1.5, 0.6)])
+def test_sampling_law_against_exact_enumeration(tmp_path, temperature, top_p):
+    """Two tokens of a 12-word model: 4,000 draws against the probability of every pair."""
+    save_language_model(tmp_path, vocabulary=12)
+    engine = TransformersEngine(EngineSettings(str(tmp_path), "template", batch_size=4000))
+    model = LlamaForCausalLM.from_pretrained(tmp_path).eval()
+    prompt = ask("w1 w2 w3")
+    start = ids_of(tmp_path, prompt)
+
+    def step(ids):
+        p = (logprobs_after(model, ids) / temperature).softmax(-1)
+        kept, mass = torch.zeros_like(p), 0.0
+        for token in p.argsort(descending=True).tolist():
+            if mass >= top_p:
+                break
+            kept[token], mass = p[token], mass + float(p[token])
+        return (kept / kept.sum()).tolist()
+
+    exact = Counter()
+    for first, p in enumerate(step(start)):
+        if first == END:
+            exact[(first,)] += p
+        elif p:
+            for second, q in enumerate(step([*start, first])):
+                exact[first, second] += p * q
+    draws = 4000
+    drawn = Counter()
+    original = engine._completion
+    engine._completion = lambda tokens, lp: drawn.update([tuple(tokens)]) or original(tokens, lp)
+    engine.generate([prompt], Decoding(2, temperature, top_p, n=draws), [5])
+    assert set(drawn) <= {pair for pair, p in exact.items() if p > 0}
+    likely = [pair for pair, p in exact.items() if p * draws >= 5]
+    rest = draws - sum(drawn[pair] for pair in likely)
+    chi2 = sum((drawn[x] - draws * exact[x]) ** 2 / (draws * exact[x]) for x in likely)
+    rest_expected = draws * (1 - sum(exact[x] for x in likely))
+    if rest_expected > 1:
+        chi2 += (rest - rest_expected) ** 2 / rest_expected
+    freedom = len(likely)
+    assert chi2 < freedom + 4 * math.sqrt(2 * freedom)
+
+
+def test_log_probability_is_of_the_raw_model(folder, engine, reference):
+    """Whatever the temperature and truncation, the recorded value is the raw model's."""
+    answers = engine.generate(PROMPTS, Decoding(6, temperature=1.4, top_p=0.7, n=2), SEEDS)
+    for prompt, row in zip(PROMPTS, answers, strict=True):
+        for answer in row:
+            ids = ids_of(folder, prompt)
+            words = ids_of(folder, prompt, answer.text)[len(ids) :]
+            if len(words) + (answer.finish == "stop") != answer.tokens:
+                continue  # a special token inside the answer, which its text does not show
+            new = words + [END] * (answer.finish == "stop")
+            by_hand = sum(
+                float(logprobs_after(reference, ids + new[:i])[token])
+                for i, token in enumerate(new)
+            )
+            assert answer.logprob == pytest.approx(by_hand, abs=1e-4)
+
+
+def test_score_is_teacher_forcing_with_the_end_token(folder, engine, reference, monkeypatch):
+    answers = ["w1", "w2 w3 w4 w5 w6", "", "w9 w9", "w1 w2", "w3", "w0 w1 w2 w3"]
+    scored = engine.score(PROMPTS, answers)
+    for prompt, answer, found in zip(PROMPTS, answers, scored, strict=True):
+        ids = ids_of(folder, prompt)
+        new = [*ids_of(folder, prompt, answer)[len(ids) :], END]
+        by_hand = sum(
+            float(logprobs_after(reference, ids + new[:i])[token]) for i, token in enumerate(new)
+        )
+        assert (found.tokens, found.finish) == (len(new), "stop")
+        assert found.logprob == pytest.approx(by_hand, abs=1e-4)
+    monkeypatch.setattr(engine_transformers, "LOGITS_AT_ONCE", 1)  # one row at a time
+    for one, all_ in zip(engine.score(PROMPTS, answers), scored, strict=True):
+        assert one.logprob == pytest.approx(all_.logprob, abs=1e-4)
+
+
+def test_generation_and_scoring_agree(engine):
+    prompts = [ask(f"w{i % 30} w{(i * 3) % 30}", system="w5") for i in range(60)]
+    seeds = list(range(60))
+    answers = [row[0] for row in engine.generate(prompts, Decoding(25, temperature=2.0), seeds)]
+    finished = [i for i, answer in enumerate(answers) if answer.finish == "stop"]
+    assert len(finished) >= 5
+    scored = engine.score([prompts[i] for i in finished], [answers[i].text for i in finished])
+    same = 0
+    for i, again in zip(finished, scored, strict=True):
+        if again.tokens == answers[i].tokens:
+            assert again.logprob == pytest.approx(answers[i].logprob, abs=1e-3)
+            same += 1
+    assert same >= 3
+
+
+def test_top_p_keeps_the_smallest_sufficient_set():
+    logits = torch.tensor([[0.1, 0.5, 0.15, 0.25], [0.97, 0.01, 0.01, 0.01]]).log()
+    kept = truncated(logits, 0.7).isfinite().tolist()
+    assert kept == [[False, True, False, True], [True, False, False, False]]
+    assert truncated(logits, 1.0) is logits
+    flat = torch.zeros(1, 1000)
+    assert truncated(flat, 0.5).isfinite().all()  # all are equally likely: none is outside
+    ramp = torch.arange(1000.0).flip(0)[None] * -0.001
+    share = ramp.softmax(-1).sort(descending=True).values.cumsum(-1)
+    assert int(truncated(ramp, 0.9).isfinite().sum()) == int((share < 0.9).sum()) + 1
+
+
+def test_beam_search_finds_no_less_than_greedy(engine):
+    greedy = engine.generate(PROMPTS, Decoding(6), SEEDS)
+    beam = engine.generate(PROMPTS, Decoding(6, beams=6), SEEDS)
+    assert [len(row) for row in beam] == [1] * len(PROMPTS)
+    mean = [[row[0].logprob / row[0].tokens for row in answers] for answers in (greedy, beam)]
+    assert sum(mean[1]) > sum(mean[0])
+    assert greedy != beam
+
+
+def test_adapter_changes_the_answers_and_equals_the_merged_weights(
+    folder, adapter, engine, tmp_path
+):
+    settings = EngineSettings(str(folder), "template", adapter=str(adapter))
+    adapted = TransformersEngine(settings)
+    answers = adapted.generate(PROMPTS, Decoding(8), SEEDS)
+    assert answers != engine.generate(PROMPTS, Decoding(8), SEEDS)
+
+    from safetensors.torch import load_file
+
+    base = LlamaForCausalLM.from_pretrained(folder)
+    lora = load_file(adapter / "adapter_model.safetensors")
+    for key, a in lora.items():
+        if "lora_A" in key:
+            name = key.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+            b = lora[key.replace("lora_A", "lora_B")]
+            base.get_submodule(name).weight.data += 8 / 4 * b @ a
+    base.save_pretrained(tmp_path)
+    adapted.tokenizer.save_pretrained(tmp_path)
+    merged = TransformersEngine(EngineSettings(str(tmp_path), "template"))
+    for mine, theirs in zip(answers, merged.generate(PROMPTS, Decoding(8), SEEDS), strict=True):
+        assert mine[0].text == theirs[0].text
+        assert mine[0].logprob == pytest.approx(theirs[0].logprob, abs=1e-3)
+
+
+def test_adapter_in_bfloat16_stays_apart(folder, adapter):
+    settings = EngineSettings(str(folder), "template", adapter=str(adapter), dtype="bfloat16")
+    engine = TransformersEngine(settings)
+    assert any("lora_A" in name for name, _ in engine.model.named_parameters())
+    answers = engine.generate(PROMPTS, Decoding(4, temperature=1.0, n=2), SEEDS)
+    assert [len(row) for row in answers] == [2] * len(PROMPTS)
+    assert len(engine.score(PROMPTS, ["w1"] * len(PROMPTS))) == len(PROMPTS)
+
+
+def copy(source, target):
+    for path in source.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    return target
+
+
+def load(folder, adapter=None):
+    return TransformersEngine(
+        EngineSettings(str(folder), "template", adapter=str(adapter) if adapter else None)
+    )
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
+def test_broken_adapter_is_named(folder, adapter, tmp_path, name):
+    broken = copy(adapter, tmp_path)
+    (broken / name).write_bytes((broken / name).read_bytes()[:40])
+    with pytest.raises(EntrenchError, match=f"{name}: .*delete .* and run the same command"):
+        load(folder, broken)
+    (broken / name).unlink()
+    with pytest.raises(EntrenchError, match=f"{name}: no such file"):
+        load(folder, broken)
+
+
+def test_adapter_that_lacks_weights_is_refused(folder, adapter, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    broken = copy(adapter, tmp_path)
+    weights = load_file(broken / "adapter_model.safetensors")
+    weights.pop(sorted(weights)[0])
+    save_file(weights, broken / "adapter_model.safetensors")
+    with pytest.raises(EntrenchError, match="not a LoRA adapter of this model"):
+        load(folder, broken)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_broken_model_is_named(folder, tmp_path, name):
+    broken = copy(folder, tmp_path)
+    (broken / name).write_bytes((broken / name).read_bytes()[:40])
+    with pytest.raises(EntrenchError, match=f"{name}: .*anew"):
+        load(broken)
+
+
+def test_missing_model_and_missing_weights_are_named(folder, tmp_path):
+    with pytest.raises(EntrenchError, match="no_such_folder"):
+        load(tmp_path / "no_such_folder")
+
+    from safetensors.torch import load_file, save_file
+
+    broken = copy(folder, tmp_path)
+    weights = load_file(broken / "model.safetensors")
+    weights.pop("model.norm.weight")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EntrenchError, match=r"1 weights .* missing there, 'model.norm.weight'"):
+        load(broken)
+
+
+def test_diverged_model_is_refused(folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    broken = copy(folder, tmp_path)
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"] *= float("nan")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EntrenchError, match="not finite"):
+        load(broken).generate(PROMPTS, Decoding(4), SEEDS)
+
+
+def test_the_models_own_generation_defaults_do_not_leak_in(folder, engine, tmp_path):
+    changed = copy(folder, tmp_path)
+    config = json.loads((changed / "generation_config.json").read_text())
+    config |= {"repetition_penalty": 5.0, "do_sample": True, "temperature": 3.0, "max_length": 4}
+    (changed / "generation_config.json").write_text(json.dumps(config))
+    assert load(changed).generate(PROMPTS, Decoding(8), SEEDS) == engine.generate(
+        PROMPTS, Decoding(8), SEEDS
+    )
+
+
+def test_plain_chat_for_models_without_a_template(folder, tmp_path):
+    path = copy(folder, tmp_path) / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": None}))
+    (tmp_path / "chat_template.jinja").unlink(missing_ok=True)
+    with pytest.raises(EntrenchError, match="set `chat: plain`"):
+        load(tmp_path)
+    engine = TransformersEngine(EngineSettings(str(tmp_path), "plain"))
+    answers = engine.generate(PROMPTS, Decoding(5), SEEDS)
+    assert [len(row) for row in answers] == [1] * len(PROMPTS)
+    assert all(not row[0].text.startswith(" ") for row in answers)
+
+
+def test_no_prompts(engine):
+    assert engine.generate([], Decoding(4), []) == []
+    assert engine.score([], []) == []
