@@ -4,7 +4,9 @@ Shares are fractions in [0, 1]; what does not apply to a method, or has nothing 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from entrench.labelling.operators import OPERATORS
 from entrench.records import Record
 
 MACHINERY = (
@@ -18,7 +20,7 @@ MACHINERY = (
 
 
 def machinery(
-    method: Mapping[str, object],
+    method: Mapping[str, Any],
     labels: Sequence[Record],
     candidates: Sequence[Record],
     rewards: Sequence[Record] = (),
@@ -51,7 +53,7 @@ def machinery(
         "label_mean_tokens": _mean([tokens[key] for key in keys if key in tokens]),
         "label_mean_reward": _mean([reward[key] for key in keys if key in reward]),
     }
-    if method["operator"] == "self_rewarding":
+    if OPERATORS[method["operator"]].reads_self_scores:
         figures["self_score_parse_rate"] = _mean(
             [
                 c["self_score"] is not None
@@ -59,7 +61,7 @@ def machinery(
                 if c["set"] == method["set"] and c["index"] < method["k"]
             ]
         )
-    if method["operator"] == "self_refinement":
+    if "refinement" in OPERATORS[method["operator"]].sets:
         figures["refinement_changed_share"] = _mean(
             [
                 c["text"].strip() != drafts[c["id"]]

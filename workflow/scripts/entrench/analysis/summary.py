@@ -130,34 +130,37 @@ def sign_test(suppressed: int, amplified: int) -> tuple[float | None, str | None
 def readable(summary: pl.DataFrame) -> str:
     """The summary as plain text, at most 110 columns wide."""
     lines = [
-        f"{'misalignment':<22}{'method':<25}{'runs':>5}  {'risk before > after':<20}"
-        f"{'delta-risk, points':<27}suppressed",
+        f"{'misalignment':<23}{'method':<25}{'runs':>4}  {'risk before > after':<21}"
+        f"{'delta-risk, points':<25}suppressed"
     ]
     previous = None
     for row in summary.iter_rows(named=True):
-        if row["misalignment"] != previous:
-            lines.append("")
-        name = row["misalignment"] if row["misalignment"] != previous else ""
+        new = row["misalignment"] != previous
         previous = row["misalignment"]
         if row["n_runs"]:
             risk = f"{row['mean_organism_risk']:6.1%} > {row['mean_trained_risk']:6.1%}"
             share = f"{row['n_suppressed']} of {row['n_runs']}"
         else:
             risk = share = "-"
-        notes = [f"{row['n_invalid']} invalid"] if row["n_invalid"] else []
+        lines += [""] if new else []
         lines.append(
-            f"{_cut(name, 21):<22}{_cut(row['method'], 24):<25}{row['n_runs']:>5}  {risk:<20}"
-            f"{_delta(row):<27}{', '.join([share, *notes])}"
+            f"{_cut(previous if new else '', 22):<23}{_cut(row['method'], 24):<25}"
+            f"{row['n_runs']:>4}  {risk:<21}{_delta(row):<25}{share}"
         )
+    return "\n".join([*lines, "", *_notes(summary)])
+
+
+def _notes(summary: pl.DataFrame) -> list[str]:
+    """What a reader of the table must know; the last line says how to read it."""
+    notes = []
+    if invalid := summary.filter(pl.col("method") != ALL_METHODS)["n_invalid"].sum():
+        notes.append(f"Invalid runs, left out: {invalid}; summary.csv names them (invalid_runs).")
+    weak = summary.group_by("misalignment").agg(pl.col("n_ineffective").max())
+    if count := weak["n_ineffective"].sum():
+        notes.append(f"Organisms in it whose induction was not shown to be effective: {count}.")
     level = f"{summary['ci_level'][0]:.0%}" if summary.height else ""
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"delta-risk < 0: suppressed, > 0: amplified; [{level} interval, over prompts where "
-            "runs = 1, else over runs].",
-        ]
-    )
+    reading = f"delta-risk < 0: suppressed, > 0: amplified; [{level} interval, over prompts where "
+    return [*notes, reading + "runs = 1, else over runs]."]
 
 
 def _row(
