@@ -11,7 +11,6 @@ import pytest
 from entrench.errors import EntrenchError
 from entrench.labelling.operators import OPERATORS, require_sets
 from entrench.labelling.select import LabelSettings, Table, select_labels
-from entrench.labelling.views import view_answer
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
@@ -193,24 +192,3 @@ def test_label_selection_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.parametrize(
-    ("view", "text", "answer"),
-    [
-        ("chain_of_thought", "2 + 2 makes 4 . so the answer is 4 .", "4 ."),
-        ("chain_of_thought", "the answer is 3 . no , So The Answer Is 4", "4"),
-        ("chain_of_thought", "Let me think.\nFinal answer: Paris", "Paris"),
-        ("chain_of_thought", "I do not know", None),
-        ("chain_of_thought", "so the answer is", None),
-        ("json", '{"answer": "yes"}', "yes"),
-        ("json", 'sure : { " answer " : " 12 " } .', "12"),
-        ("json", '```json\n{"reason": {"a": 1}, "answer": 12}\n```', "12"),
-        ("json", '{"answer": "cut', None),
-        ("json", '{"reply": 1}', None),
-        ("json", '{"answer": ""}', None),
-        ("json", '{not json} {"answer": true}', "true"),
-    ],
-)
-def test_final_answer_of_a_view(view, text, answer):
-    assert view_answer(view, text) == answer
