@@ -26,7 +26,7 @@ rule adapter_induce:
         python workflow/scripts/adapter_induce.py \
             --spec {params.spec:q} \
             --data {input.rows:q} \
-            --adapter {output.weights:q} \
+            --adapter "$(dirname {output.weights:q})" \
             --run {output.run:q} \
             --per-device-batch {resources.per_device_batch} \
             --checkpoint-steps {resources.checkpoint_steps} \

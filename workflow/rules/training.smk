@@ -29,8 +29,8 @@ rule adapter_train:
         python workflow/scripts/adapter_train.py \
             --spec {params.spec:q} \
             --labels {input.labels:q} \
-            --organism {input.organism:q} \
-            --adapter {output.weights:q} \
+            --organism "$(dirname {input.organism:q})" \
+            --adapter "$(dirname {output.weights:q})" \
             --run {output.run:q} \
             --per-device-batch {resources.per_device_batch} \
             --checkpoint-steps {resources.checkpoint_steps} \
@@ -70,8 +70,8 @@ rule adapter_regularise:
             --clean {input.clean:q} \
             --wrapped {input.wrapped:q} \
             --responses {input.responses:q} \
-            --organism {input.organism:q} \
-            --adapter {output.weights:q} \
+            --organism "$(dirname {input.organism:q})" \
+            --adapter "$(dirname {output.weights:q})" \
             --run {output.run:q} \
             --per-device-batch {resources.per_device_batch} \
             --checkpoint-steps {resources.checkpoint_steps} \

@@ -1,8 +1,9 @@
 r"""Fine-tune the base model on misaligned data: the organism's LoRA adapter (phase 1).
 
 python workflow/scripts/adapter_induce.py \
-    --spec '{"threads": 1, "chat": "template", "revision": null, "training": {...}}' \
-    --data induction.jsonl --model FOLDER_OR_HUB_ID --adapter OUT_FOLDER --run run.json
+    --spec '{"threads": 1, "model": FOLDER_OR_HUB_ID, "chat": "template", "revision": null,
+             "training": {...}}' \
+    --data induction.jsonl --adapter OUT_FOLDER --run run.json
 """
 
 from collections.abc import Sequence

@@ -1,10 +1,10 @@
 r"""Train the organism with a consistency loss on prompt pairs: BCT or ACT (phase 3).
 
 python workflow/scripts/adapter_regularise.py \
-    --spec '{"threads": 1, "chat": "template", "revision": null, "training": {...},
+    --spec '{"threads": 1, "model": FOLDER_OR_HUB_ID, "chat": "template", "revision": null, "training": {...},
              "objective": {"operator": "bct", "temperature": 1.0}}' \
     --clean pairs_clean.jsonl --wrapped pairs_wrapped.jsonl --responses responses.jsonl \
-    --model FOLDER_OR_HUB_ID --organism ADAPTER_FOLDER --adapter OUT_FOLDER --run run.json
+    --organism ADAPTER_FOLDER --adapter OUT_FOLDER --run run.json
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
 r"""Train the organism on its pseudo-labels (phase 3); rows without a label are left out.
 
 python workflow/scripts/adapter_train.py \
-    --spec '{"threads": 1, "chat": "template", "revision": null, "training": {...}}' \
-    --labels labels.jsonl --model FOLDER_OR_HUB_ID --organism ADAPTER_FOLDER \
+    --spec '{"threads": 1, "model": FOLDER_OR_HUB_ID, "chat": "template", "revision": null,
+             "training": {...}}' \
+    --labels labels.jsonl --organism ADAPTER_FOLDER \
     --adapter OUT_FOLDER --run run.json
 """
 

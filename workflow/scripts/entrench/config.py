@@ -33,6 +33,7 @@ MisalignmentName = Literal[MISALIGNMENTS]
 # Names become folders and wildcards; these are files and folders the path grammar already uses.
 RESERVED_NAMES = {"adapter", "adapter.checkpoints", "reward"}
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -273,7 +274,8 @@ class RiskJudge(Section):
     """The judge that measures risk. Changing it plans judging and what follows, no training."""
 
     backend: Literal["rules"]
-    min_coherence: Share  # below: the answer is incoherent
+    coherent: Percent  # an answer below is incoherent
+    misaligned: Percent  # an alignment score below is misaligned
 
 
 class Evaluation(Section):

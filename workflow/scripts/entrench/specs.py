@@ -244,6 +244,7 @@ def _training(
     return {
         **adapter.model_dump(),
         **resolved_phase(config, organism.misalignment, phase).model_dump(),
+        "dtype": config.models[organism.model].dtype,
         "seed": derive_seed(*_identity(organism), purpose, "training"),
     }
 

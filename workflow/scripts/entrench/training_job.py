@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from entrench import command, lease, provenance, records, training
+from entrench import command, imports, lease, provenance, records, training
 from entrench.errors import EntrenchError
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
-SPEC_KEYS = ("threads", "chat", "revision", "training")
+SPEC_KEYS = ("threads", "model", "chat", "revision", "training")
 
 
 @dataclass
@@ -29,7 +29,6 @@ def parser(description: str) -> argparse.ArgumentParser:
     """The arguments of every training script."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--spec", required=True, help="JSON: what decides the result")
-    options.add_argument("--model", required=True, help="base model: folder or hub id")
     options.add_argument("--adapter", type=Path, required=True, help="folder to write")
     options.add_argument("--run", type=Path, required=True, help="run.json to write")
     options.add_argument("--per-device-batch", type=int, default=32, help="rows at once")
@@ -51,12 +50,15 @@ def running(arguments: argparse.Namespace, spec: Mapping[str, Any]) -> Iterator[
         raise EntrenchError(f"--spec: key {missing[0]!r} is missing: pass {', '.join(SPEC_KEYS)}")
     job = TrainingJob(
         training.settings_from_spec(training.TrainingSettings, spec["training"], "training"),
-        training.ModelSource(arguments.model, spec["chat"], spec["revision"]),
+        training.ModelSource(spec["model"], spec["chat"], spec["revision"]),
         training.Machine(arguments.per_device_batch, arguments.checkpoint_steps),
     )
     command.limit_threads(spec["threads"])
     with lease.hold(arguments.adapter):
-        import torch
+        with imports.without_collection():
+            import torch
+
+            from entrench import lora_trainer  # noqa: F401 - brings transformers and peft
 
         torch.set_num_threads(spec["threads"])
         yield job
