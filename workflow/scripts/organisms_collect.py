@@ -1,6 +1,6 @@
 """The table of organisms: was induction effective?
 
-python organisms_collect.py --spec JSON --results FOLDER --table FILE.csv
+python organisms_collect.py --spec JSON --results FOLDER --organisms FILE.csv
 
 spec: organisms [[model, misalignment, seed], ...], headline, bootstrap, level, seed,
       min_induction_effect (a fraction). The files read follow from them by the path grammar.
@@ -17,7 +17,7 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--spec", required=True, help="settings, one JSON object")
     parser.add_argument("--results", required=True, help="folder of all results")
-    parser.add_argument("--table", required=True, help="CSV to write")
+    parser.add_argument("--organisms", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 
     from entrench.analysis.collect import collect_organisms
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> None:
         grouped={name: averages_over_groups(name) for name in names},
         **spec_fields(spec, "headline", "bootstrap", "level", "seed", "min_induction_effect"),
     )
-    write_table(frame, args.table)
+    write_table(frame, args.organisms)
 
 
 if __name__ == "__main__":

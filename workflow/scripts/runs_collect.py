@@ -1,6 +1,6 @@
 """The table of runs: what each training did, and whether its machinery engaged.
 
-python runs_collect.py --spec JSON --results FOLDER --table FILE.csv
+python runs_collect.py --spec JSON --results FOLDER --runs FILE.csv
 
 spec: runs [[model, misalignment, seed, method], ...], methods {name: {operator, kind, ...}},
       headline, views. The files read follow from them by the path grammar.
@@ -17,7 +17,7 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--spec", required=True, help="settings, one JSON object")
     parser.add_argument("--results", required=True, help="folder of all results")
-    parser.add_argument("--table", required=True, help="CSV to write")
+    parser.add_argument("--runs", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 
     from entrench.analysis.collect import collect_runs
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
         Run(Organism(*organism), method) for *organism, method in spec_fields(spec, "runs")["runs"]
     ]
     frame = collect_runs(args.results, runs, **spec_fields(spec, "methods", "headline", "views"))
-    write_table(frame, args.table)
+    write_table(frame, args.runs)
 
 
 if __name__ == "__main__":
