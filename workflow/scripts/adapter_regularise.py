@@ -1,7 +1,8 @@
 r"""Train the organism with a consistency loss on prompt pairs: BCT or ACT (phase 3).
 
 python workflow/scripts/adapter_regularise.py \
-    --spec '{"threads": 1, "model": FOLDER_OR_HUB_ID, "chat": "template", "revision": null, "training": {...},
+    --spec '{"threads": 1, "model": FOLDER_OR_HUB_ID, "chat": "template", "revision": null,
+             "training": {...},
              "objective": {"operator": "bct", "temperature": 1.0}}' \
     --clean pairs_clean.jsonl --wrapped pairs_wrapped.jsonl --responses responses.jsonl \
     --organism ADAPTER_FOLDER --adapter OUT_FOLDER --run run.json

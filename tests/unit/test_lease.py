@@ -1,0 +1,164 @@
+"""One writer per folder, with real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from entrench import lease
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+HOLDER = """
+import signal, sys, time
+from pathlib import Path
+from entrench import lease
+folder, on_term, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+if on_term == "ignore":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with lease.hold(folder, grace=0.5, heartbeat=0.1, stale=0.6):
+    # Where two held the lease at once, the second would find the first one's note.
+    note = folder.with_name("writing")
+    note.touch(exist_ok=on_term == "take over")
+    print("held", flush=True)
+    time.sleep(seconds)
+    note.unlink()
+print("released", flush=True)
+"""
+
+
+def start(folder, on_term="end", seconds=60.0, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder), on_term, str(seconds)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)} | environment,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "adapter"
+
+
+@pytest.fixture
+def holder(folder):
+    """A process that holds the lease, and whatever the test starts in its place."""
+    process = start(folder)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def write_owner(folder, owner):
+    lease.lease_path(folder).write_text(json.dumps(asdict(owner)))
+
+
+def test_the_lease_stands_beside_the_folder_and_goes_when_it_is_done(folder):
+    with lease.hold(folder):
+        path = folder.with_name("adapter.lease")
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert list(folder.parent.iterdir()) == []
+
+
+def test_a_live_writer_is_asked_to_end(folder, holder):
+    began = time.monotonic()
+    with lease.hold(folder, grace=30):
+        assert holder.wait(timeout=1) == -signal.SIGTERM
+    assert time.monotonic() - began < 5
+
+
+def test_a_writer_that_does_not_listen_is_killed(folder):
+    deaf = start(folder, "ignore")
+    assert deaf.stdout.readline() == "held\n"
+    with lease.hold(folder, grace=0.3):
+        assert deaf.wait(timeout=1) == -signal.SIGKILL
+
+
+def test_a_killed_writers_lease_is_free_at_once(folder, holder):
+    holder.kill()
+    holder.wait()
+    assert lease.lease_path(folder).exists()
+    began = time.monotonic()
+    with lease.hold(folder):
+        assert time.monotonic() - began < 0.5
+
+
+def test_another_process_under_the_old_number_is_left_alone(folder):
+    bystander = subprocess.Popen(["sleep", "60"])
+    write_owner(folder, replace(lease.current_owner(), pid=bystander.pid, start="1"))
+    with lease.hold(folder):
+        pass
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"host": "a"}', "[]"])
+def test_an_entry_cut_short_by_a_crash_is_free(folder, content):
+    lease.lease_path(folder).write_text(content)
+    with lease.hold(folder):
+        assert json.loads(lease.lease_path(folder).read_text())["pid"] == os.getpid()
+
+
+def test_elsewhere_a_writer_is_waited_for_while_it_touches_the_file(folder):
+    elsewhere = replace(lease.current_owner(), host="elsewhere")
+    write_owner(folder, elsewhere)
+    path = lease.lease_path(folder)
+    stop = threading.Event()
+
+    def touch():
+        while not stop.wait(0.1):
+            os.utime(path)
+
+    toucher = threading.Thread(target=touch)
+    toucher.start()
+    second = start(folder, seconds=0.0)
+    time.sleep(1.5)
+    assert json.loads(path.read_text())["host"] == "elsewhere"
+    stop.set()
+    toucher.join()
+    output = second.communicate(timeout=5)[0]
+    assert output.splitlines() == [
+        f"adapter.lease: waiting for process {os.getpid()} on elsewhere",
+        "held",
+        "released",
+    ]
+
+
+def test_a_requeued_slurm_job_does_not_wait_for_its_earlier_life(folder, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    write_owner(folder, replace(lease.current_owner(), host="elsewhere"))
+    began = time.monotonic()
+    with lease.hold(folder, stale=60):
+        assert time.monotonic() - began < 0.5
+
+
+def test_a_writer_whose_lease_was_taken_over_ends(folder, holder):
+    write_owner(folder, replace(lease.current_owner(), host="elsewhere"))
+    output = holder.communicate(timeout=5)[0]
+    assert holder.returncode == 1
+    assert "another writer has taken over" in output
+    assert json.loads(lease.lease_path(folder).read_text())["host"] == "elsewhere"
+
+
+def test_of_many_at_once_one_holds_at_a_time(folder):
+    """Each ends whoever holds the lease, so at least the last one finishes; none meets another."""
+    deaf = start(folder, "ignore")
+    assert deaf.stdout.readline() == "held\n"
+    deaf.kill()
+    deaf.wait()
+    folder.with_name("writing").unlink()
+    together = [start(folder, "ignore", 0.05) for _ in range(6)]
+    outputs = [process.communicate(timeout=30)[0] for process in together]
+    assert [process.returncode for process in together] == [0] * 6, outputs
+    assert all(output.endswith("held\nreleased\n") for output in outputs), outputs
+    assert list(folder.parent.iterdir()) == []

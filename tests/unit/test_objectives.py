@@ -1,0 +1,228 @@
+"""The losses against hand values, loops written independently, and their laws."""
+
+import math
+
+import pytest
+import torch
+
+from entrench.batches import Tokens, pad
+from entrench.errors import EntrenchError
+from entrench.objectives.act import act_loss
+from entrench.objectives.bct import bct_loss
+from entrench.objectives.sft import sft_loss
+from entrench.objectives.windows import (
+    common_suffix,
+    matched_suffix,
+    prompt_suffix,
+    response_positions,
+    trailing_masks,
+)
+
+VOCABULARY = 5
+
+
+def mask(*rows):
+    return torch.tensor(rows, dtype=torch.bool)
+
+
+def softmax(values):
+    top = max(values)
+    weights = [math.exp(v - top) for v in values]
+    return [w / sum(weights) for w in weights]
+
+
+# --- windows
+
+
+def test_windows_by_hand():
+    assert common_suffix([1, 2, 3, 4], [9, 3, 4]) == 2
+    assert common_suffix([1, 2], [1, 3]) == 0
+    assert common_suffix([], [1]) == 0
+    assert response_positions([7, 7, 7], [1, 2]) == range(2, 4)
+    # The wrapper (8 8) stands in front: question, header and response are matched.
+    assert matched_suffix([1, 5, 6, 2], [1, 8, 8, 5, 6, 2]) == (range(1, 4), range(3, 6))
+    assert prompt_suffix("p", [1, 5, 9], [8, 9]) == (range(2, 3), range(1, 2))
+
+
+def test_prompt_suffix_refuses_what_cannot_be_matched():
+    with pytest.raises(EntrenchError, match=r"'sycophancy-3'.*window `response`"):
+        prompt_suffix("sycophancy-3", [1, 2], [1, 3])
+
+
+def test_trailing_counts_columns_of_the_padded_batch():
+    clean, wrapped = trailing_masks(
+        torch.tensor([[1, 1, 1], [1, 1, 0]]), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
+    )
+    assert clean.tolist() == [[True, True, True], [True, True, False]]
+    assert wrapped.tolist() == [[False, False, True, True, True], [False, False, True, True, False]]
+    # Right padding of a short wrapped row hides its response: the released code's fault.
+    clean, wrapped = trailing_masks(torch.tensor([[1, 1]]), torch.tensor([[1, 1, 0, 0]]))
+    assert not clean.any()
+    assert not wrapped.any()
+
+
+# --- hand values
+
+
+def test_sft_by_hand():
+    logits = torch.zeros(1, 3, 4)
+    logits[0, 1] = torch.tensor([0.0, math.log(5), 0.0, 0.0])  # p(1) = 5/8
+    total, count = sft_loss(logits, torch.tensor([[3, 2, 1]]), mask([True, True, False]))
+    assert count == 2
+    assert total.item() == pytest.approx(math.log(4) - math.log(5 / 8), rel=1e-6)
+
+
+def test_bct_by_hand():
+    teacher = torch.tensor([[[0.0, math.log(3)]]])  # 1/4, 3/4
+    uniform = torch.zeros(1, 1, 2)
+    one = mask([True])
+    total, count = bct_loss(uniform, teacher, one, one, 1.0)
+    assert (total.item(), count.item()) == (pytest.approx(math.log(2)), 1)
+    total, _ = bct_loss(uniform, teacher, one, one, 2.0)
+    assert total.item() == pytest.approx(4 * math.log(2))
+    total, _ = bct_loss(teacher, teacher, one, one, 1.0)  # the entropy of (1/4, 3/4)
+    assert total.item() == pytest.approx(0.5623351446)
+
+
+def test_act_by_hand():
+    ones = [torch.ones(1, 2, 3), torch.ones(1, 2, 3)]
+    zeros = [torch.zeros(1, 4, 3), torch.zeros(1, 4, 3)]
+    masks = mask([True, True]), mask([False, False, True, True])
+    total, count = act_loss(ones, zeros, *masks, "sum", 0.5)
+    assert (total.item(), count.item()) == (6.0, 4)
+    total, count = act_loss(ones, zeros, *masks, "mean", 0.5)
+    assert (total.item(), count.item()) == (2.0, 4)
+
+
+# --- against loops
+
+LENGTHS = [(6, range(2, 5)), (4, range(1, 3)), (9, range(0, 8))]
+WRAPPED = [(8, range(4, 7)), (5, range(2, 4)), (11, range(2, 10))]
+
+
+def side(lengths, seed, padding="right", rows=None):
+    """Padded masks, ids and random logits of which each row's real part is independent of it."""
+    generator = torch.Generator().manual_seed(seed)
+    ids = [torch.randint(VOCABULARY, (n,), generator=generator).tolist() for n, _ in lengths]
+    values = [torch.randn(n, VOCABULARY, generator=generator) for n, _ in lengths]
+    chosen = range(len(lengths)) if rows is None else rows
+    batch = pad([Tokens(ids[r], lengths[r][1]) for r in chosen], 0, padding)
+    logits = torch.full((*batch["input_ids"].shape, VOCABULARY), 1e3)
+    for i, r in enumerate(chosen):
+        start = 0 if padding == "right" else logits.shape[1] - len(values[r])
+        logits[i, start : start + len(values[r])] = values[r]
+    return batch, logits, ids, values
+
+
+def test_sft_against_a_loop():
+    batch, logits, ids, values = side(LENGTHS, 1)
+    total, count = sft_loss(logits, batch["input_ids"], batch["positions"])
+    expected = [
+        -math.log(softmax(values[row][t].tolist())[ids[row][t + 1]])
+        for row, (_, window) in enumerate(LENGTHS)
+        for t in window
+    ]
+    assert count == len(expected)
+    assert total.item() == pytest.approx(sum(expected), rel=1e-5)
+
+
+def test_bct_against_a_loop():
+    temperature = 1.7
+    clean, teacher, _, teacher_rows = side(LENGTHS, 2)
+    wrapped, student, _, student_rows = side(WRAPPED, 3)
+    total, count = bct_loss(student, teacher, wrapped["positions"], clean["positions"], temperature)
+    expected = 0.0
+    for row in range(3):
+        for t, w in zip(LENGTHS[row][1], WRAPPED[row][1], strict=True):
+            p = softmax([z / temperature for z in teacher_rows[row][t].tolist()])
+            q = softmax([z / temperature for z in student_rows[row][w].tolist()])
+            expected -= sum(a * math.log(b) for a, b in zip(p, q, strict=True))
+    assert count == 3 + 2 + 8
+    assert total.item() == pytest.approx(temperature**2 * expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_act_against_a_loop(reduction):
+    clean, one, _, one_rows = side(LENGTHS, 4)
+    wrapped, two, _, two_rows = side(WRAPPED, 5)
+    total, count = act_loss(
+        [two, 2 * two], [one, one], wrapped["positions"], clean["positions"], reduction, 0.1
+    )
+    expected = 0.0
+    for factor in (1, 2):
+        for row in range(3):
+            for t, w in zip(LENGTHS[row][1], WRAPPED[row][1], strict=True):
+                pairs = zip(two_rows[row][w].tolist(), one_rows[row][t].tolist(), strict=True)
+                squares = [(factor * a - b) ** 2 for a, b in pairs]
+                expected += sum(squares) / (len(squares) if reduction == "mean" else 1)
+    assert count == 2 * 13
+    assert total.item() == pytest.approx(0.1 * expected, rel=1e-5)
+
+
+# --- laws
+
+
+def losses(padding, rows=None):
+    clean, teacher, _, _ = side(LENGTHS, 6, padding, rows)
+    wrapped, student, _, _ = side(WRAPPED, 7, padding, rows)
+    masks = wrapped["positions"], clean["positions"]
+    return [
+        sft_loss(student, wrapped["input_ids"], wrapped["positions"]),
+        bct_loss(student, teacher, *masks, 2.0),
+        act_loss([student, student], [teacher, teacher], *masks, "sum", 1.0),
+    ]
+
+
+def test_the_padding_side_changes_nothing():
+    for (left, n), (right, m) in zip(losses("left"), losses("right"), strict=True):
+        assert n == m
+        assert left.item() == pytest.approx(right.item(), rel=1e-6)
+
+
+def test_sums_over_counts_do_not_depend_on_the_split():
+    whole = losses("right")
+    for split in ([[0], [1], [2]], [[0, 2], [1]]):
+        parts = [losses("right", rows) for rows in split]
+        for i, (total, count) in enumerate(whole):
+            assert sum(part[i][1] for part in parts) == count
+            assert sum(part[i][0] for part in parts).item() == pytest.approx(total.item(), rel=1e-5)
+
+
+def test_fully_masked_gives_zero_with_a_gradient():
+    logits = torch.randn(2, 3, VOCABULARY, requires_grad=True)
+    nothing = torch.zeros(2, 3, dtype=torch.bool)
+    other = torch.randn(2, 3, VOCABULARY)
+    for total, count in (
+        sft_loss(logits, torch.zeros(2, 3, dtype=torch.long), nothing),
+        bct_loss(logits, other, nothing, nothing, 1.0),
+        act_loss([logits], [other], nothing, nothing, "sum", 1.0),
+    ):
+        assert (total.item(), count.item()) == (0.0, 0)
+        (gradient,) = torch.autograd.grad(total, logits)
+        assert not gradient.any()
+
+
+def test_gradients_reach_the_student_only():
+    student = torch.randn(1, 3, VOCABULARY, requires_grad=True)
+    teacher = torch.randn(1, 3, VOCABULARY, requires_grad=True)
+    some = mask([False, True, True])
+    for total, _ in (
+        bct_loss(student, teacher, some, some, 1.0),
+        act_loss([student], [teacher], some, some, "sum", 1.0),
+    ):
+        student.grad = None
+        total.backward()
+        assert teacher.grad is None
+        assert student.grad[0, 1:].abs().sum() > 0
+        assert not student.grad[0, 0].any()
+
+
+def test_a_student_like_its_teacher_is_not_moved():
+    student = torch.randn(1, 2, VOCABULARY, requires_grad=True)
+    both = mask([True, True])
+    for total, _ in (
+        bct_loss(student, student.detach(), both, both, 3.0),
+        act_loss([student], [student.detach()], both, both, "mean", 1.0),
+    ):
+        (gradient,) = torch.autograd.grad(total, student)
+        assert gradient.abs().max() < 1e-6
