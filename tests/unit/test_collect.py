@@ -1,0 +1,233 @@
+"""The tables of organisms and runs, from a results folder written here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from unit.test_risk import SETTINGS, score
+
+from entrench.analysis.collect import (
+    ORGANISM_COLUMNS,
+    RUN_COLUMNS,
+    collect_organisms,
+    collect_runs,
+)
+from entrench.analysis.delta import delta_risk
+from entrench.analysis.inputs import organism_inputs, run_inputs
+from entrench.analysis.machinery import machinery
+from entrench.analysis.risk import risk_record
+from entrench.analysis.tables import read_table, write_table
+from entrench.errors import EntrenchError
+from entrench.records import write_json, write_jsonl
+from entrench.sweep import Organism, Run
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+ORGANISM = Organism("tiny", "sycophancy", 40)
+METHODS = {
+    "multi_view": {"operator": "multi_view", "kind": "consistency"},
+    "rewarding": {"operator": "self_rewarding", "kind": "consistency", "set": "samples", "k": 2},
+    "refine": {"operator": "self_refinement", "kind": "consistency"},
+    "reject": {"operator": "rejection_sampling", "kind": "control", "set": "samples", "k": 2},
+    "bct": {"operator": "bct", "kind": "consistency", "temperature": 1.0},
+}
+COLLECTING = {"headline": "greedy", "bootstrap": 200, "level": 0.95, "seed": 1}
+VIEWS = ["chain_of_thought", "json"]
+
+
+def candidate(prompt, name, index, text, tokens=1, self_score=None, asked=False):
+    return {
+        "id": prompt,
+        "set": name,
+        "index": index,
+        "text": text,
+        "tokens": tokens,
+        "logprob": -1.0,
+        "finish": "stop",
+        "self_score": self_score,
+        "self_score_text": "4" if asked else None,
+    }
+
+
+CANDIDATES = [
+    candidate("x", "greedy", 0, "yes", 1),
+    candidate("y", "greedy", 0, "no", 1),
+    candidate("x", "samples", 0, "yes ", 2, 4.0, True),
+    candidate("x", "samples", 1, "maybe", 3, None, True),
+    candidate("x", "samples", 2, "never", 9, None, True),
+    candidate("y", "samples", 0, "no no", 4, 1.0, True),
+    candidate("y", "samples", 1, "yes", 5, 2.0, True),
+    candidate("x", "refinement", 0, "yes , sure", 6),
+    candidate("y", "refinement", 0, "no", 1),
+]
+REWARDS = [
+    {"id": c["id"], "set": c["set"], "index": c["index"], "reward": c["tokens"] / 2}
+    for c in CANDIDATES
+]
+VERDICTS = [
+    {"id": "x", "view": "chain_of_thought", "consistent": True, "raw": ""},
+    {"id": "y", "view": "chain_of_thought", "consistent": False, "raw": ""},
+    {"id": "x", "view": "json", "consistent": None, "raw": ""},
+    {"id": "y", "view": "json", "consistent": True, "raw": ""},
+]
+
+
+def label(prompt, text, name=None, index=None):
+    reason = "no view agrees" if text is None else None
+    row = {"id": prompt, "messages": [], "label": text, "set": name, "index": index}
+    return row | {"reason": reason}
+
+
+LABELS = {
+    "multi_view": [label("x", "yes", "greedy", 0), label("y", None)],
+    "rewarding": [label("x", "yes ", "samples", 0), label("y", "yes", "samples", 1)],
+    "refine": [label("x", "yes , sure", "refinement", 0), label("y", "no", "refinement", 0)],
+    "reject": [label("x", "maybe", "samples", 1), label("y", "yes", "samples", 1)],
+}
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A results folder with one organism and a run of each method."""
+    base = [score(f"p{i}", 0, coherence=1.0) for i in range(10)]
+    organism = [score(f"p{i}", int(i < 8), coherence=0.5) for i in range(10)]
+    organism += [score("d", 1, metric="direct_accuracy")]
+    base += [score("d", 0, metric="direct_accuracy")]
+    trained = [score(f"p{i}", int(i < 6)) for i in range(10)]
+    paths = organism_inputs(str(tmp_path), ORGANISM)
+    training = {"steps": 12, "rows_used": 384, "first_loss": 2.5, "last_loss": 0.5}
+    write_json(paths["run"], {"training": training})
+    for name, scores in (("base_", base), ("", organism)):
+        write_jsonl(paths[f"{name}scores"], "scores", scores)
+        write_json(paths[f"{name}risk"], risk_record(scores, **SETTINGS))
+    write_jsonl(f"{tmp_path}/{ORGANISM.path}/candidates.jsonl", "candidates", CANDIDATES)
+    write_jsonl(f"{tmp_path}/{ORGANISM.path}/rewards.jsonl", "rewards", REWARDS)
+    for name, method in METHODS.items():
+        files = run_inputs(str(tmp_path), Run(ORGANISM, name), method["operator"])
+        records = risk_record(organism, **SETTINGS), risk_record(trained, **SETTINGS)
+        frame = delta_risk(organism, trained, *records, bootstrap=200, level=0.95, seed=1)
+        write_table(frame, files["delta"])
+        write_json(files["risk"], records[1])
+        write_json(files["run"], {"training": training | {"steps": 4}})
+        if "labels" in files:
+            write_jsonl(files["labels"], "labels", LABELS[name])
+        if "verdicts" in files:
+            write_jsonl(files["verdicts"], "verdicts", VERDICTS)
+    return tmp_path
+
+
+def organisms_of(results, **settings):
+    settings = COLLECTING | {"min_induction_effect": 0.2} | settings
+    grouped = {"sycophancy": False}
+    return collect_organisms(str(results), [ORGANISM], grouped=grouped, **settings)
+
+
+def runs_of(results):
+    runs = [Run(ORGANISM, name) for name in METHODS]
+    frame = collect_runs(str(results), runs, methods=METHODS, headline="greedy", views=VIEWS)
+    return {row["method"]: row for row in frame.to_dicts()}
+
+
+def test_an_organism(results):
+    (row,) = organisms_of(results).to_dicts()
+    assert (row["base_risk"], row["organism_risk"], row["induction_effect"]) == (0, 0.8, 0.8)
+    assert 0.4 < row["ci_low"] < 0.8 < row["ci_high"] <= 1
+    assert (row["effective"], row["valid"], row["n_prompts"]) == (True, True, 10)
+    assert (row["training_steps"], row["training_rows"]) == (12, 384)
+    assert (row["first_loss"], row["last_loss"]) == (2.5, 0.5)
+    assert (row["metric_coherence"], row["base_metric_coherence"]) == (0.5, 1.0)
+    assert (row["metric_direct_accuracy"], row["base_metric_direct_accuracy"]) == (1, 0)
+
+
+def test_an_effect_below_the_minimum_is_not_effective(results):
+    assert organisms_of(results, min_induction_effect=0.8)["effective"].item()
+    assert not organisms_of(results, min_induction_effect=0.81)["effective"].item()
+
+
+def test_an_effect_that_may_be_zero_is_not_effective(results):
+    weak = [score(f"p{i}", int(i < 1)) for i in range(10)]
+    paths = organism_inputs(str(results), ORGANISM)
+    write_jsonl(paths["scores"], "scores", weak)
+    write_json(paths["risk"], risk_record(weak, **SETTINGS))
+    (row,) = organisms_of(results, min_induction_effect=0.05).to_dicts()
+    assert (row["induction_effect"], row["ci_low"]) == (0.1, 0)
+    assert (row["effective"], row["valid"]) == (False, True)
+
+
+def test_an_unmeasured_organism_is_invalid_and_not_effective(results):
+    blank = [score(f"p{i}", "unscored") for i in range(10)]
+    paths = organism_inputs(str(results), ORGANISM)
+    write_jsonl(paths["scores"], "scores", blank)
+    write_json(paths["risk"], risk_record(blank, **SETTINGS))
+    (row,) = organisms_of(results).to_dicts()
+    assert (row["effective"], row["valid"], row["induction_effect"]) == (False, False, None)
+    assert row["reason"] == "organism: nothing is scored: 0.0% excluded, 100.0% unscored"
+
+
+def test_a_run_row(results):
+    row = runs_of(results)["bct"]
+    assert (row["model"], row["misalignment"], row["seed"]) == ("tiny", "sycophancy", 40)
+    assert (row["operator"], row["kind"], row["valid"]) == ("bct", "consistency", True)
+    assert (row["organism_risk"], row["trained_risk"]) == (0.8, 0.6)
+    assert row["delta_risk"] == pytest.approx(-0.2)
+    assert (row["training_steps"], row["n_prompts"]) == (4, 10)
+    assert row["labels_share"] is None
+    assert row["label_mean_tokens"] is None
+    assert row["view_parse_rate_json"] is None
+
+
+def test_machinery_of_each_method(results):
+    rows = runs_of(results)
+    view = rows["multi_view"]
+    assert (view["labels_share"], view["label_differs_from_greedy_share"]) == (0.5, 0)
+    assert (view["view_parse_rate_chain_of_thought"], view["view_parse_rate_json"]) == (1, 0.5)
+    assert (view["label_mean_tokens"], view["label_mean_reward"]) == (1, None)
+    rewarding = rows["rewarding"]
+    assert rewarding["self_score_parse_rate"] == 0.75  # of the first two samples of each prompt
+    assert rewarding["label_differs_from_greedy_share"] == 0.5
+    assert rewarding["label_mean_tokens"] == 3.5
+    assert rows["refine"]["refinement_changed_share"] == 0.5
+    assert rows["refine"]["self_score_parse_rate"] is None
+    assert rows["reject"]["label_mean_reward"] == 2.0  # tokens 3 and 5, halved
+    assert rows["reject"]["refinement_changed_share"] is None
+
+
+def test_no_label_at_all_is_null_not_nan():
+    figures = machinery(METHODS["multi_view"], [label("x", None)], CANDIDATES)
+    assert figures["labels_share"] == 0
+    assert figures["label_mean_tokens"] is None
+    assert figures["label_differs_from_greedy_share"] is None
+
+
+def test_a_missing_or_foreign_file_ends_in_one_message(results):
+    files = run_inputs(str(results), Run(ORGANISM, "bct"), "bct")
+    delta = Path(files["delta"])
+    whole = delta.read_text()
+    delta.write_text(whole.splitlines()[0] + "\n")
+    with pytest.raises(EntrenchError, match="0 rows of evaluation 'greedy', expected one"):
+        runs_of(results)
+    delta.write_bytes(whole.encode()[:-40] + b"\xff")
+    with pytest.raises(EntrenchError, match=r"delta_risk.csv: not the expected table"):
+        runs_of(results)
+    delta.unlink()
+    with pytest.raises(EntrenchError, match=r"delta_risk.csv: no such file"):
+        runs_of(results)
+    with pytest.raises(EntrenchError, match="evaluation 'sampled' is missing"):
+        organisms_of(results, headline="sampled")
+
+
+def test_the_scripts(results):
+    spec = COLLECTING | {"min_induction_effect": 0.2, "organisms": [["tiny", "sycophancy", 40]]}
+    runs = [["tiny", "sycophancy", 40, name] for name in METHODS]
+    specs = {
+        "organisms": spec,
+        "runs": {"runs": runs, "methods": METHODS, "headline": "greedy", "views": VIEWS},
+    }
+    for name, chosen in specs.items():
+        command = [sys.executable, SCRIPTS / f"{name}_collect.py", "--results", results]
+        command += ["--spec", json.dumps(chosen), f"--{name}", results / f"{name}.csv"]
+        subprocess.run(command, check=True)
+    organisms = read_table(results / "organisms.csv", ORGANISM_COLUMNS)
+    assert organisms.equals(organisms_of(results))
+    assert read_table(results / "runs.csv", RUN_COLUMNS)["method"].to_list() == list(METHODS)

@@ -1,0 +1,152 @@
+"""The figures: files, embedded fonts, repeatable bytes, and that what is drawn is the data."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from unit.simulated import study
+
+from entrench.analysis.tables import table, write_table
+from entrench.config import FIGURES
+from entrench.figures import delta_by_method, risk_trajectories
+from entrench.figures.style import save, spread
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return study(1, 1)
+
+
+@pytest.fixture(scope="module")
+def few():
+    return study(2, 1)
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_the_script_writes_what_this_process_draws_to_the_byte(figure, demo, tmp_path):
+    tables = []
+    for name, frame in zip(("runs", "organisms", "summary"), demo, strict=True):
+        write_table(frame, tmp_path / f"{name}.csv")
+        tables += [f"--{name}", tmp_path / f"{name}.csv"]
+    pdf, png, data = (tmp_path / f"figure.{end}" for end in ("pdf", "png", "csv"))
+    command = [sys.executable, SCRIPTS / "figures_draw.py", "--figure", figure, *tables]
+    command += ["--pdf", pdf, "--png", png, "--data", data]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "1"})
+    module = import_module(f"entrench.figures.{figure}")
+    save(module.draw(*demo), tmp_path / "again.pdf", tmp_path / "again.png")
+    assert pdf.read_bytes() == (tmp_path / "again.pdf").read_bytes()
+    assert png.read_bytes() == (tmp_path / "again.png").read_bytes()
+    assert data.read_text() == module.data(*demo).write_csv()
+    assert b"/FontFile2" in pdf.read_bytes()  # TrueType, embedded
+    assert b"/Type3" not in pdf.read_bytes()
+    assert b"CreationDate" not in pdf.read_bytes()
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_delta_by_method_draws_its_data(few):
+    data = delta_by_method.data(*few)
+    figure = delta_by_method.draw(*few)
+    assert len(figure.axes) == 4
+    for axis in figure.axes:
+        mine = data.filter(pl.col("misalignment") == axis.get_title(loc="left"))
+        drawn = {"o": [], "D": [], "|": []}
+        for line in axis.lines:
+            if line.get_marker() in drawn:
+                drawn[line.get_marker()] += list(line.get_xdata())
+        runs = mine.filter(pl.col("what") == "run")["delta_pp"]
+        means = mine.filter(pl.col("what") == "mean")
+        ends = [*means["ci_low_pp"], *means["ci_high_pp"]]
+        assert sorted(drawn["o"]) == sorted(runs)
+        assert sorted(drawn["D"]) == sorted(means["delta_pp"])
+        assert sorted(drawn["|"]) == sorted(ends)
+        shown = [text.get_text() for text in axis.texts]
+        assert shown.count("n=2") == 9
+        assert "n=14" in shown
+        low, high = axis.get_xlim()
+        assert low < min(runs)
+        assert high > max(runs)
+
+
+def test_risk_trajectories_draws_its_data(few):
+    data = risk_trajectories.data(*few)
+    figure = risk_trajectories.draw(*few)
+    for axis in figure.axes:
+        mine = data.filter(pl.col("misalignment") == axis.get_title(loc="left"))
+        stages = ["base_percent", "organism_percent", "trained_percent"]
+        drawn = [tuple(line.get_ydata()) for line in axis.lines]
+        for run in mine.filter(pl.col("what") == "run").select(stages).iter_rows():
+            assert run in drawn
+        for method in mine.filter(pl.col("what") == "method").select(stages[1:]).iter_rows():
+            assert method in drawn
+        (start,) = mine.filter(pl.col("what") == "organisms").select(stages[:2]).iter_rows()
+        assert start in drawn
+
+
+def test_means_by_hand():
+    runs, organisms, summary = study(1, 2)
+    data = risk_trajectories.data(runs, organisms, summary).filter(
+        pl.col("misalignment") == "sycophancy"
+    )
+    bct = runs.filter((pl.col("misalignment") == "sycophancy") & (pl.col("method") == "bct"))
+    row = data.filter((pl.col("what") == "method") & (pl.col("method") == "bct")).row(0, named=True)
+    assert row["trained_percent"] == pytest.approx(100 * sum(bct["trained_risk"]) / 2)
+    assert row["n"] == 2
+    start = data.filter(pl.col("what") == "organisms").row(0, named=True)
+    base = organisms.filter(pl.col("misalignment") == "sycophancy")["base_risk"]
+    assert start["base_percent"] == pytest.approx(100 * sum(base) / 2)
+    assert start["n"] == 2
+
+
+def test_invalid_runs_are_not_drawn():
+    runs, organisms, summary = study(7, 5, 602)
+    valid = runs.filter("valid").height
+    for figure in (delta_by_method, risk_trajectories):
+        data = figure.data(runs, organisms, summary)
+        assert data.filter(pl.col("what") == "run").height == valid
+    texts = [
+        t.get_text() for a in delta_by_method.draw(runs, organisms, summary).axes for t in a.texts
+    ]
+    assert any("invalid)" in text for text in texts)
+
+
+def test_nothing_valid_says_so(demo):
+    runs, organisms, _ = demo
+    empty = runs.head(0), organisms, table([], demo[2].schema)
+    for figure in (delta_by_method, risk_trajectories):
+        (text,) = figure.draw(*empty).texts
+        assert text.get_text() == "no valid run"
+
+
+def test_labels_keep_apart_and_stay_in_order():
+    assert spread([10, 50], 7, 0, 100) == [10, 50]
+    assert spread([50, 50, 50], 10, 0, 100) == pytest.approx([40, 50, 60])
+    assert spread([0, 0], 10, 0, 100) == pytest.approx([0, 10])
+    assert spread([100, 99], 10, 0, 100) == pytest.approx([100, 90])
+    crowded = spread([1, 2, 3, 4], 50, 0, 90)
+    assert np.diff(crowded) == pytest.approx(30)
+    assert spread([], 10, 0, 100) == []
+
+
+def test_drawing_needs_no_model_and_no_network_library():
+    code = (
+        "import json, sys; from unit.simulated import study; "
+        "from entrench.figures import delta_by_method, risk_trajectories; "
+        "delta_by_method.draw(*study(1, 1)); print(json.dumps(sorted(sys.modules)))"
+    )
+    paths = os.pathsep.join([str(SCRIPTS), str(Path(__file__).parents[1])])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": paths},
+    )
+    assert not {"torch", "transformers", "peft", "datasets", "vllm"} & set(json.loads(done.stdout))
