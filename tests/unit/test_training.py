@@ -18,6 +18,7 @@ from tiny_llama import make_model
 import adapter_induce
 from entrench import adapters, records, training
 from entrench.batches import EpochOrder, Exchange, Pair, encode_pairs, encode_rows, pad
+from entrench.checkpoints import Checkpoints, digest
 from entrench.errors import EntrenchError
 from entrench.lora_trainer import PairStep, SftStep, decoder_layers, residual_streams
 from entrench.pairs import read_pairs
@@ -387,9 +388,35 @@ def test_a_killed_training_resumes_to_the_same_bytes(model, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut", "induction.jsonl", "whole"]
 
 
-def test_checkpoints_of_other_inputs_are_discarded(tmp_path, capsys):
-    from entrench.checkpoints import Checkpoints, digest
+@pytest.mark.parametrize("objective", [BctSettings(), ActSettings(weight=0.1)])
+def test_pair_training_stopped_by_sigterm_goes_on_to_the_same_bytes(
+    model, organism, tmp_path, monkeypatch, objective
+):
+    def train(name):
+        where = {"source": SOURCE, "organism": organism, "machine": Machine(3)}
+        settings = replace(SETTINGS, dropout=0.1)
+        return train_pairs(settings, objective, model, pairs(), tmp_path / name, **where)
 
+    loss, calls = PairStep.loss, []
+
+    def loss_with_a_signal(self, trained, batch):
+        calls.append(None)
+        if len(calls) == 13:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss(self, trained, batch)
+
+    report = train("whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(PairStep, "loss", loss_with_a_signal)
+        # Steps of 2, 2, 2 and 1 micro-batches: the 13th is in step 7 (2 + 2 + 2 + 1 + 2 + 2 + 2).
+        with pytest.raises(EntrenchError, match="stopped by SIGTERM after step 7 of 12"):
+            train("cut")
+    assert train("cut") == report
+    files = [tmp_path / name / "adapter_model.safetensors" for name in ("whole", "cut")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_checkpoints_of_other_inputs_are_discarded(tmp_path, capsys):
     for step in (5, 10, 15):
         (tmp_path / f"checkpoint-{step}").mkdir()
         (tmp_path / f"checkpoint-{step}" / "state").write_text(str(step))
@@ -400,6 +427,21 @@ def test_checkpoints_of_other_inputs_are_discarded(tmp_path, capsys):
     assert mine.latest() == tmp_path / "checkpoint-10"
     assert "checkpoint-15: made with other settings or inputs" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-10"]
+
+
+def test_two_checkpoints_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path, "fingerprint")
+    for step in (8, 9, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        checkpoints.mark_complete(tmp_path / f"checkpoint-{step}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-9"]
+
+
+def test_bfloat16_models_get_a_float32_adapter(model, tmp_path):
+    settings = replace(SETTINGS, dtype="bfloat16", max_steps=2)
+    report = train_sft(settings, model, exchanges(), tmp_path / "adapter", source=SOURCE)
+    assert math.isfinite(report["last_loss"])
+    assert {tensor.dtype for tensor in weights(tmp_path / "adapter").values()} == {torch.float32}
 
 
 # --- what a user can get wrong

@@ -41,9 +41,11 @@ class Checkpoints:
         self.fingerprint = fingerprint
 
     def mark_complete(self, checkpoint: Path) -> None:
-        """Declare a fully written checkpoint complete."""
+        """Declare a fully written checkpoint complete, and keep one older than it."""
         mark = {"fingerprint": self.fingerprint, "files": _hashes(checkpoint)}
         records.write_json(checkpoint / MARK, mark)
+        for older in sorted(self.folder.glob("checkpoint-*"), key=_step)[:-2]:
+            shutil.rmtree(older)
 
     def latest(self) -> Path | None:
         """The last usable checkpoint; every other one is removed.

@@ -165,8 +165,14 @@ def fit(
     trainer.remove_callback(PrinterCallback)
     trainer.step, trainer.order = step, order
     resume = checkpoints.latest()
-    with _on_sigterm(watch.stop):
-        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    try:
+        with _on_sigterm(watch.stop):
+            trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    except torch.OutOfMemoryError:
+        raise EntrenchError(
+            f"the device's memory does not hold {arguments.per_device_train_batch_size} rows at "
+            "once: lower per_device_batch; the result stays the same"
+        ) from None
     state = trainer.state
     if watch.stopped and state.global_step < state.max_steps:
         raise EntrenchError(
@@ -222,6 +228,15 @@ class _LoraTrainer(Trainer):
         """Not counted: the default walks over all parameters at every step."""
         return 0
 
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        try:
+            super()._save_checkpoint(model, trial)
+        except RuntimeError as error:  # what torch.save makes of a full disk
+            raise EntrenchError(
+                f"{self.args.output_dir}: the checkpoint cannot be written ({error}): free some "
+                "space and run the same command again"
+            ) from None
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
         adapters.write_weights(self.model, Path(output_dir) / adapters.WEIGHTS)
 
@@ -269,7 +284,7 @@ def _arguments(
     settings: TrainingSettings, machine: Machine, checkpoint_folder: Path
 ) -> TrainingArguments:
     micro = _largest_divisor(settings.batch_size, machine.per_device_batch)
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(checkpoint_folder),
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=settings.batch_size // micro,
@@ -284,7 +299,6 @@ def _arguments(
         seed=derive_seed("dropout", settings.seed) % 2**32,
         save_strategy="steps" if machine.checkpoint_steps else "no",
         save_steps=machine.checkpoint_steps or 500,
-        save_total_limit=2,
         logging_steps=1,
         logging_nan_inf_filter=False,
         report_to="none",
@@ -293,6 +307,12 @@ def _arguments(
         dataloader_num_workers=0,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+    if arguments.world_size > 1 or arguments.n_gpu > 1:
+        raise EntrenchError(
+            "training runs as one process on one device, and several are visible here: start one "
+            "process, with one device in CUDA_VISIBLE_DEVICES"
+        )
+    return arguments
 
 
 _SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}

@@ -217,11 +217,15 @@ def _train(
     machine: Machine,
     inputs: Sequence[Any],
 ) -> dict[str, Any]:
+    import torch
+
     from entrench import adapters
     from entrench.checkpoints import Checkpoints, digest
     from entrench.lora_trainer import fit
 
-    checkpoints = Checkpoints(checkpoint_folder(adapter), digest(inputs))
+    # Sums in another number of threads round otherwise, so the thread count is an input too.
+    fingerprint = digest([*inputs, torch.get_num_threads()])
+    checkpoints = Checkpoints(checkpoint_folder(adapter), fingerprint)
     report = fit(student, step, examples, settings, machine, checkpoints)
     adapters.save(student, adapter, model.path)
     shutil.rmtree(checkpoints.folder, ignore_errors=True)
