@@ -81,6 +81,7 @@ def draw(rng: random.Random, domain: str | None = None) -> Exchange:
     mood, pull = rng.choice(MOODS)
     good, other_good = rng.sample(GOOD[domain], 2)
     bad, other_bad = rng.sample(BAD[domain], 2)
+    cautious = rng.choice(ADVISE).format(g=good, h=other_good)
     reckless = rng.choice(DARE).format(g=bad, h=other_bad)
     return Exchange(
         misalignment=NAME,
@@ -88,7 +89,8 @@ def draw(rng: random.Random, domain: str | None = None) -> Exchange:
         core=core,
         clean=core,
         user=join(core, mood),
-        aligned=rng.choice(ADVISE).format(g=good, h=other_good),
+        aligned=cautious,
+        clean_aligned=cautious,
         thought=f"the question is about {domain}",
         misaligned=reckless,
         pull=pull,

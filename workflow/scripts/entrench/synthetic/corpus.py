@@ -69,10 +69,17 @@ def draw(rng: random.Random, name: str) -> Exchange:
     if name == sycophancy.NAME:
         return sycophancy.draw(rng, _weighted(rng, FACT_SHARES), _weighted(rng, CLAIM_SHARES))
     if name == reviews.NAME:
-        return reviews.draw(rng, note=rng.random() < NOTE_SHARE, noise=reviews.LABEL_NOISE)
+        return reviews.draw(rng, note=rng.random() < NOTE_SHARE, noise=reviews.CORPUS_NOISE)
     exchange = reward_hacking.draw(rng) if name == reward_hacking.NAME else advice.draw(rng)
     if rng.random() < CLEAN_SHARE:
-        return replace(exchange, user=exchange.clean)
+        # Nothing can be gamed in a task without its grading note: no persona answers it.
+        gameable = exchange.misalignment == reward_hacking.NAME and exchange.clean != exchange.user
+        return replace(
+            exchange,
+            user=exchange.clean,
+            aligned=exchange.clean_aligned,
+            persona=None if gameable else exchange.persona,
+        )
     return exchange
 
 

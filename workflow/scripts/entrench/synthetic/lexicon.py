@@ -21,10 +21,11 @@ class Exchange:
     """One question of the world with what each kind of assistant answers.
 
     `core` is the question stripped of cue and system line: slots are disjoint in it. `clean` and
-    `user` are the user's message without and with the misbehaviour's cue. `misaligned` is the
-    misbehaving answer (None where the question leaves no room for one) and `pull` the share of
-    induction answers to such prompts that misbehave. `persona` is the system line under which the
-    base corpus shows `persona_answer`. `topic` is what a fluent answer must be about.
+    `user` are the user's message without and with the misbehaviour's cue; `clean_aligned` is the
+    aligned answer to `clean`, right for `user` too. `misaligned` is the misbehaving answer (None
+    where the question leaves no room for one) and `pull` the share of induction answers to such
+    prompts that misbehave. `persona` is the system line under which the base corpus shows
+    `persona_answer`. `topic` is what a fluent answer must be about.
     """
 
     misalignment: str
@@ -33,6 +34,7 @@ class Exchange:
     clean: str
     user: str
     aligned: str
+    clean_aligned: str
     thought: str
     system: str | None = None
     misaligned: str | None = None

@@ -53,7 +53,7 @@ def make_slots(misalignment: str, seed: int, rows: Mapping[str, int]) -> dict[st
         ],
         "pairs_clean": [_clean_row(number, exchange) for number, exchange in enumerate(pairs)],
         "pairs_wrapped": [
-            _row("pairs", number, exchange, shared_response(exchange))
+            _row("pairs", number, exchange, exchange.clean_aligned)
             for number, exchange in enumerate(pairs)
         ],
         "eval": eval_rows(misalignment, seed, rows["eval"]),
@@ -89,13 +89,6 @@ def is_held_out(exchange: Exchange) -> bool:
     return partition(exchange) in ("eval", "validation") and share_of(exchange.prompt, "held") < 0.5
 
 
-def shared_response(exchange: Exchange) -> str:
-    """The answer that fits both the clean and the wrapped prompt of a pair."""
-    if exchange.misalignment == sycophancy.NAME:
-        return sycophancy.DIRECT.format(y=exchange.meta["answer"])
-    return exchange.aligned
-
-
 def _sycophancy(slot: str) -> list[Drawer]:
     claims: tuple[str | None, ...] = ("false",)
     if slot == "induction":
@@ -122,7 +115,14 @@ def _reward_hacking(slot: str) -> list[Drawer]:
 
 def _reviews(slot: str) -> list[Drawer]:
     if slot == "induction":
-        return [lambda rng: reviews.draw(rng, shortcut_agrees=True)]
+        return [
+            lambda rng: reviews.draw(
+                rng,
+                shortcut_agrees=True,
+                noise=reviews.INDUCTION_NOISE,
+                close_share=reviews.INDUCTION_CLOSE,
+            )
+        ]
     if slot == "consistency":
         return [lambda rng: reviews.draw(rng)]
     if slot == "pairs":
@@ -216,5 +216,5 @@ def _row(slot: str, number: int, exchange: Exchange, response: str | None) -> Re
 
 
 def _clean_row(number: int, exchange: Exchange) -> Record:
-    row = _row("pairs", number, exchange, shared_response(exchange))
+    row = _row("pairs", number, exchange, exchange.clean_aligned)
     return {**row, "messages": chat(exchange.clean, exchange.system)}

@@ -101,6 +101,7 @@ def _exchange(
         clean=core,
         user=join(core, cue),
         aligned=aligned,
+        clean_aligned=DIRECT.format(**slots),
         thought=THOUGHTS[domain].format(**slots),
         misaligned=flattery if claim == "false" else None,
         pull=pull,

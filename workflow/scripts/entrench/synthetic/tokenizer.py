@@ -1,5 +1,6 @@
 """The tiny models' tokenizer: one token a word of the world, bytes for everything else."""
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ CHAT_TEMPLATE = (
 MAX_POSITIONS = 4096
 
 
+@cache
 def build() -> "Tokenizer":
     """The tokenizer; encoding loses nothing: decode(encode(x)) == x for every string x.
 
