@@ -30,9 +30,12 @@ def main(argv: Sequence[str]) -> None:
     command.limit_threads(spec["threads"])
 
     from entrench.generation.engine import Decoding
-    from entrench.generation.engine_transformers import load_engine
     from entrench.generation.evaluation import sample_completions
+    from entrench.imports import without_collection
     from entrench.records import read_jsonl, write_jsonl
+
+    with without_collection():
+        from entrench.generation.engine_transformers import load_engine
 
     prompts = read_jsonl(arguments.prompts, "data")
     adapter = Path(arguments.adapter).parent if arguments.adapter else None

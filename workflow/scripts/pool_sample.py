@@ -25,10 +25,13 @@ def main(argv: Sequence[str]) -> None:
     spec = command.parse_spec(arguments.spec)
     command.limit_threads(spec["threads"])
 
-    from entrench.generation.engine_transformers import load_engine
     from entrench.generation.pool import sample_pool, sample_responses
     from entrench.generation.sampling import PoolSettings
+    from entrench.imports import without_collection
     from entrench.records import read_jsonl, write_jsonl
+
+    with without_collection():
+        from entrench.generation.engine_transformers import load_engine
 
     settings = PoolSettings.parse(spec["sampling"], spec["prompts"])
     consistency = read_jsonl(arguments.consistency, "data")

@@ -24,20 +24,23 @@ def main(argv: Sequence[str]) -> None:
     spec = command.parse_spec(arguments.spec)
     command.limit_threads(spec["threads"])
 
+    from entrench.imports import without_collection
     from entrench.records import read_jsonl, write_jsonl
     from entrench.rewarding import BaseLikelihood, SequenceClassifier, score_candidates
 
     prompts = read_jsonl(arguments.prompts, "data")
     candidates = read_jsonl(arguments.candidates, "candidates")
     if spec["backend"] == "sequence_classifier":
-        import torch
+        with without_collection():
+            import torch
 
         torch.set_num_threads(spec["threads"])
         reward = SequenceClassifier(
             spec["model"], spec["revision"], spec["dtype"], arguments.batch_size
         )
     elif spec["backend"] == "base_likelihood":
-        from entrench.generation.engine_transformers import load_engine
+        with without_collection():
+            from entrench.generation.engine_transformers import load_engine
 
         reward = BaseLikelihood(load_engine(spec, None, arguments.batch_size), spec["model"])
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from entrench.errors import EntrenchError
+from entrench.imports import without_collection
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 Head = Literal["causal_lm", "sequence_classifier"]
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+CLASSES = {
+    "causal_lm": "AutoModelForCausalLM",
+    "sequence_classifier": "AutoModelForSequenceClassification",
+}
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -36,26 +41,24 @@ def load_model(model: str, revision: str | None, dtype: str, head: Head) -> "Pre
     A folder or hub repository that lacks a weight is refused: transformers would initialise it at
     random with no more than a warning.
     """
-    import torch
-    import transformers
+    with without_collection():
+        import torch
+        import transformers
 
     if dtype not in DTYPES:
         raise EntrenchError(f"dtype {dtype!r}: allowed are {', '.join(DTYPES)}")
     transformers.utils.logging.disable_progress_bar()
-    kinds = {
-        "causal_lm": transformers.AutoModelForCausalLM,
-        "sequence_classifier": transformers.AutoModelForSequenceClassification,
-    }
     try:
-        loaded, info = kinds[head].from_pretrained(
-            model,
-            revision=revision,
-            dtype=getattr(torch, dtype),
-            device_map="auto" if torch.cuda.is_available() else None,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with without_collection():  # this imports the model's own classes
+            loaded, info = getattr(transformers, CLASSES[head]).from_pretrained(
+                model,
+                revision=revision,
+                dtype=getattr(torch, dtype),
+                device_map="auto" if torch.cuda.is_available() else None,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except Exception as error:
         raise _unreadable("the model", model, revision, error) from error
     if missing := sorted(info["missing_keys"]):
@@ -75,7 +78,8 @@ def load_adapter(model: "PreTrainedModel", adapter: str) -> "nn.Module":
     for name in ADAPTER_FILES:
         if not (Path(adapter) / name).is_file():
             raise EntrenchError(f"{Path(adapter) / name}: no such file: let the workflow make it")
-    from peft import PeftModel
+    with without_collection():
+        from peft import PeftModel
 
     try:
         with warnings.catch_warnings():
