@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from entrench import specs
+from entrench.analysis.inputs import organism_inputs, run_inputs
 from entrench.config import FIGURES, SLOTS, load_config
 from entrench.errors import EntrenchError
 from entrench.labelling.operators import OPERATORS
@@ -169,7 +170,17 @@ def subject_resource(field):
     return lambda wildcards: getattr(size_class(parse_subject(wildcards.subject).model), field)
 
 
-BASE_FOLDERS = sorted({organism.base_path for organism in SWEEP.organisms})
-ORGANISM_FOLDERS = [organism.path for organism in SWEEP.organisms]
-RUN_FOLDERS = [run.path for run in SWEEP.runs]
-LABEL_FOLDERS = [run.path for run in SWEEP.runs if run.method in LABEL_METHODS]
+ORGANISM_TABLE_INPUTS = sorted(
+    {
+        path
+        for organism in SWEEP.organisms
+        for path in organism_inputs("<results>", organism).values()
+    }
+)
+RUN_TABLE_INPUTS = sorted(
+    {
+        path
+        for run in SWEEP.runs
+        for path in run_inputs("<results>", run, CONFIG.methods[run.method].operator).values()
+    }
+)

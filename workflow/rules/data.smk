@@ -17,7 +17,7 @@ rule data_prepare:
         r"""
         python workflow/scripts/data_prepare.py \
             --spec {params.spec:q} \
-            --mirror {resources.mirror:q} \
+            --mirror "{resources.mirror}" \
             --slots {output:q} \
             >{log:q} 2>&1
         """

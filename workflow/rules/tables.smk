@@ -3,10 +3,7 @@
 
 rule organisms_collect:
     input:
-        base=expand("<results>/{folder}/scores.jsonl", folder=BASE_FOLDERS),
-        organisms=expand("<results>/{folder}/scores.jsonl", folder=ORGANISM_FOLDERS),
-        risks=expand("<results>/{folder}/risk.json", folder=[*BASE_FOLDERS, *ORGANISM_FOLDERS]),
-        runs=expand("<results>/{folder}/run.json", folder=ORGANISM_FOLDERS),
+        ORGANISM_TABLE_INPUTS,
     output:
         table=ensure("<results>/organisms.csv", non_empty=True),
     log:
@@ -28,9 +25,7 @@ rule organisms_collect:
 
 rule runs_collect:
     input:
-        deltas=expand("<results>/{folder}/delta_risk.csv", folder=RUN_FOLDERS),
-        runs=expand("<results>/{folder}/run.json", folder=RUN_FOLDERS),
-        labels=expand("<results>/{folder}/labels.jsonl", folder=LABEL_FOLDERS),
+        RUN_TABLE_INPUTS,
     output:
         table=ensure("<results>/runs.csv", non_empty=True),
     log:

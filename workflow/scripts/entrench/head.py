@@ -77,15 +77,14 @@ def _snakemake(arguments: Sequence[str]) -> int:
 
 def show_results(config: Path) -> None:
     """Print the summary as a table, and where tables and figures lie."""
-    import polars
-
-    from entrench.analysis.summary import readable
+    from entrench.analysis.summary import SUMMARY_COLUMNS, readable
+    from entrench.analysis.tables import read_table
 
     results = Path(yaml.safe_load(config.read_text(encoding="utf-8"))["pathvars"]["results"])
     summary = results / "summary.csv"
     if not summary.is_file():
         return
-    print(readable(polars.read_csv(summary)))
+    print(readable(read_table(summary, SUMMARY_COLUMNS)))
     print(f"\nTables:  {results}/summary.csv  {results}/runs.csv  {results}/organisms.csv")
     figures = sorted((results / "figures").glob("*.png"))
     if figures:

@@ -277,7 +277,7 @@ class _Watch(TrainerCallback):
         stretch = max(1, state.max_steps // 10)
         if state.global_step % stretch == 0:
             step = f"step {state.global_step}/{state.max_steps}"
-            print(f"{step}  loss {logs['loss']:.4f}  lr {logs['learning_rate']:.2e}", flush=True)
+            print(f"{step}  loss {logs['loss']:.4g}  lr {logs['learning_rate']:.2e}", flush=True)
 
 
 def _arguments(

@@ -1,6 +1,6 @@
 """Progress of a sweep as Snakemake's log: stage, jobs done of all, time left; then where time went.
 
-Snakemake finds this module by its name when `workflow/scripts` is on PYTHONPATH:
+Snakemake finds this package by its name when `workflow/scripts` is on PYTHONPATH:
 `snakemake --logger entrench`.
 """
 
@@ -46,6 +46,8 @@ class LogHandler(LogHandlerBase):
             self._finish(record.job_id)
         elif event == LogEvent.JOB_ERROR:
             self._fail(record)
+        elif "CalledProcessError" in record.getMessage():
+            return  # the job's own error event says more: its log
         elif record.levelno >= logging.WARNING or _is_for_users(record, event):
             self._say(record.getMessage())
 
@@ -82,7 +84,7 @@ class LogHandler(LogHandlerBase):
         mean = sum(spent) / len(spent)
         work = 0.0
         for rule, count in self.planned.items():
-            own = self.seconds[rule]
+            own = self.seconds.get(rule, [])
             work += max(0, count - len(own)) * (sum(own) / len(own) if own else mean)
         elapsed = time.monotonic() - self.started
         return work / max(1.0, sum(spent) / elapsed)

@@ -1,0 +1,107 @@
+"""The config: what is accepted, and that every fault names key, value and what is allowed."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from entrench.config import load_config, resolved_phase
+from entrench.errors import EntrenchError
+from entrench.sweep import Organism, Run, expand, parse_subject
+
+ROOT = Path(__file__).parents[2]
+DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+
+
+def changed(path: str, value: object) -> dict:
+    config = copy.deepcopy(DEMO)
+    *parents, last = path.split(".")
+    section = config
+    for key in parents:
+        section = section[int(key)] if isinstance(section, list) else section[key]
+    if value is ...:
+        del section[last]
+    else:
+        section[last] = value
+    return config
+
+
+def test_the_demo_is_four_organisms_and_36_runs():
+    sweep = expand(load_config(DEMO))
+    assert len(sweep.organisms) == 4
+    assert len(sweep.runs) == 36
+    assert sweep.runs[0] == Run(Organism("tiny", "emergent_misalignment", 0), "act")
+    assert sweep.runs[0].path == "organisms/tiny/emergent_misalignment/seed0/act"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("modles", {}, "modles: unknown key"),
+        ("statistics", ..., "statistics: this key is missing"),
+        ("training.sets.demo.adapter.rank", "16", "training.sets.demo.adapter.rank: \"16\""),
+        ("training.sets.demo.adapter.rank", 0, "greater than or equal to 1"),
+        ("training.use", "paper", "`use` is 'paper', allowed: demo"),
+        ("training.sets.demo.labels.epochs", 2.0, "exactly one of `epochs` and `max_steps`"),
+        ("evaluation.headline", "beam", "`headline` is 'beam', allowed: greedy, sampled"),
+        ("evaluation.decodings.greedy.n", 4, "n must be 1 at temperature 0"),
+        ("sampling.self_score.sets", ["x"], "'x' is no sample set, allowed: nucleus, samples"),
+        ("data.rows.eval", ..., "`rows` gives the number of rows of each slot"),
+        ("data.mirror", "somewhere", "`mirror` is for released data"),
+        ("models.tiny.size_class", "8b", "models.tiny.size_class: '8b' is unknown, allowed: tiny"),
+        ("models.tiny.hub", "a/b", "`hub` names the model where source is 'hub'"),
+        ("methods.act.operator", "acts", "methods.act.operator: 'acts' is unknown, allowed: act"),
+        ("methods.act.k", 4, "methods.act.k: operator 'act' has no such setting"),
+        ("methods.act.weight", ..., "methods.act.weight: operator 'act' needs this setting"),
+        ("methods.self_confidence.set", "s", "methods.self_confidence.set: 's' is not sampled"),
+        ("methods.self_confidence.k", 9, "k: 9 is more than set 'samples' holds"),
+        ("methods.self_rewarding.set", "nucleus", "'nucleus' is not self-scored"),
+        ("methods.adapter", {"operator": "multi_view", "kind": "control"}, "used by the path"),
+        ("sweep.0.models", ["big"], "sweep.0.models: 'big' is unknown, allowed: tiny"),
+        ("sweep.0.methods", ["opct2"], "sweep.0.methods: 'opct2' is unknown, allowed: act"),
+        ("sweep.0.misalignments", ["sycophant"], "sweep.0.misalignments.0: \"sycophant\""),
+        ("sweep.0.seeds", [], "sweep.0.seeds"),
+        ("sweep.0.exclude", [{}], "name at least one of model, misalignment, method, seed"),
+        ("sweep.0.exclude", [{"seed": 7}], "{'seed': 7} matches no cell of this block"),
+        ("pathvars.results", "/tmp", "relative to the working directory"),
+        ("misalignments", {"sycophancy": {"training": {"induction": {"lr": 1}}}}, "induction.lr"),
+        ("risk_judge.misaligned", 130.0, "risk_judge.misaligned: 130.0"),
+    ],
+)
+def test_a_fault_is_named_with_key_value_and_what_is_allowed(path, value, message):
+    with pytest.raises(EntrenchError) as caught:
+        expand(load_config(changed(path, value)))
+    assert message in str(caught.value)
+
+
+def test_a_run_that_stands_in_two_blocks_is_refused():
+    config = changed("sweep", [DEMO["sweep"][0], DEMO["sweep"][0] | {"methods": ["act"]}])
+    with pytest.raises(EntrenchError, match=r"sweep\.1: .*/act stands in sweep\.0 already"):
+        expand(load_config(config))
+
+
+def test_an_exclusion_with_a_method_spares_the_organism_and_one_without_takes_it():
+    def size(exclusion):
+        sweep = expand(load_config(changed("sweep.0.exclude", [exclusion])))
+        return len(sweep.organisms), len(sweep.runs)
+
+    assert size({"misalignment": "sycophancy", "method": "act"}) == (4, 35)
+    assert size({"misalignment": "sycophancy"}) == (3, 27)
+
+
+def test_overrides_of_a_misalignment_replace_single_keys_of_its_phase():
+    overrides = {"spurious_correlation": {"training": {"induction": {"epochs": 3.0}}}}
+    config = load_config(changed("misalignments", overrides))
+    phase = resolved_phase(config, "spurious_correlation", "induction")
+    assert (phase.epochs, phase.max_steps) == (3.0, None)
+    other = resolved_phase(config, "sycophancy", "induction")
+    assert (other.epochs, other.max_steps) != (3.0, None)
+
+
+def test_a_subject_is_its_folder():
+    assert parse_subject("base/tiny/sycophancy").path == "base/tiny/sycophancy"
+    subject = parse_subject("organisms/tiny/sycophancy/seed40/act")
+    assert (subject.seed, subject.method) == (40, "act")
+    assert subject.path == "organisms/tiny/sycophancy/seed40/act"
+    with pytest.raises(EntrenchError, match="organisms/tiny: no subject of measurement"):
+        parse_subject("organisms/tiny")

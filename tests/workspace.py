@@ -1,0 +1,109 @@
+"""A checkout of its own for tests that run the workflow: the tracked files, copied."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+MICRO = "tests/config/micro.yaml"
+
+
+class Workspace:
+    """A folder with the project's files in which Snakemake runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        names = listed.stdout.split("\n") if listed.returncode == 0 else _walk()
+        for name in filter(None, names):
+            if not (ROOT / name).is_file():
+                continue
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, target)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, *arguments]
+
+    def run(self, *arguments: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=environment(),
+        )
+
+    def sweep(self, config: str = MICRO, *targets: str, timeout: int = 900) -> str:
+        """Run the sweep to its end; its output."""
+        done = self.run(*sweep_arguments(config), *targets, timeout=timeout)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def snakemake(self, *arguments: str, config: str = MICRO) -> subprocess.CompletedProcess[str]:
+        return self.run(
+            *("-m", "snakemake", "--cores", "2"),
+            *("--replace-workflow-config", "--configfile", config),
+            *("--rerun-triggers", "mtime", "params", "input"),
+            *arguments,
+        )
+
+    def plan(self, *targets: str, config: str = MICRO) -> dict[str, int]:
+        """The jobs a dry run lists, by rule; empty where nothing is to be done."""
+        done = self.snakemake("-n", "--", *targets, config=config)
+        assert done.returncode == 0, done.stdout + done.stderr
+        if "Nothing to be done" in done.stdout + done.stderr:
+            return {}
+        block = re.search(r"Job stats:\njob .*\n-.*\n((?:\w+ +\d+\n)+)", done.stdout + done.stderr)
+        assert block, done.stdout + done.stderr
+        counts = {name: int(count) for name, count in map(str.split, block[1].splitlines())}
+        counts.pop("total")
+        return counts
+
+    def derive(self, name: str, change, config: str = MICRO) -> str:
+        """A config file of this workspace: a copy of `config` after `change(settings)`."""
+        settings = yaml.safe_load((self.folder / config).read_text())
+        change(settings)
+        path = self.folder / name
+        path.write_text(yaml.safe_dump(settings, sort_keys=False))
+        return name
+
+    def results(self, folder: str = "results/micro") -> dict[str, bytes]:
+        """Every result by its relative path, provenance (run.json) aside."""
+        root = self.folder / folder
+        return {
+            str(path.relative_to(root)): path.read_bytes()
+            for path in sorted(root.rglob("*"))
+            if path.is_file() and path.name != "run.json"
+        }
+
+
+def sweep_arguments(config: str) -> list[str]:
+    return ["workflow/scripts/sweep_run.py", "--config", config, "--cores", "2"]
+
+
+def environment() -> dict[str, str]:
+    """The environment of a user's shell with the virtual environment active."""
+    binaries = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    return kept | {"PATH": binaries, "PYTHONPATH": ""}
+
+
+def _walk() -> list[str]:
+    skipped = {".git", ".venv", ".snakemake", "results", "logs", "__pycache__"}
+    return [
+        str(path.relative_to(ROOT))
+        for path in ROOT.rglob("*")
+        if path.is_file() and not skipped & set(path.relative_to(ROOT).parts)
+    ]
