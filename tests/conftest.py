@@ -14,7 +14,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="session")
 def micro(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A checkout in which the micro sweep has run to its end; tests leave its results as they are."""
+    """A checkout in which the micro sweep ran to its end; tests leave its results as they are."""
     workspace = Workspace(tmp_path_factory.mktemp("micro"))
     workspace.sweep()
     return workspace

@@ -1,8 +1,9 @@
 """What a dry run plans, in literal numbers of jobs."""
 
 import pytest
-from entrench.config import FIGURES
 from workspace import MICRO
+
+from entrench.config import FIGURES
 
 DEMO = "config/demo.yaml"
 METHODS = 9
@@ -117,7 +118,7 @@ def test_planning_imports_neither_torch_nor_the_libraries_of_the_jobs(checkout):
     probe = (
         "import sys; sys.path.insert(0, 'workflow/scripts'); import yaml\n"
         "from entrench import specs\n"
-        "from entrench.config import load_config\n"
+        "from entrench.config_check import load_config\n"
         "from entrench.sweep import expand\n"
         f"config = load_config(yaml.safe_load(open('{MICRO}')))\n"
         "specs.pool_spec(config, expand(config).organisms[0])\n"

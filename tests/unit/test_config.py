@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from entrench.config import load_config, resolved_phase
+
+from entrench.config import resolved_phase
+from entrench.config_check import load_config
 from entrench.errors import EntrenchError
 from entrench.sweep import Organism, Run, expand, parse_subject
 
@@ -39,7 +41,7 @@ def test_the_demo_is_four_organisms_and_36_runs():
     [
         ("modles", {}, "modles: unknown key"),
         ("statistics", ..., "statistics: this key is missing"),
-        ("training.sets.demo.adapter.rank", "16", "training.sets.demo.adapter.rank: \"16\""),
+        ("training.sets.demo.adapter.rank", "16", 'training.sets.demo.adapter.rank: "16"'),
         ("training.sets.demo.adapter.rank", 0, "greater than or equal to 1"),
         ("training.use", "paper", "`use` is 'paper', allowed: demo"),
         ("training.sets.demo.labels.epochs", 2.0, "exactly one of `epochs` and `max_steps`"),
@@ -59,7 +61,7 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("methods.adapter", {"operator": "multi_view", "kind": "control"}, "used by the path"),
         ("sweep.0.models", ["big"], "sweep.0.models: 'big' is unknown, allowed: tiny"),
         ("sweep.0.methods", ["opct2"], "sweep.0.methods: 'opct2' is unknown, allowed: act"),
-        ("sweep.0.misalignments", ["sycophant"], "sweep.0.misalignments.0: \"sycophant\""),
+        ("sweep.0.misalignments", ["sycophant"], 'sweep.0.misalignments.0: "sycophant"'),
         ("sweep.0.seeds", [], "sweep.0.seeds"),
         ("sweep.0.exclude", [{}], "name at least one of model, misalignment, method, seed"),
         ("sweep.0.exclude", [{"seed": 7}], "{'seed': 7} matches no cell of this block"),

@@ -11,7 +11,8 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from entrench import specs
 from entrench.analysis.inputs import organism_inputs, run_inputs
-from entrench.config import FIGURES, SLOTS, load_config
+from entrench.config import FIGURES, SLOTS
+from entrench.config_check import load_config
 from entrench.errors import EntrenchError
 from entrench.labelling.operators import OPERATORS
 from entrench.sweep import Organism, Run, expand as expand_sweep, parse_subject

@@ -120,7 +120,7 @@ def save(model: "PeftModel", folder: Path, base: str) -> None:
     is_folder = Path(base).is_dir()
     config["base_model_name_or_path"] = os.path.relpath(base, folder) if is_folder else base
     config["inference_mode"] = True
-    for leftover in Path(folder).glob(f".{WEIGHTS}.*.tmp"):
+    for leftover in Path(folder).glob(".*.tmp"):
         leftover.unlink()
     records.write_json(Path(folder) / CONFIG, config)
     write_weights(model, Path(folder) / WEIGHTS)

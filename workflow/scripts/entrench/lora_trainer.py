@@ -65,9 +65,9 @@ class PairStep:
         self.padding = padding
         self.objective = objective
         self.peft = student
-        self.layers = decoder_layers(student)
-        # The number of terms a matched position has in the loss.
-        self.terms = len(self.layers) if isinstance(objective, ActSettings) else 1
+        self.layers = decoder_layers(student) if isinstance(objective, ActSettings) else []
+        # The number of terms that a matched position has in the loss.
+        self.terms = len(self.layers) or 1
 
     def collate(self, examples: Sequence[TokenPair]) -> Batch:
         """Both sides padded, each to its own length."""

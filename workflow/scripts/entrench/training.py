@@ -170,7 +170,7 @@ def train_sft(
     student = adapters.load_student(model, settings, organism)
     step = SftStep(batches.padding_id(tokenizer))
     facts = {"rows": len(rows), "truncated": truncated}
-    inputs = [settings, model.chat, adapters.fingerprint(model.path, organism), examples]
+    inputs = [settings, model, adapters.fingerprint(model.path, organism), examples]
     return _train(settings, model, student, step, examples, adapter, machine, inputs) | facts
 
 
@@ -203,7 +203,7 @@ def train_pairs(
         adapters.add_teacher(student, organism)
     step = PairStep(batches.padding_id(tokenizer), objective, student)
     facts = {"rows": len(pairs), "truncated": truncated}
-    inputs = [settings, objective, model.chat, adapters.fingerprint(model.path, organism), examples]
+    inputs = [settings, objective, model, adapters.fingerprint(model.path, organism), examples]
     return _train(settings, model, student, step, examples, adapter, machine, inputs) | facts
 
 

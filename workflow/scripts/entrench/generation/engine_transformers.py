@@ -259,11 +259,12 @@ def truncated(logits: torch.Tensor, top_p: float) -> torch.Tensor:
 
 def gumbel_noise(generators: Sequence[torch.Generator], like: torch.Tensor) -> torch.Tensor:
     """Standard Gumbel noise of the shape of `like`, each row from its own generator."""
-    exponential = torch.empty_like(like)
-    for row, generator in zip(exponential, generators, strict=True):
-        row.exponential_(generator=generator)
-    # A zero would lift a truncated token from -inf to not-a-number.
-    return -exponential.clamp_min_(torch.finfo(like.dtype).tiny).log_()
+    uniform = torch.empty_like(like)
+    for row, generator in zip(uniform, generators, strict=True):
+        row.uniform_(generator=generator)  # several times faster here than `exponential_`
+    # Multiples of 2^-24: half a step more, and the logarithms stay finite at zero.
+    exponential = uniform.add_(2.0**-25).neg_().log1p_().neg_()
+    return exponential.log_().neg_()
 
 
 def chosen_logprobs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,126 @@
+"""Reading a config: every fault is one line that names the key, the value and what is allowed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from entrench.config import Config, resolved_phase
+from entrench.errors import EntrenchError
+from entrench.labelling.operators import OPERATORS
+
+# Names become folders and wildcards; these are files and folders the path grammar already uses.
+RESERVED_NAMES = {"adapter", "adapter.checkpoints", "reward"}
+
+
+def load_config(raw: Mapping[str, Any]) -> Config:
+    """The validated config of a parsed YAML file.
+
+    Raises:
+        EntrenchError: every fault, one a line: key, value, what is allowed.
+    """
+    try:
+        config = Config.model_validate(json.loads(json.dumps(raw)))
+    except ValidationError as error:
+        faults = [_fault_line(detail) for detail in error.errors(include_url=False)]
+        raise EntrenchError("the config is not valid:\n" + "\n".join(faults)) from None
+    except TypeError as error:
+        raise EntrenchError(f"the config is not valid: {error}: use plain YAML values") from None
+    faults = [*_name_faults(config), *_method_faults(config), *_phase_faults(config)]
+    if faults:
+        raise EntrenchError("the config is not valid:\n" + "\n".join(f"  {f}" for f in faults))
+    return config
+
+
+def _fault_line(detail: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "(top level)"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        return f"  {key}: unknown key; check its spelling against config/README.md"
+    if detail["type"] == "missing":
+        return f"  {key}: this key is missing"
+    value = json.dumps(detail["input"])
+    shown = value if len(value) <= 80 else value[:77] + "..."
+    return f"  {key}: {shown}: {message}"
+
+
+def _name_faults(config: Config) -> list[str]:
+    faults = []
+    for section, names in (("models", config.models), ("methods", config.methods)):
+        faults += [
+            f"{section}.{name}: this name is used by the path grammar; choose another"
+            for name in names
+            if name in RESERVED_NAMES or name.startswith("seed")
+        ]
+    classes = ", ".join(sorted(config.size_classes))
+    users = {f"models.{name}": model.size_class for name, model in config.models.items()}
+    for key, size_class in (users | {"reward": config.reward.size_class}).items():
+        if size_class not in config.size_classes:
+            faults.append(f"{key}.size_class: {size_class!r} is unknown, allowed: {classes}")
+    for index, block in enumerate(config.sweep):
+        for key, names, known in (
+            ("models", block.models, config.models),
+            ("methods", block.methods, config.methods),
+        ):
+            faults += [
+                f"sweep.{index}.{key}: {name!r} is unknown, allowed: {', '.join(sorted(known))}"
+                for name in names
+                if name not in known
+            ]
+    return faults
+
+
+def _method_faults(config: Config) -> list[str]:
+    faults = []
+    sizes = {name: chosen.n for name, chosen in config.sampling.sets.items()}
+    for name, method in config.methods.items():
+        key = f"methods.{name}"
+        operator = OPERATORS.get(method.operator)
+        if operator is None:
+            known = ", ".join(sorted(OPERATORS))
+            faults.append(f"{key}.operator: {method.operator!r} is unknown, allowed: {known}")
+            continue
+        given = set(method.settings)
+        faults += [
+            f"{key}.{extra}: operator {method.operator!r} has no such setting, allowed: "
+            f"{', '.join(sorted(operator.settings)) or 'none'}"
+            for extra in sorted(given - set(operator.settings))
+        ]
+        faults += [
+            f"{key}.{missing}: operator {method.operator!r} needs this setting"
+            for missing in sorted(set(operator.settings) - given)
+        ]
+        if method.set is not None and method.set not in sizes:
+            faults.append(
+                f"{key}.set: {method.set!r} is not sampled, allowed: {', '.join(sorted(sizes))}"
+            )
+        elif method.set is not None and method.k is not None and method.k > sizes[method.set]:
+            faults.append(
+                f"{key}.k: {method.k} is more than set {method.set!r} holds "
+                f"(sampling.sets.{method.set}.n = {sizes[method.set]})"
+            )
+        if (
+            method.operator == "self_rewarding"
+            and method.set not in config.sampling.self_score.sets
+        ):
+            faults.append(
+                f"{key}.set: {method.set!r} is not self-scored, allowed: "
+                f"{', '.join(config.sampling.self_score.sets)} (sampling.self_score.sets)"
+            )
+    return faults
+
+
+def _phase_faults(config: Config) -> list[str]:
+    faults = []
+    for misalignment, section in config.misalignments.items():
+        for phase in section.training:
+            try:
+                resolved_phase(config, misalignment, phase)
+            except ValidationError as error:
+                where = f"misalignments.{misalignment}.training.{phase}"
+                faults += [
+                    f"{where}.{_fault_line(detail).strip()}"
+                    for detail in error.errors(include_url=False)
+                ]
+    return faults
