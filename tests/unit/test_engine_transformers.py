@@ -7,12 +7,19 @@ from collections import Counter
 import pytest
 import torch
 from tiny_models import save_adapter, save_language_model
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    GptOssConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    PreTrainedTokenizerFast,
+)
 
 from entrench.errors import EntrenchError
 from entrench.generation import engine_transformers
 from entrench.generation.engine import Decoding, EngineSettings
-from entrench.generation.engine_transformers import TransformersEngine, truncated
+from entrench.generation.engine_transformers import TransformersEngine, gumbel_noise, truncated
 
 END = 4
 LENGTHS = [3, 9, 1, 5, 12, 2, 7]
@@ -154,6 +161,71 @@ def test_sampling_law_against_exact_enumeration(tmp_path, temperature, top_p):
         chi2 += (rest - rest_expected) ** 2 / rest_expected
     freedom = len(likely)
     assert chi2 < freedom + 4 * math.sqrt(2 * freedom)
+
+
+def test_gumbel_max_is_an_exact_sample_to_the_far_tail():
+    rows, words = 2000, 500
+    generators = [torch.Generator().manual_seed(i) for i in range(rows)]
+    logits = torch.linspace(0, -12, words)
+    counts = torch.zeros(words, dtype=torch.float64)
+    for _ in range(40):
+        noise = gumbel_noise(generators, torch.empty(rows, words))
+        counts += torch.bincount((logits + noise).argmax(-1), minlength=words)
+    expected = logits.double().softmax(-1) * 40 * rows
+    likely = expected >= 5
+    chi2 = float(((counts - expected) ** 2 / expected)[likely].sum())
+    freedom = int(likely.sum())
+    assert abs(chi2 - freedom) < 4 * math.sqrt(2 * freedom)
+    rest, rest_expected = float(counts[~likely].sum()), float(expected[~likely].sum())
+    assert abs(rest - rest_expected) < 4 * math.sqrt(rest_expected)
+
+
+FAMILY = {
+    "vocab_size": 40,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "eos_token_id": END,
+    "pad_token_id": 0,
+    "bos_token_id": None,
+    "initializer_range": 0.3,
+    "sliding_window": 6,
+}
+FAMILIES = {
+    "mistral": MistralConfig(**FAMILY),
+    "gemma2": Gemma2Config(**FAMILY, query_pre_attn_scalar=16),
+    "gpt_oss": GptOssConfig(**FAMILY, num_local_experts=2, num_experts_per_tok=1),
+}
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_model_family_of_the_study(family, folder, tmp_path):
+    """Sliding windows shorter than the prompts, soft caps, experts: generated and scored right."""
+    torch.manual_seed(3)
+    reference = AutoModelForCausalLM.from_config(FAMILIES[family]).eval()
+    reference.save_pretrained(tmp_path)
+    PreTrainedTokenizerFast.from_pretrained(folder).save_pretrained(tmp_path)
+    engine = TransformersEngine(EngineSettings(str(tmp_path), "template"))
+    for prompt, (answer,) in zip(
+        PROMPTS, engine.generate(PROMPTS, Decoding(6), SEEDS), strict=True
+    ):
+        new, logprob = greedy_by_hand(reference, ids_of(folder, prompt), 6)
+        assert answer.tokens == len(new)
+        assert answer.logprob == pytest.approx(logprob, abs=1e-3)
+    sampled = Decoding(6, temperature=1.0, n=3)
+    together = engine.generate(PROMPTS, sampled, SEEDS)
+    alone = [engine.generate([p], sampled, [s])[0] for p, s in zip(PROMPTS, SEEDS, strict=True)]
+    assert [[a.text for a in row] for row in together] == [[a.text for a in row] for row in alone]
+    scored = engine.score(PROMPTS, ["w1 w2"] * len(PROMPTS))
+    for prompt, found in zip(PROMPTS, scored, strict=True):
+        ids, new = ids_of(folder, prompt), [*ids_of(folder, prompt, "w1 w2")[-2:], END]
+        by_hand = sum(
+            float(logprobs_after(reference, ids + new[:i])[token]) for i, token in enumerate(new)
+        )
+        assert found.logprob == pytest.approx(by_hand, abs=1e-3)
 
 
 def test_log_probability_is_of_the_raw_model(folder, engine, reference):
