@@ -1,8 +1,9 @@
 """LoRA training of organisms and of phase 3: settings and entry points.
 
-Reading order: this file, `batches.py` (rows and pairs to token tensors), `lora_trainer.py` (the
-Trainer), `checkpoints.py` (resume), `adapters.py` (models and adapter files), `lease.py` (one
-writer per folder). torch, transformers and peft are imported once the arguments have been checked.
+Reading order: this file, `batches.py` (rows and pairs to token tensors), `steps.py` (their losses),
+`lora_trainer.py` (the Trainer), `checkpoints.py` (resume), `adapters.py` (models and adapter
+files), `lease.py` (one writer per folder). torch, transformers and peft are imported once the
+arguments have been checked.
 """
 
 import os
@@ -17,7 +18,7 @@ from entrench.errors import EntrenchError
 
 if TYPE_CHECKING:
     from entrench.batches import Exchange, Pair
-    from entrench.lora_trainer import Step
+    from entrench.steps import Step
 
 Settings = TypeVar("Settings")
 
@@ -163,7 +164,7 @@ def train_sft(
     """
     _require_rows(rows, source)
     from entrench import adapters, batches
-    from entrench.lora_trainer import SftStep
+    from entrench.steps import SftStep
 
     tokenizer = adapters.load_tokenizer(model)
     examples, truncated = batches.encode_rows(tokenizer, rows, model.chat, settings, source)
@@ -192,7 +193,7 @@ def train_pairs(
     """
     _require_rows(pairs, source)
     from entrench import adapters, batches
-    from entrench.lora_trainer import PairStep
+    from entrench.steps import PairStep
 
     tokenizer = adapters.load_tokenizer(model)
     examples, truncated = batches.encode_pairs(
