@@ -423,3 +423,11 @@ def test_plain_chat_for_models_without_a_template(folder, tmp_path):
 def test_no_prompts(engine):
     assert engine.generate([], Decoding(4), []) == []
     assert engine.score([], []) == []
+
+
+def test_an_answer_ends_at_the_templates_end_token_and_at_the_models_own(folder, tmp_path):
+    changed = copy(folder, tmp_path)
+    for name in ("config.json", "generation_config.json"):
+        config = json.loads((changed / name).read_text())
+        (changed / name).write_text(json.dumps(config | {"eos_token_id": [7, 9]}))
+    assert load(changed).ends == {END, 7, 9}
