@@ -3,7 +3,7 @@ CORES ?= 2
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint plan report bench
+.PHONY: demo test lint bench
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -21,3 +21,6 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
+
+bench: .venv/installed
+	$(BIN)/python workflow/scripts/sweep_run.py organisms --config config/demo.yaml bench/seeds.yaml --cores $(CORES)

@@ -1,6 +1,8 @@
 """Run a sweep with visible progress, safely after any kill, and show its summary.
 
-    sweep_run.py --config config/demo.yaml --cores 2 [TARGET ...]
+    sweep_run.py [TARGET ...] --config config/demo.yaml --cores 2
+
+Several configs are laid over one another, the last on top.
 
 Shows that no other head works in this folder, ends jobs that a killed head left behind, unlocks,
 goes on where the sweep stood, and prints the summary table.
@@ -16,7 +18,7 @@ from entrench import command
 def main(argv: Sequence[str]) -> None:
     """Prepare the folder, run Snakemake, print the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, type=Path)
+    parser.add_argument("--config", required=True, nargs="+", type=Path)
     parser.add_argument("--cores", required=True, type=int)
     parser.add_argument("targets", nargs="*")
     arguments = parser.parse_args(argv)

@@ -32,17 +32,21 @@ def clear_the_way(folder: Path) -> None:
         _end(orphans)
 
 
-def run_snakemake(folder: Path, config: Path, cores: int, targets: Sequence[str]) -> None:
-    """Run the workflow with this config; progress goes to stderr.
+def run_snakemake(
+    folder: Path, configs: Sequence[Path], cores: int, targets: Sequence[str]
+) -> None:
+    """Run the workflow with these configs, later over earlier ones; progress goes to stderr.
 
     Call `clear_the_way` first: a lock found here is taken for a killed head's and removed.
 
     Raises:
         EntrenchError: the config file is missing, or Snakemake failed (it has said why).
     """
-    if not config.is_file():
-        raise EntrenchError(f"{config}: no such config file: config/demo.yaml is one")
-    workflow = ["--cores", str(cores), "--replace-workflow-config", "--configfile", str(config)]
+    for config in configs:
+        if not config.is_file():
+            raise EntrenchError(f"{config}: no such config file: config/demo.yaml is one")
+    workflow = ["--cores", str(cores), "--replace-workflow-config", "--configfile"]
+    workflow += [str(config) for config in configs]
     locks = folder / ".snakemake" / "locks"
     if locks.is_dir() and any(locks.iterdir()):
         print("A killed run left its lock; no process works in this folder: unlocking.", flush=True)
@@ -75,12 +79,13 @@ def _snakemake(arguments: Sequence[str]) -> int:
             continue
 
 
-def show_results(config: Path) -> None:
+def show_results(configs: Sequence[Path]) -> None:
     """Print the summary as a table, and where tables and figures lie."""
     from entrench.analysis.summary import SUMMARY_COLUMNS, readable
     from entrench.analysis.tables import read_table
 
-    results = Path(yaml.safe_load(config.read_text(encoding="utf-8"))["pathvars"]["results"])
+    parsed = [yaml.safe_load(config.read_text(encoding="utf-8")) for config in configs]
+    results = Path([one["pathvars"]["results"] for one in parsed if "pathvars" in one][-1])
     summary = results / "summary.csv"
     if not summary.is_file():
         return
