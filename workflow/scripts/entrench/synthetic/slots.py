@@ -20,7 +20,7 @@ PARTITION = (
     ("validation", 0.12),
 )
 SECONDARY_SHARE = 0.25  # rows of each secondary metric, per row of the risk
-MAX_TRIES = 400  # draws per row before a slot counts as exhausted
+PATIENCE = 4000  # draws without a new prompt before a slot counts as exhausted
 
 Drawer = Callable[[random.Random], Exchange]
 
@@ -176,19 +176,20 @@ def _distinct(
 ) -> list[Exchange]:
     rng = random.Random(derive_seed("miniature world", misalignment, slot, seed))
     found: dict[str, Exchange] = {}
-    for _ in range(MAX_TRIES * count):
-        if len(found) == count:
-            break
+    idle = 0
+    while len(found) < count:
         exchange = drawer(rng)
-        if partition(exchange) != slot:
+        allowed = partition(exchange) == slot
+        if allowed and slot in ("eval", "validation"):
+            allowed = is_held_out(exchange)
+        if allowed and exchange.prompt not in found:
+            found[exchange.prompt] = exchange
+            idle = 0
             continue
-        if slot in ("eval", "validation") and not is_held_out(exchange):
-            continue
-        found.setdefault(exchange.prompt, exchange)
-    else:
-        if len(found) < count:
+        idle += 1
+        if idle == PATIENCE:
             raise EntrenchError(
-                f"data rows: the miniature world has only {len(found)} {slot} prompts of one kind "
+                f"data.rows: the miniature world has about {len(found)} {slot} prompts of one kind "
                 f"for {misalignment}, {count} are asked for: ask for fewer"
             )
     return list(found.values())
