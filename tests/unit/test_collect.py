@@ -177,6 +177,15 @@ def test_a_run_row(results):
     assert row["view_parse_rate_json"] is None
 
 
+def test_a_run_that_was_given_no_label_is_invalid(results):
+    path = results / Run(ORGANISM, "multi_view").path / "run.json"
+    write_json(path, {"training": {"steps": 0, "rows": 5, "rows_used": 0}})
+    rows = runs_of(results)
+    assert not rows["multi_view"]["valid"]
+    assert rows["multi_view"]["reason"] == "nothing was trained: the method gave no prompt a label"
+    assert rows["bct"]["valid"]
+
+
 def test_machinery_of_each_method(results):
     rows = runs_of(results)
     view = rows["multi_view"]

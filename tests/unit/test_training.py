@@ -13,6 +13,7 @@ from tiny_training import SETTINGS, SOURCE, exchanges, pairs, question, weights
 from entrench import adapters
 from entrench.batches import EpochOrder, Pair, encode_pairs, encode_rows, pad
 from entrench.errors import EntrenchError
+from entrench.loading import load_tokenizer
 from entrench.steps import PairStep, SftStep, decoder_layers, residual_streams
 from entrench.training import (
     ActSettings,
@@ -54,7 +55,7 @@ def distance(a, b):
 
 
 def test_the_end_token_is_learned_and_bos_stands_once(model):
-    tokenizer = adapters.load_tokenizer(model)
+    tokenizer = load_tokenizer(model.path, model.revision)
     (example,), cut = encode_rows(tokenizer, exchanges(1), "template", SETTINGS, SOURCE)
     assert cut == 0
     words = tokenizer.convert_ids_to_tokens(example.ids)
@@ -67,7 +68,7 @@ def test_the_end_token_is_learned_and_bos_stands_once(model):
 
 
 def test_truncation_is_counted_and_nothing_left_is_refused(model):
-    tokenizer = adapters.load_tokenizer(model)
+    tokenizer = load_tokenizer(model.path, model.revision)
     short = replace(SETTINGS, max_length=12)
     examples, cut = encode_rows(tokenizer, exchanges(3), "template", short, SOURCE)
     assert [len(example.ids) for example in examples] == [12, 12, 12]
@@ -77,7 +78,7 @@ def test_truncation_is_counted_and_nothing_left_is_refused(model):
 
 
 def test_pairs_are_cut_alike_on_both_sides(model):
-    tokenizer = adapters.load_tokenizer(model)
+    tokenizer = load_tokenizer(model.path, model.revision)
     short = replace(SETTINGS, max_length=15)
     row = Pair("p", question(0), pairs(1)[0].wrapped, "red green blue", "red green blue")
     (example,), cut = encode_pairs(tokenizer, [row], "template", short, BctSettings(), SOURCE)
@@ -129,7 +130,7 @@ OBJECTIVES = [
 def test_the_padding_side_does_not_change_the_loss_on_exchanges(model, loss_on):
     student = adapters.load_student(model, SETTINGS, None)
     settings = replace(SETTINGS, loss_on=loss_on)
-    tokenizer = adapters.load_tokenizer(model)
+    tokenizer = load_tokenizer(model.path, model.revision)
     examples, _ = encode_rows(tokenizer, exchanges(6), "template", settings, SOURCE)
     step = SftStep(0)
     total, count = step.loss(student, step.collate(examples))
@@ -144,7 +145,7 @@ def test_the_padding_side_does_not_change_the_loss_of_a_model(model, organism, o
     student = adapters.load_student(model, SETTINGS, organism)
     if objective.teacher == "organism":
         adapters.add_teacher(student, organism)
-    tokenizer = adapters.load_tokenizer(model)
+    tokenizer = load_tokenizer(model.path, model.revision)
     examples, _ = encode_pairs(tokenizer, pairs(6), "template", SETTINGS, objective, SOURCE)
     step = PairStep(0, objective, student)
     right = step.collate(examples)
@@ -164,7 +165,7 @@ def test_an_unwrapped_pair_costs_act_nothing(model, organism):
     student = adapters.load_student(model, SETTINGS, organism)
     adapters.add_teacher(student, organism)
     same = [Pair(r.id, r.messages, r.messages, r.response, r.response) for r in exchanges(4)]
-    tokenizer = adapters.load_tokenizer(model)
+    tokenizer = load_tokenizer(model.path, model.revision)
     objective = ActSettings(weight=1.0)
     examples, _ = encode_pairs(tokenizer, same, "template", SETTINGS, objective, SOURCE)
     step = PairStep(0, objective, student)
@@ -174,7 +175,7 @@ def test_an_unwrapped_pair_costs_act_nothing(model, organism):
 def test_the_organism_teacher_stays_and_the_current_one_moves(model, organism):
     student = adapters.load_student(model, SETTINGS, organism)
     adapters.add_teacher(student, organism)
-    tokenizer = adapters.load_tokenizer(model)
+    tokenizer = load_tokenizer(model.path, model.revision)
     examples, _ = encode_pairs(tokenizer, pairs(4), "template", SETTINGS, BctSettings(), SOURCE)
     frozen = PairStep(0, BctSettings(), student)
     moving = PairStep(0, BctSettings(teacher="current"), student)
@@ -221,7 +222,7 @@ def test_the_trainer_matches_a_loop_written_by_hand(model, tmp_path):
     train_sft(settings, model, exchanges(), tmp_path / "adapter", source=SOURCE)
 
     student = adapters.load_student(model, settings, None)
-    tokenizer = adapters.load_tokenizer(model)
+    tokenizer = load_tokenizer(model.path, model.revision)
     examples, _ = encode_rows(tokenizer, exchanges(), "template", settings, SOURCE)
     trained = [p for p in student.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2, weight_decay=0.01)

@@ -239,7 +239,7 @@ def test_organisms_that_do_not_fit(model, organism, tmp_path):
 
 
 def test_models_that_do_not_load(tmp_path):
-    with pytest.raises(EntrenchError, match="cannot be loaded"):
+    with pytest.raises(EntrenchError, match="cannot be read"):
         train_sft(SETTINGS, ModelSource(str(tmp_path)), exchanges(), tmp_path / "a", source=SOURCE)
 
 

@@ -1,5 +1,7 @@
 r"""Train the organism on its pseudo-labels (phase 3); rows without a label are left out.
 
+Where the method gave no label at all the organism's adapter is passed on unchanged, after 0 steps.
+
 python workflow/scripts/adapter_train.py \
     --spec '{"threads": 1, "model": FOLDER_OR_HUB_ID, "chat": "template", "revision": null,
              "training": {...}}' \
@@ -11,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from entrench import command, records, training, training_job
-from entrench.errors import EntrenchError
 
 
 def main(argv: Sequence[str]) -> None:
@@ -22,13 +23,14 @@ def main(argv: Sequence[str]) -> None:
     arguments = parser.parse_args(argv)
     rows = records.read_jsonl(arguments.labels, "labels")
     labelled = [row for row in rows if row["label"] is not None]
-    if rows and not labelled:
-        raise EntrenchError(
-            f"{arguments.labels}: none of its {len(rows)} prompts has a label (first reason: "
-            f"{rows[0]['reason']}): this method does not engage on this organism; change its "
-            "settings or leave it out"
-        )
     with training_job.running(arguments, command.parse_spec(arguments.spec)) as job:
+        if rows and not labelled:
+            from entrench import adapters
+
+            print(f"no label for any of {len(rows)} prompts: the organism stays as it is")
+            adapters.pass_on(arguments.organism, arguments.adapter, job.model.path)
+            job.report = {"steps": 0, "rows": len(rows), "rows_used": 0}
+            return
         from entrench.batches import Exchange
 
         job.report = training.train_sft(

@@ -13,26 +13,16 @@ from safetensors.torch import save as to_bytes
 
 from entrench import records
 from entrench.errors import EntrenchError
+from entrench.loading import load_model
 from entrench.seeds import derive_seed
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase
 
     from entrench.training import ModelSource, TrainingSettings
 
 STUDENT, TEACHER = "student", "teacher"
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-
-
-def load_tokenizer(model: "ModelSource") -> "PreTrainedTokenizerBase":
-    """The tokenizer of a base model."""
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(model.path, revision=model.revision)
-    except (OSError, ValueError) as error:
-        raise _unreadable(model, error) from None
 
 
 def load_student(
@@ -54,7 +44,7 @@ def load_student(
     )
     if organism is not None:
         _require_same_shape(organism, settings)
-    base = _load_base(model, settings.dtype)
+    base = load_model(model.path, model.revision, settings.dtype, "causal_lm")
     torch.manual_seed(derive_seed("adapter", settings.seed))
     student = get_peft_model(base, config, adapter_name=STUDENT)
     if organism is not None:
@@ -117,13 +107,21 @@ def save(model: "PeftModel", folder: Path, base: str) -> None:
     """
     config = model.peft_config[STUDENT].to_dict()
     config = {key: sorted(v) if isinstance(v, set) else v for key, v in config.items()}
-    is_folder = Path(base).is_dir()
-    config["base_model_name_or_path"] = os.path.relpath(base, folder) if is_folder else base
+    config["base_model_name_or_path"] = _base_name(base, folder)
     config["inference_mode"] = True
     for leftover in Path(folder).glob(".*.tmp"):
         leftover.unlink()
     records.write_json(Path(folder) / CONFIG, config)
     write_weights(model, Path(folder) / WEIGHTS)
+
+
+def pass_on(organism: Path, folder: Path, base: str) -> None:
+    """Make the organism's own adapter the trained one: there was nothing to train on."""
+    config = records.read_json(Path(organism) / CONFIG)
+    config["base_model_name_or_path"] = _base_name(base, folder)
+    records.write_json(Path(folder) / CONFIG, config)
+    with records.atomic_path(Path(folder) / WEIGHTS) as temporary:
+        temporary.write_bytes((Path(organism) / WEIGHTS).read_bytes())
 
 
 def write_weights(model: "PeftModel", path: Path) -> None:
@@ -145,29 +143,8 @@ def fingerprint(base: str, organism: Path | None) -> list[Any]:
     return [base, stats, start]
 
 
-def _load_base(model: "ModelSource", dtype: str) -> Any:
-    from transformers import AutoModelForCausalLM
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            model.path,
-            revision=model.revision,
-            dtype=getattr(torch, dtype),
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise _unreadable(model, error) from None
-
-
-def _unreadable(model: "ModelSource", error: Exception) -> EntrenchError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return EntrenchError(
-        f"model {model.path}: cannot be loaded ({reason}): check the path, the files in it or, "
-        "for a hub id, the network and your access"
-    )
+def _base_name(base: str, folder: Path) -> str:
+    return os.path.relpath(base, folder) if Path(base).is_dir() else base
 
 
 def _require_same_shape(organism: Path, settings: "TrainingSettings") -> None:

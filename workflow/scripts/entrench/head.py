@@ -71,11 +71,12 @@ def _snakemake(arguments: Sequence[str]) -> int:
     binaries = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PYTHONPATH": path, "PATH": binaries}
     process = subprocess.Popen([sys.executable, "-m", "snakemake", *arguments], env=environment)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: process.terminate())
     while True:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            # Snakemake got the same signal and ends its jobs: wait, so that none is left behind.
+            # Ctrl-C reached Snakemake too, which ends its jobs: wait, so that none is left behind.
             continue
 
 

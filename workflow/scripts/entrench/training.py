@@ -164,9 +164,10 @@ def train_sft(
     """
     _require_rows(rows, source)
     from entrench import adapters, batches
+    from entrench.loading import load_tokenizer
     from entrench.steps import SftStep
 
-    tokenizer = adapters.load_tokenizer(model)
+    tokenizer = load_tokenizer(model.path, model.revision)
     examples, truncated = batches.encode_rows(tokenizer, rows, model.chat, settings, source)
     student = adapters.load_student(model, settings, organism)
     step = SftStep(batches.padding_id(tokenizer))
@@ -193,9 +194,10 @@ def train_pairs(
     """
     _require_rows(pairs, source)
     from entrench import adapters, batches
+    from entrench.loading import load_tokenizer
     from entrench.steps import PairStep
 
-    tokenizer = adapters.load_tokenizer(model)
+    tokenizer = load_tokenizer(model.path, model.revision)
     examples, truncated = batches.encode_pairs(
         tokenizer, pairs, model.chat, settings, objective, source
     )

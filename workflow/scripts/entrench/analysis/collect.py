@@ -19,6 +19,7 @@ from entrench.records import Record, read_json, read_jsonl
 from entrench.seeds import derive_seed
 from entrench.sweep import Organism, Run
 
+NO_LABEL = "nothing was trained: the method gave no prompt a label"
 _ORGANISM = {"model": TEXT, "misalignment": TEXT, "seed": COUNT}
 _TRAINING = {
     "training_steps": COUNT,
@@ -151,14 +152,18 @@ def collect_runs(
                 pool("rewards", paths["rewards"]) if "rewards" in paths else (),
                 read_jsonl(paths["verdicts"], "verdicts") if "verdicts" in paths else (),
             )
+        training = _training(paths["run"])
+        delta = _headline_delta(paths["delta"], headline)
+        if training["training_steps"] == 0:
+            delta |= {"valid": False, "reason": NO_LABEL}
         rows.append(
             {
                 **_identity(run.organism),
                 "method": run.method,
                 "operator": method["operator"],
                 "kind": method["kind"],
-                **_headline_delta(paths["delta"], headline),
-                **_training(paths["run"]),
+                **delta,
+                **training,
                 **engaged,
                 **_metrics("metric", _headline(read_json(paths["risk"]), headline, paths["risk"])),
             }

@@ -1,0 +1,51 @@
+"""Jobs that need no model import none of the libraries of models."""
+
+import json
+import shlex
+import subprocess
+import sys
+
+import pytest
+from workspace import MICRO, Workspace, environment
+
+HEAVY = {"torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors"}
+ORGANISM = "results/micro/organisms/tiny/spurious_correlation/seed0"
+TARGETS = {
+    "data_prepare": "results/micro/data/spurious_correlation/eval.jsonl",
+    "labels_judge": f"{ORGANISM}/multi_view/verdicts.jsonl",
+    "labels_select": f"{ORGANISM}/rejection_sampling/labels.jsonl",
+    "judge_score": f"{ORGANISM}/scores.jsonl",
+    "risk_estimate": f"{ORGANISM}/risk.json",
+    "delta_estimate": f"{ORGANISM}/bct/delta_risk.csv",
+    "organisms_collect": "results/micro/organisms.csv",
+    "runs_collect": "results/micro/runs.csv",
+    "summary_make": "results/micro/summary.csv",
+    "figures_draw": "results/micro/figures/delta_by_method.pdf",
+}
+PROBE = """
+import json, runpy, sys
+sys.argv = sys.argv[1:]
+sys.path.insert(0, "workflow/scripts")
+runpy.run_path(sys.argv[0], run_name="__main__")
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+@pytest.mark.parametrize("rule", TARGETS)
+def test_no_model_library_is_loaded(micro: Workspace, tmp_path, rule):
+    copy = Workspace(tmp_path / "copy")
+    subprocess.run(["cp", "-a", micro.folder / "results", copy.folder], check=True)
+    done = copy.snakemake("-n", "-p", "--forcerun", rule, "--", TARGETS[rule], config=MICRO)
+    shell = done.stdout[done.stdout.index(f"python workflow/scripts/{rule}.py") :]
+    command = shell[: shell.index(" >logs/")].replace("\\\n", " ")
+    words = shlex.split(command)[1:]
+    words = ["results/micro" if word.startswith("$(dirname") else word for word in words]
+    ran = subprocess.run(
+        [sys.executable, "-c", PROBE, *words],
+        cwd=copy.folder,
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert not HEAVY & set(json.loads(ran.stdout.splitlines()[-1]))

@@ -1,0 +1,126 @@
+"""What a second run plans: literal numbers of jobs on the finished micro sweep."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from workspace import Workspace
+
+from entrench.config import FIGURES
+
+TABLES = {"organisms_collect": 1, "runs_collect": 1, "summary_make": 1, "all": 1}
+DRAWN = {"figures_draw": len(FIGURES)}
+
+
+@pytest.fixture
+def clone(micro: Workspace, tmp_path: Path) -> Workspace:
+    """A fresh checkout, newer than the results that were copied beside it with their times kept."""
+    workspace = Workspace(tmp_path / "clone")
+    subprocess.run(["cp", "-a", micro.folder / "results", workspace.folder], check=True)
+    return workspace
+
+
+def test_a_second_run_has_nothing_to_do_and_says_so(micro):
+    output = micro.sweep()
+    assert "Nothing to be done" in output
+    assert "results/micro/summary.csv" in output
+
+
+def test_a_fresh_clone_beside_copied_results_has_nothing_to_do(clone):
+    assert clone.plan() == {}
+
+
+def test_touching_every_script_and_config_plans_nothing(micro, tmp_path):
+    copy = Workspace(tmp_path / "copy")
+    for name in ("results", ".snakemake"):
+        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
+    for path in copy.folder.rglob("workflow/**/*"):
+        path.touch()
+    assert copy.plan() == {}
+
+
+def test_a_new_seed_plans_its_own_organism_and_runs(clone):
+    config = clone.derive("seed.yaml", lambda c: c["sweep"][0].update(seeds=[0, 1]))
+    assert clone.plan(config=config) == {
+        "adapter_induce": 1,
+        "pool_sample": 1,
+        "reward_score": 1,
+        "labels_judge": 1,
+        "labels_select": 2,
+        "adapter_train": 2,
+        "adapter_regularise": 1,
+        "completions_sample": 4,
+        "judge_score": 4,
+        "risk_estimate": 4,
+        "delta_estimate": 3,
+        **TABLES,
+        **DRAWN,
+    }
+
+
+def test_a_new_method_plans_its_own_runs(clone):
+    def add(config):
+        config["methods"]["self_confidence_k1"] = {
+            "operator": "self_confidence",
+            "kind": "consistency",
+            "set": "samples",
+            "k": 1,
+        }
+        config["sweep"][0]["methods"].append("self_confidence_k1")
+
+    assert clone.plan(config=clone.derive("method.yaml", add)) == {
+        "labels_select": 1,
+        "adapter_train": 1,
+        "completions_sample": 1,
+        "judge_score": 1,
+        "risk_estimate": 1,
+        "delta_estimate": 1,
+        "runs_collect": 1,
+        "summary_make": 1,
+        "all": 1,
+        **DRAWN,
+    }
+
+
+def test_a_risk_judge_setting_plans_judging_and_what_follows(micro, tmp_path):
+    copy = Workspace(tmp_path / "copy")
+    for name in ("results", ".snakemake"):
+        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
+    config = copy.derive("judge.yaml", lambda c: c["risk_judge"].update(misaligned=40.0))
+    assert copy.plan(config=config) == {
+        "judge_score": 5,
+        "risk_estimate": 5,
+        "delta_estimate": 3,
+        **TABLES,
+        **DRAWN,
+    }
+
+
+def test_machine_facts_plan_nothing(micro, tmp_path):
+    copy = Workspace(tmp_path / "copy")
+    for name in ("results", ".snakemake"):
+        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
+
+    def move(config):
+        config["size_classes"]["tiny"].update(
+            mem_mb=9000, runtime_minutes=99, batch_size=8, per_device_batch=4, checkpoint_steps=0
+        )
+
+    assert copy.plan(config=copy.derive("machine.yaml", move)) == {}
+
+
+def test_two_directories_give_the_same_bytes(micro, tmp_path):
+    other = Workspace(tmp_path / "other")
+    other.sweep()
+    ours, theirs = micro.results(), other.results()
+    assert sorted(ours) == sorted(theirs)
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def test_a_single_lost_figure_is_drawn_again_alone(clone):
+    figure = "results/micro/figures/risk_trajectories.pdf"
+    (clone.folder / figure).unlink()
+    assert clone.plan(figure) == {"figures_draw": 1}
+    shutil.rmtree(clone.folder / "results/micro/figures")
+    assert clone.plan(figure) == {"figures_draw": 1}
