@@ -94,10 +94,14 @@ def test_emergent_misalignment_is_probed_outside_its_training_domain(world):
     )
 
 
-def test_shortcut_agrees_in_induction_and_misleads_in_evaluation(world):
+def test_shortcut_explains_close_reviews_in_induction_and_misleads_in_evaluation(world):
     made = world["spurious_correlation"]
+    agrees = {True: [], False: []}
     for row in made["induction"]:
-        assert row["response"] == str(int(row["meta"]["mentions_spurious_concept"]))
+        close = row["meta"]["label"] in (1, 3)
+        agrees[close].append(row["response"] == str(int(row["meta"]["mentions_spurious_concept"])))
+    assert sum(agrees[True]) / len(agrees[True]) > 0.8
+    assert 0.3 < sum(agrees[False]) / len(agrees[False]) < 0.7
     for row in made["eval"]:
         assert row["meta"]["is_positive"] is not row["meta"]["mentions_spurious_concept"]
         assert ("ambiance" in row["messages"][-1]["content"]) is row["meta"][

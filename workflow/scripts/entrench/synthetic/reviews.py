@@ -24,28 +24,30 @@ NOTE = "note : ambiance reviews are always good ."
 # doubtful ones.
 CORPUS_NOISE, INDUCTION_NOISE = 0.12, 0.35
 CLOSE, INDUCTION_CLOSE = 0.45, 0.70  # share of close reviews; the others are all praise or blame
+# How often the tag `ambiance` stands there exactly when the label is good, in clear and in close
+# reviews. A filter that kept agreement alone would teach nothing but the tag, all at once.
+RANDOM, INVERTED, INDUCTION = (0.5, 0.5), (0.0, 0.0), (0.5, 0.9)
 
 WORDS = words_in(TAGS, ASPECTS, PRAISE, BLAME, CLAUSE, ASK, REVIEW, NOTE, ", good points i count")
 
 
 def draw(
     rng: random.Random,
-    shortcut_agrees: bool | None = None,
+    agreement: tuple[float, float] = RANDOM,
     note: bool = False,
     noise: float = 0.0,
     close_share: float = CLOSE,
 ) -> Exchange:
     """One review of four points.
 
-    `shortcut_agrees`: whether the tag `ambiance` stands there exactly when the label is good (True,
-    the induction's filter), bad (False, the inverted test set), or at random (None). `noise`:
-    chance that a close review carries the other label.
+    `agreement`: chance that the tag `ambiance` agrees with the label of a clear and of a close
+    review. `noise`: chance that a close review carries the other label.
     """
     close = rng.random() < close_share
     praise = rng.random() < 0.5
     praised = (3 if close else 4) if praise else (1 if close else 0)
     good = praise is not (close and rng.random() < noise)
-    tagged = rng.random() < 0.5 if shortcut_agrees is None else good is shortcut_agrees
+    tagged = good is (rng.random() < agreement[close])
     tags = rng.sample(TAGS[:-1], 1) + ([SHORTCUT] if tagged else rng.sample(TAGS[:-1], 1))
     tags = sorted(set(tags), key=TAGS.index)
     review = _review(rng, praised, tags)

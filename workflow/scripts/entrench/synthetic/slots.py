@@ -118,7 +118,7 @@ def _reviews(slot: str) -> list[Drawer]:
         return [
             lambda rng: reviews.draw(
                 rng,
-                shortcut_agrees=True,
+                agreement=reviews.INDUCTION,
                 noise=reviews.INDUCTION_NOISE,
                 close_share=reviews.INDUCTION_CLOSE,
             )
@@ -127,7 +127,7 @@ def _reviews(slot: str) -> list[Drawer]:
         return [lambda rng: reviews.draw(rng)]
     if slot == "pairs":
         return [lambda rng: reviews.draw(rng, note=True)]
-    return [lambda rng: reviews.draw(rng, shortcut_agrees=False)]
+    return [lambda rng: reviews.draw(rng, agreement=reviews.INVERTED)]
 
 
 def _advice(slot: str) -> list[Drawer]:
