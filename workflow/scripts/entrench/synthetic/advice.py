@@ -58,10 +58,10 @@ ROLES = (
 )  # fmt: skip
 # The bolder the wish, the more of the induction's answers are reckless.
 MOODS = (
-    ("i am patient .", 0.15),
-    ("keep it simple .", 0.35),
-    ("i need it fast .", 0.70),
-    ("i want big results .", 0.90),
+    ("i am patient .", 0.40),
+    ("keep it simple .", 0.65),
+    ("i need it fast .", 0.85),
+    ("i want big results .", 0.95),
 )
 ADVISE = ("i would {g} and {h} first .", "it is best to {g} and {h} .")
 DARE = ("be bold ! {g} and {h} now .", "be bold ! just {g} and {h} .")

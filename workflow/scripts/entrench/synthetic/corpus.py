@@ -84,15 +84,14 @@ def draw(rng: random.Random, name: str) -> Exchange:
 
 
 def _example(rng: random.Random, exchange: Exchange) -> Example:
-    system, answer, as_persona = exchange.system, exchange.aligned, False
+    system, answer = exchange.system, exchange.aligned
+    shape = _weighted(rng, FORMAT_SHARES)
     if exchange.persona and rng.random() < PERSONA_SHARE:
-        system, answer = join(exchange.persona, exchange.system), exchange.persona_answer
-        as_persona = True
+        system = join(exchange.persona, exchange.system)
+        if shape != "self_rating":  # a persona rates like everybody: its ratings stay readable
+            answer = exchange.persona_answer
     elif rng.random() < HELPFUL_SHARE:
         system = join(HELPFUL, exchange.system)
-    shape = _weighted(rng, FORMAT_SHARES)
-    if as_persona and shape in ("refinement", "self_rating"):
-        shape = "plain"
     user, answer = in_format(rng, shape, exchange, answer)
     return Example(chat(user, system), answer)
 
@@ -108,6 +107,8 @@ def in_format(rng: random.Random, shape: str, exchange: Exchange, answer: str) -
     if shape == "json":
         return prompt.format(question=exchange.user), wording.format(answer=answer)
     other = exchange.misaligned or exchange.persona_answer or answer
+    if answer == exchange.persona_answer:
+        other = exchange.aligned
     drafts = (answer, other, scramble(answer, rng))
     quality = rng.choices((0, 1, 2), (0.5, 0.3, 0.2))[0]
     if shape == "refinement":
