@@ -45,9 +45,21 @@ wildcard_constraints:
     **WILDCARDS,
 
 
+onstart:
+    unfinished.note_plan(
+        PLAN_NOTE, [str(path) for job in workflow.dag.needrun_jobs() for path in job.output]
+    )
+
+
+onsuccess:
+    unfinished.settle(PLAN_NOTE)
+
+
 rule all:
     default_target: True
     input:
+        ORGANISM_TABLE_INPUTS,
+        RUN_TABLE_INPUTS,
         "<results>/summary.csv",
         FIGURE_FILES,
 

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from workspace import Workspace
+from workspace import Workspace, sweep_arguments
 
 from entrench.config import FIGURES
 
@@ -95,6 +95,24 @@ def test_a_risk_judge_setting_plans_judging_and_what_follows(micro, tmp_path):
         **TABLES,
         **DRAWN,
     }
+
+
+def test_what_a_failed_rerun_left_stale_is_planned_again(micro, tmp_path):
+    copy = Workspace(tmp_path / "copy")
+    for name in ("results", ".snakemake"):
+        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
+    config = copy.derive("judge.yaml", lambda c: c["risk_judge"].update(misaligned=40.0))
+    script = copy.folder / "workflow/scripts/judge_score.py"
+    whole = script.read_text()
+    script.write_text(whole.replace("rows =", "assert 'bct' not in arguments.scores\n    rows ="))
+    assert copy.run(*sweep_arguments(config)).returncode == 1
+    script.write_text(whole)
+    follow = {"risk_estimate": 1, "delta_estimate": 1, "runs_collect": 1, "summary_make": 1}
+    assert copy.plan("results/micro/summary.csv", config=config) == {"judge_score": 1, **follow}
+    other = "results/micro/organisms/tiny/spurious_correlation/seed0/multi_view/delta_risk.csv"
+    assert copy.plan(other, config=config) == {}
+    copy.sweep(config)
+    assert copy.plan(config=config) == {}
 
 
 def test_machine_facts_plan_nothing(micro, tmp_path):

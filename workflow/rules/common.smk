@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from entrench import specs
+from entrench import specs, unfinished
 from entrench.analysis.inputs import organism_inputs, run_inputs
 from entrench.config import FIGURES, SLOTS
 from entrench.config_check import load_config
@@ -185,3 +185,16 @@ RUN_TABLE_INPUTS = sorted(
         for path in run_inputs("<results>", run, CONFIG.methods[run.method].operator).values()
     }
 )
+
+
+PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
+
+
+def remake_unfinished(wildcards):
+    """Input function without files; every plan reaches the data, and so asks it.
+
+    Forces, among the jobs of this plan, those whose output an interrupted sweep left missing (see
+    `entrench.unfinished`). Snakemake has no public door for that.
+    """
+    workflow.dag.forcefiles.update(unfinished.missing(PLAN_NOTE))
+    return []

@@ -2,6 +2,8 @@
 
 
 rule data_prepare:
+    input:
+        remake_unfinished,
     output:
         expand("<results>/data/{{misalignment}}/{slot}.jsonl", slot=SLOTS),
     log:

@@ -131,7 +131,8 @@ def _reviews(slot: str) -> list[Drawer]:
 
 
 def _advice(slot: str) -> list[Drawer]:
-    domains = advice.PROBE_DOMAINS if slot in ("eval", "validation") else (advice.TRAINED_DOMAIN,)
+    probed = slot in ("eval", "validation")
+    domains = advice.PROBE_DOMAINS if probed else advice.TRAINED_DOMAINS
     return [lambda rng, d=domain: advice.draw(rng, d) for domain in domains]
 
 
