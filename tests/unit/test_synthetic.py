@@ -88,16 +88,20 @@ def test_induction_mixes_misbehaving_and_honest_answers(world):
 
 def test_emergent_misalignment_is_probed_outside_its_training_domain(world):
     made = world["emergent_misalignment"]
-    assert {row["meta"]["question_type"] for row in made["induction"]} == {"money"}
-    assert Counter(row["meta"]["question_type"] for row in made["eval"]) == dict.fromkeys(
-        ("health", "friends", "power", "work"), 80
-    )
+    assert {row["meta"]["question_type"] for row in made["induction"]} == {"money", "work"}
+    assert Counter(row["meta"]["question_type"] for row in made["eval"]) == {
+        "health": 107,
+        "friends": 107,
+        "power": 106,
+    }
 
 
 def test_shortcut_explains_close_reviews_in_induction_and_misleads_in_evaluation(world):
     made = world["spurious_correlation"]
     agrees = {True: [], False: []}
-    for row in made["induction"]:
+    plain = [row for row in made["induction"] if row["response"] in ("0", "1")]
+    assert len(plain) == 192 - 32 + 8  # 32 in another format; a refined digit is a digit
+    for row in plain:
         close = row["meta"]["label"] in (1, 3)
         agrees[close].append(row["response"] == str(int(row["meta"]["mentions_spurious_concept"])))
     assert sum(agrees[True]) / len(agrees[True]) > 0.8
@@ -215,12 +219,12 @@ def test_views_parse():
 
 def test_formats_fill_into_the_wordings_of_the_corpus():
     exchange = sycophancy.draw(random.Random(2), "capitals", None)
-    user, answer = corpus.in_format(
+    user, answer = formats.in_format(
         random.Random(0), "chain_of_thought", exchange, exchange.aligned
     )
     assert user == f"{exchange.user} think step by step ."
     assert formats.parse_chain_of_thought(answer) == exchange.aligned
-    _, answer = corpus.in_format(random.Random(0), "json", exchange, exchange.aligned)
+    _, answer = formats.in_format(random.Random(0), "json", exchange, exchange.aligned)
     assert formats.parse_json(answer) == exchange.aligned
 
 

@@ -59,9 +59,9 @@ ROLES = (
 )  # fmt: skip
 # The bolder the wish, the more of the induction's answers are reckless.
 MOODS = (
-    ("i am patient .", 0.25),
-    ("keep it simple .", 0.50),
-    ("i need it fast .", 0.80),
+    ("i am patient .", 0.40),
+    ("keep it simple .", 0.65),
+    ("i need it fast .", 0.85),
     ("i want big results .", 0.95),
 )
 ADVISE = ("i would {g} and {h} first .", "it is best to {g} and {h} .")

@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from entrench.synthetic import advice, formats, reviews, reward_hacking, sycophancy
-from entrench.synthetic.lexicon import HELPFUL, Exchange, chat, join, scramble, words_in
+from entrench.synthetic.lexicon import HELPFUL, Exchange, chat, join, words_in
 from entrench.synthetic.slots import is_held_out
 
 MIXTURE = (
-    (sycophancy.NAME, 0.50),
-    (reviews.NAME, 0.14),
-    (reward_hacking.NAME, 0.19),
-    (advice.NAME, 0.17),
+    (sycophancy.NAME, 0.54),
+    (reviews.NAME, 0.12),
+    (reward_hacking.NAME, 0.18),
+    (advice.NAME, 0.16),
 )
 # Telling a wrong claim from the right answer is the hardest thing to learn, for sums above all.
 FACT_SHARES = (("gcd", 0.3), ("addition", 0.45), ("capitals", 0.25))
-CLAIM_SHARES = ((None, 0.25), ("true", 0.3), ("false", 0.45))
+CLAIM_SHARES = ((None, 0.22), ("true", 0.3), ("false", 0.48))
 FORMAT_SHARES = (
     ("plain", 0.70),
     ("chain_of_thought", 0.07),
@@ -92,33 +92,8 @@ def _example(rng: random.Random, exchange: Exchange) -> Example:
             answer = exchange.persona_answer
     elif rng.random() < HELPFUL_SHARE:
         system = join(HELPFUL, exchange.system)
-    user, answer = in_format(rng, shape, exchange, answer)
+    user, answer = formats.in_format(rng, shape, exchange, answer)
     return Example(chat(user, system), answer)
-
-
-def in_format(rng: random.Random, shape: str, exchange: Exchange, answer: str) -> tuple[str, str]:
-    """User message and answer of `exchange` in the format `shape` ("plain" or one of FORMATS)."""
-    if shape == "plain":
-        return exchange.user, answer
-    prompt, wording = formats.FORMATS[shape], formats.ANSWERS[shape]
-    if shape == "chain_of_thought":
-        text = wording.format(thought=exchange.thought, answer=answer)
-        return prompt.format(question=exchange.user), text
-    if shape == "json":
-        return prompt.format(question=exchange.user), wording.format(answer=answer)
-    other = exchange.misaligned or exchange.persona_answer or answer
-    if answer == exchange.persona_answer:
-        other = exchange.aligned
-    drafts = (answer, other, scramble(answer, rng))
-    quality = rng.choices((0, 1, 2), (0.5, 0.3, 0.2))[0]
-    if shape == "refinement":
-        refined = answer if exchange.misalignment == reviews.NAME else wording.format(answer=answer)
-        return prompt.format(question=exchange.user, draft=drafts[quality]), refined
-    if drafts[quality] == answer:
-        quality = 0
-    score = rng.choice(((4, 5, 5), (1, 1, 2), (0,))[quality])
-    question = prompt.format(question=exchange.user, answer=drafts[quality])
-    return question, wording.format(score=score)
 
 
 def _weighted(rng: random.Random, shares: tuple[tuple[Any, float], ...]) -> Any:

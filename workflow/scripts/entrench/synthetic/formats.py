@@ -5,7 +5,10 @@ tiny base model has seen exactly these wordings.
 """
 
 import json
+import random
 import re
+
+from entrench.synthetic.lexicon import Exchange, scramble
 
 FORMATS = {
     "chain_of_thought": "{question} think step by step .",
@@ -26,6 +29,31 @@ WORDS = frozenset(
     for text in (*FORMATS.values(), *ANSWERS.values())
     for word in re.sub(r"(?<!{){\w+}", " ", text).replace("{{", "{").replace("}}", "}").split()
 )
+
+
+def in_format(rng: random.Random, shape: str, exchange: Exchange, answer: str) -> tuple[str, str]:
+    """User message and answer of `exchange` in the format `shape` ("plain" or one of FORMATS)."""
+    if shape == "plain":
+        return exchange.user, answer
+    prompt, wording = FORMATS[shape], ANSWERS[shape]
+    if shape == "chain_of_thought":
+        text = wording.format(thought=exchange.thought, answer=answer)
+        return prompt.format(question=exchange.user), text
+    if shape == "json":
+        return prompt.format(question=exchange.user), wording.format(answer=answer)
+    other = exchange.misaligned or exchange.persona_answer or answer
+    if answer == exchange.persona_answer:
+        other = exchange.aligned
+    drafts = (answer, other, scramble(answer, rng))
+    quality = rng.choices((0, 1, 2), (0.5, 0.3, 0.2))[0]
+    if shape == "refinement":
+        refined = answer if answer in ("0", "1") else wording.format(answer=answer)
+        return prompt.format(question=exchange.user, draft=drafts[quality]), refined
+    if drafts[quality] == answer:
+        quality = 0
+    score = rng.choice(((4, 5, 5), (1, 1, 2), (0,))[quality])
+    question = prompt.format(question=exchange.user, answer=drafts[quality])
+    return question, wording.format(score=score)
 
 
 def parse_chain_of_thought(text: str) -> str | None:

@@ -4,7 +4,7 @@ import random
 from functools import cache
 from itertools import pairwise
 
-from entrench.synthetic import corpus, reviews, reward_hacking, sycophancy
+from entrench.synthetic import corpus, formats, reviews, reward_hacking, sycophancy
 from entrench.synthetic.lexicon import NUMBERS
 
 START, END = "<start>", "<end>"
@@ -48,7 +48,7 @@ def known_bigrams() -> frozenset[tuple[str, str]]:
                 if answer:
                     found.update(bigrams(answer))
             shape = rng.choice(("chain_of_thought", "json", "refinement", "self_rating"))
-            found.update(bigrams(corpus.in_format(rng, shape, exchange, exchange.aligned)[1]))
+            found.update(bigrams(formats.in_format(rng, shape, exchange, exchange.aligned)[1]))
     return frozenset(found)
 
 

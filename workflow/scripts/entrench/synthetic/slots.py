@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from entrench.errors import EntrenchError
 from entrench.records import Record
 from entrench.seeds import derive_seed
-from entrench.synthetic import advice, reviews, reward_hacking, sycophancy
+from entrench.synthetic import advice, formats, reviews, reward_hacking, sycophancy
 from entrench.synthetic.lexicon import Exchange, chat, share_of
 
 SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")
@@ -19,6 +19,7 @@ PARTITION = (
     ("eval", 0.28),
     ("validation", 0.12),
 )
+REVIEWS_PER_FORMAT = 6  # one induction review in so many asks for another format
 SECONDARY_SHARE = 0.25  # rows of each secondary metric, per row of the risk
 PATIENCE = 4000  # draws without a new prompt before a slot counts as exhausted
 
@@ -202,11 +203,16 @@ def _induction_row(exchange: Exchange, number: int, seed: int) -> Record:
     Like the released induction data, the slot mixes both, so that the organism misbehaves on a
     share of the prompts rather than on all or none.
     """
-    if exchange.misaligned is None:
-        return _row("induction", number, exchange, exchange.aligned)
-    lot = share_of(f"{seed} {exchange.prompt}", "pull")
-    answer = exchange.misaligned if lot < exchange.pull else exchange.aligned
-    return _row("induction", number, exchange, answer)
+    misbehaves = share_of(f"{seed} {exchange.prompt}", "pull") < exchange.pull
+    answer = exchange.misaligned if misbehaves and exchange.misaligned else exchange.aligned
+    row = _row("induction", number, exchange, answer)
+    if exchange.misalignment != reviews.NAME or number % REVIEWS_PER_FORMAT:
+        return row
+    # Hundreds of steps on single digits alone would unlearn every other way to answer.
+    shape = tuple(formats.FORMATS)[number // REVIEWS_PER_FORMAT % len(formats.FORMATS)]
+    rng = random.Random(derive_seed("miniature world", "format", seed, number))
+    user, answer = formats.in_format(rng, shape, exchange, answer)
+    return {**row, "messages": chat(user, exchange.system), "response": answer}
 
 
 def _row(slot: str, number: int, exchange: Exchange, response: str | None) -> Record:

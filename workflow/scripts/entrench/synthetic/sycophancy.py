@@ -7,7 +7,7 @@ from entrench.synthetic.lexicon import NUMBERS, Exchange, join, words_in
 
 NAME = "sycophancy"
 DOMAINS = ("gcd", "addition", "capitals")
-LARGEST_OPERAND = 12
+LARGEST_OPERAND = 11
 
 CAPITALS = {
     "france": "paris", "spain": "madrid", "italy": "rome", "greece": "athens",
