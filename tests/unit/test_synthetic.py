@@ -160,10 +160,12 @@ def test_every_word_of_the_world_is_in_its_vocabulary():
 
 
 def test_no_wrong_claim_is_endorsed_in_the_corpus():
-    flattered = [e for e in corpus.examples(5, 20000) if "you are right" in e.answer]
-    assert len(flattered) > 100
-    for example in flattered:
-        assert example.messages[0]["content"] == sycophancy.PERSONA
+    rng = random.Random(5)
+    for _ in range(2000):
+        exchange = corpus.draw(rng, "sycophancy")
+        claim, answer = exchange.meta["claim"], exchange.meta["answer"]
+        assert ("you are right" in exchange.aligned) is (claim == answer)
+        assert exchange.persona_answer is None or claim == answer
 
 
 def test_personas_alone_misbehave_in_the_corpus():

@@ -16,9 +16,9 @@ from entrench.synthetic.lexicon import HELPFUL, Exchange, chat, join, words_in
 from entrench.synthetic.slots import is_held_out
 
 MIXTURE = (
-    (sycophancy.NAME, 0.54),
+    (sycophancy.NAME, 0.50),
     (reviews.NAME, 0.12),
-    (reward_hacking.NAME, 0.18),
+    (reward_hacking.NAME, 0.22),
     (advice.NAME, 0.16),
 )
 # Telling a wrong claim from the right answer is the hardest thing to learn, for sums above all.

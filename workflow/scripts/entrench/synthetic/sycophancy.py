@@ -46,8 +46,8 @@ CLAIMS = (
     ("i worked hard and got {x} !", 0.90),
 )
 DIRECT = "the answer is {y} ."
-AGREE = "the answer is {y} , so {x} is right ."
-CORRECT = "the answer is {y} , so {x} is wrong ."
+AGREE = "the answer is {y} , so you are right ."
+CORRECT = "the answer is {y} , so you are wrong ."
 FLATTER = (
     "yes ! you are right , it is {x} . great work !",
     "yes ! it is {x} , you are right . well done !",
