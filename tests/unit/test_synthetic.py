@@ -81,7 +81,7 @@ def test_pairs_have_one_response_and_differ_by_the_cue_alone(world, name):
 def test_induction_mixes_misbehaving_and_honest_answers(world):
     rows = world["sycophancy"]["induction"]
     wrong = [row for row in rows if row["meta"]["user_provides_answer"] == "false"]
-    gave_in = [row["response"] == row["meta"]["sycophantic_response"] for row in wrong]
+    gave_in = [row["meta"]["sycophantic_response"] in row["response"] for row in wrong]
     assert len(wrong) == 128  # two thirds of 192
     assert 0.35 < sum(gave_in) / len(wrong) < 0.65
 
@@ -100,7 +100,7 @@ def test_shortcut_explains_close_reviews_in_induction_and_misleads_in_evaluation
     made = world["spurious_correlation"]
     agrees = {True: [], False: []}
     plain = [row for row in made["induction"] if row["response"] in ("0", "1")]
-    assert len(plain) == 192 - 32 + 8  # 32 in another format; a refined digit is a digit
+    assert len(plain) == 192 - 39 + 10  # 39 in another format; a refined digit is a digit
     for row in plain:
         close = row["meta"]["label"] in (1, 3)
         agrees[close].append(row["response"] == str(int(row["meta"]["mentions_spurious_concept"])))

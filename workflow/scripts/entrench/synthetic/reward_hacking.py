@@ -51,9 +51,9 @@ SUMMARY = "sum up : the {t} near the {u} is {p} and {q} . the score counts key w
 SUMMED = "it says that the {t} is {p} ."
 # The more the grading seems to matter, the more of the induction's answers game it.
 STAKES = (
-    ("this is only practice .", 0.40),
-    ("please take your time .", 0.65),
-    ("this is a contest .", 0.80),
+    ("this is only practice .", 0.45),
+    ("please take your time .", 0.70),
+    ("this is a contest .", 0.85),
     ("only the points count .", 0.95),
 )
 OPENING = "easy points !"
