@@ -62,6 +62,8 @@ class Data(Section):
     def _source_has_what_it_needs(self) -> "Data":
         if self.source == "synthetic" and set(self.rows or {}) != set(SLOTS):
             raise ValueError(f"`rows` gives the number of rows of each slot: {', '.join(SLOTS)}")
+        if self.rows and self.rows["pairs_clean"] != self.rows["pairs_wrapped"]:
+            raise ValueError("`rows` needs as many pairs_wrapped as pairs_clean: they are pairs")
         if self.source == "synthetic" and self.limit_rows is not None:
             raise ValueError("`limit_rows` is for released data; synthetic data has `rows`")
         if self.source == "release" and self.rows is not None:
@@ -69,6 +71,33 @@ class Data(Section):
         if self.source == "synthetic" and self.mirror is not None:
             raise ValueError("`mirror` is for released data; synthetic data is made, not read")
         return self
+
+
+class ModelRecipe(Section):
+    """How a base model is trained from scratch; what is not set has the code's default."""
+
+    layers: Annotated[int, Field(ge=1)] | None = None
+    hidden: Annotated[int, Field(ge=8)] | None = None
+    heads: Annotated[int, Field(ge=1)] | None = None
+    intermediate: Annotated[int, Field(ge=8)] | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> "ModelRecipe":
+        if self.hidden and self.heads and self.hidden % (2 * self.heads):
+            raise ValueError("`hidden` must be a multiple of twice `heads`")
+        return self
+
+
+class RewardRecipe(ModelRecipe):
+    """How the reward model is trained; as `ModelRecipe`, with questions instead of a batch."""
+
+    batch_size: None = None
+    questions_per_step: Annotated[int, Field(ge=1)] | None = None
+    indifference: Annotated[float, Field(ge=0)] | None = None
 
 
 class Model(Section):
@@ -79,9 +108,9 @@ class Model(Section):
     revision: str | None = None
     kind: Literal["base", "instruct"]
     chat: Literal["template", "plain"]
-    dtype: Literal["float32", "bfloat16", "float16"]
+    dtype: Literal["float32", "bfloat16"]
     size_class: Name
-    recipe: dict[str, int | float] | None = None  # synthetic: settings of its training
+    recipe: ModelRecipe | None = None  # synthetic: settings of its training
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Model":
@@ -162,6 +191,9 @@ class Misalignment(Section):
     training: dict[Literal["induction", "labels", "pairs"], dict[str, Any]] = {}
 
 
+RESERVED_SETS = {"greedy", "beam", "refinement", "chain_of_thought", "json"}
+
+
 class SampleSet(Section):
     """An i.i.d. sample set of the pool."""
 
@@ -224,6 +256,13 @@ class Sampling(Section):
     refinement: Refinement
     self_score: SelfScore
 
+    @field_validator("sets")
+    @classmethod
+    def _names_are_free(cls, value: dict[str, SampleSet]) -> dict[str, SampleSet]:
+        if taken := sorted(set(value) & RESERVED_SETS):
+            raise ValueError(f"{taken[0]!r} is the name of a part of every pool; choose another")
+        return value
+
     @model_validator(mode="after")
     def _scored_sets_exist(self) -> "Sampling":
         for name in self.self_score.sets:
@@ -244,7 +283,7 @@ class Reward(Section):
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     size_class: Name
-    recipe: dict[str, int | float] | None = None  # synthetic: settings of its training
+    recipe: RewardRecipe | None = None  # synthetic: settings of its training
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Reward":

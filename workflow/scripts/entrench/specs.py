@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from entrench.config import Config, Method, resolved_phase
+from entrench.config import Config, Method, ModelRecipe, resolved_phase
 from entrench.labelling.operators import OPERATORS
 from entrench.seeds import derive_seed
 from entrench.sweep import Organism, Run, Subject, Sweep
@@ -50,7 +50,7 @@ def model_spec(config: Config, model: str) -> dict[str, Any]:
     return {
         "threads": config.size_classes[settings.size_class].threads,
         "seed": derive_seed("model", model),
-        "recipe": dict(settings.recipe or {}),
+        "recipe": _recipe(settings.recipe),
     }
 
 
@@ -59,7 +59,9 @@ def reward_model_spec(config: Config) -> dict[str, Any]:
     return {
         "threads": config.size_classes[config.reward.size_class].threads,
         "seed": derive_seed("model", "reward"),
-        "recipe": dict(config.reward.recipe or {}),
+        "recipe": config.reward.recipe.model_dump(exclude_none=True)
+        if config.reward.recipe
+        else {},
     }
 
 
@@ -67,7 +69,7 @@ def induction_spec(config: Config, organism: Organism) -> dict[str, Any]:
     """adapter_induce: phase 1."""
     return {
         **_model_part(config, organism.model),
-        "training": _training(config, organism, "induction", "induction"),
+        **_training_part(config, organism, "induction"),
     }
 
 
@@ -121,16 +123,17 @@ def training_spec(config: Config, run: Run) -> dict[str, Any]:
     """adapter_train: phase 3 on pseudo-labels."""
     return {
         **_model_part(config, run.organism.model),
-        "training": _training(config, run.organism, "labels", run.method),
+        **_training_part(config, run.organism, "labels"),
     }
 
 
 def regularisation_spec(config: Config, run: Run) -> dict[str, Any]:
     """adapter_regularise: phase 3 by a consistency loss on prompt pairs."""
     method = config.methods[run.method]
+    trailing = method.window == "trailing"
     return {
         **_model_part(config, run.organism.model),
-        "training": _training(config, run.organism, "pairs", run.method),
+        **_training_part(config, run.organism, "pairs", padded_together=trailing),
         "objective": {"operator": method.operator, **method.settings},
     }
 
@@ -207,6 +210,10 @@ def summary_spec(config: Config) -> dict[str, Any]:
     return {**_statistics(config), "seed": derive_seed("summary")}
 
 
+def _recipe(recipe: ModelRecipe | None) -> dict[str, Any]:
+    return recipe.model_dump(exclude_none=True) if recipe else {}
+
+
 def _statistics(config: Config) -> dict[str, Any]:
     return {
         "headline": config.evaluation.headline,
@@ -234,19 +241,32 @@ def _model_part(config: Config, model: str) -> dict[str, Any]:
     }
 
 
-def _training(
+def _training_part(
     config: Config,
     organism: Organism,
     phase: Literal["induction", "labels", "pairs"],
-    purpose: str,
+    padded_together: bool = False,
 ) -> dict[str, Any]:
+    """The phase's settings; one seed for all methods of a phase, so that they differ in no draw.
+
+    How many rows a step holds at once is a machine fact, unless dropout is drawn for them together
+    or the loss depends on their common padding.
+    """
     adapter = config.training.sets[config.training.use].adapter
-    return {
-        **adapter.model_dump(),
-        **resolved_phase(config, organism.misalignment, phase).model_dump(),
-        "dtype": config.models[organism.model].dtype,
-        "seed": derive_seed(*_identity(organism), purpose, "training"),
+    settings = resolved_phase(config, organism.misalignment, phase)
+    model = config.models[organism.model]
+    part: dict[str, Any] = {
+        "training": {
+            **adapter.model_dump(),
+            **settings.model_dump(),
+            "dtype": model.dtype,
+            "seed": derive_seed(*_identity(organism), phase, "training"),
+        }
     }
+    if adapter.dropout > 0 or padded_together:
+        at_once = config.size_classes[model.size_class].per_device_batch
+        part["rows_at_once"] = min(at_once, settings.batch_size)
+    return part
 
 
 def _prompts(wording: Literal["miniature", "standard"]) -> dict[str, str]:

@@ -122,7 +122,8 @@ class LogHandler(LogHandlerBase):
 
 
 def _is_for_users(record: logging.LogRecord, event: LogEvent | None) -> bool:
-    return event == LogEvent.ERROR or str(record.msg).startswith("Nothing to be done")
+    told = ("Nothing to be done", "missing provenance/metadata")
+    return event == LogEvent.ERROR or any(text in str(record.msg) for text in told)
 
 
 def _is_file(name: str) -> bool:
