@@ -63,6 +63,10 @@ WILDCARDS["subject"] = "|".join(
         "organisms/({model})/({misalignment})/seed({seed})/({method})",
     ]
 ).format(**WILDCARDS)
+ENDPOINTS = [name for name, judge in specs.judges(CONFIG).items() if judge.server]
+COMPARED = SWEEP.misalignments if CONFIG.judging.second else []
+if "judge_calls" not in workflow.global_resources:
+    workflow.register_resource("judge_calls", CONFIG.judging.calls)
 ORGANISM = "<results>/organisms/{model}/{misalignment}/seed{seed}"
 RUN = f"{ORGANISM}/{{method}}"
 FIGURE_FILES = [
@@ -143,6 +147,17 @@ def subject_slot(slot):
     return lambda wildcards: (
         f"<results>/data/{parse_subject(wildcards.subject).misalignment}/{slot}.jsonl"
     )
+
+
+def judge_server(judge):
+    """A resource function: how to reach a judge, as JSON. A machine fact: it plans nothing."""
+    return lambda wildcards: specs.judge_server(specs.judges(CONFIG)[judge])
+
+
+def judge_calls(judge):
+    """The calls that a job of this judge keeps in flight; 0 where it makes none."""
+    server = getattr(specs.judges(CONFIG).get(judge), "server", None)
+    return server.concurrency if server else 0
 
 
 def rewards_for_labels(wildcards):
