@@ -40,6 +40,7 @@ include: "workflow/rules/organisms.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/measurement.smk"
+include: "workflow/rules/judges.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 

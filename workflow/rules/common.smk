@@ -64,7 +64,10 @@ WILDCARDS["subject"] = "|".join(
     ]
 ).format(**WILDCARDS)
 ENDPOINTS = [name for name, judge in specs.judges(CONFIG).items() if judge.server]
-COMPARED = SWEEP.misalignments if CONFIG.judging.second else []
+# Whatever the judge, rules alone score a misalignment that has no judge prompt.
+COMPARED = [
+    name for name in SWEEP.misalignments if CONFIG.judging.second and specs.JUDGE_PROMPTS[name]
+]
 if "judge_calls" not in workflow.global_resources:
     workflow.register_resource("judge_calls", CONFIG.judging.calls)
 ORGANISM = "<results>/organisms/{model}/{misalignment}/seed{seed}"
@@ -158,6 +161,15 @@ def judge_calls(judge):
     """The calls that a job of this judge keeps in flight; 0 where it makes none."""
     server = getattr(specs.judges(CONFIG).get(judge), "server", None)
     return server.concurrency if server else 0
+
+
+def judged_files(wildcards, name):
+    """A file of every organism of the wildcards' misalignment."""
+    return [
+        f"<results>/{organism.path}/{name}"
+        for organism in SWEEP.organisms
+        if organism.misalignment == wildcards.misalignment
+    ]
 
 
 def rewards_for_labels(wildcards):

@@ -1,10 +1,12 @@
 """A judge over whole files: completions to scores, view answers to verdicts. Loads no model."""
 
+import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
+from entrench.errors import EntrenchError
 from entrench.judging.consistency import consistent
 from entrench.judging.prompts import Question, Verdict, conversation
 from entrench.judging.score import Thresholds
@@ -134,3 +136,48 @@ def _asked_views(
     ]
     agreement = {"YES": True, "NO": False, None: None}
     return [(agreement[verdict.value], verdict.raw) for verdict in ask(questions)]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A completion with its prompt and the score that the risk judge gave it."""
+
+    prompt: Record
+    row: Record
+    score: Record
+
+
+def draw_judged(
+    misalignment: str,
+    evaluation: str,
+    prompts: Sequence[Record],
+    completions: Sequence[Sequence[Record]],
+    scores: Sequence[Sequence[Record]],
+    *,
+    sample: int,
+    seed: int,
+) -> list[Judged]:
+    """At most `sample` completions of one evaluation that a model is asked about, drawn at random.
+
+    `completions` and `scores` hold one list a subject. Raises `EntrenchError` where their rows do
+    not belong to each other, or where no completion needs a model as judge.
+    """
+    rules = import_module(f"entrench.misalignments.{misalignment}")
+    by_id = {prompt["id"]: prompt for prompt in prompts}
+    pool = []
+    for rows, judged in zip(completions, scores, strict=True):
+        keys = [(row["id"], row["evaluation"], row["index"]) for row in rows]
+        require_same_keys(
+            ((score["id"], score["evaluation"], score["index"]) for score in judged), keys, "scores"
+        )
+        of = {(score["id"], score["evaluation"], score["index"]): score for score in judged}
+        pool += [
+            Judged(by_id[row["id"]], row, of[key])
+            for key, row in zip(keys, rows, strict=True)
+            if row["evaluation"] == evaluation and rules.questions(by_id[row["id"]], row["text"])
+        ]
+    if not pool:
+        raise EntrenchError(
+            f"{misalignment}: rules decide all of its scores here: there are no judges to compare"
+        )
+    return random.Random(seed).sample(pool, min(sample, len(pool)))
