@@ -260,7 +260,7 @@ class Reward(Section):
 class JudgeServer(Section):
     """How to reach a judge's server: facts of a machine and a contract, which decide no verdict."""
 
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@]+$")]
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@?]+$")]
     api_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
     timeout_seconds: Annotated[float, Field(gt=0)]
     attempts: Annotated[int, Field(ge=1)]  # tries of one call

@@ -119,7 +119,7 @@ class EndpointJudge:
         ]
         self.usage.cached += len(answers)
         if missing:
-            calls = _Calls(self._server, self._cache, self.usage)
+            calls = _Calls(self._server, self._cache)
             try:
                 received = asyncio.run(calls.run(missing, attempt))
             finally:
@@ -148,8 +148,8 @@ class _Unusable(Exception):
 class _Calls:
     """One batch of calls: concurrent, repeated, given up together."""
 
-    def __init__(self, server: Server, cache: AnswerCache, usage: Usage) -> None:
-        self._server, self._cache, self._usage = server, cache, usage
+    def __init__(self, server: Server, cache: AnswerCache) -> None:
+        self._server, self._cache = server, cache
         self._key = _api_key(server)
         self.sent = self.failed = self._received = 0
         self._fault: Exception | None = None
