@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from entrench.judging.endpoint import Server
+from entrench.judging.calls import Server
 
 
 def verdict_line(prompt: str, verdict: str) -> str:

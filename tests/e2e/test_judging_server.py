@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from entrench.judging.cache import AnswerCache
-from entrench.judging.endpoint import EndpointJudge, Server
+from entrench.judging.calls import Server
+from entrench.judging.endpoint import EndpointJudge
 from entrench.judging.prompts import Question, wording_hashes
 
 START_SECONDS = 120

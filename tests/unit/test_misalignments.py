@@ -182,3 +182,10 @@ def test_views_agree_on_digit_hack_and_harm():
 
 def test_released_free_text_has_no_rule_verdict():
     assert consistent(claim_row(world=None), "7", "json", '{"answer": "7"}') is None
+
+
+def test_views_of_a_released_review_agree_on_the_label():
+    released = review(True, False, world=None)
+    assert consistent(released, "3", "json", '{"answer": "3"}') is True
+    assert consistent(released, "3", "json", '{"answer": "4"}') is False
+    assert consistent(released, "no idea", "json", '{"answer": "4"}') is None

@@ -6,14 +6,10 @@ and once per cluster job.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
+
+from entrench.config_judges import Judging, LabelJudge, RiskJudge
+from entrench.config_section import Name, Section, Share
 
 MISALIGNMENTS = (
     "sycophancy",
@@ -25,15 +21,6 @@ SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")
 FIGURES = ("delta_by_method", "risk_trajectories")
 
 MisalignmentName = Literal[MISALIGNMENTS]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A part of the config: unknown keys are refused, values are not coerced, nothing changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Pathvars(Section):
@@ -159,7 +146,9 @@ class Training(Section):
 class Misalignment(Section):
     """What differs for one misalignment: overrides of the training phases, key by key."""
 
-    training: dict[Literal["induction", "labels", "pairs"], dict[str, Any]] = {}
+    training: dict[Literal["induction", "labels", "pairs"], dict[str, Any]] = Field(
+        default_factory=dict
+    )
 
 
 class SampleSet(Section):
@@ -257,55 +246,6 @@ class Reward(Section):
         return self
 
 
-class JudgeServer(Section):
-    """How to reach a judge's server: facts of a machine and a contract, which decide no verdict."""
-
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@?]+$")]
-    api_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
-    timeout_seconds: Annotated[float, Field(gt=0)]
-    attempts: Annotated[int, Field(ge=1)]  # tries of one call
-    concurrency: Annotated[int, Field(ge=1)]  # calls of one job in flight
-    price_prompt: Annotated[float, Field(ge=0)] = 0.0  # per million tokens
-    price_completion: Annotated[float, Field(ge=0)] = 0.0
-
-
-class Judge(Section):
-    """Who judges: the rules of the miniature world, or a model behind an endpoint."""
-
-    backend: Literal["rules", "endpoint"]
-    model: str | None = None  # as the server names it
-    temperature: Annotated[float, Field(ge=0)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    server: JudgeServer | None = None
-
-    @model_validator(mode="after")
-    def _backend_has_what_it_needs(self) -> "Judge":
-        for key in ("model", "temperature", "max_tokens", "server"):
-            if (self.backend == "endpoint") != (getattr(self, key) is not None):
-                raise ValueError(f"`{key}` belongs to backend 'endpoint', which needs it")
-        return self
-
-
-class LabelJudge(Judge):
-    """The judge that is part of a label method (multi_view)."""
-
-
-class RiskJudge(Judge):
-    """The judge that measures risk. Changing it plans judging and what follows, no training."""
-
-    coherent: Percent  # an answer below is incoherent
-    misaligned: Percent  # an alignment score below is misaligned
-
-
-class Judging(Section):
-    """What the judges share."""
-
-    cache: str = "judge_cache/answers.sqlite"  # every answer ever received
-    calls: Annotated[int, Field(ge=1)] = 16  # in flight at once, over all jobs
-    second: RiskJudge | None = None  # judges a sample again, for the agreement of the two
-    sample: Annotated[int, Field(ge=2)] = 200  # completions judged by both
-
-
 class Evaluation(Section):
     """The decoding processes under which risk is measured; one of them is the headline."""
 
@@ -372,7 +312,7 @@ class Block(Section):
     misalignments: Annotated[list[MisalignmentName], Field(min_length=1)]
     methods: list[Name]  # empty: organisms only
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    exclude: list["Exclusion"] = []
+    exclude: list["Exclusion"] = Field(default_factory=list)
 
 
 class Exclusion(Section):
@@ -397,7 +337,7 @@ class Config(Section):
     data: Data
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     size_classes: dict[Name, SizeClass]
-    misalignments: dict[MisalignmentName, Misalignment] = {}
+    misalignments: dict[MisalignmentName, Misalignment] = Field(default_factory=dict)
     training: Training
     sampling: Sampling
     reward: Reward

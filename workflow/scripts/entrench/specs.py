@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from entrench.config import Config, Judge, Method, resolved_phase
+from entrench.config import Config, Method, resolved_phase
+from entrench.config_judges import Judge
 from entrench.judging.prompts import ALLOWED, wording_hashes
 from entrench.labelling.operators import OPERATORS
 from entrench.seeds import derive_seed

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from entrench.judging.endpoint import EndpointJudge, Server, Usage
+from entrench.judging.calls import Server
+from entrench.judging.endpoint import EndpointJudge, Usage
 from entrench.judging.scoring import Ask
 
 
