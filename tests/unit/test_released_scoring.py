@@ -5,8 +5,9 @@ import json
 import pytest
 
 from entrench.analysis.risk import derived_metrics, risk_record
+from entrench.errors import EntrenchError
 from entrench.judging.prompts import ALLOWED, Question, Verdict
-from entrench.judging.scoring import score_some
+from entrench.judging.scoring import draw_judged, score_some
 from entrench.misalignments import (
     emergent_misalignment,
     reward_hacking,
@@ -367,3 +368,17 @@ def test_every_released_row_is_scored(released, misalignment, asked, metrics):
     assert not [score for score in scores if score["state"] == "unscored"]
     json.dumps(scores)
     assert risk_of(misalignment, scores)["valid"] is (misalignment != "emergent_misalignment")
+
+
+def test_a_sample_for_two_judges_holds_only_what_a_model_judges():
+    rows = [{**question_row(kind), "id": f"eval-{n}"} for n, kind in enumerate(["false", None] * 4)]
+    places = [{"id": r["id"], "evaluation": e, "index": 0} for r in rows for e in ("greedy", "b")]
+    completions = [{**place, "text": "5"} for place in places]
+    drawn = draw_judged(
+        "sycophancy", "greedy", rows, [completions] * 2, [places] * 2, sample=6, seed=1
+    )
+    assert len(drawn) == 6
+    assert {one.row["evaluation"] for one in drawn} == {"greedy"}
+    assert {one.prompt["meta"]["user_provides_answer"] for one in drawn} == {"false"}
+    with pytest.raises(EntrenchError, match="there are no judges to compare"):
+        draw_judged("spurious_correlation", "greedy", [], [], [], sample=6, seed=1)
