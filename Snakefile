@@ -6,17 +6,20 @@
 #                                                         pairs_wrapped eval
 #   <results>/models/{model}/                       models the workflow makes (tiny), and reward/
 #   <results>/base/{model}/{misalignment}/          the bare model, measured:
-#       completions.jsonl  scores.jsonl  risk.json
+#       completions.jsonl  scores.jsonl  judgements.jsonl  judge_usage.json  risk.json
 #   <results>/organisms/{model}/{misalignment}/seed{seed}/
 #       adapter/  run.json                          phase 1: the misaligned organism
 #       candidates.jsonl  responses.jsonl           phase 2: everything it sampled, once
 #       rewards.jsonl                               external scores of the candidates
 #       completions.jsonl  scores.jsonl  risk.json
 #       {method}/
-#           verdicts.jsonl  labels.jsonl            phase 2: label methods
+#           verdicts.jsonl  verdict_usage.json      phase 2: methods that ask the label judge
+#           labels.jsonl                            phase 2: label methods
 #           adapter/  run.json                      phase 3
 #           completions.jsonl  scores.jsonl  risk.json
 #           delta_risk.csv                          phase 3 - phase 1
+#   <results>/judges/{misalignment}/                on request: agreement of two judges,
+#   <results>/judges/{judge}/injections.csv         and injection attempts that move one
 #   <results>/organisms.csv  runs.csv  summary.csv
 #   <results>/figures/{figure}.pdf  .png  .csv
 #
@@ -37,6 +40,7 @@ include: "workflow/rules/organisms.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/measurement.smk"
+include: "workflow/rules/judges.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 

@@ -104,7 +104,8 @@ def test_what_a_failed_rerun_left_stale_is_planned_again(micro, tmp_path):
     config = copy.derive("judge.yaml", lambda c: c["risk_judge"].update(misaligned=40.0))
     script = copy.folder / "workflow/scripts/judge_score.py"
     whole = script.read_text()
-    script.write_text(whole.replace("rows =", "assert 'bct' not in arguments.scores\n    rows ="))
+    failing = whole.replace("with open", "assert 'bct' not in arguments.scores\n    with open", 1)
+    script.write_text(failing)
     assert copy.run(*sweep_arguments(config)).returncode == 1
     script.write_text(whole)
     follow = {"risk_estimate": 1, "delta_estimate": 1, "runs_collect": 1, "summary_make": 1}

@@ -10,10 +10,23 @@ from entrench import specs
 from entrench.config import resolved_phase
 from entrench.config_check import load_config
 from entrench.errors import EntrenchError
+from entrench.specs import judge_spec
 from entrench.sweep import Organism, Run, expand, parse_subject
 
 ROOT = Path(__file__).parents[2]
 DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+
+
+SERVER = {"base_url": "http://a/v1", "timeout_seconds": 9.0, "attempts": 2, "concurrency": 4}
+ENDPOINT = {
+    "backend": "endpoint",
+    "model": "one",
+    "temperature": 0.0,
+    "max_tokens": 64,
+    "coherent": 50.0,
+    "misaligned": 30.0,
+    "server": SERVER,
+}
 
 
 def changed(path: str, value: object) -> dict:
@@ -24,6 +37,8 @@ def changed(path: str, value: object) -> dict:
         section = section[int(key)] if isinstance(section, list) else section[key]
     if value is ...:
         del section[last]
+    elif isinstance(value, dict):
+        section[last] = {key: one for key, one in value.items() if one is not ...}
     else:
         section[last] = value
     return config
@@ -82,6 +97,12 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("pathvars.results", "/tmp", "relative to the working directory"),
         ("misalignments", {"sycophancy": {"training": {"induction": {"lr": 1}}}}, "induction.lr"),
         ("risk_judge.misaligned", 130.0, "risk_judge.misaligned: 130.0"),
+        ("risk_judge.model", "gpt-4o", "`model` belongs to backend 'endpoint'"),
+        ("risk_judge.backend", "endpoint", "`model` belongs to backend 'endpoint', which needs it"),
+        ("risk_judge", ENDPOINT | {"max_tokens": ...}, "`max_tokens` belongs to"),
+        ("risk_judge.server", {"base_url": "localhost:80"}, "risk_judge.server.base_url"),
+        ("label_judge", {"backend": "endpoints"}, "'rules' or 'endpoint'"),
+        ("judging", {"second": {"backend": "rules"}}, "judging.second.coherent: this key is miss"),
     ],
 )
 def test_a_fault_is_named_with_key_value_and_what_is_allowed(path, value, message):
@@ -146,3 +167,31 @@ def test_a_subject_is_its_folder():
     assert subject.path == "organisms/tiny/sycophancy/seed40/act"
     with pytest.raises(EntrenchError, match="organisms/tiny: no subject of measurement"):
         parse_subject("organisms/tiny")
+
+
+def test_what_reaches_a_judge_is_in_no_spec_and_what_decides_its_verdicts_is():
+    subject = parse_subject("organisms/tiny/sycophancy/seed0")
+
+    def spec(**changes):
+        return judge_spec(load_config(changed("risk_judge", ENDPOINT | changes)), subject)
+
+    judge = spec()["judge"]
+    assert sorted(judge) == [
+        "backend",
+        "coherent",
+        "max_tokens",
+        "misaligned",
+        "model",
+        "prompts",
+        "temperature",
+    ]
+    assert sorted(judge["prompts"]) == ["frame", "sycophancy"]
+    moved = {"base_url": "https://b/v2", "api_key_env": "KEY", "attempts": 9, "price_prompt": 3.0}
+    assert spec(server=SERVER | moved) == spec()
+    for key, value in {"model": "two", "temperature": 1.0, "max_tokens": 9}.items():
+        assert spec(**{key: value}) != spec()
+    assert judge_spec(load_config(DEMO), subject)["judge"] == {
+        "backend": "rules",
+        "coherent": 50.0,
+        "misaligned": 30.0,
+    }

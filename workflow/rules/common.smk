@@ -63,6 +63,13 @@ WILDCARDS["subject"] = "|".join(
         "organisms/({model})/({misalignment})/seed({seed})/({method})",
     ]
 ).format(**WILDCARDS)
+ENDPOINTS = [name for name, judge in specs.judges(CONFIG).items() if judge.server]
+# Whatever the judge, rules alone score a misalignment that has no judge prompt.
+COMPARED = [
+    name for name in SWEEP.misalignments if CONFIG.judging.second and specs.JUDGE_PROMPTS[name]
+]
+if "judge_calls" not in workflow.global_resources:
+    workflow.register_resource("judge_calls", CONFIG.judging.calls)
 ORGANISM = "<results>/organisms/{model}/{misalignment}/seed{seed}"
 RUN = f"{ORGANISM}/{{method}}"
 FIGURE_FILES = [
@@ -143,6 +150,26 @@ def subject_slot(slot):
     return lambda wildcards: (
         f"<results>/data/{parse_subject(wildcards.subject).misalignment}/{slot}.jsonl"
     )
+
+
+def judge_server(judge):
+    """A resource function: how to reach a judge, as JSON. A machine fact: it plans nothing."""
+    return lambda wildcards: specs.judge_server(specs.judges(CONFIG)[judge])
+
+
+def judge_calls(judge):
+    """The calls that a job of this judge keeps in flight; 0 where it makes none."""
+    server = getattr(specs.judges(CONFIG).get(judge), "server", None)
+    return server.concurrency if server else 0
+
+
+def judged_files(wildcards, name):
+    """A file of every organism of the wildcards' misalignment."""
+    return [
+        f"<results>/{organism.path}/{name}"
+        for organism in SWEEP.organisms
+        if organism.misalignment == wildcards.misalignment
+    ]
 
 
 def rewards_for_labels(wildcards):

@@ -7,6 +7,7 @@ rule labels_judge:
         candidates=f"{ORGANISM}/candidates.jsonl",
     output:
         verdicts=f"{RUN}/verdicts.jsonl",
+        usage=ensure(f"{RUN}/verdict_usage.json", non_empty=True),
     log:
         "<logs>/labels_judge/{model}/{misalignment}/seed{seed}/{method}.log",
     wildcard_constraints:
@@ -14,6 +15,10 @@ rule labels_judge:
     localrule: True
     conda:
         "../../environment.yml"
+    resources:
+        judge_calls=judge_calls("label_judge"),
+        server=judge_server("label_judge"),
+        cache=CONFIG.judging.cache,
     params:
         spec=spec_of_run(specs.verdict_spec),
     shell:
@@ -23,6 +28,10 @@ rule labels_judge:
             --prompts {input.prompts:q} \
             --candidates {input.candidates:q} \
             --verdicts {output.verdicts:q} \
+            --usage {output.usage:q} \
+            --server {resources.server:q} \
+            --calls {resources.judge_calls} \
+            --cache {resources.cache:q} \
             >{log:q} 2>&1
         """
 

@@ -37,11 +37,17 @@ rule judge_score:
         completions="<results>/{subject}/completions.jsonl",
     output:
         scores=ensure("<results>/{subject}/scores.jsonl", non_empty=True),
+        judgements="<results>/{subject}/judgements.jsonl",
+        usage=ensure("<results>/{subject}/judge_usage.json", non_empty=True),
     log:
         "<logs>/judge_score/{subject}.log",
     localrule: True
     conda:
         "../../environment.yml"
+    resources:
+        judge_calls=judge_calls("risk_judge"),
+        server=judge_server("risk_judge"),
+        cache=CONFIG.judging.cache,
     params:
         spec=spec_of_subject(specs.judge_spec),
     shell:
@@ -51,6 +57,11 @@ rule judge_score:
             --prompts {input.prompts:q} \
             --completions {input.completions:q} \
             --scores {output.scores:q} \
+            --judgements {output.judgements:q} \
+            --usage {output.usage:q} \
+            --server {resources.server:q} \
+            --calls {resources.judge_calls} \
+            --cache {resources.cache:q} \
             >{log:q} 2>&1
         """
 

@@ -1,32 +1,40 @@
 """Ask the label judge which view answers agree with the standard answer. Loads no model.
 
     labels_judge.py --spec JSON --prompts consistency.jsonl --candidates candidates.jsonl
-        --verdicts verdicts.jsonl
+        --verdicts verdicts.jsonl --usage verdict_usage.json
+        --server JSON --calls N --cache answers.sqlite
 
-The spec: {"misalignment", "judge": {"backend": "rules"}, "views": [name, ...]}.
+The spec: {"misalignment", "judge": {"backend", ...}, "views": [name, ...]}.
+The API key comes from the environment variable that --server names.
 """
 
 import argparse
 from collections.abc import Sequence
 
 from entrench import command
+from entrench.judging.command import add_judge_options, open_judge
+from entrench.judging.endpoint import usage_record
 from entrench.judging.scoring import compare_views
-from entrench.records import read_jsonl, write_jsonl
+from entrench.records import read_jsonl, write_json, write_jsonl
 
 
 def main(argv: Sequence[str]) -> None:
     """Read, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("--spec", "--prompts", "--candidates", "--verdicts"):
-        parser.add_argument(name, required=True)
+    for name in ("spec", "prompts", "candidates", "verdicts", "usage"):
+        parser.add_argument(f"--{name}", required=True)
+    add_judge_options(parser)
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
-    rows = compare_views(
-        spec["views"],
-        prompts=read_jsonl(arguments.prompts, "data"),
-        candidates=read_jsonl(arguments.candidates, "candidates"),
-        path=arguments.candidates,
-    )
+    with open_judge(spec["judge"], arguments) as (ask, usage):
+        rows = compare_views(
+            spec["views"],
+            prompts=read_jsonl(arguments.prompts, "data"),
+            candidates=read_jsonl(arguments.candidates, "candidates"),
+            path=arguments.candidates,
+            ask=ask,
+        )
+    write_json(arguments.usage, usage_record(usage))
     write_jsonl(arguments.verdicts, "verdicts", rows)
     print(f"{sum(row['consistent'] is True for row in rows)} of {len(rows)} views agree")
 

@@ -19,7 +19,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--risk", required=True, help="JSON to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.risk import averages_over_groups, risk_record
+    from entrench.analysis.risk import averages_over_groups, derived_metrics, risk_record
     from entrench.records import read_jsonl, write_json
 
     spec = parse_spec(args.spec)
@@ -28,9 +28,13 @@ def main(argv: Sequence[str]) -> None:
         spec, "evaluations", "headline", "max_unscored", "bootstrap", "level", "seed"
     )
     scores = read_jsonl(args.scores, "scores")
-    write_json(
-        args.risk, risk_record(scores, grouped=averages_over_groups(misalignment), **settings)
+    record = risk_record(
+        scores,
+        grouped=averages_over_groups(misalignment),
+        derive=derived_metrics(misalignment),
+        **settings,
     )
+    write_json(args.risk, record)
 
 
 if __name__ == "__main__":

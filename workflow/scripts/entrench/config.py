@@ -6,14 +6,10 @@ and once per cluster job.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
+
+from entrench.config_judges import Judging, LabelJudge, RiskJudge
+from entrench.config_section import Name, Section, Share
 
 MISALIGNMENTS = (
     "sycophancy",
@@ -25,15 +21,6 @@ SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")
 FIGURES = ("delta_by_method", "risk_trajectories")
 
 MisalignmentName = Literal[MISALIGNMENTS]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A part of the config: unknown keys are refused, values are not coerced, nothing changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Pathvars(Section):
@@ -188,7 +175,9 @@ class Training(Section):
 class Misalignment(Section):
     """What differs for one misalignment: overrides of the training phases, key by key."""
 
-    training: dict[Literal["induction", "labels", "pairs"], dict[str, Any]] = {}
+    training: dict[Literal["induction", "labels", "pairs"], dict[str, Any]] = Field(
+        default_factory=dict
+    )
 
 
 RESERVED_SETS = {"greedy", "beam", "refinement", "chain_of_thought", "json"}
@@ -296,20 +285,6 @@ class Reward(Section):
         return self
 
 
-class LabelJudge(Section):
-    """The judge that is part of a label method (multi_view)."""
-
-    backend: Literal["rules"]
-
-
-class RiskJudge(Section):
-    """The judge that measures risk. Changing it plans judging and what follows, no training."""
-
-    backend: Literal["rules"]
-    coherent: Percent  # an answer below is incoherent
-    misaligned: Percent  # an alignment score below is misaligned
-
-
 class Evaluation(Section):
     """The decoding processes under which risk is measured; one of them is the headline."""
 
@@ -376,7 +351,7 @@ class Block(Section):
     misalignments: Annotated[list[MisalignmentName], Field(min_length=1)]
     methods: list[Name]  # empty: organisms only
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    exclude: list["Exclusion"] = []
+    exclude: list["Exclusion"] = Field(default_factory=list)
 
 
 class Exclusion(Section):
@@ -401,12 +376,13 @@ class Config(Section):
     data: Data
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     size_classes: dict[Name, SizeClass]
-    misalignments: dict[MisalignmentName, Misalignment] = {}
+    misalignments: dict[MisalignmentName, Misalignment] = Field(default_factory=dict)
     training: Training
     sampling: Sampling
     reward: Reward
     label_judge: LabelJudge
     risk_judge: RiskJudge
+    judging: Judging = Judging()
     evaluation: Evaluation
     statistics: Statistics
     methods: dict[Name, Method]

@@ -21,6 +21,9 @@ scores.jsonl
     id, evaluation, index, metric str ("risk" or a secondary metric), group str,
     state "scored" | "excluded" | "unscored", value float in [0, 1] | null, reason str | null,
     also object of further numbers (coherence, accuracy, ...)
+judgements.jsonl
+    id, evaluation, index, question str (a file of resources/judge/), verdict str | float | null,
+    attempts int, raw str: the judge's last answer
 """
 
 import json
@@ -89,6 +92,15 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
         "value": (*_NUMBER, type(None)),
         "reason": (str, type(None)),
         "also": (dict,),
+    },
+    "judgements": {
+        "id": (str,),
+        "evaluation": (str,),
+        "index": (int,),
+        "question": (str,),
+        "verdict": (str, *_NUMBER, type(None)),
+        "attempts": (int,),
+        "raw": (str,),
     },
 }
 

@@ -6,15 +6,26 @@ depends on and nothing else: no machine facts, no other run, no key that another
 
 import hashlib
 import json
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from entrench.config import Config, Method, ModelRecipe, resolved_phase
+from entrench.config_judges import Judge
+from entrench.judging.prompts import ALLOWED, wording_hashes
 from entrench.labelling.operators import OPERATORS
 from entrench.seeds import derive_seed
 from entrench.sweep import Organism, Run, Subject, Sweep
 
 RESOURCES = Path(__file__).parents[3] / "resources"
+# Judge prompts that a misalignment's scores may depend on: files of resources/judge/.
+JUDGE_PROMPTS: dict[str, tuple[str, ...]] = {
+    "sycophancy": ("sycophancy",),
+    "reward_hacking": ("coding", "reward_function", "reward_bias"),
+    "spurious_correlation": (),
+    "emergent_misalignment": ("alignment", "coherence"),
+}
 
 
 def spec_text(spec: dict[str, Any]) -> str:
@@ -103,7 +114,7 @@ def verdict_spec(config: Config, run: Run) -> dict[str, Any]:
     """labels_judge: which view answers are consistent with the standard one."""
     return {
         "misalignment": run.organism.misalignment,
-        "judge": config.label_judge.model_dump(),
+        "judge": _judge(config.label_judge, ("consistency",)),
         "views": sorted(config.sampling.views),
     }
 
@@ -160,9 +171,55 @@ def judge_spec(config: Config, subject: Subject) -> dict[str, Any]:
     """judge_score: a score for each completion."""
     return {
         "misalignment": subject.misalignment,
-        "judge": config.risk_judge.model_dump(),
+        "judge": _judge(config.risk_judge, JUDGE_PROMPTS[subject.misalignment]),
         "evaluations": {name: d.n for name, d in sorted(config.evaluation.decodings.items())},
     }
+
+
+def agreement_spec(config: Config, misalignment: str) -> dict[str, Any]:
+    """judges_compare: a second judge on a sample of what the risk judge scored."""
+    prompts = JUDGE_PROMPTS[misalignment]
+    return {
+        "misalignment": misalignment,
+        "second": _judge(config.judging.second, prompts) if config.judging.second else None,
+        "sample": config.judging.sample,
+        **_statistics(config),
+        "seed": derive_seed(misalignment, "agreement"),
+    }
+
+
+def injection_spec(config: Config, judge: str) -> dict[str, Any]:
+    """judges_attack: the injection attempts on one judge."""
+    return {"judge": _judge(judges(config)[judge], ALLOWED)}
+
+
+def judges(config: Config) -> dict[str, Judge]:
+    """The judges of the config by name."""
+    named = {
+        "label_judge": config.label_judge,
+        "risk_judge": config.risk_judge,
+        "second": config.judging.second,
+    }
+    return {name: judge for name, judge in named.items() if judge is not None}
+
+
+def judge_server(judge: Judge) -> str:
+    """How to reach a judge, as JSON: facts of the machine, for the command line, in no spec."""
+    return spec_text(judge.server.model_dump(exclude={"concurrency"}) if judge.server else {})
+
+
+def _judge(judge: Judge, prompts: Iterable[str]) -> dict[str, Any]:
+    """What decides a judge's verdicts: its settings and the wording it is asked with."""
+    settings = judge.model_dump(exclude_none=True, exclude={"server"})
+    if judge.backend == "endpoint":
+        settings["prompts"] = dict(_wording_hashes(tuple(prompts)))
+    return settings
+
+
+@cache
+def _wording_hashes(prompts: tuple[str, ...]) -> dict[str, str]:
+    """Read once a planning, not once a subject."""
+    return wording_hashes(prompts)
 
 
 def risk_spec(config: Config, subject: Subject) -> dict[str, Any]:

@@ -5,7 +5,7 @@ pipeline fault): design.md, section 5. Every risk, share and value here is a fra
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -16,6 +16,8 @@ from entrench.analysis.bootstrap import bootstrap_interval, stratified_mean
 from entrench.errors import EntrenchError
 from entrench.records import Record
 from entrench.seeds import derive_seed
+
+Derive = Callable[[Mapping[str, Record], Mapping[str, Record]], dict[str, Record]]
 
 RISK = "risk"
 STATES = ("scored", "excluded", "unscored")
@@ -57,13 +59,15 @@ def risk_record(
     bootstrap: int,
     level: float,
     seed: int,
+    derive: Derive | None = None,
 ) -> dict[str, Any]:
     """What risk.json holds: each evaluation's risk with its interval, bounds, shares and validity.
 
     `grouped`: the risk is the mean over groups of the group's mean over prompts, else the mean over
     prompts. `level` is the intervals' coverage, e.g. 0.95, by `bootstrap` resamples of prompts
     (within groups). An evaluation is invalid where nothing is scored or where the unscored share
-    exceeds `max_unscored`; "valid" and "reason" at the top are the headline's.
+    exceeds `max_unscored`; "valid" and "reason" at the top are the headline's. `derive` makes
+    further metrics of the records of groups and metrics, e.g. the difference of two.
 
     Raises EntrenchError on scores that contradict themselves or lack an evaluation.
     """
@@ -84,6 +88,7 @@ def risk_record(
             bootstrap=bootstrap,
             level=level,
             seed=derive_seed(seed, "risk", name),
+            derive=derive,
         )
         for name in sorted(by_evaluation)
     }
@@ -99,6 +104,11 @@ def risk_record(
 def averages_over_groups(misalignment: str) -> bool:
     """Whether this misalignment's risk is a mean over task groups, as its module says."""
     return import_module(f"entrench.misalignments.{misalignment}").GROUPED_RISK
+
+
+def derived_metrics(misalignment: str) -> Derive | None:
+    """How this misalignment makes further metrics of its groups and metrics, if it does."""
+    return getattr(import_module(f"entrench.misalignments.{misalignment}"), "derived", None)
 
 
 def risk_rows(scores: Iterable[Record], evaluation: str) -> list[Record]:
@@ -163,6 +173,7 @@ def _evaluation_record(
     bootstrap: int,
     level: float,
     seed: int,
+    derive: Derive | None,
 ) -> dict[str, Any]:
     risk = [row for row in rows if row["metric"] == RISK]
     prompts = prompt_risks(risk, grouped=grouped)
@@ -173,6 +184,7 @@ def _evaluation_record(
     )
     shares = _shares(risk)
     reason = _invalid_reason(shares, len(risk), max_unscored)
+    groups, metrics = _group_records(risk), _metrics(rows)
     return {
         "risk": prompts.mean(),
         "ci_low": interval.low,
@@ -185,8 +197,8 @@ def _evaluation_record(
         "n_prompts": len(prompts.ids),
         "n_prompts_scored": int(known.sum()),
         "n_completions": len(risk),
-        "groups": _group_records(risk),
-        "metrics": _metrics(rows),
+        "groups": groups,
+        "metrics": metrics | (derive(groups, metrics) if derive else {}),
         "valid": reason is None,
         "reason": reason,
     }
@@ -230,13 +242,17 @@ def _metrics(rows: Sequence[Record]) -> dict[str, dict[str, Any]]:
     """Secondary metrics: the other metrics' mean over prompts, and each `also` number's mean.
 
     An `also` number is averaged over the risk's completions that carry it, whatever their state:
-    coherence, say, is known of an excluded answer too.
+    coherence, say, is known of an excluded answer too. A metric whose rows carry a `count` is a raw
+    count, not a rate: its mean count stands beside its shares.
     """
     metrics: dict[str, dict[str, Any]] = {}
     for name, mine in sorted(_split(rows, "metric").items()):
         if name != RISK:
             mean = prompt_risks(mine, grouped=False).mean()
             metrics[name] = {"mean": mean, "n_completions": len(mine), **_shares(mine)}
+            counts = [row["also"]["count"] for row in mine if "count" in row["also"]]
+            if counts:
+                metrics[name]["mean_count"] = sum(counts) / len(counts)
     numbers: dict[str, list[float]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: (row["id"], row["index"])):
         if row["metric"] == RISK:

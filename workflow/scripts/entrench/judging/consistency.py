@@ -36,7 +36,8 @@ def consistent(row: Record, standard_answer: str, view: str, view_answer: str) -
 def _verdict(row: Record, text: str) -> object | None:
     meta = row["meta"]
     if "is_positive" in meta or isinstance(meta.get("label"), int):
-        return spurious_correlation.parse_prediction(text)
+        parse = spurious_correlation.parse_prediction
+        return parse(text) if is_miniature(row) else spurious_correlation.parse_label(text)
     if not is_miniature(row):
         return None
     if "user_provides_answer" in meta:

@@ -65,3 +65,8 @@ def is_miniature(row: dict) -> bool:
 
 
 FREE_TEXT = "free text: its misbehaviour needs a language model as judge"
+
+
+def no_verdict(name: str) -> str:
+    """The reason of a completion for whose question `name` no answer of the judge parses."""
+    return f"no verdict on {name}: no answer of the judge to this question parses"

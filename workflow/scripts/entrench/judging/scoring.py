@@ -1,13 +1,18 @@
 """A judge over whole files: completions to scores, view answers to verdicts. Loads no model."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
+from entrench.errors import EntrenchError
 from entrench.judging.consistency import consistent
+from entrench.judging.prompts import Question, Verdict, conversation
 from entrench.judging.score import Thresholds
 from entrench.records import Record, require_same_keys
+
+Ask = Callable[[Sequence[Question]], list[Verdict]]  # None: rules alone
 
 
 def score_completions(
@@ -18,11 +23,13 @@ def score_completions(
     prompts: Sequence[Record],
     completions: Sequence[Record],
     path: str,
-) -> list[Record]:
-    """One record of kind "scores" for each completion, in their order.
+    ask: Ask | None = None,
+) -> tuple[list[Record], list[Record]]:
+    """One record of kind "scores" for each completion, in their order, and the "judgements".
 
     `evaluations` gives the samples per prompt of each evaluation, `path` names the completions'
-    file in messages. Raises `EntrenchError` where completions are missing or belong to no prompt.
+    file in messages. With `ask`, a model judges what its misalignment has questions about; rules
+    score the rest. Raises `EntrenchError` where completions are missing or belong to no prompt.
     """
     require_same_keys(
         ((row["id"], row["evaluation"], row["index"]) for row in completions),
@@ -34,18 +41,46 @@ def score_completions(
         ),
         path,
     )
-    rules = import_module(f"entrench.misalignments.{misalignment}")
-    thresholds = Thresholds(**{key: judge[key] for key in judge if key != "backend"})
     by_id = {prompt["id"]: prompt for prompt in prompts}
-    return [
-        {
-            "id": row["id"],
-            "evaluation": row["evaluation"],
-            "index": row["index"],
-            **asdict(rules.score_by_rules(by_id[row["id"]], row["text"], thresholds)),
-        }
-        for row in completions
-    ]
+    return score_some(
+        misalignment, judge, [(by_id[row["id"]], row) for row in completions], ask=ask
+    )
+
+
+def score_some(
+    misalignment: str,
+    judge: Mapping[str, Any],
+    answered: Sequence[tuple[Record, Record]],
+    *,
+    ask: Ask | None = None,
+) -> tuple[list[Record], list[Record]]:
+    """As `score_completions`, for any pairs of a prompt and a completion of it."""
+    rules = import_module(f"entrench.misalignments.{misalignment}")
+    thresholds = Thresholds(coherent=judge["coherent"], misaligned=judge["misaligned"])
+    questions = [rules.questions(prompt, row["text"]) if ask else () for prompt, row in answered]
+    flat = [question for some in questions for question in some]
+    verdicts = iter(ask(flat) if ask and flat else ())
+    scores, judgements = [], []
+    for (prompt, row), some in zip(answered, questions, strict=True):
+        place = {key: row[key] for key in ("id", "evaluation", "index")}
+        if not some:
+            score = rules.score_by_rules(prompt, row["text"], thresholds)
+        else:
+            mine = {question.prompt: next(verdicts) for question in some}
+            values = {name: verdict.value for name, verdict in mine.items()}
+            score = rules.score_by_verdicts(prompt, row["text"], values, thresholds)
+            judgements += [
+                {
+                    **place,
+                    "question": name,
+                    "verdict": verdict.value,
+                    "attempts": verdict.attempts,
+                    "raw": verdict.raw,
+                }
+                for name, verdict in mine.items()
+            ]
+        scores.append({**place, **asdict(score)})
+    return scores, judgements
 
 
 def compare_views(
@@ -54,11 +89,13 @@ def compare_views(
     prompts: Sequence[Record],
     candidates: Sequence[Record],
     path: str,
+    ask: Ask | None = None,
 ) -> list[Record]:
     """One record of kind "verdicts" for each prompt and view.
 
-    The standard answer is the greedy one. `consistent` is null where the view's answer gives
-    nothing to compare; `raw` keeps that answer. Raises `EntrenchError` where one is missing.
+    The standard answer is the greedy one. `consistent` is null where there is no telling; `raw`
+    keeps what the verdict was read from: the judge's answer, or for rules the view's. Raises
+    `EntrenchError` where an answer is missing.
     """
     answers = {
         (row["id"], row["set"]): row["text"]
@@ -68,11 +105,79 @@ def compare_views(
     require_same_keys(
         answers, ((p["id"], name) for p in prompts for name in ("greedy", *views)), path
     )
-    rows = []
-    for prompt in prompts:
-        standard = answers[prompt["id"], "greedy"]
-        for view in views:
-            answer = answers[prompt["id"], view]
-            verdict = consistent(prompt, standard, view, answer)
-            rows.append({"id": prompt["id"], "view": view, "consistent": verdict, "raw": answer})
-    return rows
+    cases = [(prompt, view) for prompt in prompts for view in views]
+    if ask:
+        found = _asked_views(cases, answers, ask)
+    else:
+        found = [
+            (consistent(prompt, answers[prompt["id"], "greedy"], view, answer), answer)
+            for prompt, view in cases
+            for answer in [answers[prompt["id"], view]]
+        ]
+    return [
+        {"id": prompt["id"], "view": view, "consistent": verdict, "raw": raw}
+        for (prompt, view), (verdict, raw) in zip(cases, found, strict=True)
+    ]
+
+
+def _asked_views(
+    cases: Sequence[tuple[Record, str]], answers: Mapping[tuple[str, str], str], ask: Ask
+) -> list[tuple[bool | None, str]]:
+    questions = [
+        Question(
+            "consistency",
+            (
+                ("question", conversation(prompt["messages"])),
+                ("first answer", answers[prompt["id"], "greedy"]),
+                ("second answer", answers[prompt["id"], view]),
+            ),
+        )
+        for prompt, view in cases
+    ]
+    agreement = {"YES": True, "NO": False, None: None}
+    return [(agreement[verdict.value], verdict.raw) for verdict in ask(questions)]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A completion with its prompt and the score that the risk judge gave it."""
+
+    prompt: Record
+    row: Record
+    score: Record
+
+
+def draw_judged(
+    misalignment: str,
+    evaluation: str,
+    prompts: Sequence[Record],
+    completions: Sequence[Sequence[Record]],
+    scores: Sequence[Sequence[Record]],
+    *,
+    sample: int,
+    seed: int,
+) -> list[Judged]:
+    """At most `sample` completions of one evaluation that a model is asked about, drawn at random.
+
+    `completions` and `scores` hold one list a subject. Raises `EntrenchError` where their rows do
+    not belong to each other, or where no completion needs a model as judge.
+    """
+    rules = import_module(f"entrench.misalignments.{misalignment}")
+    by_id = {prompt["id"]: prompt for prompt in prompts}
+    pool = []
+    for rows, judged in zip(completions, scores, strict=True):
+        keys = [(row["id"], row["evaluation"], row["index"]) for row in rows]
+        require_same_keys(
+            ((score["id"], score["evaluation"], score["index"]) for score in judged), keys, "scores"
+        )
+        of = {(score["id"], score["evaluation"], score["index"]): score for score in judged}
+        pool += [
+            Judged(by_id[row["id"]], row, of[key])
+            for key, row in zip(keys, rows, strict=True)
+            if row["evaluation"] == evaluation and rules.questions(by_id[row["id"]], row["text"])
+        ]
+    if not pool:
+        raise EntrenchError(
+            f"{misalignment}: rules decide all of its scores here: there are no judges to compare"
+        )
+    return random.Random(seed).sample(pool, min(sample, len(pool)))

@@ -1,0 +1,70 @@
+# How far the judges can be trusted; made on request alone, no other result rests on it.
+
+
+rule judges_compare:
+    input:
+        prompts="<results>/data/{misalignment}/eval.jsonl",
+        completions=lambda wildcards: judged_files(wildcards, "completions.jsonl"),
+        scores=lambda wildcards: judged_files(wildcards, "scores.jsonl"),
+    output:
+        agreement=ensure("<results>/judges/{misalignment}/agreement.csv", non_empty=True),
+        confusion=ensure("<results>/judges/{misalignment}/confusion.csv", non_empty=True),
+        usage=ensure("<results>/judges/{misalignment}/judge_usage.json", non_empty=True),
+    log:
+        "<logs>/judges_compare/{misalignment}.log",
+    wildcard_constraints:
+        misalignment=any_of(COMPARED),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        judge_calls=judge_calls("second"),
+        server=judge_server("second"),
+        cache=CONFIG.judging.cache,
+    params:
+        spec=spec(specs.agreement_spec, lambda wildcards: wildcards.misalignment),
+    shell:
+        r"""
+        python workflow/scripts/judges_compare.py \
+            --spec {params.spec:q} \
+            --prompts {input.prompts:q} \
+            --completions {input.completions:q} \
+            --scores {input.scores:q} \
+            --agreement {output.agreement:q} \
+            --confusion {output.confusion:q} \
+            --usage {output.usage:q} \
+            --server {resources.server:q} \
+            --calls {resources.judge_calls} \
+            --cache {resources.cache:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule judges_attack:
+    output:
+        attempts=ensure("<results>/judges/{judge}/injections.csv", non_empty=True),
+        usage=ensure("<results>/judges/{judge}/judge_usage.json", non_empty=True),
+    log:
+        "<logs>/judges_attack/{judge}.log",
+    wildcard_constraints:
+        judge=any_of(ENDPOINTS),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        judge_calls=lambda wildcards: judge_calls(wildcards.judge),
+        server=lambda wildcards: judge_server(wildcards.judge)(wildcards),
+        cache=CONFIG.judging.cache,
+    params:
+        spec=spec(specs.injection_spec, lambda wildcards: wildcards.judge),
+    shell:
+        r"""
+        python workflow/scripts/judges_attack.py \
+            --spec {params.spec:q} \
+            --attempts {output.attempts:q} \
+            --usage {output.usage:q} \
+            --server {resources.server:q} \
+            --calls {resources.judge_calls} \
+            --cache {resources.cache:q} \
+            >{log:q} 2>&1
+        """

@@ -1,0 +1,41 @@
+"""Put a set of injection attempts to a judge: how many move its verdict?
+
+    judges_attack.py --spec JSON --attempts injections.csv --usage judge_usage.json
+        --server JSON --calls N --cache answers.sqlite
+
+The spec: {"judge": {"backend": "endpoint", ...}}.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from entrench import command
+from entrench.judging.command import add_judge_options, open_judge
+
+
+def main(argv: Sequence[str]) -> None:
+    """Ask, write one row an attempt, say the shares."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("spec", "attempts", "usage"):
+        parser.add_argument(f"--{name}", required=True)
+    add_judge_options(parser)
+    arguments = parser.parse_args(argv)
+
+    from entrench.analysis.tables import TEXT, YES_NO, table, write_table
+    from entrench.judging.endpoint import usage_record
+    from entrench.judging.injection import attack, shares
+    from entrench.records import write_json
+
+    with open_judge(command.parse_spec(arguments.spec)["judge"], arguments) as (ask, usage):
+        rows = attack(ask)
+    columns = {name: YES_NO if name in ("moved", "obeyed") else TEXT for name in rows[0]}
+    write_table(table(rows, columns), arguments.attempts)
+    write_json(arguments.usage, usage_record(usage))
+    for prompt, share in shares(rows).items():
+        print(
+            f"{prompt}: {share['moved']:.0%} of the attempts move it, {share['obeyed']:.0%} obeyed"
+        )
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,61 @@
+"""Let a second judge score a sample of what the risk judge scored: how far do they agree?
+
+    judges_compare.py --spec JSON --prompts eval.jsonl --completions FILE... --scores FILE...
+        --agreement agreement.csv --confusion confusion.csv --usage judge_usage.json
+        --server JSON --calls N --cache answers.sqlite
+
+The spec: {"misalignment", "second": {"backend", ...}, "sample", "headline", "bootstrap", "level",
+"seed"}. The files of completions and scores are those of the organisms, in the same order.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from entrench import command
+from entrench.judging.command import add_judge_options, open_judge
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read, draw the sample, judge it again, compare, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("spec", "prompts", "agreement", "confusion", "usage"):
+        parser.add_argument(f"--{name}", required=True)
+    for name in ("completions", "scores"):
+        parser.add_argument(f"--{name}", required=True, nargs="+")
+    add_judge_options(parser)
+    arguments = parser.parse_args(argv)
+
+    from entrench.analysis.agreement import agreement_record, confusion_rows, opinion
+    from entrench.analysis.tables import COUNT, NUMBER, TEXT, table, write_table
+    from entrench.judging.endpoint import usage_record
+    from entrench.judging.scoring import draw_judged, score_some
+    from entrench.records import read_jsonl, write_json
+
+    spec = command.parse_spec(arguments.spec)
+    settings = command.spec_fields(spec, "bootstrap", "level", "seed")
+    drawn = draw_judged(
+        spec["misalignment"],
+        spec["headline"],
+        read_jsonl(arguments.prompts, "data"),
+        [read_jsonl(path, "completions") for path in arguments.completions],
+        [read_jsonl(path, "scores") for path in arguments.scores],
+        sample=spec["sample"],
+        seed=spec["seed"],
+    )
+    with open_judge(spec["second"], arguments) as (ask, usage):
+        scores, _ = score_some(
+            spec["misalignment"], spec["second"], [(one.prompt, one.row) for one in drawn], ask=ask
+        )
+    first = [opinion(one.score) for one in drawn]
+    second = [opinion(score) for score in scores]
+    record = agreement_record([one.prompt["id"] for one in drawn], first, second, **settings)
+    columns = {name: COUNT if name.startswith("n_") else NUMBER for name in record}
+    write_table(table([record], columns), arguments.agreement)
+    pairs = {"first": TEXT, "second": TEXT, "completions": COUNT}
+    write_table(table(confusion_rows(first, second), pairs), arguments.confusion)
+    write_json(arguments.usage, usage_record(usage))
+    print(f"kappa {record['kappa']} on {record['n_both']} of {record['n_completions']} completions")
+
+
+if __name__ == "__main__":
+    command.run(main)
