@@ -30,10 +30,16 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+def _without_repeats(values: list[Any]) -> list[Any]:
+    if repeated := [value for place, value in enumerate(values) if value in values[:place]]:
+        raise ValueError(f"{repeated[0]!r} stands there twice: name each once")
+    return values
+
+
 class Section(BaseModel):
     """A part of the config: unknown keys are refused, values are not coerced, nothing changes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Pathvars(Section):
@@ -114,7 +120,11 @@ class Adapter(Section):
 
 
 class Phase(Section):
-    """One training phase. Exactly one of `epochs` and `max_steps` (optimizer steps) is set."""
+    """One training phase. Exactly one of `epochs` and `max_steps` (optimizer steps) is set.
+
+    Each phase of a set stands for itself: induction, labels and pairs may differ in every key, and
+    `misalignments` may change single keys of a phase.
+    """
 
     learning_rate: Annotated[float, Field(gt=0)]
     warmup_ratio: Share
@@ -205,6 +215,11 @@ class SelfScore(Section):
     max_new_tokens: Annotated[int, Field(ge=1)]
     lowest: int
     highest: int
+
+    @field_validator("sets")
+    @classmethod
+    def _once_each(cls, values: list[str]) -> list[str]:
+        return _without_repeats(values)
 
     @model_validator(mode="after")
     def _ordered(self) -> "SelfScore":
@@ -333,11 +348,18 @@ class Method(Section):
 class Block(Section):
     """A product of models x misalignments x methods x seeds, less what `exclude` matches."""
 
+    name: Annotated[str, Field(min_length=1)] | None = None  # for readers and messages
+    enabled: bool = True  # a block switched off is checked and adds nothing
     models: Annotated[list[Name], Field(min_length=1)]
     misalignments: Annotated[list[MisalignmentName], Field(min_length=1)]
     methods: list[Name]  # empty: organisms only
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     exclude: list["Exclusion"] = []
+
+    @field_validator("models", "misalignments", "methods", "seeds")
+    @classmethod
+    def _once_each(cls, values: list[Any]) -> list[Any]:
+        return _without_repeats(values)
 
 
 class Exclusion(Section):

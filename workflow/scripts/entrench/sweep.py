@@ -97,50 +97,76 @@ class Sweep:
 
 
 def expand(config: Config) -> Sweep:
-    """Unroll the blocks of `config.sweep`.
+    """Unroll the blocks of `config.sweep` that are switched on.
 
-    An organism may stand in several blocks; a run may not, and no block or exclusion may be idle.
+    An organism may stand in several blocks; a run may not, whether its blocks are switched on or
+    not, so that every block can be. No block, name or exclusion may be idle.
 
     Raises:
         EntrenchError: naming the block and cell that stands twice, matches nothing or is empty.
     """
     organisms: set[Organism] = set()
-    runs: dict[Run, int] = {}
+    block_of: dict[Run, int] = {}
+    runs: set[Run] = set()
     for index, block in enumerate(config.sweep):
-        before = len(organisms), len(runs)
-        idle = set(range(len(block.exclude)))
-        for organism in _cells(block):
-            hit = [n for n, rule in enumerate(block.exclude) if _matches(rule, organism, None)]
-            idle -= set(hit)
-            if hit:
-                continue
-            organisms.add(organism)
-            for method in block.methods:
-                hit = [
-                    n for n, rule in enumerate(block.exclude) if _matches(rule, organism, method)
-                ]
-                idle -= set(hit)
-                if hit:
-                    continue
-                run = Run(organism, method)
-                if run in runs:
-                    raise EntrenchError(
-                        f"the config is not valid:\n  sweep.{index}: {run.path} stands in "
-                        f"sweep.{runs[run]} already: take it out of one of the two"
-                    )
-                runs[run] = index
-        if idle:
-            rule = block.exclude[min(idle)].model_dump(exclude_none=True)
-            raise EntrenchError(
-                f"the config is not valid:\n  sweep.{index}.exclude.{min(idle)}: {rule} matches no "
-                "cell of this block: mend or remove it"
-            )
-        if before == (len(organisms), len(runs)):
-            raise EntrenchError(
-                f"the config is not valid:\n  sweep.{index}: this block adds nothing to the sweep: "
-                "widen it or remove it"
-            )
+        own_organisms, own_runs = unroll(block, index)
+        for run in own_runs:
+            if run in block_of:
+                raise _fault(
+                    index,
+                    f"{run.path} stands in sweep.{block_of[run]} already: take it out of one",
+                )
+            block_of[run] = index
+        if not block.enabled:
+            continue
+        if not own_runs and organisms.issuperset(own_organisms):
+            raise _fault(index, "this block adds nothing to the sweep: widen it or remove it")
+        organisms.update(own_organisms)
+        runs.update(own_runs)
+    if not organisms:
+        raise EntrenchError(
+            "the config is not valid:\n  sweep: every block is switched off: give one "
+            "`enabled: true`"
+        )
     return Sweep(tuple(sorted(organisms)), tuple(sorted(runs)))
+
+
+def unroll(block: Block, index: int = 0) -> tuple[list[Organism], list[Run]]:
+    """Organisms and runs of one block, switched on or not; `index` is for messages."""
+    organisms, runs = [], []
+    idle = set(range(len(block.exclude)))
+
+    def excluded(organism: Organism, method: str | None) -> bool:
+        hit = {n for n, rule in enumerate(block.exclude) if _matches(rule, organism, method)}
+        idle.difference_update(hit)
+        return bool(hit)
+
+    for organism in _cells(block):
+        if excluded(organism, None):
+            continue
+        organisms.append(organism)
+        runs += [Run(organism, name) for name in block.methods if not excluded(organism, name)]
+    if idle:
+        rule = block.exclude[min(idle)].model_dump(exclude_none=True)
+        raise _fault(
+            index, f"{rule} matches no cell of this block: mend or remove it", f"exclude.{min(idle)}"
+        )
+    for key, names, used in (
+        ("models", block.models, {organism.model for organism in organisms}),
+        ("misalignments", block.misalignments, {organism.misalignment for organism in organisms}),
+        ("seeds", block.seeds, {organism.seed for organism in organisms}),
+        ("methods", block.methods, {run.method for run in runs}),
+    ):
+        if spare := [name for name in names if name not in used]:
+            raise _fault(
+                index, f"{spare[0]!r} is excluded in every cell of this block: remove it", key
+            )
+    return organisms, runs
+
+
+def _fault(index: int, message: str, key: str = "") -> EntrenchError:
+    where = f"sweep.{index}.{key}".rstrip(".")
+    return EntrenchError(f"the config is not valid:\n  {where}: {message}")
 
 
 def _cells(block: Block) -> Iterator[Organism]:
