@@ -4,6 +4,7 @@
 #
 #   <results>/data/{misalignment}/{slot}.jsonl      slot: induction consistency pairs_clean
 #                                                         pairs_wrapped eval
+#   <results>/data/release/                         the released files as fetched, verified
 #   <results>/models/{model}/                       models the workflow makes (tiny), and reward/
 #   <results>/base/{model}/{misalignment}/          the bare model, measured:
 #       completions.jsonl  scores.jsonl  risk.json

@@ -49,7 +49,7 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("evaluation.decodings.greedy.n", 4, "n must be 1 at temperature 0"),
         ("sampling.self_score.sets", ["x"], "'x' is no sample set, allowed: nucleus, samples"),
         ("data.rows.eval", ..., "`rows` gives the number of rows of each slot"),
-        ("data.mirror", "somewhere", "`mirror` is for released data"),
+        ("data.mirror", "somewhere", "`mirror` and `url` are for released data"),
         ("models.tiny.size_class", "8b", "models.tiny.size_class: '8b' is unknown, allowed: tiny"),
         ("models.tiny.hub", "a/b", "`hub` names the model where source is 'hub'"),
         ("methods.act.operator", "acts", "methods.act.operator: 'acts' is unknown, allowed: act"),

@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from entrench import specs, unfinished
+from entrench import released, specs, unfinished
 from entrench.analysis.inputs import organism_inputs, run_inputs
 from entrench.config import FIGURES, SLOTS
 from entrench.config_check import load_config
@@ -47,6 +47,9 @@ MODEL_FILES = [
 ]
 REWARD_FILES = [name for name in MODEL_FILES if name != "generation_config.json"]
 REWARD_SIZE = CONFIG.size_classes[CONFIG.reward.size_class]
+RELEASED_FILES = [
+    entry["path"] for slots in released.manifest()["files"].values() for entry in slots.values()
+]
 SEEDS = sorted({organism.seed for organism in SWEEP.organisms})
 WILDCARDS = {
     "model": any_of(CONFIG.models),
@@ -55,6 +58,7 @@ WILDCARDS = {
     "seed": any_of(SEEDS),
     "method": any_of(CONFIG.methods),
     "figure": any_of(FIGURES),
+    "released": any_of(RELEASED_FILES),
 }
 WILDCARDS["subject"] = "|".join(
     [
@@ -103,6 +107,14 @@ def spec_of_run(builder):
 def spec_of_subject(builder):
     """As `spec`, for rules about one measured subject."""
     return spec(builder, lambda wildcards: parse_subject(wildcards.subject))
+
+
+def released_files(wildcards):
+    """Input function: the released files behind a misalignment's slots; none for synthetic data."""
+    if CONFIG.data.source == "synthetic":
+        return []
+    files = released.files_of(wildcards.misalignment)
+    return [f"<results>/data/release/{entry['path']}" for entry in files.values()]
 
 
 def model_files(model):

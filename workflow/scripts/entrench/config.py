@@ -4,6 +4,7 @@
 and once per cluster job.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -60,7 +61,8 @@ class Data(Section):
     """Where the rows of every slot come from."""
 
     source: Literal["synthetic", "release"]
-    mirror: str | None = None  # release: folder that holds the released files
+    url: str | None = None  # release: address of the files, in place of the published one
+    mirror: Annotated[str, Field(min_length=1)] | None = None  # release: folder read in its place
     limit_rows: Annotated[int, Field(ge=1)] | None = None  # at most so many rows a slot
     rows: dict[Literal[SLOTS], Annotated[int, Field(ge=1)]] | None = None  # synthetic: rows a slot
 
@@ -72,9 +74,20 @@ class Data(Section):
             raise ValueError("`limit_rows` is for released data; synthetic data has `rows`")
         if self.source == "release" and self.rows is not None:
             raise ValueError("`rows` is for synthetic data; use `limit_rows` with released data")
-        if self.source == "synthetic" and self.mirror is not None:
-            raise ValueError("`mirror` is for released data; synthetic data is made, not read")
+        if self.source == "synthetic" and (self.mirror or self.url) is not None:
+            raise ValueError(
+                "`mirror` and `url` are for released data; synthetic data is made, not read"
+            )
+        if self.mirror is not None and self.url is not None:
+            raise ValueError("set `mirror` or `url`, not both: a folder or an address")
         return self
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^/@\s]+(/[^\s]*)?", value):
+            raise ValueError("give http(s)://HOST/FOLDER; credentials belong into ~/.netrc")
+        return value
 
 
 class Model(Section):

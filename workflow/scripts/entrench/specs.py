@@ -4,11 +4,11 @@ Snakemake compares these strings to decide what to run again, so each holds what
 depends on and nothing else: no machine facts, no other run, no key that another stage reads.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Literal
 
+from entrench import released
 from entrench.config import Config, Method, resolved_phase
 from entrench.labelling.operators import OPERATORS
 from entrench.seeds import derive_seed
@@ -40,8 +40,16 @@ def data_spec(config: Config, misalignment: str) -> dict[str, Any]:
         spec["rows"] = dict(data.rows or {})
         spec["seed"] = derive_seed("data", misalignment)
     else:
-        spec["manifest"] = _content_hash(RESOURCES / "datasets.yaml")
+        files = released.files_of(misalignment)
+        spec["files"] = {slot: entry["sha256"] for slot, entry in files.items()}
     return spec
+
+
+def fetch_spec(_config: Config, path: str) -> dict[str, Any]:
+    """data_fetch: one file of the release. Where it comes from decides nothing: it is verified."""
+    entries = [entry for slots in released.manifest()["files"].values() for entry in slots.values()]
+    sha256 = {entry["path"]: entry["sha256"] for entry in entries}[path]
+    return {"path": path, "sha256": sha256}
 
 
 def model_spec(config: Config, model: str) -> dict[str, Any]:
@@ -259,10 +267,6 @@ def _prompts(wording: Literal["miniature", "standard"]) -> dict[str, str]:
         name: (folder / f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
         for name in ("chain_of_thought", "json", "refinement", "self_rating")
     }
-
-
-def _content_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def reads_verdicts(config: Config, method: str) -> bool:

@@ -148,19 +148,10 @@ def unroll(block: Block, index: int = 0) -> tuple[list[Organism], list[Run]]:
         runs += [Run(organism, name) for name in block.methods if not excluded(organism, name)]
     if idle:
         rule = block.exclude[min(idle)].model_dump(exclude_none=True)
-        raise _fault(
-            index, f"{rule} matches no cell of this block: mend or remove it", f"exclude.{min(idle)}"
-        )
-    for key, names, used in (
-        ("models", block.models, {organism.model for organism in organisms}),
-        ("misalignments", block.misalignments, {organism.misalignment for organism in organisms}),
-        ("seeds", block.seeds, {organism.seed for organism in organisms}),
-        ("methods", block.methods, {run.method for run in runs}),
-    ):
-        if spare := [name for name in names if name not in used]:
-            raise _fault(
-                index, f"{spare[0]!r} is excluded in every cell of this block: remove it", key
-            )
+        message = f"{rule} matches no cell of this block: mend or remove it"
+        raise _fault(index, message, f"exclude.{min(idle)}")
+    if not organisms:
+        raise _fault(index, "every cell of this block is excluded: mend `exclude`, or remove it")
     return organisms, runs
 
 
