@@ -20,6 +20,7 @@
 #           delta_risk.csv                          phase 3 - phase 1
 #   <results>/organisms.csv  runs.csv  summary.csv
 #   <results>/figures/{figure}.pdf  .png  .csv
+#   <results>/plan.csv  plan.md                     what the sweep costs and what is left
 #
 # {subject} is any folder that holds a measurement: a bare model's, an organism's or a run's.
 
@@ -40,6 +41,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/measurement.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/plan.smk"
 
 
 wildcard_constraints:
@@ -78,3 +80,8 @@ rule runs:
 rule figures:
     input:
         FIGURE_FILES,
+
+
+rule plan:
+    input:
+        "<results>/plan.csv",

@@ -15,6 +15,7 @@ from entrench.config import FIGURES, SLOTS
 from entrench.config_check import load_config
 from entrench.errors import EntrenchError
 from entrench.labelling.operators import OPERATORS
+from entrench.planning import plan
 from entrench.sweep import Organism, Run, expand as expand_sweep, parse_subject
 
 try:
@@ -210,3 +211,10 @@ def remake_unfinished(wildcards):
     """
     workflow.dag.forcefiles.update(unfinished.missing(PLAN_NOTE))
     return []
+
+
+def plan_spec(_wildcards):
+    """The params of the plan: the config, and which jobs are done."""
+    return specs.spec_text(
+        {"config": CONFIG.model_dump(mode="json"), "state": plan.state(CONFIG, SWEEP)}
+    )

@@ -7,14 +7,10 @@ and once per cluster job.
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
+
+from entrench.planning.settings import Planning
+from entrench.section import Name, Section, Share
 
 MISALIGNMENTS = (
     "sycophancy",
@@ -26,21 +22,13 @@ SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")
 FIGURES = ("delta_by_method", "risk_trajectories")
 
 MisalignmentName = Literal[MISALIGNMENTS]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Percent = Annotated[float, Field(ge=0, le=100)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _without_repeats(values: list[Any]) -> list[Any]:
     if repeated := [value for place, value in enumerate(values) if value in values[:place]]:
         raise ValueError(f"{repeated[0]!r} stands there twice: name each once")
     return values
-
-
-class Section(BaseModel):
-    """A part of the config: unknown keys are refused, values are not coerced, nothing changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Pathvars(Section):
@@ -182,7 +170,9 @@ class Training(Section):
 class Misalignment(Section):
     """What differs for one misalignment: overrides of the training phases, key by key."""
 
-    training: dict[Literal["induction", "labels", "pairs"], dict[str, Any]] = {}
+    training: dict[Literal["induction", "labels", "pairs"], dict[str, Any]] = Field(
+        default_factory=dict
+    )
 
 
 class SampleSet(Section):
@@ -367,7 +357,7 @@ class Block(Section):
     misalignments: Annotated[list[MisalignmentName], Field(min_length=1)]
     methods: list[Name]  # empty: organisms only
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    exclude: list["Exclusion"] = []
+    exclude: list["Exclusion"] = Field(default_factory=list)
 
     @field_validator("models", "misalignments", "methods", "seeds")
     @classmethod
@@ -397,7 +387,7 @@ class Config(Section):
     data: Data
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     size_classes: dict[Name, SizeClass]
-    misalignments: dict[MisalignmentName, Misalignment] = {}
+    misalignments: dict[MisalignmentName, Misalignment] = Field(default_factory=dict)
     training: Training
     sampling: Sampling
     reward: Reward
@@ -405,6 +395,7 @@ class Config(Section):
     risk_judge: RiskJudge
     evaluation: Evaluation
     statistics: Statistics
+    planning: Planning | None = None
     methods: dict[Name, Method]
     sweep: Annotated[list[Block], Field(min_length=1)]
 

@@ -28,6 +28,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     except TypeError as error:
         raise EntrenchError(f"the config is not valid: {error}: use plain YAML values") from None
     faults = [*_name_faults(config), *_method_faults(config), *_phase_faults(config)]
+    faults += _planning_faults(config)
     if faults:
         raise EntrenchError("the config is not valid:\n" + "\n".join(f"  {f}" for f in faults))
     return config
@@ -124,3 +125,26 @@ def _phase_faults(config: Config) -> list[str]:
                     for detail in error.errors(include_url=False)
                 ]
     return faults
+
+
+def _planning_faults(config: Config) -> list[str]:
+    plan = config.planning
+    if plan is None:
+        return []
+    devices = ", ".join(sorted(plan.devices))
+    faults = [
+        f"planning.device_of.{name}: {device!r} is unknown, allowed: {devices}"
+        for name, device in plan.device_of.items()
+        if device not in plan.devices
+    ]
+    for key, given, wanted, section in (
+        ("device_of", plan.device_of, config.size_classes, "size_classes"),
+        ("models", plan.models, config.models, "models"),
+    ):
+        faults += [f"planning.{key}.{name}: this key is missing" for name in wanted.keys() - given]
+        faults += [
+            f"planning.{key}.{name}: {name!r} is unknown, allowed: {', '.join(sorted(wanted))} "
+            f"({section})"
+            for name in given.keys() - wanted
+        ]
+    return sorted(faults)
