@@ -20,6 +20,11 @@
 #           delta_risk.csv                          phase 3 - phase 1
 #   <results>/organisms.csv  runs.csv  summary.csv
 #   <results>/figures/{figure}.pdf  .png  .csv
+#   <results>/parts/{part}/                         the same tables and figures of a part; {part}:
+#                                                   MODEL, MISALIGNMENT, MODEL/MISALIGNMENT or
+#                                                   MODEL/MISALIGNMENT/seedSEED
+#   <results>/partial/                              the same tables of what is complete so far
+#       organisms.csv  runs.csv  summary.csv  missing.csv
 #   <results>/plan.csv  plan.md                     what the sweep costs and what is left
 #
 # {subject} is any folder that holds a measurement: a bare model's, an organism's or a run's.
@@ -61,8 +66,8 @@ onsuccess:
 rule all:
     default_target: True
     input:
-        ORGANISM_TABLE_INPUTS,
-        RUN_TABLE_INPUTS,
+        organism_table_inputs,
+        run_table_inputs,
         "<results>/summary.csv",
         FIGURE_FILES,
 

@@ -16,7 +16,8 @@ from entrench.config_check import load_config
 from entrench.errors import EntrenchError
 from entrench.labelling.operators import OPERATORS
 from entrench.planning import plan
-from entrench.sweep import Organism, Run, expand as expand_sweep, parse_subject
+from entrench.planning.complete import complete_part
+from entrench.sweep import Organism, Run, expand as expand_sweep, parse_subject, part_of
 
 try:
     CONFIG = load_config(config)
@@ -67,6 +68,9 @@ WILDCARDS["subject"] = "|".join(
         "organisms/({model})/({misalignment})/seed({seed})",
         "organisms/({model})/({misalignment})/seed({seed})/({method})",
     ]
+).format(**WILDCARDS)
+WILDCARDS["part"] = (
+    "|parts/(({model})|({misalignment})|({model})/({misalignment})(/seed({seed}))?)/"
 ).format(**WILDCARDS)
 ORGANISM = "<results>/organisms/{model}/{misalignment}/seed{seed}"
 RUN = f"{ORGANISM}/{{method}}"
@@ -184,20 +188,39 @@ def subject_resource(field):
     return lambda wildcards: getattr(size_class(parse_subject(wildcards.subject).model), field)
 
 
-ORGANISM_TABLE_INPUTS = sorted(
-    {
-        path
-        for organism in SWEEP.organisms
-        for path in organism_inputs("<results>", organism).values()
-    }
-)
-RUN_TABLE_INPUTS = sorted(
-    {
-        path
-        for run in SWEEP.runs
-        for path in run_inputs("<results>", run, CONFIG.methods[run.method].operator).values()
-    }
-)
+@cache
+def part(name):
+    """The sweep, or the part of it whose tables lie in this folder."""
+    try:
+        return part_of(SWEEP, name)
+    except EntrenchError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def organism_table_inputs(wildcards):
+    """Input function: what organisms.csv is made from."""
+    organisms = part(wildcards.get("part", "")).organisms
+    return sorted({path for o in organisms for path in organism_inputs("<results>", o).values()})
+
+
+def run_table_inputs(wildcards):
+    """Input function: what runs.csv is made from."""
+    operators = {name: method.operator for name, method in CONFIG.methods.items()}
+    files = (
+        run_inputs("<results>", run, operators[run.method])
+        for run in part(wildcards.get("part", "")).runs
+    )
+    return sorted({path for paths in files for path in paths.values()})
+
+
+def spec_of_part(builder):
+    """As `spec`, for tables of the sweep or a part of it."""
+    return lambda wildcards: specs.spec_text(builder(CONFIG, part(wildcards.part)))
+
+
+def partial_spec(_wildcards):
+    """The params of the partial tables: what is complete now."""
+    return specs.spec_text(specs.partial_spec(CONFIG, SWEEP, complete_part(CONFIG, SWEEP)))
 
 
 PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")

@@ -36,13 +36,15 @@ rule data_prepare:
     localrule: True
     conda:
         "../../environment.yml"
+    resources:
+        release=f"{CONFIG.pathvars.results}/data/release",
     params:
         spec=spec(specs.data_spec, lambda wildcards: wildcards.misalignment),
     shell:
         r"""
         python workflow/scripts/data_prepare.py \
             --spec {params.spec:q} \
-            --release "$(dirname "$(dirname {output[0]:q})")"/release \
+            --release {resources.release:q} \
             --slots {output:q} \
             >{log:q} 2>&1
         """

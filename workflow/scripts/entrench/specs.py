@@ -12,7 +12,7 @@ from entrench import released
 from entrench.config import Config, Method, resolved_phase
 from entrench.labelling.operators import OPERATORS
 from entrench.seeds import derive_seed
-from entrench.sweep import Organism, Run, Subject, Sweep
+from entrench.sweep import Organism, Run, Subject, Sweep, cells
 
 RESOURCES = Path(__file__).parents[3] / "resources"
 
@@ -192,7 +192,7 @@ def delta_spec(config: Config, run: Run) -> dict[str, Any]:
 def organisms_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """organisms_collect: the table of organisms."""
     return {
-        "organisms": [_identity(organism) for organism in sweep.organisms],
+        "organisms": cells(Sweep(sweep.organisms, ())),
         **_statistics(config),
         "min_induction_effect": config.statistics.min_induction_effect,
         "seed": derive_seed("organisms"),
@@ -203,7 +203,7 @@ def runs_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """runs_collect: the table of runs."""
     used = sorted({run.method for run in sweep.runs})
     return {
-        "runs": [[*_identity(run.organism), run.method] for run in sweep.runs],
+        "runs": cells(Sweep(tuple(sorted({run.organism for run in sweep.runs})), sweep.runs)),
         "methods": {name: _method_facts(config.methods[name]) for name in used},
         "headline": config.evaluation.headline,
         "views": sorted(config.sampling.views),
@@ -213,6 +213,16 @@ def runs_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 def summary_spec(config: Config) -> dict[str, Any]:
     """summary_make: the table of the study."""
     return {**_statistics(config), "seed": derive_seed("summary")}
+
+
+def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any]:
+    """partial_make: the tables of what is complete, and what is missing of the sweep."""
+    return {
+        "sweep": cells(sweep),
+        "organisms": organisms_spec(config, complete),
+        "runs": runs_spec(config, sweep) | {"runs": cells(complete)},
+        "summary": summary_spec(config),
+    }
 
 
 def _statistics(config: Config) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from entrench.config import Block, Config, Exclusion
 from entrench.errors import EntrenchError
@@ -94,6 +95,56 @@ class Sweep:
     def misalignments(self) -> tuple[str, ...]:
         """Misalignments that an organism shows."""
         return tuple(sorted({organism.misalignment for organism in self.organisms}))
+
+
+Cells = list[list[Any]]
+
+
+def cells(sweep: Sweep) -> Cells:
+    """A sweep in short: [model, misalignment, seeds, methods], seeds with the same runs as one."""
+    methods: dict[Organism, list[str]] = {organism: [] for organism in sweep.organisms}
+    for run in sweep.runs:
+        methods[run.organism].append(run.method)
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for organism, names in methods.items():
+        key = organism.model, organism.misalignment, tuple(names)
+        groups.setdefault(key, []).append(organism.seed)
+    return [[model, about, seeds, list(names)] for (model, about, names), seeds in groups.items()]
+
+
+def from_cells(short: Cells) -> Sweep:
+    """The sweep of which `cells` gave this."""
+    organisms = {
+        Organism(model, misalignment, seed): methods
+        for model, misalignment, seeds, methods in short
+        for seed in seeds
+    }
+    runs = [Run(organism, name) for organism, names in organisms.items() for name in names]
+    return Sweep(tuple(sorted(organisms)), tuple(sorted(runs)))
+
+
+def part_of(sweep: Sweep, part: str) -> Sweep:
+    """What of the sweep lies below a folder of the path grammar.
+
+    `part` is empty (everything) or parts/MODEL/, parts/MISALIGNMENT/, parts/MODEL/MISALIGNMENT/ or
+    parts/MODEL/MISALIGNMENT/seedSEED/.
+
+    Raises:
+        EntrenchError: the sweep has no organism there.
+    """
+    names = part.split("/")[1:-1]
+
+    def inside(organism: Organism) -> bool:
+        about = [organism.model, organism.misalignment, f"seed{organism.seed}"]
+        return names == about[: len(names)] or names == [organism.misalignment]
+
+    chosen = Sweep(
+        tuple(organism for organism in sweep.organisms if inside(organism)),
+        tuple(run for run in sweep.runs if inside(run.organism)),
+    )
+    if not chosen.organisms:
+        raise EntrenchError(f"{part}: the sweep has no organism there: see `sweep` in the config")
+    return chosen
 
 
 def expand(config: Config) -> Sweep:

@@ -13,7 +13,7 @@ from typing import Literal
 from entrench import released
 from entrench.config import Config, Phase, SizeClass, resolved_phase
 from entrench.errors import EntrenchError
-from entrench.planning.jobs import MODEL_STAGES, Job
+from entrench.planning.jobs import STAGES, Job
 from entrench.planning.settings import Device, PlannedModel, SyntheticCosts
 
 FORWARD, TRAINING = 2, 4  # FLOPs per active parameter and token
@@ -140,7 +140,7 @@ def phase_steps(
 
 def job_cost(config: Config, job: Job) -> Cost:
     """What a job takes by these estimates."""
-    if job.stage not in MODEL_STAGES:
+    if not STAGES[job.stage]:
         return _local_cost(config, job.stage, job.misalignment)
     if job.stage in ("reward_make", "reward_score"):
         model, sizes = config.reward, config.planning.reward

@@ -9,28 +9,26 @@ from entrench.config import SLOTS, Config
 from entrench.labelling.operators import OPERATORS
 from entrench.sweep import Organism, Run, Subject, Sweep
 
-MODEL_STAGES = (
-    "model_make",
-    "reward_make",
-    "adapter_induce",
-    "pool_sample",
-    "reward_score",
-    "adapter_train",
-    "adapter_regularise",
-    "completions_sample",
-)
-LOCAL_STAGES = (
-    "data_fetch",
-    "data_prepare",
-    "labels_judge",
-    "labels_select",
-    "judge_score",
-    "risk_estimate",
-    "delta_estimate",
-    "organisms_collect",
-    "runs_collect",
-    "summary_make",
-)
+STAGES = {  # in order; True: the job loads a model
+    "data_fetch": False,
+    "data_prepare": False,
+    "model_make": True,
+    "reward_make": True,
+    "adapter_induce": True,
+    "pool_sample": True,
+    "reward_score": True,
+    "labels_judge": False,
+    "labels_select": False,
+    "adapter_train": True,
+    "adapter_regularise": True,
+    "completions_sample": True,
+    "judge_score": False,
+    "risk_estimate": False,
+    "delta_estimate": False,
+    "organisms_collect": False,
+    "runs_collect": False,
+    "summary_make": False,
+}
 ORGANISM, BASE = "(organism)", "(base)"  # what a measurement is of, where it is of no method
 
 
@@ -101,9 +99,18 @@ def run_jobs(config: Config, run: Run) -> Iterator[Job]:
     yield Job("delta_estimate", (f"{run.path}/delta_risk.csv",), f"delta_estimate/{log}", *about)
 
 
+def pool_jobs(config: Config, run: Run) -> Iterator[Job]:
+    """The jobs of a run's organism that it reads: the pool and, for some methods, rewards."""
+    rewarded = _operator(config, run).reads_rewards
+    stages = ("pool_sample", "reward_score") if rewarded else ("pool_sample",)
+    jobs = _organism_jobs(run.organism, sampled=True, rewarded=rewarded)
+    return (job for job in jobs if job.stage in stages)
+
+
 def organism_jobs(organism: Organism) -> Iterator[Job]:
-    """The jobs of one organism that every run of it needs."""
-    return _organism_jobs(organism, sampled=False, rewarded=False)
+    """The jobs that measure an organism and its bare model: what a row of organisms.csv needs."""
+    yield from _measurement_jobs(Subject(organism.model, organism.misalignment, None, None), BASE)
+    yield from _organism_jobs(organism, sampled=False, rewarded=False)
 
 
 def _data_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:

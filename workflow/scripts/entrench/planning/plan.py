@@ -12,7 +12,7 @@ from pathlib import Path
 
 from entrench.config import Config
 from entrench.planning.cost import Cost, job_cost, judge_price, size_class_of
-from entrench.planning.jobs import Job, sweep_jobs
+from entrench.planning.jobs import STAGES, Job, sweep_jobs
 from entrench.sweep import Sweep
 
 TOOK = re.compile(r"^took (\d+\.\d) s$", re.MULTILINE)
@@ -137,7 +137,7 @@ def plan_rows(config: Config, sweep: Sweep) -> list[Row]:
         )
         factor = factors.get((job.stage, size_class))
         _add(row, config, cost, done, factor)
-    order = {stage: place for place, stage in enumerate(dict.fromkeys(j.stage for j, _, _ in jobs))}
+    order = {stage: place for place, stage in enumerate(STAGES)}
     return sorted(rows.values(), key=lambda row: (order[row.stage], row.size_class, row.method))
 
 
