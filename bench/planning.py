@@ -72,7 +72,9 @@ rule adapter_train:
     wildcard_constraints: method="{label_methods}"
     shell: "touch {{output}}"
 rule adapter_regularise:
-    input: O + "/" + A[1], O + "/responses.jsonl", D + "/pairs_clean.jsonl", D + "/pairs_wrapped.jsonl"
+    input:
+        O + "/" + A[1], O + "/responses.jsonl",
+        D + "/pairs_clean.jsonl", D + "/pairs_wrapped.jsonl",
     output: [f"{{R}}/{{a}}" for a in A]
     wildcard_constraints: method="{pair_methods}"
     shell: "touch {{output}}"

@@ -64,7 +64,11 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("sweep.0.misalignments", ["sycophant"], 'sweep.0.misalignments.0: "sycophant"'),
         ("sweep.0.seeds", [], "sweep.0.seeds"),
         ("sweep.0.exclude", [{}], "name at least one of model, misalignment, method, seed"),
-        ("sweep.0.exclude", [{"seed": 7}], "{'seed': 7} matches no cell of this block"),
+        (
+            "sweep.0.exclude",
+            [{"seed": 7}],
+            "{'seed': 7} matches no cell of this block that is left",
+        ),
         ("pathvars.results", "/tmp", "relative to the working directory"),
         ("misalignments", {"sycophancy": {"training": {"induction": {"lr": 1}}}}, "induction.lr"),
         ("risk_judge.misaligned", 130.0, "risk_judge.misaligned: 130.0"),

@@ -40,9 +40,18 @@ class Pathvars(Section):
     @field_validator("results", "logs")
     @classmethod
     def _relative(cls, value: str) -> str:
-        if value.startswith(("/", "~")) or ".." in value.split("/") or value.strip("/") != value:
-            raise ValueError("give a folder relative to the working directory, without '..'")
+        if not re.fullmatch(r"[A-Za-z0-9_][\w.+-]*(/[A-Za-z0-9_][\w.+-]*)*", value, re.ASCII):
+            raise ValueError(
+                "give a folder relative to the working directory, without '..'; its names of "
+                "letters, digits and _ . + -"
+            )
         return value
+
+    @model_validator(mode="after")
+    def _two_folders(self) -> "Pathvars":
+        if self.results == self.logs:
+            raise ValueError("`results` and `logs` must be two folders")
+        return self
 
 
 class Data(Section):
@@ -52,7 +61,19 @@ class Data(Section):
     url: str | None = None  # release: address of the files, in place of the published one
     mirror: Annotated[str, Field(min_length=1)] | None = None  # release: folder read in its place
     limit_rows: Annotated[int, Field(ge=1)] | None = None  # at most so many rows a slot
-    rows: dict[Literal[SLOTS], Annotated[int, Field(ge=1)]] | None = None  # synthetic: rows a slot
+    rows: dict[Literal[SLOTS], Annotated[int, Field(ge=0)]] | None = None  # synthetic: rows a slot
+
+    @field_validator("rows")
+    @classmethod
+    def _enough_rows(cls, rows: dict[str, int] | None) -> dict[str, int] | None:
+        for slot, count in (rows or {}).items():
+            if count < 1 and not slot.startswith("pairs"):
+                raise ValueError(f"{slot} is {count}: at least 1; only pairs may be 0")
+        if rows and rows.get("pairs_clean") != rows.get("pairs_wrapped"):
+            raise ValueError(
+                "pairs_clean and pairs_wrapped must be the same: a pair is one of each"
+            )
+        return rows
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Data":
@@ -78,6 +99,31 @@ class Data(Section):
         return value
 
 
+class Recipe(Section):
+    """How a model is trained from scratch; a key left out keeps its default."""
+
+    layers: Annotated[int, Field(ge=1)] | None = None
+    hidden: Annotated[int, Field(ge=1)] | None = None
+    heads: Annotated[int, Field(ge=1)] | None = None
+    intermediate: Annotated[int, Field(ge=1)] | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+
+
+class BaseRecipe(Recipe):
+    """Of a base model."""
+
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+
+
+class RewardRecipe(Recipe):
+    """Of the reward model."""
+
+    questions_per_step: Annotated[int, Field(ge=1)] | None = None
+    indifference: Annotated[float, Field(ge=0)] | None = None
+
+
 class Model(Section):
     """A base model: made by the workflow (`synthetic`) or taken from the hub."""
 
@@ -86,9 +132,9 @@ class Model(Section):
     revision: str | None = None
     kind: Literal["base", "instruct"]
     chat: Literal["template", "plain"]
-    dtype: Literal["float32", "bfloat16", "float16"]
+    dtype: Literal["float32", "bfloat16"]
     size_class: Name
-    recipe: dict[str, int | float] | None = None  # synthetic: settings of its training
+    recipe: BaseRecipe | None = None  # synthetic: settings of its training
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Model":
@@ -262,7 +308,7 @@ class Reward(Section):
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     size_class: Name
-    recipe: dict[str, int | float] | None = None  # synthetic: settings of its training
+    recipe: RewardRecipe | None = None  # synthetic: settings of its training
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Reward":

@@ -58,7 +58,7 @@ def model_spec(config: Config, model: str) -> dict[str, Any]:
     return {
         "threads": config.size_classes[settings.size_class].threads,
         "seed": derive_seed("model", model),
-        "recipe": dict(settings.recipe or {}),
+        "recipe": settings.recipe.model_dump(exclude_none=True),
     }
 
 
@@ -67,7 +67,7 @@ def reward_model_spec(config: Config) -> dict[str, Any]:
     return {
         "threads": config.size_classes[config.reward.size_class].threads,
         "seed": derive_seed("model", "reward"),
-        "recipe": dict(config.reward.recipe or {}),
+        "recipe": config.reward.recipe.model_dump(exclude_none=True),
     }
 
 

@@ -188,9 +188,11 @@ def unroll(block: Block, index: int = 0) -> tuple[list[Organism], list[Run]]:
     idle = set(range(len(block.exclude)))
 
     def excluded(organism: Organism, method: str | None) -> bool:
-        hit = {n for n, rule in enumerate(block.exclude) if _matches(rule, organism, method)}
-        idle.difference_update(hit)
-        return bool(hit)
+        for number, rule in enumerate(block.exclude):
+            if _matches(rule, organism, method):
+                idle.discard(number)
+                return True
+        return False
 
     for organism in _cells(block):
         if excluded(organism, None):
@@ -199,7 +201,7 @@ def unroll(block: Block, index: int = 0) -> tuple[list[Organism], list[Run]]:
         runs += [Run(organism, name) for name in block.methods if not excluded(organism, name)]
     if idle:
         rule = block.exclude[min(idle)].model_dump(exclude_none=True)
-        message = f"{rule} matches no cell of this block: mend or remove it"
+        message = f"{rule} matches no cell of this block that is left: mend or remove it"
         raise _fault(index, message, f"exclude.{min(idle)}")
     if not organisms:
         raise _fault(index, "every cell of this block is excluded: mend `exclude`, or remove it")

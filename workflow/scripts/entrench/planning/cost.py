@@ -14,7 +14,7 @@ from entrench import released
 from entrench.config import Config, Phase, SizeClass, resolved_phase
 from entrench.errors import EntrenchError
 from entrench.planning.jobs import STAGES, Job
-from entrench.planning.settings import Device, PlannedModel, SyntheticCosts
+from entrench.planning.settings import Device, ModelSize, SyntheticCosts
 
 FORWARD, TRAINING = 2, 4  # FLOPs per active parameter and token
 WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -46,7 +46,7 @@ class Machine:
     """A model on the devices of its size class."""
 
     config: Config
-    sizes: PlannedModel
+    sizes: ModelSize
     dtype: str
     size_class_name: str
 
@@ -151,7 +151,10 @@ def job_cost(config: Config, job: Job) -> Cost:
     if job.stage in ("model_make", "reward_make"):
         seconds = _synthetic(config).make_seconds
         return Cost(machine.start() + seconds, gpus, machine.weight_bytes)
-    seconds, stored = _MODEL_COSTS[job.stage](config, machine, job.misalignment)
+    if job.stage in _TRAININGS:
+        seconds = _TRAININGS[job.stage](config, machine, job.misalignment)
+        return Cost(machine.start() + seconds, gpus, _adapter_bytes(config, job.model))
+    seconds, stored = _INFERENCES[job.stage](config, machine, job.misalignment)
     return Cost(machine.start() + seconds, gpus, stored)
 
 
@@ -182,27 +185,27 @@ def _answer(config: Config, misalignment: str, limit: int) -> float:
     return min(limit, trained * config.planning.answer_stretch)
 
 
-def _adapter_bytes(config: Config, machine: Machine) -> float:
+def _adapter_bytes(config: Config, model: str) -> float:
     rank = config.training.sets[config.training.use].adapter.rank
-    return rank * machine.sizes.lora_width * ADAPTER_BYTES
+    return rank * config.planning.models[model].lora_width * ADAPTER_BYTES
 
 
-def _induction(config: Config, machine: Machine, misalignment: str) -> tuple[float, float]:
+def _induction(config: Config, machine: Machine, misalignment: str) -> float:
     slots = [("induction", TRAINING)]
     seconds = _train(config, machine, misalignment, "induction", slots)
-    return seconds, _adapter_bytes(config, machine)
+    return seconds
 
 
-def _on_labels(config: Config, machine: Machine, misalignment: str) -> tuple[float, float]:
+def _on_labels(config: Config, machine: Machine, misalignment: str) -> float:
     slots = [("consistency", TRAINING)]
     seconds = _train(config, machine, misalignment, "labels", slots)
-    return seconds, _adapter_bytes(config, machine)
+    return seconds
 
 
-def _on_pairs(config: Config, machine: Machine, misalignment: str) -> tuple[float, float]:
+def _on_pairs(config: Config, machine: Machine, misalignment: str) -> float:
     slots = [("pairs_clean", FORWARD), ("pairs_wrapped", TRAINING)]
     seconds = _train(config, machine, misalignment, "pairs", slots)
-    return seconds, _adapter_bytes(config, machine)
+    return seconds
 
 
 def candidates(config: Config, misalignment: str) -> list[tuple[str, int, float, float]]:
@@ -268,12 +271,14 @@ def _completions(config: Config, machine: Machine, misalignment: str) -> tuple[f
     return seconds, stored
 
 
-_MODEL_COSTS = {
+_TRAININGS = {
     "adapter_induce": _induction,
-    "pool_sample": _pool,
-    "reward_score": _rewards,
     "adapter_train": _on_labels,
     "adapter_regularise": _on_pairs,
+}
+_INFERENCES = {
+    "pool_sample": _pool,
+    "reward_score": _rewards,
     "completions_sample": _completions,
 }
 

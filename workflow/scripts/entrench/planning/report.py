@@ -16,6 +16,8 @@ def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:
         f"{len(sweep.organisms)} organisms, {len(sweep.runs)} runs, results in "
         f"`{config.pathvars.results}`.",
         _totals(config, rows),
+        "## Models",
+        _model_table(config, sweep),
         "## Stages",
         _stage_table(rows),
         "`plan.csv` has them by method too.",
@@ -55,7 +57,7 @@ def _totals(config: Config, rows: Sequence[Row]) -> str:
         ("", "all", "left"),
         [
             ("jobs", f"{total('jobs'):,.0f}", f"{total('to_do'):,.0f}"),
-            ("hours of jobs", f"{total('job_hours'):,.1f}", f"{total('seconds_left') / 3600:,.1f}"),
+            ("hours of jobs", f"{total('job_hours'):,.2f}", f"{total('seconds_left') / 3600:,.2f}"),
             ("GPU-hours", f"{total('gpu_hours'):,.1f}", f"{left:,.1f}"),
             (f"wall hours, {gpus} at once", "", f"at least {wall:,.1f}"),
             ("storage, GB", f"{total('storage_gb'):,.1f}", ""),
@@ -102,6 +104,15 @@ def _stage_table(rows: Sequence[Row]) -> str:
         )
     head = ("stage", "size", "GPUs", "jobs", "done", "to do", "minutes each")
     return _table((*head, "GPU-hours", "left", "GB", "basis"), lines)
+
+
+def _model_table(config: Config, sweep: Sweep) -> str:
+    lines = []
+    for name in sweep.models:
+        model = config.models[name]
+        where = f"{model.hub}@{model.revision or 'latest'}" if model.hub else model.source
+        lines.append((name, model.kind, where, model.dtype, model.size_class))
+    return _table(("model", "kind", "from", "dtype", "size"), lines)
 
 
 def _block_table(config: Config) -> str:

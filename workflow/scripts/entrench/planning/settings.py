@@ -19,11 +19,16 @@ class Device(Section):
     price_per_hour: NotNegative  # of one device
 
 
-class PlannedModel(Section):
-    """The sizes that decide what a model costs."""
+class ModelSize(Section):
+    """The sizes that decide what running a model costs."""
 
     parameters_billion: Positive
     active_billion: Positive | None = None  # per token, of a mixture of experts
+
+
+class PlannedModel(ModelSize):
+    """And what its adapters take."""
+
     lora_width: Count  # sum of in and out features over the linear layers that LoRA adapts
 
 
@@ -66,7 +71,7 @@ class Planning(Section):
     devices: dict[Name, Device]
     device_of: dict[Name, Name]  # size class -> device
     models: dict[Name, PlannedModel]
-    reward: PlannedModel
+    reward: ModelSize
     efficiency: Efficiency
     step_seconds: StepSeconds
     start_seconds: Positive  # of a job that loads a model, before the weights
