@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from entrench import released
-from entrench.config import Config, Method, resolved_phase
+from entrench.config import Config, Method, Recipe, resolved_phase
 from entrench.labelling.operators import OPERATORS
 from entrench.seeds import derive_seed
 from entrench.sweep import Organism, Run, Subject, Sweep, cells
@@ -58,7 +58,7 @@ def model_spec(config: Config, model: str) -> dict[str, Any]:
     return {
         "threads": config.size_classes[settings.size_class].threads,
         "seed": derive_seed("model", model),
-        "recipe": settings.recipe.model_dump(exclude_none=True),
+        "recipe": _recipe(settings.recipe),
     }
 
 
@@ -67,7 +67,7 @@ def reward_model_spec(config: Config) -> dict[str, Any]:
     return {
         "threads": config.size_classes[config.reward.size_class].threads,
         "seed": derive_seed("model", "reward"),
-        "recipe": config.reward.recipe.model_dump(exclude_none=True),
+        "recipe": _recipe(config.reward.recipe),
     }
 
 
@@ -223,6 +223,10 @@ def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any
         "runs": runs_spec(config, sweep) | {"runs": cells(complete)},
         "summary": summary_spec(config),
     }
+
+
+def _recipe(recipe: Recipe | None) -> dict[str, Any]:
+    return recipe.model_dump(exclude_none=True) if recipe else {}
 
 
 def _statistics(config: Config) -> dict[str, Any]:
