@@ -63,7 +63,7 @@ def test_one_run(checkout):
     ("part", "jobs", "organisms", "runs"),
     [
         ("llama-3.1-8b/sycophancy/seed40", 59, 1, 7),  # one family
-        ("llama-3.1-8b/sycophancy", 263, 5, 35),
+        ("llama-3.1-8b/sycophancy", 247, 5, 35),
         ("sycophancy", 1091, 27, 154),  # one misalignment
         ("llama-3.1-70b", 142, 4, 13),  # one model
     ],
