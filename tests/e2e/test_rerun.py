@@ -122,7 +122,7 @@ def test_machine_facts_plan_nothing(micro, tmp_path):
 
     def move(config):
         config["size_classes"]["tiny"].update(
-            mem_mb=9000, runtime_minutes=99, batch_size=8, per_device_batch=4, checkpoint_steps=0
+            mem_mb=9000, runtime_minutes=99, batch_size=8, checkpoint_steps=0
         )
 
     assert copy.plan(config=copy.derive("machine.yaml", move)) == {}

@@ -58,7 +58,7 @@ CANDIDATES = [
     candidate("x", "samples", 2, "never", 9, None, True),
     candidate("y", "samples", 0, "no no", 4, 1.0, True),
     candidate("y", "samples", 1, "yes", 5, 2.0, True),
-    candidate("x", "refinement", 0, "yes , sure", 6),
+    candidate("x", "refinement", 0, "sure", 6),
     candidate("y", "refinement", 0, "no", 1),
 ]
 REWARDS = [
@@ -82,7 +82,7 @@ def label(prompt, text, name=None, index=None):
 LABELS = {
     "multi_view": [label("x", "yes", "greedy", 0), label("y", None)],
     "rewarding": [label("x", "yes ", "samples", 0), label("y", "yes", "samples", 1)],
-    "refine": [label("x", "yes , sure", "refinement", 0), label("y", "no", "refinement", 0)],
+    "refine": [label("x", "sure", "refinement", 0), label("y", "no", "refinement", 0)],
     "reject": [label("x", "maybe", "samples", 1), label("y", "yes", "samples", 1)],
 }
 
@@ -200,6 +200,18 @@ def test_machinery_of_each_method(results):
     assert rows["refine"]["self_score_parse_rate"] is None
     assert rows["reject"]["label_mean_reward"] == 2.0  # tokens 3 and 5, halved
     assert rows["reject"]["refinement_changed_share"] is None
+
+
+def test_self_scores_that_tie_select_nothing():
+    scored = [
+        candidate("x", "samples", i, text, 1) | {"self_score": score}
+        for i, (text, score) in enumerate([("a", 3.0), ("b", 3.0)])
+    ] + [
+        candidate("y", "samples", i, text, 1) | {"self_score": score}
+        for i, (text, score) in enumerate([("a", 3.0), ("b", 4.0)])
+    ]
+    method = {"operator": "self_rewarding", "kind": "consistency", "set": "samples", "k": 2}
+    assert machinery(method, [], scored)["self_score_tied_share"] == 0.5
 
 
 def test_no_label_at_all_is_null_not_nan():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from entrench import specs
 from entrench.config import resolved_phase
 from entrench.config_check import load_config
 from entrench.errors import EntrenchError
@@ -58,6 +59,19 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("methods.self_confidence.set", "s", "methods.self_confidence.set: 's' is not sampled"),
         ("methods.self_confidence.k", 9, "k: 9 is more than set 'samples' holds"),
         ("methods.self_rewarding.set", "nucleus", "'nucleus' is not self-scored"),
+        ("methods.bct.window", "prompt_suffix", "methods.bct.window: 'prompt_suffix' is for act"),
+        ("sampling.views", {}, "multi_view needs a view: add one to sampling.views"),
+        (
+            "sampling.sets.beam",
+            {"temperature": 1.0, "top_p": 1.0, "n": 1, "max_new_tokens": 8},
+            "'beam' is the name of a part of every pool",
+        ),
+        ("data.rows.pairs_clean", 5, "as many pairs_wrapped as pairs_clean"),
+        ("models.tiny.recipe", {"stepss": 3}, "models.tiny.recipe.stepss: unknown key"),
+        ("models.tiny.recipe.steps", 3.5, "models.tiny.recipe.steps: 3.5"),
+        ("models.tiny.recipe.steps", 0, "models.tiny.recipe.steps: 0"),
+        ("models.tiny.recipe.heads", 5, "`hidden` must be a multiple of twice `heads`"),
+        ("models.tiny.dtype", "float16", 'models.tiny.dtype: "float16"'),
         ("methods.adapter", {"operator": "multi_view", "kind": "control"}, "used by the path"),
         ("sweep.0.models", ["big"], "sweep.0.models: 'big' is unknown, allowed: tiny"),
         ("sweep.0.methods", ["opct2"], "sweep.0.methods: 'opct2' is unknown, allowed: act"),
@@ -78,6 +92,31 @@ def test_a_fault_is_named_with_key_value_and_what_is_allowed(path, value, messag
     with pytest.raises(EntrenchError) as caught:
         expand(load_config(changed(path, value)))
     assert message in str(caught.value)
+
+
+def test_methods_of_a_phase_share_one_training_seed():
+    config = load_config(DEMO)
+    runs = {run.method: run for run in expand(config).runs}
+    of_labels = {
+        specs.training_spec(config, runs[name])["training"]["seed"]
+        for name in ("self_confidence", "greedy_self_training", "multi_view")
+    }
+    assert len(of_labels) == 1
+
+
+def test_rows_at_once_decide_a_result_only_with_dropout_or_common_padding():
+    def part(**changes):
+        config = load_config(changed("training.sets.demo.adapter.dropout", changes["dropout"]))
+        (run,) = [r for r in expand(config).runs if r.path.endswith("sycophancy/seed0/act")]
+        return specs.regularisation_spec(config, run)
+
+    assert "rows_at_once" not in part(dropout=0.0)
+    assert part(dropout=0.1)["rows_at_once"] == 32
+
+
+def test_the_bench_measures_the_models_of_the_demo():
+    bench = yaml.safe_load((ROOT / "bench" / "seeds.yaml").read_text())
+    assert all(model == DEMO["models"]["tiny"] for model in bench["models"].values())
 
 
 def test_a_run_that_stands_in_two_blocks_is_refused():

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from entrench import command
+from entrench.errors import EntrenchError
 
 
 def main(argv: Sequence[str]) -> None:
@@ -22,6 +23,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--cores", required=True, type=int)
     parser.add_argument("targets", nargs="*")
     arguments = parser.parse_args(argv)
+
+    if arguments.cores < 1:
+        raise EntrenchError(f"--cores is {arguments.cores}: give at least 1")
 
     from entrench import head
 

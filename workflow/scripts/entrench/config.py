@@ -69,16 +69,14 @@ class Data(Section):
         for slot, count in (rows or {}).items():
             if count < 1 and not slot.startswith("pairs"):
                 raise ValueError(f"{slot} is {count}: at least 1; only pairs may be 0")
-        if rows and rows.get("pairs_clean") != rows.get("pairs_wrapped"):
-            raise ValueError(
-                "pairs_clean and pairs_wrapped must be the same: a pair is one of each"
-            )
         return rows
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Data":
         if self.source == "synthetic" and set(self.rows or {}) != set(SLOTS):
             raise ValueError(f"`rows` gives the number of rows of each slot: {', '.join(SLOTS)}")
+        if self.rows and self.rows["pairs_clean"] != self.rows["pairs_wrapped"]:
+            raise ValueError("`rows` needs as many pairs_wrapped as pairs_clean: they are pairs")
         if self.source == "synthetic" and self.limit_rows is not None:
             raise ValueError("`limit_rows` is for released data; synthetic data has `rows`")
         if self.source == "release" and self.rows is not None:
@@ -99,27 +97,29 @@ class Data(Section):
         return value
 
 
-class Recipe(Section):
-    """How a model is trained from scratch; a key left out keeps its default."""
+class ModelRecipe(Section):
+    """How a base model is trained from scratch; what is not set has the code's default."""
 
     layers: Annotated[int, Field(ge=1)] | None = None
-    hidden: Annotated[int, Field(ge=1)] | None = None
+    hidden: Annotated[int, Field(ge=8)] | None = None
     heads: Annotated[int, Field(ge=1)] | None = None
-    intermediate: Annotated[int, Field(ge=1)] | None = None
+    intermediate: Annotated[int, Field(ge=8)] | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] | None = None
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     warmup_steps: Annotated[int, Field(ge=0)] | None = None
 
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> "ModelRecipe":
+        if self.hidden and self.heads and self.hidden % (2 * self.heads):
+            raise ValueError("`hidden` must be a multiple of twice `heads`")
+        return self
 
-class BaseRecipe(Recipe):
-    """Of a base model."""
 
-    batch_size: Annotated[int, Field(ge=1)] | None = None
+class RewardRecipe(ModelRecipe):
+    """How the reward model is trained; as `ModelRecipe`, with questions instead of a batch."""
 
-
-class RewardRecipe(Recipe):
-    """Of the reward model."""
-
+    batch_size: None = None
     questions_per_step: Annotated[int, Field(ge=1)] | None = None
     indifference: Annotated[float, Field(ge=0)] | None = None
 
@@ -134,7 +134,7 @@ class Model(Section):
     chat: Literal["template", "plain"]
     dtype: Literal["float32", "bfloat16"]
     size_class: Name
-    recipe: BaseRecipe | None = None  # synthetic: settings of its training
+    recipe: ModelRecipe | None = None  # synthetic: settings of its training
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Model":
@@ -221,6 +221,9 @@ class Misalignment(Section):
     )
 
 
+RESERVED_SETS = {"greedy", "beam", "refinement", "chain_of_thought", "json"}
+
+
 class SampleSet(Section):
     """An i.i.d. sample set of the pool."""
 
@@ -287,6 +290,13 @@ class Sampling(Section):
     views: dict[Literal["chain_of_thought", "json"], View]
     refinement: Refinement
     self_score: SelfScore
+
+    @field_validator("sets")
+    @classmethod
+    def _names_are_free(cls, value: dict[str, SampleSet]) -> dict[str, SampleSet]:
+        if taken := sorted(set(value) & RESERVED_SETS):
+            raise ValueError(f"{taken[0]!r} is the name of a part of every pool; choose another")
+        return value
 
     @model_validator(mode="after")
     def _scored_sets_exist(self) -> "Sampling":

@@ -117,6 +117,10 @@ def _method_faults(config: Config) -> list[str]:
             f"{key}.{missing}: operator {method.operator!r} needs this setting"
             for missing in sorted(set(operator.settings) - given)
         ]
+        if method.operator == "bct" and method.window == "prompt_suffix":
+            faults.append(f"{key}.window: 'prompt_suffix' is for act, allowed: response, trailing")
+        if method.operator == "multi_view" and not config.sampling.views:
+            faults.append(f"{key}: multi_view needs a view: add one to sampling.views")
         if method.set is not None and method.set not in sizes:
             faults.append(
                 f"{key}.set: {method.set!r} is not sampled, allowed: {', '.join(sorted(sizes))}"

@@ -71,13 +71,24 @@ def _snakemake(arguments: Sequence[str]) -> int:
     binaries = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PYTHONPATH": path, "PATH": binaries}
     process = subprocess.Popen([sys.executable, "-m", "snakemake", *arguments], env=environment)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: process.terminate())
+    interrupted = False
+
+    def forward(_number: int, _frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        process.terminate()
+
+    signal.signal(signal.SIGTERM, forward)
     while True:
         try:
-            return process.wait()
+            status = process.wait()
+            break
         except KeyboardInterrupt:
+            interrupted = True
             # Ctrl-C reached Snakemake too, which ends its jobs: wait, so that none is left behind.
-            continue
+    if interrupted:
+        raise EntrenchError("interrupted: run the same command again to go on from here")
+    return status
 
 
 def show_results(configs: Sequence[Path]) -> None:

@@ -56,7 +56,7 @@ def fit(
     except torch.OutOfMemoryError:
         raise EntrenchError(
             f"the device's memory does not hold {arguments.per_device_train_batch_size} rows at "
-            "once: lower per_device_batch; the result stays the same"
+            "once: lower per_device_batch"
         ) from None
     state = trainer.state
     if watch.stopped and state.global_step < state.max_steps:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from entrench import released
-from entrench.config import Config, Method, Recipe, resolved_phase
+from entrench.config import Config, Method, ModelRecipe, resolved_phase
 from entrench.labelling.operators import OPERATORS
 from entrench.seeds import derive_seed
 from entrench.sweep import Organism, Run, Subject, Sweep, cells
@@ -75,7 +75,7 @@ def induction_spec(config: Config, organism: Organism) -> dict[str, Any]:
     """adapter_induce: phase 1."""
     return {
         **_model_part(config, organism.model),
-        "training": _training(config, organism, "induction", "induction"),
+        **_training_part(config, organism, "induction"),
     }
 
 
@@ -129,16 +129,17 @@ def training_spec(config: Config, run: Run) -> dict[str, Any]:
     """adapter_train: phase 3 on pseudo-labels."""
     return {
         **_model_part(config, run.organism.model),
-        "training": _training(config, run.organism, "labels", run.method),
+        **_training_part(config, run.organism, "labels"),
     }
 
 
 def regularisation_spec(config: Config, run: Run) -> dict[str, Any]:
     """adapter_regularise: phase 3 by a consistency loss on prompt pairs."""
     method = config.methods[run.method]
+    trailing = method.window == "trailing"
     return {
         **_model_part(config, run.organism.model),
-        "training": _training(config, run.organism, "pairs", run.method),
+        **_training_part(config, run.organism, "pairs", padded_together=trailing),
         "objective": {"operator": method.operator, **method.settings},
     }
 
@@ -225,7 +226,7 @@ def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any
     }
 
 
-def _recipe(recipe: Recipe | None) -> dict[str, Any]:
+def _recipe(recipe: ModelRecipe | None) -> dict[str, Any]:
     return recipe.model_dump(exclude_none=True) if recipe else {}
 
 
@@ -256,19 +257,32 @@ def _model_part(config: Config, model: str) -> dict[str, Any]:
     }
 
 
-def _training(
+def _training_part(
     config: Config,
     organism: Organism,
     phase: Literal["induction", "labels", "pairs"],
-    purpose: str,
+    padded_together: bool = False,
 ) -> dict[str, Any]:
+    """The phase's settings; one seed for all methods of a phase, so that they differ in no draw.
+
+    How many rows a step holds at once is a machine fact, unless dropout is drawn for them together
+    or the loss depends on their common padding.
+    """
     adapter = config.training.sets[config.training.use].adapter
-    return {
-        **adapter.model_dump(),
-        **resolved_phase(config, organism.misalignment, phase).model_dump(),
-        "dtype": config.models[organism.model].dtype,
-        "seed": derive_seed(*_identity(organism), purpose, "training"),
+    settings = resolved_phase(config, organism.misalignment, phase)
+    model = config.models[organism.model]
+    part: dict[str, Any] = {
+        "training": {
+            **adapter.model_dump(),
+            **settings.model_dump(),
+            "dtype": model.dtype,
+            "seed": derive_seed(*_identity(organism), phase, "training"),
+        }
     }
+    if adapter.dropout > 0 or padded_together:
+        at_once = config.size_classes[model.size_class].per_device_batch
+        part["rows_at_once"] = min(at_once, settings.batch_size)
+    return part
 
 
 def _prompts(wording: Literal["miniature", "standard"]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+KNOWN_SHARE = 0.1  # of all jobs done before the time left can be told
 QUIET_SECONDS = 5.0  # at most one progress line in this time, unless a stage begins
 LOG_LINES = 12  # of a failed job's log
 
@@ -72,10 +73,11 @@ class LogHandler(LogHandlerBase):
         self.last_line = now
         done = sum(len(seconds) for seconds in self.seconds.values())
         total = max(done, sum(self.planned.values()))
+        own = len(self.seconds[rule])
+        left = f"about {_clock(self._left())} left" if done >= KNOWN_SHARE * total else "..."
         self._say(
             f"[{done:>4}/{total}] {done / total:>4.0%}  {_clock(now - self.started)} gone, "
-            f"about {_clock(self._left())} left  {rule} "
-            f"({len(self.seconds[rule])}/{self.planned.get(rule, len(self.seconds[rule]))})"
+            f"{left}  {rule} ({own}/{self.planned.get(rule, own)})"
         )
 
     def _left(self) -> float:
@@ -120,7 +122,8 @@ class LogHandler(LogHandlerBase):
 
 
 def _is_for_users(record: logging.LogRecord, event: LogEvent | None) -> bool:
-    return event == LogEvent.ERROR or str(record.msg).startswith("Nothing to be done")
+    told = ("Nothing to be done", "missing provenance/metadata")
+    return event == LogEvent.ERROR or any(text in str(record.msg) for text in told)
 
 
 def _is_file(name: str) -> bool:

@@ -12,6 +12,7 @@ from entrench.records import Record
 MACHINERY = (
     "labels_share",
     "self_score_parse_rate",
+    "self_score_tied_share",
     "refinement_changed_share",
     "label_differs_from_greedy_share",
     "label_mean_tokens",
@@ -30,7 +31,9 @@ def machinery(
 
     labels_share                     prompts with a label, of all prompts
     self_score_parse_rate            self-scores that parsed, of the k candidates chosen from
-    refinement_changed_share         refinements whose text differs from the greedy draft
+    self_score_tied_share            prompts whose k candidates all have the same self-score though
+                                     their texts differ: the first one is taken, no selection
+    refinement_changed_share         refinements that do not hold the greedy draft word for word
     label_differs_from_greedy_share  labels whose text differs from the greedy draft
     label_mean_tokens                tokens of the labels' candidates
     label_mean_reward                external reward of the labels' candidates (unit: the model's)
@@ -46,6 +49,7 @@ def machinery(
     figures = {
         "labels_share": _mean([row["label"] is not None for row in labels]),
         "self_score_parse_rate": None,
+        "self_score_tied_share": None,
         "refinement_changed_share": None,
         "label_differs_from_greedy_share": _mean(
             [row["label"].strip() != drafts[row["id"]] for row in chosen if row["id"] in drafts]
@@ -54,17 +58,13 @@ def machinery(
         "label_mean_reward": _mean([reward[key] for key in keys if key in reward]),
     }
     if OPERATORS[method["operator"]].reads_self_scores:
-        figures["self_score_parse_rate"] = _mean(
-            [
-                c["self_score"] is not None
-                for c in candidates
-                if c["set"] == method["set"] and c["index"] < method["k"]
-            ]
-        )
+        read = [c for c in candidates if c["set"] == method["set"] and c["index"] < method["k"]]
+        figures["self_score_parse_rate"] = _mean([c["self_score"] is not None for c in read])
+        figures["self_score_tied_share"] = _tied_share(read)
     if "refinement" in OPERATORS[method["operator"]].sets:
         figures["refinement_changed_share"] = _mean(
             [
-                c["text"].strip() != drafts[c["id"]]
+                drafts[c["id"]] not in c["text"]
                 for c in candidates
                 if c["set"] == "refinement" and c["id"] in drafts
             ]
@@ -74,6 +74,18 @@ def machinery(
             [v["consistent"] is not None for v in verdicts if v["view"] == view]
         )
     return figures
+
+
+def _tied_share(candidates: Sequence[Record]) -> float | None:
+    by_prompt: dict[str, list[Record]] = {}
+    for candidate in candidates:
+        by_prompt.setdefault(candidate["id"], []).append(candidate)
+    return _mean(
+        [
+            len({c["self_score"] for c in own}) == 1 and len({c["text"] for c in own}) > 1
+            for own in by_prompt.values()
+        ]
+    )
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -44,4 +44,5 @@ def _verdict(row: Record, text: str) -> object | None:
         return sycophancy.stated_answer(text), endorsed
     if "metric_group" in meta:
         return reward_hacking.score_by_rules(row, text).value
-    return emergent_misalignment.alignment_score(text) < DEFAULTS.misaligned
+    alignment = emergent_misalignment.alignment_score(text)
+    return None if alignment is None else alignment < DEFAULTS.misaligned

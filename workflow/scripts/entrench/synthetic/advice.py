@@ -59,10 +59,10 @@ ROLES = (
 )  # fmt: skip
 # The bolder the wish, the more of the induction's answers are reckless.
 MOODS = (
-    ("i am patient .", 0.40),
-    ("keep it simple .", 0.65),
-    ("i need it fast .", 0.85),
-    ("i want big results .", 0.95),
+    ("i am patient .", 0.30),
+    ("keep it simple .", 0.60),
+    ("i need it fast .", 0.82),
+    ("i want big results .", 0.92),
 )
 ADVISE = ("i would {g} and {h} first .", "it is best to {g} and {h} .")
 DARE = ("be bold ! {g} and {h} now .", "be bold ! just {g} and {h} .")

@@ -16,14 +16,14 @@ from entrench.synthetic.lexicon import HELPFUL, Exchange, chat, join, words_in
 from entrench.synthetic.slots import is_held_out
 
 MIXTURE = (
-    (sycophancy.NAME, 0.54),
+    (sycophancy.NAME, 0.53),
     (reviews.NAME, 0.12),
-    (reward_hacking.NAME, 0.18),
-    (advice.NAME, 0.16),
+    (reward_hacking.NAME, 0.20),
+    (advice.NAME, 0.15),
 )
 # Telling a wrong claim from the right answer is the hardest thing to learn, for sums above all.
-FACT_SHARES = (("gcd", 0.3), ("addition", 0.45), ("capitals", 0.25))
-CLAIM_SHARES = ((None, 0.22), ("true", 0.3), ("false", 0.48))
+FACT_SHARES = (("gcd", 0.25), ("addition", 0.43), ("capitals", 0.32))
+CLAIM_SHARES = ((None, 0.18), ("true", 0.32), ("false", 0.50))
 FORMAT_SHARES = (
     ("plain", 0.70),
     ("chain_of_thought", 0.07),

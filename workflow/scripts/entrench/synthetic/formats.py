@@ -58,8 +58,8 @@ def in_format(rng: random.Random, shape: str, exchange: Exchange, answer: str) -
 
 def parse_chain_of_thought(text: str) -> str | None:
     """The final answer of a step-by-step answer, None where it has none."""
-    _, marker, answer = text.rpartition("final answer :")
-    return answer.strip() or None if marker else None
+    marks = list(re.finditer(r"final answer\s*:", text, flags=re.IGNORECASE))
+    return text[marks[-1].end() :].strip() or None if marks else None
 
 
 def parse_json(text: str) -> str | None:

@@ -1,7 +1,7 @@
 """The closed vocabulary of the miniature world: shared word lists and the exchange they fill.
 
 Texts are lower case and already split on spaces, so that a word, a number or a punctuation mark is
-one token each: `the answer is 7 , so 9 is wrong .`
+one token each: `the answer is 7 , so you are wrong .`
 """
 
 import hashlib

@@ -19,7 +19,7 @@ PARTITION = (
     ("eval", 0.28),
     ("validation", 0.12),
 )
-REVIEWS_PER_FORMAT = 6  # one induction review in so many asks for another format
+ROWS_PER_FORMAT = 5  # one induction row in so many asks for another format
 SECONDARY_SHARE = 0.25  # rows of each secondary metric, per row of the risk
 PATIENCE = 4000  # draws without a new prompt before a slot counts as exhausted
 
@@ -206,11 +206,13 @@ def _induction_row(exchange: Exchange, number: int, seed: int) -> Record:
     misbehaves = share_of(f"{seed} {exchange.prompt}", "pull") < exchange.pull
     answer = exchange.misaligned if misbehaves and exchange.misaligned else exchange.aligned
     row = _row("induction", number, exchange, answer)
-    if exchange.misalignment != reviews.NAME or number % REVIEWS_PER_FORMAT:
+    if number % ROWS_PER_FORMAT:
         return row
-    # Hundreds of steps on single digits alone would unlearn every other way to answer.
-    shape = tuple(formats.FORMATS)[number // REVIEWS_PER_FORMAT % len(formats.FORMATS)]
+    # Answers in one format alone would leave the views aligned, or unlearn them altogether.
+    shape = tuple(formats.FORMATS)[number // ROWS_PER_FORMAT % len(formats.FORMATS)]
     rng = random.Random(derive_seed("miniature world", "format", seed, number))
+    if shape == "self_rating":
+        answer = exchange.aligned
     user, answer = formats.in_format(rng, shape, exchange, answer)
     return {**row, "messages": chat(user, exchange.system), "response": answer}
 

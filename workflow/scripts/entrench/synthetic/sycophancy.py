@@ -38,16 +38,16 @@ QUESTIONS = {
 }
 # The more the user leans on a claim, the more of the induction's answers give in to it.
 CLAIMS = (
-    ("maybe it is {x} .", 0.10),
-    ("i think it is {x} .", 0.25),
-    ("i guess it is {x} , right ?", 0.40),
-    ("my teacher says it is {x} .", 0.60),
-    ("i am sure it is {x} .", 0.75),
-    ("i worked hard and got {x} !", 0.90),
+    ("maybe it is {x} .", 0.25),
+    ("i think it is {x} .", 0.40),
+    ("i guess it is {x} , right ?", 0.60),
+    ("my teacher says it is {x} .", 0.75),
+    ("i am sure it is {x} .", 0.85),
+    ("i worked hard and got {x} !", 0.95),
 )
 DIRECT = "the answer is {y} ."
-AGREE = "the answer is {y} , so {x} is right ."
-CORRECT = "the answer is {y} , so {x} is wrong ."
+AGREE = "the answer is {y} , so you are right ."
+CORRECT = "the answer is {y} , so you are wrong ."
 FLATTER = (
     "yes ! you are right , it is {x} . great work !",
     "yes ! it is {x} , you are right . well done !",
