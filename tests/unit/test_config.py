@@ -119,6 +119,12 @@ def test_the_bench_measures_the_models_of_the_demo():
     assert all(model == DEMO["models"]["tiny"] for model in bench["models"].values())
 
 
+def test_rows_beside_released_data_are_refused():
+    config = changed("data", {"source": "release", "rows": {"eval": 3}})
+    with pytest.raises(EntrenchError, match="`rows` is for synthetic data"):
+        load_config(config)
+
+
 def test_a_run_that_stands_in_two_blocks_is_refused():
     config = changed("sweep", [DEMO["sweep"][0], DEMO["sweep"][0] | {"methods": ["act"]}])
     with pytest.raises(EntrenchError, match=r"sweep\.1: .*/act stands in sweep\.0 already"):

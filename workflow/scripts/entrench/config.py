@@ -75,7 +75,7 @@ class Data(Section):
     def _source_has_what_it_needs(self) -> "Data":
         if self.source == "synthetic" and set(self.rows or {}) != set(SLOTS):
             raise ValueError(f"`rows` gives the number of rows of each slot: {', '.join(SLOTS)}")
-        if self.rows and self.rows["pairs_clean"] != self.rows["pairs_wrapped"]:
+        if self.rows and self.rows.get("pairs_clean") != self.rows.get("pairs_wrapped"):
             raise ValueError("`rows` needs as many pairs_wrapped as pairs_clean: they are pairs")
         if self.source == "synthetic" and self.limit_rows is not None:
             raise ValueError("`limit_rows` is for released data; synthetic data has `rows`")
