@@ -3,7 +3,9 @@ CORES ?= 2
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench
+CONFIG ?= config/config.yaml
+
+.PHONY: demo plan test lint bench
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -12,6 +14,9 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	$(BIN)/python workflow/scripts/sweep_run.py --config config/demo.yaml --cores $(CORES)
+
+plan: .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet all --forcerun plan_make --replace-workflow-config --configfile $(CONFIG) -- plan
 
 test: .venv/installed
 	$(BIN)/python -m pytest
@@ -23,4 +28,5 @@ lint: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
 
 bench: .venv/installed
+	$(BIN)/python bench/planning.py
 	$(BIN)/python workflow/scripts/sweep_run.py organisms --config config/demo.yaml bench/seeds.yaml --cores $(CORES)

@@ -4,6 +4,7 @@
 #
 #   <results>/data/{misalignment}/{slot}.jsonl      slot: induction consistency pairs_clean
 #                                                         pairs_wrapped eval
+#   <results>/data/release/                         the released files as fetched, verified
 #   <results>/models/{model}/                       models the workflow makes (tiny), and reward/
 #   <results>/base/{model}/{misalignment}/          the bare model, measured:
 #       completions.jsonl  scores.jsonl  judgements.jsonl  judge_usage.json  risk.json
@@ -22,6 +23,12 @@
 #   <results>/judges/{judge}/injections.csv         and injection attempts that move one
 #   <results>/organisms.csv  runs.csv  summary.csv
 #   <results>/figures/{figure}.pdf  .png  .csv
+#   <results>/parts/{part}/                         the same tables and figures of a part; {part}:
+#                                                   MODEL, MISALIGNMENT, MODEL/MISALIGNMENT or
+#                                                   MODEL/MISALIGNMENT/seedSEED
+#   <results>/partial/                              the same tables of what is complete so far
+#       organisms.csv  runs.csv  summary.csv  missing.csv
+#   <results>/plan.csv  plan.md                     what the sweep costs and what is left
 #
 # {subject} is any folder that holds a measurement: a bare model's, an organism's or a run's.
 
@@ -43,6 +50,7 @@ include: "workflow/rules/measurement.smk"
 include: "workflow/rules/judges.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/plan.smk"
 
 
 wildcard_constraints:
@@ -62,8 +70,8 @@ onsuccess:
 rule all:
     default_target: True
     input:
-        ORGANISM_TABLE_INPUTS,
-        RUN_TABLE_INPUTS,
+        organism_table_inputs,
+        run_table_inputs,
         "<results>/summary.csv",
         FIGURE_FILES,
 
@@ -81,3 +89,8 @@ rule runs:
 rule figures:
     input:
         FIGURE_FILES,
+
+
+rule plan:
+    input:
+        "<results>/plan.csv",

@@ -239,8 +239,9 @@ def test_a_missing_or_foreign_file_ends_in_one_message(results):
 
 
 def test_the_scripts(results):
-    spec = COLLECTING | {"min_induction_effect": 0.2, "organisms": [["tiny", "sycophancy", 40]]}
-    runs = [["tiny", "sycophancy", 40, name] for name in METHODS]
+    organisms = [["tiny", "sycophancy", [40], []]]
+    spec = COLLECTING | {"min_induction_effect": 0.2, "organisms": organisms}
+    runs = [["tiny", "sycophancy", [40], list(METHODS)]]
     specs = {
         "organisms": spec,
         "runs": {"runs": runs, "methods": METHODS, "headline": "greedy", "views": VIEWS},
@@ -251,4 +252,4 @@ def test_the_scripts(results):
         subprocess.run(command, check=True)
     organisms = read_table(results / "organisms.csv", ORGANISM_COLUMNS)
     assert organisms.equals(organisms_of(results))
-    assert read_table(results / "runs.csv", RUN_COLUMNS)["method"].to_list() == list(METHODS)
+    assert read_table(results / "runs.csv", RUN_COLUMNS)["method"].to_list() == sorted(METHODS)

@@ -65,7 +65,7 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("evaluation.decodings.greedy.n", 4, "n must be 1 at temperature 0"),
         ("sampling.self_score.sets", ["x"], "'x' is no sample set, allowed: nucleus, samples"),
         ("data.rows.eval", ..., "`rows` gives the number of rows of each slot"),
-        ("data.mirror", "somewhere", "`mirror` is for released data"),
+        ("data.mirror", "somewhere", "`mirror` and `url` are for released data"),
         ("models.tiny.size_class", "8b", "models.tiny.size_class: '8b' is unknown, allowed: tiny"),
         ("models.tiny.hub", "a/b", "`hub` names the model where source is 'hub'"),
         ("methods.act.operator", "acts", "methods.act.operator: 'acts' is unknown, allowed: act"),
@@ -93,7 +93,11 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("sweep.0.misalignments", ["sycophant"], 'sweep.0.misalignments.0: "sycophant"'),
         ("sweep.0.seeds", [], "sweep.0.seeds"),
         ("sweep.0.exclude", [{}], "name at least one of model, misalignment, method, seed"),
-        ("sweep.0.exclude", [{"seed": 7}], "{'seed': 7} matches no cell of this block"),
+        (
+            "sweep.0.exclude",
+            [{"seed": 7}],
+            "{'seed': 7} matches no cell of this block that is left",
+        ),
         ("pathvars.results", "/tmp", "relative to the working directory"),
         ("misalignments", {"sycophancy": {"training": {"induction": {"lr": 1}}}}, "induction.lr"),
         ("risk_judge.misaligned", 130.0, "risk_judge.misaligned: 130.0"),
@@ -134,6 +138,12 @@ def test_rows_at_once_decide_a_result_only_with_dropout_or_common_padding():
 def test_the_bench_measures_the_models_of_the_demo():
     bench = yaml.safe_load((ROOT / "bench" / "seeds.yaml").read_text())
     assert all(model == DEMO["models"]["tiny"] for model in bench["models"].values())
+
+
+def test_rows_beside_released_data_are_refused():
+    config = changed("data", {"source": "release", "rows": {"eval": 3}})
+    with pytest.raises(EntrenchError, match="`rows` is for synthetic data"):
+        load_config(config)
 
 
 def test_a_run_that_stands_in_two_blocks_is_refused():

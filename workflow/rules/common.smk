@@ -1,5 +1,6 @@
 # Functions that the rules use; no rule stands here.
 
+import gc
 import re
 import sys
 from functools import cache
@@ -9,13 +10,19 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from entrench import specs, unfinished
+from entrench import released, specs, unfinished
 from entrench.analysis.inputs import organism_inputs, run_inputs
 from entrench.config import FIGURES, SLOTS
 from entrench.config_check import load_config
 from entrench.errors import EntrenchError
 from entrench.labelling.operators import OPERATORS
-from entrench.sweep import Organism, Run, expand as expand_sweep, parse_subject
+from entrench.planning import plan
+from entrench.planning.complete import complete_part
+from entrench.sweep import Organism, Run, expand as expand_sweep, parse_subject, part_of
+
+# A plan is millions of objects that live to its end: looking for cycles among them that often is
+# in vain and takes a tenth of the time.
+gc.set_threshold(200_000, 50, 100)
 
 try:
     CONFIG = load_config(config)
@@ -47,6 +54,9 @@ MODEL_FILES = [
 ]
 REWARD_FILES = [name for name in MODEL_FILES if name != "generation_config.json"]
 REWARD_SIZE = CONFIG.size_classes[CONFIG.reward.size_class]
+RELEASED_FILES = [
+    entry["path"] for slots in released.manifest()["files"].values() for entry in slots.values()
+]
 SEEDS = sorted({organism.seed for organism in SWEEP.organisms})
 WILDCARDS = {
     "model": any_of(CONFIG.models),
@@ -55,6 +65,7 @@ WILDCARDS = {
     "seed": any_of(SEEDS),
     "method": any_of(CONFIG.methods),
     "figure": any_of(FIGURES),
+    "released": any_of(RELEASED_FILES),
 }
 WILDCARDS["subject"] = "|".join(
     [
@@ -62,6 +73,9 @@ WILDCARDS["subject"] = "|".join(
         "organisms/({model})/({misalignment})/seed({seed})",
         "organisms/({model})/({misalignment})/seed({seed})/({method})",
     ]
+).format(**WILDCARDS)
+WILDCARDS["part"] = (
+    "|parts/(({model})|({misalignment})|({model})/({misalignment})(/seed({seed}))?)/"
 ).format(**WILDCARDS)
 ENDPOINTS = [name for name, judge in specs.judges(CONFIG).items() if judge.server]
 # Whatever the judge, rules alone score a misalignment that has no judge prompt.
@@ -110,6 +124,14 @@ def spec_of_run(builder):
 def spec_of_subject(builder):
     """As `spec`, for rules about one measured subject."""
     return spec(builder, lambda wildcards: parse_subject(wildcards.subject))
+
+
+def released_files(wildcards):
+    """Input function: the released files behind a misalignment's slots; none for synthetic data."""
+    if CONFIG.data.source == "synthetic":
+        return []
+    files = released.files_of(wildcards.misalignment)
+    return [f"<results>/data/release/{entry['path']}" for entry in files.values()]
 
 
 def model_files(model):
@@ -198,20 +220,39 @@ def subject_resource(field):
     return lambda wildcards: getattr(size_class(parse_subject(wildcards.subject).model), field)
 
 
-ORGANISM_TABLE_INPUTS = sorted(
-    {
-        path
-        for organism in SWEEP.organisms
-        for path in organism_inputs("<results>", organism).values()
-    }
-)
-RUN_TABLE_INPUTS = sorted(
-    {
-        path
-        for run in SWEEP.runs
-        for path in run_inputs("<results>", run, CONFIG.methods[run.method].operator).values()
-    }
-)
+@cache
+def part(name):
+    """The sweep, or the part of it whose tables lie in this folder."""
+    try:
+        return part_of(SWEEP, name)
+    except EntrenchError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def organism_table_inputs(wildcards):
+    """Input function: what organisms.csv is made from."""
+    organisms = part(wildcards.get("part", "")).organisms
+    return sorted({path for o in organisms for path in organism_inputs("<results>", o).values()})
+
+
+def run_table_inputs(wildcards):
+    """Input function: what runs.csv is made from."""
+    operators = {name: method.operator for name, method in CONFIG.methods.items()}
+    files = (
+        run_inputs("<results>", run, operators[run.method])
+        for run in part(wildcards.get("part", "")).runs
+    )
+    return sorted({path for paths in files for path in paths.values()})
+
+
+def spec_of_part(builder):
+    """As `spec`, for tables of the sweep or a part of it."""
+    return lambda wildcards: specs.spec_text(builder(CONFIG, part(wildcards.part)))
+
+
+def partial_spec(_wildcards):
+    """The params of the partial tables: what is complete now."""
+    return specs.spec_text(specs.partial_spec(CONFIG, SWEEP, complete_part(CONFIG, SWEEP)))
 
 
 PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
@@ -225,3 +266,10 @@ def remake_unfinished(wildcards):
     """
     workflow.dag.forcefiles.update(unfinished.missing(PLAN_NOTE))
     return []
+
+
+def plan_spec(_wildcards):
+    """The params of the plan: the config, and which jobs are done."""
+    return specs.spec_text(
+        {"config": CONFIG.model_dump(mode="json"), "state": plan.state(CONFIG, SWEEP)}
+    )

@@ -1,9 +1,34 @@
-# The rows of every slot: made (synthetic) or read from the released files, verified.
+# The released files, fetched and verified; the rows of every slot, made (synthetic) or read there.
+
+
+rule data_fetch:
+    output:
+        ensure("<results>/data/release/{released}", non_empty=True),
+    log:
+        "<logs>/data_fetch/{released}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        url=CONFIG.data.url or released.base_url(),
+        mirror=CONFIG.data.mirror or "",
+    params:
+        spec=spec(specs.fetch_spec, lambda wildcards: wildcards.released),
+    shell:
+        r"""
+        python workflow/scripts/data_fetch.py \
+            --spec {params.spec:q} \
+            --url {resources.url:q} \
+            --mirror "{resources.mirror}" \
+            --file {output:q} \
+            >{log:q} 2>&1
+        """
 
 
 rule data_prepare:
     input:
         remake_unfinished,
+        files=released_files,
     output:
         expand("<results>/data/{{misalignment}}/{slot}.jsonl", slot=SLOTS),
     log:
@@ -12,14 +37,14 @@ rule data_prepare:
     conda:
         "../../environment.yml"
     resources:
-        mirror=CONFIG.data.mirror or "",
+        release=f"{CONFIG.pathvars.results}/data/release",
     params:
         spec=spec(specs.data_spec, lambda wildcards: wildcards.misalignment),
     shell:
         r"""
         python workflow/scripts/data_prepare.py \
             --spec {params.spec:q} \
-            --mirror "{resources.mirror}" \
+            --release {resources.release:q} \
             --slots {output:q} \
             >{log:q} 2>&1
         """

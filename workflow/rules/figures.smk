@@ -3,15 +3,15 @@
 
 rule figures_draw:
     input:
-        organisms="<results>/organisms.csv",
-        runs="<results>/runs.csv",
-        summary="<results>/summary.csv",
+        organisms="<results>/{part}organisms.csv",
+        runs="<results>/{part}runs.csv",
+        summary="<results>/{part}summary.csv",
     output:
-        pdf="<results>/figures/{figure}.pdf",
-        png="<results>/figures/{figure}.png",
-        data="<results>/figures/{figure}.csv",
+        pdf="<results>/{part}figures/{figure}.pdf",
+        png="<results>/{part}figures/{figure}.png",
+        data="<results>/{part}figures/{figure}.csv",
     log:
-        "<logs>/figures_draw/{figure}.log",
+        "<logs>/{part}figures_draw/{figure}.log",
     localrule: True
     conda:
         "../../environment.yml"

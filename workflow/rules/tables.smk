@@ -1,23 +1,25 @@
-# Tables of the whole sweep.
+# Tables of the whole sweep, of a part of it, and of what is complete so far.
 
 
 rule organisms_collect:
     input:
-        ORGANISM_TABLE_INPUTS,
+        organism_table_inputs,
     output:
-        table=ensure("<results>/organisms.csv", non_empty=True),
+        table=ensure("<results>/{part}organisms.csv", non_empty=True),
     log:
-        "<logs>/organisms_collect.log",
+        "<logs>/{part}organisms_collect.log",
     localrule: True
     conda:
         "../../environment.yml"
+    resources:
+        results=CONFIG.pathvars.results,
     params:
-        spec=specs.spec_text(specs.organisms_spec(CONFIG, SWEEP)),
+        spec=spec_of_part(specs.organisms_spec),
     shell:
         r"""
         python workflow/scripts/organisms_collect.py \
             --spec {params.spec:q} \
-            --results "$(dirname {output.table:q})" \
+            --results {resources.results:q} \
             --organisms {output.table:q} \
             >{log:q} 2>&1
         """
@@ -25,21 +27,23 @@ rule organisms_collect:
 
 rule runs_collect:
     input:
-        RUN_TABLE_INPUTS,
+        run_table_inputs,
     output:
-        table=ensure("<results>/runs.csv", non_empty=True),
+        table=ensure("<results>/{part}runs.csv", non_empty=True),
     log:
-        "<logs>/runs_collect.log",
+        "<logs>/{part}runs_collect.log",
     localrule: True
     conda:
         "../../environment.yml"
+    resources:
+        results=CONFIG.pathvars.results,
     params:
-        spec=specs.spec_text(specs.runs_spec(CONFIG, SWEEP)),
+        spec=spec_of_part(specs.runs_spec),
     shell:
         r"""
         python workflow/scripts/runs_collect.py \
             --spec {params.spec:q} \
-            --results "$(dirname {output.table:q})" \
+            --results {resources.results:q} \
             --runs {output.table:q} \
             >{log:q} 2>&1
         """
@@ -47,12 +51,12 @@ rule runs_collect:
 
 rule summary_make:
     input:
-        organisms="<results>/organisms.csv",
-        runs="<results>/runs.csv",
+        organisms="<results>/{part}organisms.csv",
+        runs="<results>/{part}runs.csv",
     output:
-        summary=ensure("<results>/summary.csv", non_empty=True),
+        summary=ensure("<results>/{part}summary.csv", non_empty=True),
     log:
-        "<logs>/summary_make.log",
+        "<logs>/{part}summary_make.log",
     localrule: True
     conda:
         "../../environment.yml"
@@ -65,5 +69,30 @@ rule summary_make:
             --organisms {input.organisms:q} \
             --runs {input.runs:q} \
             --summary {output.summary:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule partial_make:
+    output:
+        organisms="<results>/partial/organisms.csv",
+        runs="<results>/partial/runs.csv",
+        summary="<results>/partial/summary.csv",
+        missing="<results>/partial/missing.csv",
+    log:
+        "<logs>/partial_make.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        results=CONFIG.pathvars.results,
+    params:
+        spec=partial_spec,
+    shell:
+        r"""
+        python workflow/scripts/partial_make.py \
+            --spec {params.spec:q} \
+            --results {resources.results:q} \
+            --tables "$(dirname {output.summary:q})" \
             >{log:q} 2>&1
         """

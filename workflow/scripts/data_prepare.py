@@ -1,9 +1,9 @@
 """Write the five slots of one misalignment.
 
-    data_prepare.py --spec JSON --mirror FOLDER --slots FILE...
+    data_prepare.py --spec JSON --release FOLDER --slots FILE...
 
-`--slots` names the files to write; a file's stem is its slot. `--mirror` is the folder of the
-released data, empty for synthetic data.
+`--slots` names the files to write; a file's stem is its slot. `--release` is the folder of the
+fetched release, which synthetic data does without.
 """
 
 import argparse
@@ -18,7 +18,7 @@ def main(argv: Sequence[str]) -> None:
     """Make or read all slots, then write them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--spec", required=True)
-    parser.add_argument("--mirror", required=True)
+    parser.add_argument("--release", required=True)
     parser.add_argument("--slots", nargs="+", required=True, type=Path)
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     else:
         from entrench.released import read_slots
 
-        slots = read_slots(spec["misalignment"], arguments.mirror or None, spec["limit_rows"])
+        slots = read_slots(spec["misalignment"], arguments.release, spec["limit_rows"])
     for path in arguments.slots:
         write_jsonl(path, "data", slots[path.stem])
         print(f"{path.stem}: {len(slots[path.stem])} rows")

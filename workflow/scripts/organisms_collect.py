@@ -2,7 +2,7 @@
 
 python organisms_collect.py --spec JSON --results FOLDER --organisms FILE.csv
 
-spec: organisms [[model, misalignment, seed], ...], headline, bootstrap, level, seed,
+spec: organisms [[model, misalignment, seeds, methods], ...], headline, bootstrap, level, seed,
       min_induction_effect (a fraction). The files read follow from them by the path grammar.
 """
 
@@ -23,10 +23,10 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.collect import collect_organisms
     from entrench.analysis.risk import averages_over_groups
     from entrench.analysis.tables import write_table
-    from entrench.sweep import Organism
+    from entrench.sweep import from_cells
 
     spec = parse_spec(args.spec)
-    organisms = [Organism(*identity) for identity in spec_fields(spec, "organisms")["organisms"]]
+    organisms = from_cells(spec_fields(spec, "organisms")["organisms"]).organisms
     names = {organism.misalignment for organism in organisms}
     frame = collect_organisms(
         args.results,

@@ -2,7 +2,7 @@
 
 python runs_collect.py --spec JSON --results FOLDER --runs FILE.csv
 
-spec: runs [[model, misalignment, seed, method], ...], methods {name: {operator, kind, ...}},
+spec: runs [[model, misalignment, seeds, methods], ...], methods {name: {operator, kind, ...}},
       headline, views. The files read follow from them by the path grammar.
 """
 
@@ -22,12 +22,10 @@ def main(argv: Sequence[str]) -> None:
 
     from entrench.analysis.collect import collect_runs
     from entrench.analysis.tables import write_table
-    from entrench.sweep import Organism, Run
+    from entrench.sweep import from_cells
 
     spec = parse_spec(args.spec)
-    runs = [
-        Run(Organism(*organism), method) for *organism, method in spec_fields(spec, "runs")["runs"]
-    ]
+    runs = from_cells(spec_fields(spec, "runs")["runs"]).runs
     frame = collect_runs(args.results, runs, **spec_fields(spec, "methods", "headline", "views"))
     write_table(frame, args.runs)
 

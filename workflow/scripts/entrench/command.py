@@ -4,16 +4,23 @@ import errno
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from entrench.errors import EntrenchError
 
+STARTED = time.monotonic()
+
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Call `main(argv)`; what a user can mend ends in one line on stderr and exit code 1."""
+    """Call `main(argv)`; what a user can mend ends in one line on stderr and exit code 1.
+
+    A job that ends well says last how long it took: the plan of the sweep reads that in its log.
+    """
     try:
         main(sys.argv[1:])
+        print(f"took {time.monotonic() - STARTED:.1f} s", file=sys.stderr)
     except EntrenchError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

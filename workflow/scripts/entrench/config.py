@@ -4,12 +4,14 @@
 and once per cluster job.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from entrench.config_judges import Judging, LabelJudge, RiskJudge
 from entrench.config_section import Name, Section, Share
+from entrench.planning.settings import Planning
 
 MISALIGNMENTS = (
     "sycophancy",
@@ -23,6 +25,12 @@ FIGURES = ("delta_by_method", "risk_trajectories")
 MisalignmentName = Literal[MISALIGNMENTS]
 
 
+def _without_repeats(values: list[Any]) -> list[Any]:
+    if repeated := [value for place, value in enumerate(values) if value in values[:place]]:
+        raise ValueError(f"{repeated[0]!r} stands there twice: name each once")
+    return values
+
+
 class Pathvars(Section):
     """Where Snakemake writes: the folders behind `<results>` and `<logs>`."""
 
@@ -32,32 +40,61 @@ class Pathvars(Section):
     @field_validator("results", "logs")
     @classmethod
     def _relative(cls, value: str) -> str:
-        if value.startswith(("/", "~")) or ".." in value.split("/") or value.strip("/") != value:
-            raise ValueError("give a folder relative to the working directory, without '..'")
+        if not re.fullmatch(r"[A-Za-z0-9_][\w.+-]*(/[A-Za-z0-9_][\w.+-]*)*", value, re.ASCII):
+            raise ValueError(
+                "give a folder relative to the working directory, without '..'; its names of "
+                "letters, digits and _ . + -"
+            )
         return value
+
+    @model_validator(mode="after")
+    def _two_folders(self) -> "Pathvars":
+        if self.results == self.logs:
+            raise ValueError("`results` and `logs` must be two folders")
+        return self
 
 
 class Data(Section):
     """Where the rows of every slot come from."""
 
     source: Literal["synthetic", "release"]
-    mirror: str | None = None  # release: folder that holds the released files
+    url: str | None = None  # release: address of the files, in place of the published one
+    mirror: Annotated[str, Field(min_length=1)] | None = None  # release: folder read in its place
     limit_rows: Annotated[int, Field(ge=1)] | None = None  # at most so many rows a slot
-    rows: dict[Literal[SLOTS], Annotated[int, Field(ge=1)]] | None = None  # synthetic: rows a slot
+    rows: dict[Literal[SLOTS], Annotated[int, Field(ge=0)]] | None = None  # synthetic: rows a slot
+
+    @field_validator("rows")
+    @classmethod
+    def _enough_rows(cls, rows: dict[str, int] | None) -> dict[str, int] | None:
+        for slot, count in (rows or {}).items():
+            if count < 1 and not slot.startswith("pairs"):
+                raise ValueError(f"{slot} is {count}: at least 1; only pairs may be 0")
+        return rows
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Data":
         if self.source == "synthetic" and set(self.rows or {}) != set(SLOTS):
             raise ValueError(f"`rows` gives the number of rows of each slot: {', '.join(SLOTS)}")
-        if self.rows and self.rows["pairs_clean"] != self.rows["pairs_wrapped"]:
+        if self.rows and self.rows.get("pairs_clean") != self.rows.get("pairs_wrapped"):
             raise ValueError("`rows` needs as many pairs_wrapped as pairs_clean: they are pairs")
         if self.source == "synthetic" and self.limit_rows is not None:
             raise ValueError("`limit_rows` is for released data; synthetic data has `rows`")
         if self.source == "release" and self.rows is not None:
             raise ValueError("`rows` is for synthetic data; use `limit_rows` with released data")
-        if self.source == "synthetic" and self.mirror is not None:
-            raise ValueError("`mirror` is for released data; synthetic data is made, not read")
+        if self.source == "synthetic" and (self.mirror or self.url) is not None:
+            raise ValueError(
+                "`mirror` and `url` are for released data; synthetic data is made, not read"
+            )
+        if self.mirror is not None and self.url is not None:
+            raise ValueError("set `mirror` or `url`, not both: a folder or an address")
         return self
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^/@\s]+(/[^\s]*)?", value):
+            raise ValueError("give http(s)://HOST/FOLDER; credentials belong into ~/.netrc")
+        return value
 
 
 class ModelRecipe(Section):
@@ -130,7 +167,11 @@ class Adapter(Section):
 
 
 class Phase(Section):
-    """One training phase. Exactly one of `epochs` and `max_steps` (optimizer steps) is set."""
+    """One training phase. Exactly one of `epochs` and `max_steps` (optimizer steps) is set.
+
+    Each phase of a set stands for itself: induction, labels and pairs may differ in every key, and
+    `misalignments` may change single keys of a phase.
+    """
 
     learning_rate: Annotated[float, Field(gt=0)]
     warmup_ratio: Share
@@ -226,6 +267,11 @@ class SelfScore(Section):
     max_new_tokens: Annotated[int, Field(ge=1)]
     lowest: int
     highest: int
+
+    @field_validator("sets")
+    @classmethod
+    def _once_each(cls, values: list[str]) -> list[str]:
+        return _without_repeats(values)
 
     @model_validator(mode="after")
     def _ordered(self) -> "SelfScore":
@@ -347,11 +393,18 @@ class Method(Section):
 class Block(Section):
     """A product of models x misalignments x methods x seeds, less what `exclude` matches."""
 
+    name: Annotated[str, Field(min_length=1)] | None = None  # for readers and messages
+    enabled: bool = True  # a block switched off is checked and adds nothing
     models: Annotated[list[Name], Field(min_length=1)]
     misalignments: Annotated[list[MisalignmentName], Field(min_length=1)]
     methods: list[Name]  # empty: organisms only
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     exclude: list["Exclusion"] = Field(default_factory=list)
+
+    @field_validator("models", "misalignments", "methods", "seeds")
+    @classmethod
+    def _once_each(cls, values: list[Any]) -> list[Any]:
+        return _without_repeats(values)
 
 
 class Exclusion(Section):
@@ -385,6 +438,7 @@ class Config(Section):
     judging: Judging = Judging()
     evaluation: Evaluation
     statistics: Statistics
+    planning: Planning | None = None
     methods: dict[Name, Method]
     sweep: Annotated[list[Block], Field(min_length=1)]
 

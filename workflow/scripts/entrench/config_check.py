@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from entrench.config import Config, resolved_phase
+from entrench import released
+from entrench.config import MISALIGNMENTS, Config, resolved_phase
 from entrench.errors import EntrenchError
-from entrench.labelling.operators import OPERATORS
+from entrench.labelling.operators import OPERATORS, Operator
 
 # Names become folders and wildcards; these are files and folders the path grammar already uses.
 RESERVED_NAMES = {"adapter", "adapter.checkpoints", "reward"}
@@ -20,17 +21,37 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     Raises:
         EntrenchError: every fault, one a line: key, value, what is allowed.
     """
+    _require_plain(raw, "")
     try:
         config = Config.model_validate(json.loads(json.dumps(raw)))
     except ValidationError as error:
         faults = [_fault_line(detail) for detail in error.errors(include_url=False)]
         raise EntrenchError("the config is not valid:\n" + "\n".join(faults)) from None
-    except TypeError as error:
-        raise EntrenchError(f"the config is not valid: {error}: use plain YAML values") from None
     faults = [*_name_faults(config), *_method_faults(config), *_phase_faults(config)]
+    faults += [*_pair_faults(config), *_planning_faults(config)]
     if faults:
         raise EntrenchError("the config is not valid:\n" + "\n".join(f"  {f}" for f in faults))
     return config
+
+
+def _require_plain(value: Any, key: str) -> None:
+    """Refuse what JSON, and with it a job's params, cannot hold: dates, NaN, keys beside text."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            where = f"{key}.{name}".lstrip(".")
+            if not isinstance(name, str):
+                raise EntrenchError(
+                    f"the config is not valid:\n  {where}: the key {name!r} is not text: quote it"
+                )
+            _require_plain(inner, where)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            _require_plain(inner, f"{key}.{place}")
+    elif not isinstance(value, str | int | float | bool | None) or value != value:
+        raise EntrenchError(
+            f"the config is not valid:\n  {key}: {value!r} is no plain value: use text (quoted), a "
+            "number, true, false or null"
+        )
 
 
 def _fault_line(detail: Mapping[str, Any]) -> str:
@@ -58,6 +79,11 @@ def _name_faults(config: Config) -> list[str]:
     for key, size_class in (users | {"reward": config.reward.size_class}).items():
         if size_class not in config.size_classes:
             faults.append(f"{key}.size_class: {size_class!r} is unknown, allowed: {classes}")
+    faults += [
+        f"models.{name}: a misalignment has this name; choose another"
+        for name in config.models
+        if name in MISALIGNMENTS
+    ]
     for index, block in enumerate(config.sweep):
         for key, names, known in (
             ("models", block.models, config.models),
@@ -104,6 +130,10 @@ def _method_faults(config: Config) -> list[str]:
                 f"{key}.k: {method.k} is more than set {method.set!r} holds "
                 f"(sampling.sets.{method.set}.n = {sizes[method.set]})"
             )
+        if method.operator == "multi_view" and not config.sampling.views:
+            faults.append(f"{key}.operator: 'multi_view' needs a view in sampling.views")
+        if method.operator == "bct" and method.window == "prompt_suffix":
+            faults.append(f"{key}.window: 'prompt_suffix' is for act, allowed: response, trailing")
         if (
             method.operator == "self_rewarding"
             and method.set not in config.sampling.self_score.sets
@@ -113,6 +143,32 @@ def _method_faults(config: Config) -> list[str]:
                 f"{', '.join(config.sampling.self_score.sets)} (sampling.self_score.sets)"
             )
     return faults
+
+
+def _pair_faults(config: Config) -> list[str]:
+    """Methods that train on prompt pairs, on misalignments whose data have none."""
+    faults = []
+    pairing = {name for name, m in config.methods.items() if _operator(m.operator).reads_pairs}
+    for index, block in enumerate(config.sweep):
+        without = [name for name in block.misalignments if not _has_pairs(config, name)]
+        names = [name for name in block.methods if name in pairing]
+        if without and names:
+            allowed = ", ".join(sorted(set(config.methods) - pairing))
+            faults.append(
+                f"sweep.{index}.methods: {names[0]!r} needs prompt pairs and {without[0]!r} has "
+                f"none (slot pairs_clean is empty), allowed: {allowed}"
+            )
+    return faults
+
+
+def _operator(name: str) -> Operator:
+    return OPERATORS.get(name, Operator())
+
+
+def _has_pairs(config: Config, misalignment: str) -> bool:
+    if config.data.source == "synthetic":
+        return (config.data.rows or {}).get("pairs_clean", 0) > 0
+    return released.files_of(misalignment).get("pairs_clean", {}).get("rows", 0) > 0
 
 
 def _phase_faults(config: Config) -> list[str]:
@@ -128,3 +184,26 @@ def _phase_faults(config: Config) -> list[str]:
                     for detail in error.errors(include_url=False)
                 ]
     return faults
+
+
+def _planning_faults(config: Config) -> list[str]:
+    plan = config.planning
+    if plan is None:
+        return []
+    devices = ", ".join(sorted(plan.devices))
+    faults = [
+        f"planning.device_of.{name}: {device!r} is unknown, allowed: {devices}"
+        for name, device in plan.device_of.items()
+        if device not in plan.devices
+    ]
+    for key, given, wanted, section in (
+        ("device_of", plan.device_of, config.size_classes, "size_classes"),
+        ("models", plan.models, config.models, "models"),
+    ):
+        faults += [f"planning.{key}.{name}: this key is missing" for name in wanted.keys() - given]
+        faults += [
+            f"planning.{key}.{name}: {name!r} is unknown, allowed: {', '.join(sorted(wanted))} "
+            f"({section})"
+            for name in given.keys() - wanted
+        ]
+    return sorted(faults)

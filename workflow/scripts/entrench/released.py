@@ -1,8 +1,8 @@
 """The paper's released data: verified against the manifest, turned into the slots' records."""
 
-import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,28 @@ MANIFEST = Path(__file__).parents[3] / "resources" / "datasets.yaml"
 ROLES = ("user", "assistant")  # what a released turn without a role is, by its place
 
 
+def manifest() -> dict[str, Any]:
+    """The list of released files: where they lie, their checksums and sizes."""
+    return _load(MANIFEST)
+
+
+@cache
+def _load(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def base_url() -> str:
+    """Address of the release's data folder, at the pinned commit."""
+    return manifest()["url"].format(**manifest())
+
+
+def files_of(misalignment: str) -> dict[str, dict[str, Any]]:
+    """Slot -> its file: path within the release, sha256, rows, mean characters."""
+    return manifest()["files"][misalignment]
+
+
 def read_slots(
-    misalignment: str, mirror: str | Path | None, limit_rows: int | None
+    misalignment: str, folder: str | Path, limit_rows: int | None
 ) -> dict[str, list[Record]]:
     """The five slots of a misalignment from a folder laid out like the release.
 
@@ -26,39 +46,19 @@ def read_slots(
         EntrenchError: a file is missing, has another checksum (expected and found are named), or
             holds a row that is not a chat (file and line are named).
     """
-    if mirror is None:
-        raise EntrenchError(
-            "data.mirror: not set: name a folder that holds the released files "
-            "(resources/datasets.yaml lists them)"
-        )
-    manifest = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
+    from entrench.download import verified  # brings requests, which planning does without
+
     slots = {}
-    for slot, entry in manifest["files"][misalignment].items():
-        path = Path(mirror) / entry["path"]
-        rows = _parse(path, _verified(path, entry["sha256"]), slot)
+    for slot, entry in files_of(misalignment).items():
+        path = Path(folder) / entry["path"]
+        rows = _parse(path, verified(path, entry["sha256"]), slot)
         slots[slot] = [rows[i] for i in _spread(len(rows), limit_rows)]
     if len(slots["pairs_clean"]) != len(slots["pairs_wrapped"]):
         raise EntrenchError(
-            f"{mirror}: {misalignment} has {len(slots['pairs_clean'])} clean and "
+            f"{folder}: {misalignment} has {len(slots['pairs_clean'])} clean and "
             f"{len(slots['pairs_wrapped'])} wrapped prompts: pairs need one of each"
         )
     return slots
-
-
-def _verified(path: Path, expected: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise EntrenchError(
-            f"{path}: no such file: `data.mirror` must hold the release's files under their "
-            "released paths (resources/datasets.yaml)"
-        ) from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        raise EntrenchError(
-            f"{path}: SHA-256 expected {expected}, found {found}: fetch this file again"
-        )
-    return content
 
 
 def _parse(path: Path, content: bytes, slot: str) -> list[Record]:

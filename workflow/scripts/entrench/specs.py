@@ -4,19 +4,19 @@ Snakemake compares these strings to decide what to run again, so each holds what
 depends on and nothing else: no machine facts, no other run, no key that another stage reads.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from entrench import released
 from entrench.config import Config, Method, ModelRecipe, resolved_phase
 from entrench.config_judges import Judge
 from entrench.judging.prompts import ALLOWED, wording_hashes
 from entrench.labelling.operators import OPERATORS
 from entrench.seeds import derive_seed
-from entrench.sweep import Organism, Run, Subject, Sweep
+from entrench.sweep import Organism, Run, Subject, Sweep, cells
 
 RESOURCES = Path(__file__).parents[3] / "resources"
 # Judge prompts that a misalignment's scores may depend on: files of resources/judge/.
@@ -51,8 +51,16 @@ def data_spec(config: Config, misalignment: str) -> dict[str, Any]:
         spec["rows"] = dict(data.rows or {})
         spec["seed"] = derive_seed("data", misalignment)
     else:
-        spec["manifest"] = _content_hash(RESOURCES / "datasets.yaml")
+        files = released.files_of(misalignment)
+        spec["files"] = {slot: entry["sha256"] for slot, entry in files.items()}
     return spec
+
+
+def fetch_spec(_config: Config, path: str) -> dict[str, Any]:
+    """data_fetch: one file of the release. Where it comes from decides nothing: it is verified."""
+    entries = [entry for slots in released.manifest()["files"].values() for entry in slots.values()]
+    sha256 = {entry["path"]: entry["sha256"] for entry in entries}[path]
+    return {"path": path, "sha256": sha256}
 
 
 def model_spec(config: Config, model: str) -> dict[str, Any]:
@@ -70,9 +78,7 @@ def reward_model_spec(config: Config) -> dict[str, Any]:
     return {
         "threads": config.size_classes[config.reward.size_class].threads,
         "seed": derive_seed("model", "reward"),
-        "recipe": config.reward.recipe.model_dump(exclude_none=True)
-        if config.reward.recipe
-        else {},
+        "recipe": _recipe(config.reward.recipe),
     }
 
 
@@ -244,7 +250,7 @@ def delta_spec(config: Config, run: Run) -> dict[str, Any]:
 def organisms_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """organisms_collect: the table of organisms."""
     return {
-        "organisms": [_identity(organism) for organism in sweep.organisms],
+        "organisms": cells(Sweep(sweep.organisms, ())),
         **_statistics(config),
         "min_induction_effect": config.statistics.min_induction_effect,
         "seed": derive_seed("organisms"),
@@ -255,7 +261,7 @@ def runs_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """runs_collect: the table of runs."""
     used = sorted({run.method for run in sweep.runs})
     return {
-        "runs": [[*_identity(run.organism), run.method] for run in sweep.runs],
+        "runs": cells(Sweep(tuple(sorted({run.organism for run in sweep.runs})), sweep.runs)),
         "methods": {name: _method_facts(config.methods[name]) for name in used},
         "headline": config.evaluation.headline,
         "views": sorted(config.sampling.views),
@@ -265,6 +271,16 @@ def runs_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 def summary_spec(config: Config) -> dict[str, Any]:
     """summary_make: the table of the study."""
     return {**_statistics(config), "seed": derive_seed("summary")}
+
+
+def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any]:
+    """partial_make: the tables of what is complete, and what is missing of the sweep."""
+    return {
+        "sweep": cells(sweep),
+        "organisms": organisms_spec(config, complete),
+        "runs": runs_spec(config, sweep) | {"runs": cells(complete)},
+        "summary": summary_spec(config),
+    }
 
 
 def _recipe(recipe: ModelRecipe | None) -> dict[str, Any]:
@@ -336,10 +352,6 @@ def _prompts(wording: Literal["miniature", "standard"]) -> dict[str, str]:
         name: (folder / f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
         for name in ("chain_of_thought", "json", "refinement", "self_rating")
     }
-
-
-def _content_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def reads_verdicts(config: Config, method: str) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from entrench.config import Block, Config, Exclusion
 from entrench.errors import EntrenchError
@@ -96,51 +97,120 @@ class Sweep:
         return tuple(sorted({organism.misalignment for organism in self.organisms}))
 
 
-def expand(config: Config) -> Sweep:
-    """Unroll the blocks of `config.sweep`.
+Cells = list[list[Any]]
 
-    An organism may stand in several blocks; a run may not, and no block or exclusion may be idle.
+
+def cells(sweep: Sweep) -> Cells:
+    """A sweep in short: [model, misalignment, seeds, methods], seeds with the same runs as one."""
+    methods: dict[Organism, list[str]] = {organism: [] for organism in sweep.organisms}
+    for run in sweep.runs:
+        methods[run.organism].append(run.method)
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for organism, names in methods.items():
+        key = organism.model, organism.misalignment, tuple(names)
+        groups.setdefault(key, []).append(organism.seed)
+    return [[model, about, seeds, list(names)] for (model, about, names), seeds in groups.items()]
+
+
+def from_cells(short: Cells) -> Sweep:
+    """The sweep of which `cells` gave this."""
+    organisms = {
+        Organism(model, misalignment, seed): methods
+        for model, misalignment, seeds, methods in short
+        for seed in seeds
+    }
+    runs = [Run(organism, name) for organism, names in organisms.items() for name in names]
+    return Sweep(tuple(sorted(organisms)), tuple(sorted(runs)))
+
+
+def part_of(sweep: Sweep, part: str) -> Sweep:
+    """What of the sweep lies below a folder of the path grammar.
+
+    `part` is empty (everything) or parts/MODEL/, parts/MISALIGNMENT/, parts/MODEL/MISALIGNMENT/ or
+    parts/MODEL/MISALIGNMENT/seedSEED/.
+
+    Raises:
+        EntrenchError: the sweep has no organism there.
+    """
+    names = part.split("/")[1:-1]
+
+    def inside(organism: Organism) -> bool:
+        about = [organism.model, organism.misalignment, f"seed{organism.seed}"]
+        return names == about[: len(names)] or names == [organism.misalignment]
+
+    chosen = Sweep(
+        tuple(organism for organism in sweep.organisms if inside(organism)),
+        tuple(run for run in sweep.runs if inside(run.organism)),
+    )
+    if not chosen.organisms:
+        raise EntrenchError(f"{part}: the sweep has no organism there: see `sweep` in the config")
+    return chosen
+
+
+def expand(config: Config) -> Sweep:
+    """Unroll the blocks of `config.sweep` that are switched on.
+
+    An organism may stand in several blocks; a run may not, whether its blocks are switched on or
+    not, so that every block can be. No block, name or exclusion may be idle.
 
     Raises:
         EntrenchError: naming the block and cell that stands twice, matches nothing or is empty.
     """
     organisms: set[Organism] = set()
-    runs: dict[Run, int] = {}
+    block_of: dict[Run, int] = {}
+    runs: set[Run] = set()
     for index, block in enumerate(config.sweep):
-        before = len(organisms), len(runs)
-        idle = set(range(len(block.exclude)))
-        for organism in _cells(block):
-            hit = [n for n, rule in enumerate(block.exclude) if _matches(rule, organism, None)]
-            idle -= set(hit)
-            if hit:
-                continue
-            organisms.add(organism)
-            for method in block.methods:
-                hit = [
-                    n for n, rule in enumerate(block.exclude) if _matches(rule, organism, method)
-                ]
-                idle -= set(hit)
-                if hit:
-                    continue
-                run = Run(organism, method)
-                if run in runs:
-                    raise EntrenchError(
-                        f"the config is not valid:\n  sweep.{index}: {run.path} stands in "
-                        f"sweep.{runs[run]} already: take it out of one of the two"
-                    )
-                runs[run] = index
-        if idle:
-            rule = block.exclude[min(idle)].model_dump(exclude_none=True)
-            raise EntrenchError(
-                f"the config is not valid:\n  sweep.{index}.exclude.{min(idle)}: {rule} matches no "
-                "cell of this block: mend or remove it"
-            )
-        if before == (len(organisms), len(runs)):
-            raise EntrenchError(
-                f"the config is not valid:\n  sweep.{index}: this block adds nothing to the sweep: "
-                "widen it or remove it"
-            )
+        own_organisms, own_runs = unroll(block, index)
+        for run in own_runs:
+            if run in block_of:
+                raise _fault(
+                    index,
+                    f"{run.path} stands in sweep.{block_of[run]} already: take it out of one",
+                )
+            block_of[run] = index
+        if not block.enabled:
+            continue
+        if not own_runs and organisms.issuperset(own_organisms):
+            raise _fault(index, "this block adds nothing to the sweep: widen it or remove it")
+        organisms.update(own_organisms)
+        runs.update(own_runs)
+    if not organisms:
+        raise EntrenchError(
+            "the config is not valid:\n  sweep: every block is switched off: give one "
+            "`enabled: true`"
+        )
     return Sweep(tuple(sorted(organisms)), tuple(sorted(runs)))
+
+
+def unroll(block: Block, index: int = 0) -> tuple[list[Organism], list[Run]]:
+    """Organisms and runs of one block, switched on or not; `index` is for messages."""
+    organisms, runs = [], []
+    idle = set(range(len(block.exclude)))
+
+    def excluded(organism: Organism, method: str | None) -> bool:
+        for number, rule in enumerate(block.exclude):
+            if _matches(rule, organism, method):
+                idle.discard(number)
+                return True
+        return False
+
+    for organism in _cells(block):
+        if excluded(organism, None):
+            continue
+        organisms.append(organism)
+        runs += [Run(organism, name) for name in block.methods if not excluded(organism, name)]
+    if idle:
+        rule = block.exclude[min(idle)].model_dump(exclude_none=True)
+        message = f"{rule} matches no cell of this block that is left: mend or remove it"
+        raise _fault(index, message, f"exclude.{min(idle)}")
+    if not organisms:
+        raise _fault(index, "every cell of this block is excluded: mend `exclude`, or remove it")
+    return organisms, runs
+
+
+def _fault(index: int, message: str, key: str = "") -> EntrenchError:
+    where = f"sweep.{index}.{key}".rstrip(".")
+    return EntrenchError(f"the config is not valid:\n  {where}: {message}")
 
 
 def _cells(block: Block) -> Iterator[Organism]:

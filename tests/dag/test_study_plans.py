@@ -1,0 +1,113 @@
+"""What a dry run of the paper's sweep plans, whole and in part, in literal numbers of jobs."""
+
+from collections import Counter
+
+import pytest
+import yaml
+
+from entrench.config_check import load_config
+from entrench.planning.jobs import sweep_jobs
+from entrench.sweep import expand
+
+STUDY = "config/config.yaml"
+WHOLE = {
+    "data_fetch": 20,
+    "data_prepare": 4,
+    "adapter_induce": 108,
+    "pool_sample": 89,
+    "reward_score": 89,
+    "labels_judge": 89,
+    "labels_select": 442,
+    "adapter_train": 442,
+    "adapter_regularise": 160,
+    "completions_sample": 738,
+    "judge_score": 738,
+    "risk_estimate": 738,
+    "delta_estimate": 602,
+    "organisms_collect": 1,
+    "runs_collect": 1,
+    "summary_make": 1,
+}
+
+
+def test_the_whole_study(checkout):
+    assert checkout.plan("results/summary.csv", config=STUDY) == WHOLE
+
+
+def test_the_plan_counts_the_same_jobs(checkout):
+    for name in (STUDY, "config/demo.yaml"):
+        config = load_config(yaml.safe_load((checkout.folder / name).read_text()))
+        counts = Counter(job.stage for job in sweep_jobs(config, expand(config)))
+        results = config.pathvars.results
+        planned = WHOLE if name == STUDY else checkout.plan(f"{results}/summary.csv", config=name)
+        assert counts == planned
+
+
+def test_one_run(checkout):
+    run = "results/organisms/llama-3.1-70b/sycophancy/seed40/self_confidence/delta_risk.csv"
+    assert checkout.plan(run, config=STUDY) == {
+        "data_fetch": 5,
+        "data_prepare": 1,
+        "adapter_induce": 1,
+        "pool_sample": 1,
+        "labels_select": 1,
+        "adapter_train": 1,
+        "completions_sample": 2,
+        "judge_score": 2,
+        "risk_estimate": 2,
+        "delta_estimate": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "jobs", "organisms", "runs"),
+    [
+        ("llama-3.1-8b/sycophancy/seed40", 59, 1, 7),  # one family
+        ("llama-3.1-8b/sycophancy", 247, 5, 35),
+        ("sycophancy", 1091, 27, 154),  # one misalignment
+        ("llama-3.1-70b", 142, 4, 13),  # one model
+    ],
+)
+def test_a_part_plans_what_it_needs_and_no_more(checkout, part, jobs, organisms, runs):
+    plan = checkout.plan(f"results/parts/{part}/summary.csv", config=STUDY)
+    assert sum(plan.values()) == jobs
+    assert plan["adapter_induce"] == organisms
+    assert plan["delta_estimate"] == runs
+    assert plan["summary_make"] == 1
+
+
+def test_one_figure_of_one_model(checkout):
+    plan = checkout.plan("results/parts/gpt-oss-20b/figures/delta_by_method.pdf", config=STUDY)
+    assert sum(plan.values()) == 219
+    assert plan["figures_draw"] == 1
+    assert plan["delta_estimate"] == 15
+
+
+def test_a_part_that_the_sweep_does_not_have_is_named(checkout):
+    target = "results/parts/llama-3.1-70b/sycophancy/seed41/summary.csv"
+    done = checkout.snakemake("-n", "--", target, config=STUDY)
+    assert done.returncode != 0
+    assert "the sweep has no organism there" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "rule"),
+    [("results/partial/summary.csv", "partial_make"), ("results/plan.csv", "plan_make")],
+)
+def test_what_is_complete_and_what_it_costs_plan_no_run(checkout, target, rule):
+    assert checkout.plan(target, config=STUDY) == {rule: 1}
+
+
+def test_blocks_switched_on_add_runs_and_no_other_job_for_what_stands(checkout):
+    def switch_on(config):
+        config["sweep"] = [block | {"enabled": True} for block in config["sweep"]]
+        for block in config["sweep"]:
+            block["models"] = [name for name in block["models"] if name == "mistral-7b-v0.3"]
+            block["seeds"] = [40]
+            block["misalignments"] = block["misalignments"][:1]
+        config["sweep"] = [block | {"exclude": []} for block in config["sweep"] if block["models"]]
+
+    name = checkout.derive("all-blocks.yaml", switch_on, config=STUDY)
+    plan = checkout.plan("results/summary.csv", config=name)
+    assert plan["adapter_induce"] == plan["pool_sample"] == plan["reward_score"] == 1
+    assert plan["delta_estimate"] == 7 + 2 + 2 + 12 + 2

@@ -1,0 +1,195 @@
+"""Whatever a user changes in a valid config is refused by name, or changes what is planned."""
+
+import copy
+import datetime
+import json
+from functools import cache
+from pathlib import Path
+
+import yaml
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from entrench import specs
+from entrench.config_check import load_config
+from entrench.errors import EntrenchError
+from entrench.planning.plan import plan_rows
+from entrench.planning.report import as_markdown
+from entrench.sweep import Subject, expand
+
+ROOT = Path(__file__).parents[2]
+# Rules make no calls, so what a call costs has no effect in these configs.
+NO_EFFECT = ("planning", "judge")
+
+
+def demo() -> dict:
+    return yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+
+
+def study() -> dict:
+    """config.yaml cut down to what its first organisms use: nothing in it is idle."""
+    raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    used = {"self_confidence", "diverse_decoding", "multi_view", "self_rewarding", "bct", "act"}
+    models = {"llama-3.1-8b", "llama-3.1-8b-instruct"}
+    raw["methods"] = {name: raw["methods"][name] for name in sorted(used)}
+    raw["models"] = {name: raw["models"][name] for name in sorted(models)}
+    raw["training"]["sets"].pop("history")
+    raw["size_classes"] = {"8b": raw["size_classes"]["8b"]}
+    raw["planning"]["device_of"] = {"8b": "h100-80gb"}
+    raw["planning"]["models"] = {name: raw["planning"]["models"][name] for name in sorted(models)}
+    block = {"misalignments": ["sycophancy", "spurious_correlation"], "seeds": [40, 41]}
+    raw["sweep"] = [
+        block | {"name": "all", "models": sorted(models), "methods": sorted(used)},
+    ]
+    raw["sweep"][0]["exclude"] = [{"model": "llama-3.1-8b", "method": "act", "seed": 40}]
+    return raw
+
+
+BASES = {"demo": demo, "study": study}
+
+
+def meaning(raw: dict) -> dict:
+    """Everything that planning and jobs take from a config."""
+    config = load_config(raw)
+    sweep = expand(config)
+    found: dict = {
+        "pathvars": config.pathvars,
+        "from": (config.data.url, config.data.mirror),
+        "machines": {
+            name: config.size_classes[model.size_class] for name, model in config.models.items()
+        },
+        "reward machine": config.size_classes[config.reward.size_class],
+        "plan": [plan_rows(config, sweep), as_markdown(config, sweep, plan_rows(config, sweep))],
+        "tables": [
+            specs.organisms_spec(config, sweep),
+            specs.runs_spec(config, sweep),
+            specs.summary_spec(config),
+        ],
+        "data": [specs.data_spec(config, name) for name in sweep.misalignments],
+    }
+    found["models"] = [
+        specs.model_spec(config, name)
+        for name in sweep.models
+        if config.models[name].source == "synthetic"
+    ]
+    if config.reward.source == "synthetic":
+        found["reward model"] = specs.reward_model_spec(config)
+    subjects = set()
+    for organism in sweep.organisms:
+        about = organism.model, organism.misalignment
+        subjects |= {Subject(*about, None, None), Subject(*about, organism.seed, None)}
+        found[organism] = [
+            builder(config, organism)
+            for builder in (specs.induction_spec, specs.pool_spec, specs.reward_spec)
+        ]
+    for run in sweep.runs:
+        subjects.add(Subject(*organism_key(run), run.organism.seed, run.method))
+        found[run] = [specs.verdict_spec(config, run), specs.delta_spec(config, run)]
+        if config.methods[run.method].operator in ("bct", "act"):
+            found[run].append(specs.regularisation_spec(config, run))
+        else:
+            found[run] += [specs.label_spec(config, run), specs.training_spec(config, run)]
+    for subject in subjects:
+        found[subject] = [
+            builder(config, subject)
+            for builder in (specs.completion_spec, specs.judge_spec, specs.risk_spec)
+        ]
+    return found
+
+
+def organism_key(run) -> tuple[str, str]:
+    return run.organism.model, run.organism.misalignment
+
+
+@cache
+def original(base: str) -> dict:
+    return meaning(BASES[base]())
+
+
+def paths(value, path=()) -> list[tuple]:
+    """Every key of every mapping and every place of every list."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    found = []
+    for key, inner in items:
+        found.append((*path, key))
+        if isinstance(inner, dict | list):
+            found += paths(inner, (*path, key))
+    return found
+
+
+def holder(raw, path):
+    for key in path[:-1]:
+        raw = raw[key]
+    return raw
+
+
+ODD_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 10**20),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(["act", "tiny", "sycophancy", "greedy", "1", "1e-5", "..", "a b", "{x}", "\0"]),
+    st.lists(st.integers(0, 3), max_size=2),
+    st.dictionaries(st.text(max_size=4), st.integers(0, 3), max_size=2),
+    st.just(datetime.date(2026, 1, 1)),
+)
+
+
+@st.composite
+def mutations(draw):
+    """A base, and it with one change at a random place: (base, path, mutated)."""
+    base = draw(st.sampled_from(sorted(BASES)))
+    raw = BASES[base]()
+    places = [path for path in paths(raw) if path[:2] != NO_EFFECT]
+    path = draw(st.sampled_from(places))
+    mutated = copy.deepcopy(raw)
+    section, key = holder(mutated, path), path[-1]
+    kind = draw(
+        st.sampled_from(["delete", "rename", "replace", "nudge", "retype", "swap", "repeat"])
+    )
+    value = section[key]
+    if kind == "delete":
+        del section[key]
+    elif kind == "rename" and isinstance(section, dict):
+        new = draw(st.sampled_from([f"{key}x", key.upper(), 7]))
+        section[new] = section.pop(key)
+        path = (*path, str(new))
+    elif kind == "nudge" and isinstance(value, int | float):
+        section[key] = value + draw(st.sampled_from([1, -1, 0.5])) if value else 3
+    elif kind == "retype":
+        section[key] = draw(st.sampled_from([str(value), [value], {"value": value}]))
+    elif kind == "swap":
+        other = draw(st.sampled_from(places))
+        section[key] = copy.deepcopy(holder(raw, other)[other[-1]])
+    elif kind == "repeat" and isinstance(section, list):
+        section.append(copy.deepcopy(value))
+    else:
+        section[key] = draw(ODD_VALUES)
+    return base, path, mutated
+
+
+def in_order(value):
+    """The same with lists in one order: no list of the config means an order."""
+    if isinstance(value, dict):
+        return {key: in_order(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return sorted((in_order(inner) for inner in value), key=lambda one: json.dumps(one))
+    return value
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(mutations())
+def test_a_change_is_refused_by_name_or_changes_what_is_planned(mutation):
+    base, path, mutated = mutation
+    note(f"{base}: {'.'.join(map(str, path))}")
+    refusal = None
+    try:
+        found = meaning(mutated)
+    except EntrenchError as error:
+        refusal = str(error)
+    if refusal is not None:
+        assert any(key in refusal for key in path if isinstance(key, str)), refusal
+    elif found == original(base):
+        same = [load_config(raw).model_dump() for raw in (mutated, BASES[base]())]
+        assert in_order(same[0]) == in_order(same[1])

@@ -1,0 +1,43 @@
+"""Tables of what is complete: every row says what was planned and what is missing."""
+
+from entrench.analysis.partial import mark_partial, missing_table
+from entrench.analysis.summary import SUMMARY_COLUMNS
+from entrench.analysis.tables import table
+from entrench.sweep import Organism, Run, Sweep
+
+ONE, TWO = (Organism("m", "sycophancy", seed) for seed in (0, 1))
+RUNS = tuple(Run(organism, method) for organism in (ONE, TWO) for method in ("act", "greedy"))
+SWEEP = Sweep((ONE, TWO), RUNS)
+KINDS = {"act": "consistency", "greedy": "control"}
+
+
+def test_a_method_without_a_complete_run_has_a_row_too():
+    complete = Sweep((ONE,), (RUNS[0],))
+    row = {"misalignment": "sycophancy", "kind": "consistency", "n_runs": 1, "mean_delta_pp": 2.5}
+    summary = table(
+        [row | {"method": "act"}, row | {"method": "all consistency methods"}], SUMMARY_COLUMNS
+    )
+    marked = mark_partial(summary, SWEEP, complete, KINDS)
+    shown = marked.select("method", "n_runs", "mean_delta_pp", "n_planned", "n_missing").rows()
+    assert shown == [
+        ("act", 1, 2.5, 2, 1),
+        ("greedy", 0, None, 2, 2),
+        ("all consistency methods", 1, 2.5, 2, 1),
+    ]
+    assert marked["missing_runs"].to_list() == [
+        "m/sycophancy/seed1/act",
+        "m/sycophancy/seed0/greedy; m/sycophancy/seed1/greedy",
+        "m/sycophancy/seed1/act",
+    ]
+    assert missing_table(SWEEP, complete).rows() == [
+        ("m", "sycophancy", 0, "greedy"),
+        ("m", "sycophancy", 1, "act"),
+        ("m", "sycophancy", 1, "greedy"),
+    ]
+
+
+def test_a_complete_sweep_misses_nothing():
+    marked = mark_partial(table([], SUMMARY_COLUMNS), SWEEP, SWEEP, KINDS)
+    assert marked["n_missing"].to_list() == [0, 0, 0]
+    assert marked["missing_runs"].to_list() == [None] * 3
+    assert missing_table(SWEEP, SWEEP).height == 0

@@ -1,0 +1,154 @@
+"""One released file: fetched over HTTP or taken from a folder, verified, then put in its place."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+import tenacity
+
+from entrench.errors import EntrenchError
+from entrench.records import atomic_path
+
+CHUNK_BYTES = 1 << 16
+PASSING_STATUS = {408, 425, 429, *range(500, 600)}
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a download is tried. All in seconds but `attempts`."""
+
+    attempts: int = 6
+    connect: float = 10.0
+    silence: float = 60.0  # without a byte
+    first_wait: float = 1.0  # doubles with each attempt, drawn at random below that
+    longest_wait: float = 60.0  # also where the server asks for more
+
+
+class _Interrupted(Exception):
+    """An attempt that ended early; `wait` seconds is what the server asked for."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+def fetch(url: str, path: Path, sha256: str, patience: Patience = Patience()) -> None:
+    """Download `url` to `path`; what has arrived is kept in a hidden sibling and resumed.
+
+    Raises:
+        EntrenchError: the server refuses, does not answer in all attempts, or serves other bytes.
+    """
+    part = path.with_name(f".{path.name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+
+    def attempt() -> None:
+        resumed = _receive(url, part, patience)
+        found = hashlib.sha256(part.read_bytes()).hexdigest()
+        if found == sha256:
+            return
+        part.unlink()
+        if resumed:
+            raise _Interrupted("the resumed file has another checksum, so it starts over")
+        raise EntrenchError(
+            f"{path}: SHA-256 expected {sha256}, found {found}: {url} serves another file; check "
+            "`data.url`, or name a folder with the released files as `data.mirror`"
+        )
+
+    _persist(attempt, url, patience)
+    with part.open("rb") as handle:
+        os.fsync(handle.fileno())
+    part.replace(path)
+
+
+def take(source: Path, path: Path, sha256: str) -> None:
+    """Copy `source`, a file of `data.mirror`, to `path`.
+
+    Raises:
+        EntrenchError: it is missing or has another checksum.
+    """
+    content = verified(source, sha256)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def verified(path: Path, sha256: str) -> bytes:
+    """The bytes of a released file, refused where it is missing or has another checksum."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise EntrenchError(
+            f"{path}: no such file: `data.mirror` must hold the release's files under their "
+            "released paths (resources/datasets.yaml)"
+        ) from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise EntrenchError(
+            f"{path}: SHA-256 expected {sha256}, found {found}: fetch this file again"
+        )
+    return content
+
+
+def _persist(attempt: Callable[[], None], url: str, patience: Patience) -> None:
+    jittered = tenacity.wait_random_exponential(patience.first_wait, patience.longest_wait)
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        return min(patience.longest_wait, max(jittered(state), state.outcome.exception().wait))
+
+    def say(state: tenacity.RetryCallState) -> None:
+        print(f"attempt {state.attempt_number}: {state.outcome.exception()}", flush=True)
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(_Interrupted),
+        stop=tenacity.stop_after_attempt(patience.attempts),
+        wait=wait,
+        before_sleep=say,
+        reraise=True,
+    )
+    try:
+        retrying(attempt)
+    except _Interrupted as error:
+        raise EntrenchError(
+            f"{url}: given up after {patience.attempts} attempts ({error}): check the network and "
+            "run the same command again, which resumes; or name a folder as `data.mirror`"
+        ) from None
+
+
+def _receive(url: str, part: Path, patience: Patience) -> bool:
+    """Append what is missing to `part`; whether some of it was there before."""
+    have = part.stat().st_size if part.exists() else 0
+    # The bytes as they lie on the server: a compressed stream could not be resumed.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    timeout = (patience.connect, patience.silence)
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:
+            _require_content(url, answer, part)
+            resumed = answer.status_code == 206
+            if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+                part.unlink()
+                raise _Interrupted("the server resumed elsewhere than asked, so it starts over")
+            with part.open("ab" if resumed else "wb") as handle:
+                for chunk in answer.iter_content(CHUNK_BYTES):
+                    handle.write(chunk)
+    except requests.exceptions.InvalidURL as error:
+        raise EntrenchError(f"{url}: {error}: check `data.url`") from None
+    except requests.RequestException as error:
+        raise _Interrupted(f"{type(error).__name__}: {error}") from None
+    return resumed
+
+
+def _require_content(url: str, answer: requests.Response, part: Path) -> None:
+    status = answer.status_code
+    if status == 416:  # what is here is no beginning of the file there
+        part.unlink(missing_ok=True)
+        raise _Interrupted("HTTP 416: nothing to resume, so it starts over")
+    if status in PASSING_STATUS:
+        asked = answer.headers.get("Retry-After", "")
+        raise _Interrupted(f"HTTP {status}", float(asked) if asked.isdigit() else 0.0)
+    if status not in (200, 206):
+        raise EntrenchError(
+            f"{url}: HTTP {status} {answer.reason}: check `data.url`, or name a folder with the "
+            "released files as `data.mirror`"
+        )

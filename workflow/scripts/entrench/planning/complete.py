@@ -1,0 +1,25 @@
+"""Which organisms and runs of a sweep are complete: every file of their own and their inputs."""
+
+from pathlib import Path
+
+from entrench.config import Config
+from entrench.planning.jobs import organism_jobs, pool_jobs, run_jobs
+from entrench.sweep import Sweep
+
+
+def complete_part(config: Config, sweep: Sweep) -> Sweep:
+    """The part of the sweep whose tables can be made from what lies in the results."""
+    results = Path(config.pathvars.results)
+    organisms = [
+        organism
+        for organism in sweep.organisms
+        if all(job.done(results) for job in organism_jobs(organism))
+    ]
+    known = set(organisms)
+    runs = [
+        run
+        for run in sweep.runs
+        if run.organism in known
+        and all(job.done(results) for job in (*pool_jobs(config, run), *run_jobs(config, run)))
+    ]
+    return Sweep(tuple(organisms), tuple(runs))

@@ -1,0 +1,163 @@
+"""plan.md: the plan for a reader."""
+
+from collections.abc import Sequence
+
+from entrench.config import Config
+from entrench.labelling.operators import OPERATORS
+from entrench.planning.cost import phase_steps
+from entrench.planning.plan import Row
+from entrench.sweep import Sweep, unroll
+
+
+def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:
+    """Totals, a table of stages, the sweep's blocks, warnings, and what the figures rest on."""
+    parts = [
+        "# Plan of the sweep",
+        f"{len(sweep.organisms)} organisms, {len(sweep.runs)} runs, results in "
+        f"`{config.pathvars.results}`.",
+        _totals(config, rows),
+        "## Models",
+        _model_table(config, sweep),
+        "## Stages",
+        _stage_table(rows),
+        "`plan.csv` has them by method too.",
+        "## Blocks",
+        _block_table(config),
+        "## Short trainings",
+        _warnings(config, sweep),
+        "## What the figures rest on",
+        _basis(config, rows),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def short_trainings(config: Config, sweep: Sweep) -> list[tuple[str, str, int, int]]:
+    """(misalignment, phase, rows, optimizer steps) where these are below `planning.few_steps`."""
+    phases = {(organism.misalignment, "induction") for organism in sweep.organisms}
+    for run in sweep.runs:
+        labels = OPERATORS[config.methods[run.method].operator].makes_labels
+        phases.add((run.organism.misalignment, "labels" if labels else "pairs"))
+    found = []
+    for misalignment, phase in sorted(phases):
+        rows, steps = phase_steps(config, misalignment, phase)
+        if steps < config.planning.few_steps:
+            found.append((misalignment, phase, rows, steps))
+    return found
+
+
+def _totals(config: Config, rows: Sequence[Row]) -> str:
+    def total(name: str) -> float:
+        return sum(getattr(row, name) for row in rows)
+
+    gpus = config.planning.at_once
+    left = total("gpu_hours_left")
+    chain = sum(_longest_by_stage(rows).values()) / 3600
+    wall = max(chain, left / gpus if left else total("seconds_left") / 3600 / gpus)
+    return _table(
+        ("", "all", "left"),
+        [
+            ("jobs", f"{total('jobs'):,.0f}", f"{total('to_do'):,.0f}"),
+            ("hours of jobs", f"{total('job_hours'):,.2f}", f"{total('seconds_left') / 3600:,.2f}"),
+            ("GPU-hours", f"{total('gpu_hours'):,.1f}", f"{left:,.1f}"),
+            (f"wall hours, {gpus} at once", "", f"at least {wall:,.1f}"),
+            ("storage, GB", f"{total('storage_gb'):,.1f}", ""),
+            ("judge calls", f"{total('judge_calls'):,.0f}", ""),
+            ("judge tokens in, millions", f"{total('judge_tokens_in') / 1e6:,.1f}", ""),
+            ("judge tokens out, millions", f"{total('judge_tokens_out') / 1e6:,.1f}", ""),
+            ("price", f"{total('price'):,.0f}", f"{total('price_left'):,.0f}"),
+        ],
+    )
+
+
+def _longest_by_stage(rows: Sequence[Row]) -> dict[str, float]:
+    """The longest job left of each stage: one after the other they bound the wall time."""
+    longest: dict[str, float] = {}
+    for row in rows:
+        longest[row.stage] = max(row.longest, longest.get(row.stage, 0.0))
+    return longest
+
+
+def _stage_table(rows: Sequence[Row]) -> str:
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.stage, row.size_class), []).append(row)
+    lines = []
+    for (stage, size_class), members in groups.items():
+        hours = sum(row.seconds for row in members) / 3600
+        jobs = sum(row.jobs for row in members)
+        done = sum(row.done for row in members)
+        gpus = members[0].gpus_per_job
+        lines.append(
+            (
+                stage,
+                size_class or "-",
+                f"{gpus} x {members[0].device}" if gpus else "-",
+                f"{jobs:,}",
+                f"{done:,}",
+                f"{jobs - done:,}",
+                f"{60 * hours / jobs:,.1f}",
+                f"{sum(row.gpu_hours for row in members):,.1f}",
+                f"{sum(row.gpu_hours_left for row in members):,.1f}",
+                f"{sum(row.storage_gb for row in members):,.1f}",
+                members[0].basis,
+            )
+        )
+    head = ("stage", "size", "GPUs", "jobs", "done", "to do", "minutes each")
+    return _table((*head, "GPU-hours", "left", "GB", "basis"), lines)
+
+
+def _model_table(config: Config, sweep: Sweep) -> str:
+    lines = []
+    for name in sweep.models:
+        model = config.models[name]
+        where = f"{model.hub}@{model.revision or 'latest'}" if model.hub else model.source
+        lines.append((name, model.kind, where, model.dtype, model.size_class))
+    return _table(("model", "kind", "from", "dtype", "size"), lines)
+
+
+def _block_table(config: Config) -> str:
+    lines = []
+    for index, block in enumerate(config.sweep):
+        organisms, runs = unroll(block, index)
+        name = block.name or f"sweep.{index}"
+        lines.append((name, "on" if block.enabled else "off", f"{len(organisms)}", f"{len(runs)}"))
+    return _table(("block", "", "organisms", "runs"), lines)
+
+
+def _warnings(config: Config, sweep: Sweep) -> str:
+    short = short_trainings(config, sweep)
+    if not short:
+        return f"None has fewer than {config.planning.few_steps} optimizer steps."
+    lines = [(m, phase, str(rows), str(steps)) for m, phase, rows, steps in short]
+    head = ("misalignment", "phase", "rows", "optimizer steps")
+    return (
+        f"WARNING: fewer than {config.planning.few_steps} optimizer steps. Check `effective` in "
+        "organisms.csv before you believe a delta-risk.\n\n" + _table(head, lines)
+    )
+
+
+def _basis(config: Config, rows: Sequence[Row]) -> str:
+    measured = sorted({row.stage for row in rows if row.basis == "measured"})
+    plan = config.planning
+    lines = [
+        "- Estimated from FLOPs, bytes and tokens with the constants of `planning:` in the config: "
+        f"{plan.efficiency.training:.0%} of peak in training, {plan.efficiency.prefill:.0%} in "
+        f"prefill, {plan.efficiency.decoding:.0%} of bandwidth in decoding.",
+        "- Corrected by the logs of finished jobs: "
+        + (f"{', '.join(measured)}." if measured else "none yet."),
+        "- Done: all files are there. Whether they are up to date, `snakemake -n` says.",
+        "- Wall hours leave queues out; they are at least the longest job of each stage in a row.",
+        f"- Judges: {config.label_judge.backend} (labels), {config.risk_judge.backend} (risk)"
+        + ("; rules make no calls." if config.risk_judge.backend == "rules" else "."),
+    ]
+    return "\n".join(lines)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        return "| " + " | ".join(padded) + " |"
+
+    return "\n".join([line(head), line(["-" * width for width in widths]), *map(line, rows)])

@@ -1,0 +1,60 @@
+"""The tables of what is complete so far, marked as partial.
+
+    partial_make.py --spec JSON --results FOLDER --tables FOLDER
+
+spec: sweep [[model, misalignment, seeds, methods], ...], and the specs of organisms_collect,
+runs_collect (both of what is complete) and summary_make. Writes organisms.csv, runs.csv,
+summary.csv and missing.csv, the runs that are not complete, below `--tables`.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from entrench.command import parse_spec, run, spec_fields
+
+
+def main(argv: Sequence[str]) -> None:
+    """Collect the complete runs, summarise them, say what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--spec", required=True, help="settings, one JSON object")
+    parser.add_argument("--results", required=True, help="folder of all results")
+    parser.add_argument("--tables", required=True, type=Path, help="folder to write")
+    args = parser.parse_args(argv)
+
+    from entrench.analysis.collect import collect_organisms, collect_runs
+    from entrench.analysis.partial import mark_partial, missing_table
+    from entrench.analysis.risk import averages_over_groups
+    from entrench.analysis.summary import readable, summarise
+    from entrench.analysis.tables import write_table
+    from entrench.sweep import Sweep, from_cells
+
+    spec = spec_fields(parse_spec(args.spec), "sweep", "organisms", "runs", "summary")
+    sweep = from_cells(spec["sweep"])
+    organisms = from_cells(spec["organisms"].pop("organisms")).organisms
+    complete = Sweep(organisms, from_cells(spec["runs"].pop("runs")).runs)
+    methods = spec["runs"].pop("methods")
+
+    names = {organism.misalignment for organism in organisms}
+    organism_table = collect_organisms(
+        args.results,
+        organisms,
+        grouped={name: averages_over_groups(name) for name in names},
+        **spec["organisms"],
+    )
+    run_table = collect_runs(args.results, complete.runs, methods=methods, **spec["runs"])
+    settings = spec_fields(spec["summary"], "bootstrap", "level", "seed")
+    summary = summarise(run_table, organism_table, **settings)
+    kinds = {name: facts["kind"] for name, facts in methods.items()}
+    missing = missing_table(sweep, complete)
+
+    write_table(organism_table, args.tables / "organisms.csv")
+    write_table(run_table, args.tables / "runs.csv")
+    write_table(missing, args.tables / "missing.csv")
+    write_table(mark_partial(summary, sweep, complete, kinds), args.tables / "summary.csv")
+    print(readable(summary) if complete.runs else "No run is complete yet.")
+    print(f"PARTIAL: {missing.height} of {len(sweep.runs)} runs are missing, see missing.csv.")
+
+
+if __name__ == "__main__":
+    run(main)

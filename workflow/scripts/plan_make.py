@@ -1,0 +1,46 @@
+"""What the sweep will cost and what of it is left.
+
+    plan_make.py --spec JSON --table FILE.csv --page FILE.md
+
+spec: config (the whole validated config), state (of the results, so that the plan is made anew
+when they change). Prints the page.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from entrench import command
+
+
+def main(argv: Sequence[str]) -> None:
+    """Estimate every job, write both forms."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--spec", required=True, help="settings, one JSON object")
+    parser.add_argument("--table", required=True, help="CSV to write")
+    parser.add_argument("--page", required=True, help="Markdown to write")
+    arguments = parser.parse_args(argv)
+
+    from entrench.config_check import load_config
+    from entrench.errors import EntrenchError
+    from entrench.planning.plan import as_csv, plan_rows
+    from entrench.planning.report import as_markdown
+    from entrench.records import write_text
+    from entrench.sweep import expand
+
+    spec = command.spec_fields(command.parse_spec(arguments.spec), "config")
+    config = load_config(spec["config"])
+    if config.planning is None:
+        raise EntrenchError(
+            "planning: this key is missing: the plan needs its constants; config/config.yaml has "
+            "a section to copy"
+        )
+    sweep = expand(config)
+    rows = plan_rows(config, sweep)
+    page = as_markdown(config, sweep, rows)
+    write_text(arguments.table, as_csv(rows))
+    write_text(arguments.page, page)
+    print(page)
+
+
+if __name__ == "__main__":
+    command.run(main)
