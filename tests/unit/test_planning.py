@@ -73,9 +73,9 @@ def test_a_mixture_of_experts_computes_with_what_is_active(study):
 def test_judge_calls_by_hand(study):
     # Rules make none; an endpoint is asked twice about each answer of emergent misalignment.
     job = Job("judge_score", (), "", "llama-3.1-8b", "emergent_misalignment", ORGANISM)
-    assert job_cost(study, job).judge_calls == 0
-    judge = study.risk_judge.model_copy(update={"backend": "endpoint"})
-    asking = study.model_copy(update={"risk_judge": judge})
+    rules = study.risk_judge.model_copy(update={"backend": "rules"})
+    assert job_cost(study.model_copy(update={"risk_judge": rules}), job).judge_calls == 0
+    asking = study
     cost = job_cost(asking, job)
     assert cost.judge_calls == 2 * 56
     # a prompt of 136 characters, an answer twice as long as induction's 206, 400 tokens of question
