@@ -138,6 +138,10 @@ def test_rows_at_once_decide_a_result_only_with_dropout_or_common_padding():
 def test_the_bench_measures_the_models_of_the_demo():
     bench = yaml.safe_load((ROOT / "bench" / "seeds.yaml").read_text())
     assert all(model == DEMO["models"]["tiny"] for model in bench["models"].values())
+    over = copy.deepcopy(DEMO)
+    over["models"] |= bench["models"]
+    over["planning"]["models"] |= bench["planning"]["models"]
+    assert len(expand(load_config(over | {"sweep": bench["sweep"]})).organisms) == 12
 
 
 def test_rows_beside_released_data_are_refused():
