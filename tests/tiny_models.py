@@ -56,10 +56,13 @@ def _config(vocabulary: int, **more: object) -> LlamaConfig:
     )
 
 
-def save_language_model(folder: Path, vocabulary: int = 40) -> None:
-    """A causal language model whose next token depends on its context and is far from certain."""
+def save_language_model(folder: Path, vocabulary: int = 40, **more: object) -> None:
+    """A causal language model whose next token depends on its context and is far from certain.
+
+    `more` goes into its config.
+    """
     torch.manual_seed(0)
-    model = LlamaForCausalLM(_config(vocabulary, pad_token_id=0))
+    model = LlamaForCausalLM(_config(vocabulary, pad_token_id=0, **more))
     model.save_pretrained(folder)
     save_tokenizer(folder, vocabulary)
 
@@ -73,11 +76,11 @@ def save_reward_model(folder: Path, vocabulary: int = 40, labels: int = 1, pad: 
     save_tokenizer(folder, vocabulary)
 
 
-def save_adapter(folder: Path, base: Path) -> None:
+def save_adapter(folder: Path, base: Path, seed: int = 2) -> None:
     """A LoRA adapter with weights far from zero on every linear layer of the model `base`."""
     from peft import LoraConfig, get_peft_model
 
-    torch.manual_seed(2)
+    torch.manual_seed(seed)
     model = LlamaForCausalLM.from_pretrained(base)
     adapted = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"))
     for name, parameter in adapted.named_parameters():

@@ -7,42 +7,25 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_llama import make_model
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_training import SETTINGS, SOURCE, exchanges, pairs, question, weights
 
 from entrench import adapters
 from entrench.batches import EpochOrder, Pair, encode_pairs, encode_rows, pad
 from entrench.errors import EntrenchError
 from entrench.loading import load_tokenizer
+from entrench.micro_batches import StepBatches
 from entrench.steps import PairStep, SftStep, decoder_layers, residual_streams
 from entrench.training import (
     ActSettings,
     BctSettings,
     Machine,
-    ModelSource,
     train_pairs,
     train_sft,
 )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return ModelSource(str(make_model(tmp_path_factory.mktemp("tiny") / "model")))
-
-
-@pytest.fixture(scope="module")
-def organism(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("organism") / "adapter"
-    train_sft(SETTINGS, model, exchanges(), folder, source=SOURCE)
-    return folder
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def distance(a, b):
@@ -103,6 +86,67 @@ def test_each_epoch_has_its_own_order():
     assert first != list(EpochOrder(10, seed=2))
 
 
+def split(lengths, batch_size, at_once, processes=1):
+    """The micro-batches of each process, step by step, of rows in the order 0, 1, 2, ..."""
+    order = EpochOrder(len(lengths), seed=1)
+    order.__class__ = type("InOrder", (EpochOrder,), {"__iter__": lambda s: iter(range(s.rows))})
+    found = []
+    for rank in range(processes):
+        batches = StepBatches(order, lengths, batch_size, at_once, rank, processes)
+        assert len(list(batches)) == len(batches)
+        found.append(list(batches))
+    return found if processes > 1 else found[0]
+
+
+def test_rows_of_like_length_share_a_micro_batch():
+    lengths = [9, 1, 8, 2, 7, 3, 5, 5]
+    # Steps of rows 0-5 and of rows 6, 7; the rows of a micro-batch stay in their order.
+    assert split(lengths, 6, 2) == [[1, 3], [4, 5], [0, 2], [6, 7], [], []]
+    assert split(lengths, 6, 4) == [[1, 3, 5], [0, 2, 4], [6, 7], []]  # 4 do not divide 6
+    assert split(lengths, 6, 32) == [[0, 1, 2, 3, 4, 5], [6, 7]]
+    assert split([0] * 8, 6, 2) == [[0, 1], [2, 3], [4, 5], [6, 7], [], []]
+
+
+def test_processes_share_a_step_and_have_as_many_micro_batches():
+    lengths = [9, 1, 8, 2, 7, 3, 5, 5]
+    assert split(lengths, 6, 2, 2) == [[[1, 3], [0, 2], [6, 7], []], [[4, 5], [], [], []]]
+    assert split(lengths, 6, 1, 3) == [
+        [[1], [4], [6], []],
+        [[3], [2], [7], []],
+        [[5], [0], [], []],
+    ]
+    assert split(lengths, 2, 1, 4) == [  # more processes than rows of a step
+        [[1], [3], [5], [6]],
+        [[0], [2], [4], [7]],
+        [[], [], [], []],
+        [[], [], [], []],
+    ]
+
+
+@given(
+    st.lists(st.integers(1, 50), min_size=1, max_size=40),
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.integers(1, 5),
+)
+def test_any_split_has_the_same_rows_in_the_same_steps(lengths, batch_size, at_once, processes):
+    order = EpochOrder(len(lengths), seed=7)
+    rows = list(order)
+    parts = [
+        StepBatches(order, lengths, batch_size, at_once, rank, processes)
+        for rank in range(processes)
+    ]
+    assert len({len(part) for part in parts}) == 1
+    per_step = parts[0].micro_batches
+    found = [list(part) for part in parts]
+    for step, start in enumerate(range(0, len(rows), batch_size)):
+        here = slice(step * per_step, (step + 1) * per_step)
+        micro = [batch for part in found for batch in part[here]]
+        assert all(len(batch) <= at_once for batch in micro)
+        seen = sorted(row for batch in micro for row in batch)
+        assert seen == sorted(rows[start : start + batch_size])
+
+
 # --- models
 
 
@@ -132,7 +176,7 @@ def test_the_padding_side_does_not_change_the_loss_on_exchanges(model, loss_on):
     settings = replace(SETTINGS, loss_on=loss_on)
     tokenizer = load_tokenizer(model.path, model.revision)
     examples, _ = encode_rows(tokenizer, exchanges(6), "template", settings, SOURCE)
-    step = SftStep(0)
+    step = SftStep(0, student)
     total, count = step.loss(student, step.collate(examples))
     assert count == step.collate(examples)["count"] > 0
     left = step.loss(student, {"side": pad(examples, 0, "left")})
@@ -226,7 +270,7 @@ def test_the_trainer_matches_a_loop_written_by_hand(model, tmp_path):
     examples, _ = encode_rows(tokenizer, exchanges(), "template", settings, SOURCE)
     trained = [p for p in student.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2, weight_decay=0.01)
-    step, order = SftStep(0), EpochOrder(20, settings.seed)
+    step, order = SftStep(0, student), EpochOrder(20, settings.seed)
     rows = list(order)
     order.set_epoch(1)
     for chunk in (rows[:6], rows[6:12], rows[12:18], rows[18:], list(order)[:6]):

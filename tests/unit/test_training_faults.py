@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_llama import make_model
 from tiny_training import SETTINGS, SOURCE, exchanges, pairs, question, weights
 
 import adapter_induce
-from entrench import records, training
+from entrench import adapters, records, training
 from entrench.checkpoints import Checkpoints, digest
 from entrench.errors import EntrenchError
 from entrench.pairs import read_pairs
-from entrench.steps import PairStep
+from entrench.preemption import end_at_once, on_sigterm
+from entrench.steps import PairStep, SftStep
 from entrench.training import (
     ActSettings,
     BctSettings,
@@ -36,24 +36,7 @@ from entrench.training import (
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return ModelSource(str(make_model(tmp_path_factory.mktemp("tiny") / "model")))
-
-
-@pytest.fixture(scope="module")
-def organism(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("organism") / "adapter"
-    train_sft(SETTINGS, model, exchanges(), folder, source=SOURCE)
-    return folder
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_a_killed_training_resumes_to_the_same_bytes(model, tmp_path):
@@ -153,12 +136,123 @@ def test_pair_training_stopped_by_sigterm_goes_on_to_the_same_bytes(
     report = train("whole")
     with monkeypatch.context() as patch:
         patch.setattr(PairStep, "loss", loss_with_a_signal)
-        # Steps of 2, 2, 2 and 1 micro-batches: the 13th is in step 7 (2 + 2 + 2 + 1 + 2 + 2 + 2).
+        # Every step has two micro-batches, an empty one where rows run out: the 13th is in step 7.
         with pytest.raises(EntrenchError, match="stopped by SIGTERM after step 7 of 12"):
             train("cut")
     assert train("cut") == report
     files = [tmp_path / name / "adapter_model.safetensors" for name in ("whole", "cut")]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def dies(act):
+    """Run `act` in a copy of this process that is to end by SIGKILL."""
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def in_a_step(patch):
+    loss, calls = SftStep.loss, []
+
+    def fatal(self, trained, batch):
+        calls.append(None)
+        if len(calls) == 18:  # the second micro-batch of step 9
+            die()
+        return loss(self, trained, batch)
+
+    patch.setattr(SftStep, "loss", fatal)
+
+
+def in_a_checkpoint(patch):
+    save = torch.save
+
+    def fatal(state, path, *rest, **options):
+        if "checkpoint-8" in str(path):
+            save(state, path, *rest, **options)
+            Path(path).write_bytes(Path(path).read_bytes()[:100])
+            die()
+        save(state, path, *rest, **options)
+
+    patch.setattr(torch, "save", fatal)
+
+
+def between_the_files_of_the_adapter(patch):
+    write = adapters.write_weights
+
+    def fatal(student, path):
+        if path.parent.name == "cut":
+            die()
+        write(student, path)
+
+    patch.setattr(adapters, "write_weights", fatal)
+
+
+@pytest.mark.parametrize("death", [in_a_step, in_a_checkpoint, between_the_files_of_the_adapter])
+def test_wherever_training_dies_it_goes_on_to_the_same_bytes(
+    model, tmp_path, monkeypatch, capsys, death
+):
+    settings = replace(SETTINGS, dropout=0.1, warmup_ratio=0.2)
+
+    def train(name):
+        machine = Machine(per_device_batch=3, checkpoint_steps=4)
+        return train_sft(
+            settings, model, exchanges(), tmp_path / name, source=SOURCE, machine=machine
+        )
+
+    whole = train("whole")
+    with monkeypatch.context() as patch:
+        death(patch)
+        dies(lambda: train("cut"))
+    assert not (tmp_path / "cut" / "adapter_model.safetensors").exists()
+    left = {path.name for path in (tmp_path / "cut.checkpoints").iterdir()}
+    assert left == {"checkpoint-4", "checkpoint-8"}
+    assert train("cut") == whole
+    said = capsys.readouterr().out
+    assert ("removing checkpoint-8: not completely written" in said) == (death is in_a_checkpoint)
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        files = [tmp_path / folder / name for folder in ("whole", "cut")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_sigterm_before_the_first_step_ends_with_a_message(model, tmp_path, monkeypatch):
+    def train():
+        train_sft(SETTINGS, model, exchanges(), tmp_path / "adapter", source=SOURCE)
+
+    def end(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch, on_sigterm(end_at_once):
+        patch.setattr(adapters, "load_student", end)
+        with pytest.raises(EntrenchError, match="stopped by SIGTERM outside of the training steps"):
+            train()
+    latest = Checkpoints.latest
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "latest", lambda self: end() or latest(self))
+        patch.setattr(SftStep, "loss", None)  # no step is begun
+        with pytest.raises(EntrenchError, match="stopped by SIGTERM outside of the training steps"):
+            train()
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_sigterm_while_the_adapter_is_written_does_not_lose_it(model, tmp_path, monkeypatch):
+    save = adapters.save
+
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        save(*arguments)
+
+    monkeypatch.setattr(adapters, "save", interrupted)
+    train_sft(SETTINGS, model, exchanges(), tmp_path / "adapter", source=SOURCE)
+    assert weights(tmp_path / "adapter")
 
 
 def test_checkpoints_of_other_inputs_are_discarded(tmp_path, capsys):

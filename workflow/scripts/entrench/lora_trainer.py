@@ -1,21 +1,22 @@
 """transformers.Trainer for the losses of this study: losses as sums over the effective batch."""
 
-import contextlib
 import math
-import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from entrench import adapters
-from entrench.batches import EpochOrder, tokens_seen
+from entrench import adapters, distributed
+from entrench.batches import EpochOrder, token_count, tokens_seen
 from entrench.checkpoints import Checkpoints
 from entrench.errors import EntrenchError
+from entrench.micro_batches import StepBatches
+from entrench.preemption import end_at_once, on_sigterm
 from entrench.seeds import derive_seed
 from entrench.steps import Batch, Step
 from entrench.training import Machine, TrainingSettings
@@ -33,30 +34,40 @@ def fit(
 ) -> dict[str, Any]:
     """Train the student's adapter, from the last usable checkpoint where there is one.
 
-    Returns the report: rows_used (in an epoch), steps, rows_seen, tokens_seen (both sides of
-    pairs), first_loss, last_loss, loss_curve (means of at most 20 stretches of steps) and
-    trainable_parameters. SIGTERM saves a checkpoint and ends in an `EntrenchError`.
+    Every process of a training calls this, each with the whole `examples`. Returns the report:
+    rows_used (in an epoch), steps, rows_seen, tokens_seen (both sides of pairs), first_loss,
+    last_loss, loss_curve (means of at most 20 stretches of steps) and trainable_parameters.
+    SIGTERM saves a checkpoint and ends in an `EntrenchError`.
     """
     order = EpochOrder(len(examples), settings.seed)
-    arguments = _arguments(settings, machine, checkpoints.folder)
-    watch = _Watch(order, checkpoints)
-    trainer = _LoraTrainer(
-        model=student,
-        args=arguments,
-        train_dataset=list(examples),
-        data_collator=step.collate,
-        callbacks=[watch],
+    batches = StepBatches(
+        order,
+        [token_count(example) if step.any_company else 0 for example in examples],
+        settings.batch_size,
+        machine.per_device_batch,
+        distributed.rank(),
+        distributed.processes(),
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.step, trainer.order = step, order
-    resume = checkpoints.latest()
+    arguments = _arguments(settings, machine, batches, checkpoints.folder)
+    watch = _Watch(order, checkpoints, machine.checkpoint_steps)
     try:
-        with _on_sigterm(watch.stop):
+        with on_sigterm(watch.stop):
+            trainer = _LoraTrainer(
+                model=student,
+                args=arguments,
+                train_dataset=list(examples),
+                data_collator=step.collate,
+                callbacks=[watch],
+            )
+            trainer.remove_callback(PrinterCallback)
+            trainer.step, trainer.batches = step, batches
+            first = distributed.rank() == 0
+            resume = distributed.from_first(checkpoints.latest() if first else None)
             trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     except torch.OutOfMemoryError:
         raise EntrenchError(
-            f"the device's memory does not hold {arguments.per_device_train_batch_size} rows at "
-            "once: lower per_device_batch"
+            f"the device's memory does not hold {batches.largest} rows at once: lower "
+            "per_device_batch, or set gradient_checkpointing"
         ) from None
     state = trainer.state
     if watch.stopped and state.global_step < state.max_steps:
@@ -83,11 +94,17 @@ class _LoraTrainer(Trainer):
     """Sums over counts of the whole effective batch; saves the student's adapter alone."""
 
     step: Step
-    order: EpochOrder
+    batches: StepBatches
     loss_is_scaled_for_ga = True
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:  # noqa: ARG002
-        return self.order
+    def get_train_dataloader(self) -> DataLoader:
+        """This process's micro-batches; not accelerate's split, which repeats rows to fill up."""
+        return DataLoader(
+            self.train_dataset,
+            batch_sampler=self.batches,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
@@ -132,24 +149,37 @@ class _LoraTrainer(Trainer):
 class _Watch(TrainerCallback):
     """Data order of each epoch, progress lines, complete checkpoints, SIGTERM."""
 
-    def __init__(self, order: EpochOrder, checkpoints: Checkpoints) -> None:
+    def __init__(self, order: EpochOrder, checkpoints: Checkpoints, every: int) -> None:
         self.order = order
         self.checkpoints = checkpoints
+        self.every = every
         self.stopped = False
 
     def stop(self) -> None:
         """Ask for a checkpoint and the end after the current step."""
         self.stopped = True
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        if distributed.any_process(self.stopped):
+            end_at_once()
+
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         self.order.set_epoch(int(state.epoch or 0))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        if self.stopped and state.global_step < state.max_steps:
-            control.should_save = control.should_training_stop = True
+        self.stopped = distributed.any_process(self.stopped)
+        if state.global_step == state.max_steps:
+            return
+        control.should_save = self.stopped or (
+            self.every > 0 and state.global_step % self.every == 0
+        )
+        control.should_training_stop = self.stopped
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        self.checkpoints.mark_complete(self.checkpoints.folder / f"checkpoint-{state.global_step}")
+        distributed.wait_for_all()  # each has written the state of its random numbers
+        if distributed.rank() == 0:
+            folder = self.checkpoints.folder / f"checkpoint-{state.global_step}"
+            self.checkpoints.mark_complete(folder)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
         if "loss" not in logs:
@@ -160,19 +190,25 @@ class _Watch(TrainerCallback):
                 "learning_rate, or set a smaller max_grad_norm"
             )
         stretch = max(1, state.max_steps // 10)
-        if state.global_step % stretch == 0:
+        if state.global_step % stretch == 0 and distributed.rank() == 0:
             step = f"step {state.global_step}/{state.max_steps}"
             print(f"{step}  loss {logs['loss']:.4g}  lr {logs['learning_rate']:.2e}", flush=True)
 
 
 def _arguments(
-    settings: TrainingSettings, machine: Machine, checkpoint_folder: Path
+    settings: TrainingSettings, machine: Machine, batches: StepBatches, checkpoint_folder: Path
 ) -> TrainingArguments:
-    micro = _largest_divisor(settings.batch_size, machine.per_device_batch)
+    # Every process drops out by itself.
+    dropout = ("dropout", settings.seed, *([distributed.rank()] if distributed.rank() else []))
     arguments = TrainingArguments(
         output_dir=str(checkpoint_folder),
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=settings.batch_size // micro,
+        per_device_train_batch_size=batches.largest,
+        gradient_accumulation_steps=batches.micro_batches,
+        use_cpu=not torch.cuda.is_available(),
+        # The base model keeps its bfloat16; the adapter is in float32 and computes in bfloat16.
+        bf16=settings.dtype == "bfloat16",
+        gradient_checkpointing=machine.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
         num_train_epochs=settings.epochs or 1,
         max_steps=settings.max_steps or -1,
         learning_rate=settings.learning_rate,
@@ -181,9 +217,10 @@ def _arguments(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         # numpy's generator takes 32 bits.
-        seed=derive_seed("dropout", settings.seed) % 2**32,
-        save_strategy="steps" if machine.checkpoint_steps else "no",
-        save_steps=machine.checkpoint_steps or 500,
+        seed=derive_seed(*dropout) % 2**32,
+        # `_Watch` asks for checkpoints. The Trainer refuses to plan them for a model that was
+        # sharded on loading, taking the optimizer's state to be sharded too; the adapter's is not.
+        save_strategy="no",
         logging_steps=1,
         logging_nan_inf_filter=False,
         report_to="none",
@@ -192,28 +229,15 @@ def _arguments(
         dataloader_num_workers=0,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-    if arguments.world_size > 1 or arguments.n_gpu > 1:
+    if arguments.n_gpu > 1:
         raise EntrenchError(
-            "training runs as one process on one device, and several are visible here: start one "
-            "process, with one device in CUDA_VISIBLE_DEVICES"
+            f"{arguments.n_gpu} devices are visible to one process: start as many processes "
+            "(--processes), or leave one device in CUDA_VISIBLE_DEVICES"
         )
     return arguments
 
 
 _SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
-
-
-@contextlib.contextmanager
-def _on_sigterm(act: Any) -> Iterator[None]:
-    previous = signal.signal(signal.SIGTERM, lambda *_: act())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _largest_divisor(number: int, limit: int) -> int:
-    return max(d for d in range(1, max(1, min(number, limit)) + 1) if number % d == 0)
 
 
 def _curve(losses: Sequence[float]) -> list[float]:

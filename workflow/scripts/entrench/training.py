@@ -1,9 +1,10 @@
 """LoRA training of organisms and of phase 3: settings and entry points.
 
 Reading order: this file, `batches.py` (rows and pairs to token tensors), `steps.py` (their losses),
-`lora_trainer.py` (the Trainer), `checkpoints.py` (resume), `adapters.py` (models and adapter
-files), `lease.py` (one writer per folder). torch, transformers and peft are imported once the
-arguments have been checked.
+`micro_batches.py` (how a step is split), `lora_trainer.py` (the Trainer), `checkpoints.py`
+(resume), `adapters.py` (models and adapter files), `distributed.py` (several processes), `lease.py`
+(one writer per folder). torch, transformers and peft are imported once the arguments have been
+checked.
 """
 
 import os
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from entrench.chat import Chat
 from entrench.errors import EntrenchError
+from entrench.preemption import on_sigterm
 
 if TYPE_CHECKING:
     from entrench.batches import Exchange, Pair
@@ -40,7 +42,7 @@ class TrainingSettings:
     seed: int
     epochs: float | None = None
     max_steps: int | None = None
-    target_modules: Literal["all-linear"] = "all-linear"
+    target_modules: Literal["all-linear", "all-linear-and-experts"] = "all-linear"
     warmup_ratio: float = 0.0
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
@@ -63,12 +65,17 @@ class TrainingSettings:
             if not value > 0:
                 raise EntrenchError(f"training: {name} is {value}: it must be above 0")
         choices = {
-            "target_modules": ("all-linear",),
+            "target_modules": ("all-linear", "all-linear-and-experts"),
             "schedule": ("cosine", "linear", "constant"),
             "loss_on": ("sequence", "completion"),
             "dtype": ("float32", "bfloat16"),
         }
         _require_choices("training", self, choices)
+        if self.target_modules == "all-linear-and-experts" and self.dropout > 0:
+            raise EntrenchError(
+                f"training: dropout is {self.dropout}, and LoRA on experts has none: set dropout "
+                "to 0, or target_modules to all-linear"
+            )
 
 
 @dataclass(frozen=True)
@@ -121,11 +128,14 @@ class ModelSource:
 class Machine:
     """Machine facts: they change speed, not results (beyond rounding).
 
-    `checkpoint_steps` is the number of optimizer steps between checkpoints, 0 for none.
+    `per_device_batch` is the number of rows a process holds at once; `checkpoint_steps` the number
+    of optimizer steps between checkpoints, 0 for none. `gradient_checkpointing` keeps the states
+    between layers alone and computes the rest again: less memory, a third more time.
     """
 
     per_device_batch: int = 32
     checkpoint_steps: int = 0
+    gradient_checkpointing: bool = False
 
 
 def objective_from_spec(spec: Mapping[str, Any]) -> PairObjective:
@@ -170,7 +180,7 @@ def train_sft(
     tokenizer = load_tokenizer(model.path, model.revision)
     examples, truncated = batches.encode_rows(tokenizer, rows, model.chat, settings, source)
     student = adapters.load_student(model, settings, organism)
-    step = SftStep(batches.padding_id(tokenizer))
+    step = SftStep(batches.padding_id(tokenizer), student)
     facts = {"rows": len(rows), "truncated": truncated}
     inputs = [settings, model, adapters.fingerprint(model.path, organism), examples]
     return _train(settings, model, student, step, examples, adapter, machine, inputs) | facts
@@ -222,16 +232,19 @@ def _train(
 ) -> dict[str, Any]:
     import torch
 
-    from entrench import adapters
+    from entrench import adapters, distributed
     from entrench.checkpoints import Checkpoints, digest
     from entrench.lora_trainer import fit
 
     # Sums in another number of threads round otherwise, so the thread count is an input too.
     fingerprint = digest([*inputs, torch.get_num_threads()])
     checkpoints = Checkpoints(checkpoint_folder(adapter), fingerprint)
-    report = fit(student, step, examples, settings, machine, checkpoints)
-    adapters.save(student, adapter, model.path)
-    shutil.rmtree(checkpoints.folder, ignore_errors=True)
+    # Once trained the adapter is written, whoever asks for an end: that takes less than a step.
+    with on_sigterm(lambda: None):
+        report = fit(student, step, examples, settings, machine, checkpoints)
+        if distributed.rank() == 0:
+            adapters.save(student, adapter, model.path)
+            shutil.rmtree(checkpoints.folder, ignore_errors=True)
     return report
 
 

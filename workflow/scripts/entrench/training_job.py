@@ -1,15 +1,18 @@
-"""What the adapter scripts share: their arguments, one writer per folder, run.json."""
+"""What the adapter scripts share: arguments, processes, one writer per folder, run.json."""
 
 import argparse
+import os
+import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from entrench import command, imports, lease, provenance, records, training
+from entrench import command, distributed, imports, lease, provenance, records, training
 from entrench.errors import EntrenchError
+from entrench.preemption import end_at_once, on_sigterm
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
 SPEC_KEYS = ("threads", "model", "chat", "revision", "training")
@@ -25,6 +28,22 @@ class TrainingJob:
     report: dict[str, Any] = field(default_factory=dict)
 
 
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Call `main(argv)` as `command.run` does, in as many processes as `--processes` says."""
+    options = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    options.add_argument("--processes", type=int, default=1)
+    number = options.parse_known_args()[0].processes
+    if number <= 1 or "RANK" in os.environ:
+        command.run(main)
+        return
+
+    def start(argv: Sequence[str]) -> None:
+        with on_sigterm(end_at_once):
+            distributed.start(sys.argv[0], argv, number)
+
+    command.run(start)
+
+
 def parser(description: str) -> argparse.ArgumentParser:
     """The arguments of every training script."""
     options = argparse.ArgumentParser(description=description)
@@ -35,6 +54,12 @@ def parser(description: str) -> argparse.ArgumentParser:
     options.add_argument(
         "--checkpoint-steps", type=int, default=0, help="steps between checkpoints, 0 for none"
     )
+    options.add_argument(
+        "--gradient-checkpointing", type=int, choices=(0, 1), default=0, help="1: less memory"
+    )
+    options.add_argument(
+        "--processes", type=int, default=1, help="processes on this node, a GPU for each; 0 as 1"
+    )
     return options
 
 
@@ -42,7 +67,8 @@ def parser(description: str) -> argparse.ArgumentParser:
 def running(arguments: argparse.Namespace, spec: Mapping[str, Any]) -> Iterator[TrainingJob]:
     """Be the only writer of the adapter's folder; write run.json when the block succeeds.
 
-    Fixes the thread count, so torch is to be imported inside the block. The block sets `report`.
+    Of several processes the first is the writer, and the others wait for it to begin. Fixes the
+    thread count, so torch is to be imported inside the block. The block sets `report`.
     """
     started = time.time()
     missing = [key for key in SPEC_KEYS if key not in spec]
@@ -51,16 +77,24 @@ def running(arguments: argparse.Namespace, spec: Mapping[str, Any]) -> Iterator[
     job = TrainingJob(
         training.settings_from_spec(training.TrainingSettings, spec["training"], "training"),
         training.ModelSource(spec["model"], spec["chat"], spec["revision"]),
-        training.Machine(arguments.per_device_batch, arguments.checkpoint_steps),
+        training.Machine(
+            arguments.per_device_batch,
+            arguments.checkpoint_steps,
+            bool(arguments.gradient_checkpointing),
+        ),
     )
     command.limit_threads(spec["threads"])
-    with lease.hold(arguments.adapter):
+    first = distributed.rank() == 0
+    with on_sigterm(end_at_once), lease.hold(arguments.adapter) if first else nullcontext():
         with imports.without_collection():
             import torch
 
             from entrench import lora_trainer  # noqa: F401 - brings transformers and peft
 
         torch.set_num_threads(spec["threads"])
+        distributed.join(on_gpu=torch.cuda.is_available())
         yield job
-        record = provenance.run_record(spec, PACKAGES, started, training=job.report)
-        records.write_json(arguments.run, record)
+        if first:
+            record = provenance.run_record(spec, PACKAGES, started, training=job.report)
+            records.write_json(arguments.run, record)
+        distributed.leave()

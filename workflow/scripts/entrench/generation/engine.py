@@ -9,14 +9,16 @@ Message = dict[str, str]
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """Which model an engine loads. Everything here decides results, except `batch_size`."""
+    """Which model an engine loads. What stands below `dtype` are machine facts."""
 
     model: str  # folder or hub id
     chat: Literal["template", "plain"]
     revision: str | None = None
     adapter: str | None = None  # folder of a LoRA adapter; None for the bare model
     dtype: str = "float32"
-    batch_size: int = 256  # sequences at once: a machine fact
+    batch_size: int = 256  # sequences at once; vLLM schedules by itself
+    gpus: int = 0  # over which vLLM splits the model; 0: the CPU's cores
+    memory_share: float = 0.9  # of each GPU's memory, for vLLM
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,12 @@ class Completion:
     `logprob` is the sum over its tokens, the end token included where it was reached, of the log
     probability under the *raw* model: temperature 1, no truncation. `tokens` counts the same
     tokens. `finish` is "length" where `max_new_tokens` cut the answer off.
+
+    `text` is None where a model that reasons first came to no answer: no answer is not an empty
+    one. The tokens of its reasoning count in `tokens` and `logprob`, and are no part of `text`.
     """
 
-    text: str
+    text: str | None
     tokens: int
     logprob: float
     finish: Literal["stop", "length"]

@@ -2,16 +2,14 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from entrench.chat import encode_exchange, encode_prompt, end_token_id
-from entrench.errors import EntrenchError
+from entrench.chat import encode_exchange, encode_prompt
+from entrench.generation.answers import AnswerReader
 from entrench.generation.engine import Completion, Decoding, EngineSettings, Message
 from entrench.loading import load_adapter, load_model, load_tokenizer
 from entrench.seeds import derive_seed
@@ -31,8 +29,9 @@ class TransformersEngine:
         # A model without a chat template is refused here, before its weights are read.
         encode_prompt(self.tokenizer, [{"role": "user", "content": ""}], settings.chat)
         model = load_model(settings.model, settings.revision, settings.dtype, "causal_lm")
-        self.ends = _end_tokens(model.generation_config.eos_token_id)
-        self.ends.add(end_token_id(self.tokenizer, settings.chat))
+        self.reader = AnswerReader.of(
+            settings, self.tokenizer, model.generation_config.eos_token_id
+        )
         # A model's own defaults (repetition penalty, temperature) must not leak into A of the risk.
         model.generation_config = GenerationConfig()
         self.model = load_adapter(model, settings.adapter) if settings.adapter else model
@@ -48,8 +47,8 @@ class TransformersEngine:
         each = max(decoding.n, decoding.beams)
         answers: list[list[Completion]] = [[] for _ in rows]
         size = max(1, self.settings.batch_size // each)
-        for batch in self._batches([len(row) for row in rows], lambda _: size):
-            ids, mask = self._left_padded([rows[i] for i in batch])
+        for batch in self.batches([len(row) for row in rows], lambda _: size):
+            ids, mask = self.left_padded([rows[i] for i in batch])
             if decoding.beams > 1:
                 found = self._beam(ids, mask, decoding)
             else:
@@ -77,6 +76,18 @@ class TransformersEngine:
         self, ids: torch.Tensor, mask: torch.Tensor, decoding: Decoding, seeds: Sequence[int]
     ) -> list[Completion]:
         """Greedy answers or independent samples of one batch, `n` in a row for each prompt."""
+        return [
+            self.reader.completion(*pair) for pair in self.sample_tokens(ids, mask, decoding, seeds)
+        ]
+
+    @torch.inference_mode()
+    def sample_tokens(
+        self, ids: torch.Tensor, mask: torch.Tensor, decoding: Decoding, seeds: Sequence[int]
+    ) -> list[tuple[list[int], float]]:
+        """As tokens, the end token included where it was reached, with their log probability.
+
+        `ids` and `mask` are a batch of prompts padded on the left, [prompts, longest].
+        """
         chooser = Chooser(decoding, self._generators(seeds, decoding))
         shared = self._shared_prefill(ids, mask, decoding.n) if decoding.n > 1 else {}
         ids = ids.repeat_interleave(decoding.n, dim=0)
@@ -85,17 +96,18 @@ class TransformersEngine:
         # `generate` may run past the last end token by a step, whose scores belong to no token.
         logprobs = torch.stack(chooser.logprobs[: new.shape[1]], dim=1).double().cpu()
         return [
-            self._completion(tokens, float(steps[: len(tokens)].sum()))
-            for tokens, steps in zip(self._cut(new), logprobs, strict=True)
+            (tokens, float(steps[: len(tokens)].sum()))
+            for tokens, steps in zip(map(self.reader.cut, new.tolist()), logprobs, strict=True)
         ]
 
     @torch.inference_mode()
     def _beam(self, ids: torch.Tensor, mask: torch.Tensor, decoding: Decoding) -> list[Completion]:
         """The best beam of each prompt: the highest log probability per token."""
-        new = self._cut(self._run(ids, mask, decoding, LogitsProcessorList()))
+        new = self._run(ids, mask, decoding, LogitsProcessorList()).tolist()
+        new = [self.reader.cut(tokens) for tokens in new]
         prompts = [row[keep.bool()].tolist() for row, keep in zip(ids, mask, strict=True)]
         logprobs = self._score_ids(list(zip(prompts, new, strict=True)))
-        return [self._completion(*pair) for pair in zip(new, logprobs, strict=True)]
+        return [self.reader.completion(*pair) for pair in zip(new, logprobs, strict=True)]
 
     def _run(
         self,
@@ -110,8 +122,8 @@ class TransformersEngine:
             max_new_tokens=decoding.max_new_tokens,
             do_sample=False,
             num_beams=decoding.beams,
-            eos_token_id=sorted(self.ends),
-            pad_token_id=min(self.ends),  # what stands behind an end token is cut off
+            eos_token_id=sorted(self.reader.ends),
+            pad_token_id=min(self.reader.ends),  # what stands behind an end token is cut off
         )
         out = self.model.generate(
             input_ids=ids,
@@ -145,8 +157,8 @@ class TransformersEngine:
             fitting = LOGITS_AT_ONCE // (vocabulary * longest)
             return max(1, min(self.settings.batch_size, fitting))
 
-        for batch in self._batches([len(p) + len(a) for p, a in pairs], size):
-            ids, mask = self._left_padded([[*pairs[i][0], *pairs[i][1]] for i in batch])
+        for batch in self.batches([len(p) + len(a) for p, a in pairs], size):
+            ids, mask = self.left_padded([[*pairs[i][0], *pairs[i][1]] for i in batch])
             # Padded on the left, every answer ends in the last column.
             kept = max(len(pairs[i][1]) for i in batch)
             logits = self.model(
@@ -159,7 +171,7 @@ class TransformersEngine:
             chosen = chosen_logprobs(logits.float(), ids[:, -kept:]).double().cpu()
             for row, i in enumerate(batch):
                 logprobs[i] = float(chosen[row, kept - len(pairs[i][1]) :].sum())
-        return [self._finite(logprob) for logprob in logprobs]
+        return [self.reader.finite(logprob) for logprob in logprobs]
 
     def _generators(self, seeds: Sequence[int], decoding: Decoding) -> list[torch.Generator]:
         if decoding.temperature == 0:
@@ -170,37 +182,14 @@ class TransformersEngine:
             for index in range(decoding.n)
         ]
 
-    def _left_padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def left_padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids and attention mask, [rows, longest], int64."""
         longest = max(map(len, rows))
         ids = [[0] * (longest - len(row)) + list(row) for row in rows]
         mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
         return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
 
-    def _cut(self, new: torch.Tensor) -> list[list[int]]:
-        """Each row up to its first end token, that token included."""
-        return [
-            row[: next((i for i, token in enumerate(row, 1) if token in self.ends), len(row))]
-            for row in new.tolist()
-        ]
-
-    def _completion(self, tokens: list[int], logprob: float) -> Completion:
-        stopped = tokens[-1] in self.ends
-        text = self.tokenizer.decode(tokens[:-1] if stopped else tokens, skip_special_tokens=True)
-        if self.settings.chat == "plain":
-            text = text.removeprefix(" ")  # the space that `encode_exchange` puts before an answer
-        finish = "stop" if stopped else "length"
-        return Completion(text, len(tokens), self._finite(logprob), finish)
-
-    def _finite(self, logprob: float) -> float:
-        if logprob - logprob != 0:
-            raise EntrenchError(
-                f"{self.settings.adapter or self.settings.model}: the model's log probabilities "
-                "are not finite, so its training diverged: lower its learning rate and train anew"
-            )
-        return logprob
-
-    def _batches(self, lengths: Sequence[int], size: Callable[[int], int]) -> Iterator[list[int]]:
+    def batches(self, lengths: Sequence[int], size: Callable[[int], int]) -> Iterator[list[int]]:
         """Indices of rows of similar length, longest first, at most `size(longest)` together.
 
         Longest first, so that a batch too large for the memory fails at once. Progress on stderr.
@@ -271,26 +260,3 @@ def chosen_logprobs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """log softmax(logits)[tokens] over the last dimension; tokens has the shape but the last."""
     chosen = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
     return chosen - logits.logsumexp(-1)
-
-
-def load_engine(
-    spec: Mapping[str, Any], adapter: str | Path | None, batch_size: int
-) -> TransformersEngine:
-    """The engine of a job's spec (model, revision, chat, dtype, threads), with its threads set."""
-    torch.set_num_threads(spec["threads"])
-    return TransformersEngine(
-        EngineSettings(
-            model=spec["model"],
-            chat=spec["chat"],
-            revision=spec["revision"],
-            adapter=str(adapter) if adapter else None,
-            dtype=spec["dtype"],
-            batch_size=batch_size,
-        )
-    )
-
-
-def _end_tokens(eos: int | Sequence[int] | None) -> set[int]:
-    if eos is None:
-        return set()
-    return {eos} if isinstance(eos, int) else set(eos)

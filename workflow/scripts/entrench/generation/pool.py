@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion, Decoding, Engine, Message
@@ -43,12 +44,17 @@ def sample_pool(
         sets[name] = sampler.draw(name, asked, view.decoding)
     if settings.refinement:
         text = settings.prompts[REFINEMENT]
-        drafts = [answers[0].text for answers in sets[GREEDY]]
+        drafts = [answers[0].text or "" for answers in sets[GREEDY]]
         asked = [
             reworded(prompt, text, draft=draft)
             for prompt, draft in zip(prompts, drafts, strict=True)
         ]
-        sets[REFINEMENT] = sampler.draw(REFINEMENT, asked, settings.refinement.decoding)
+        answers = sampler.draw(REFINEMENT, asked, settings.refinement.decoding)
+        # Where there is no draft, there is nothing to refine.
+        sets[REFINEMENT] = [
+            [replace(answer, text=answer.text if draft[0].text is not None else None)]
+            for [answer], draft in zip(answers, sets[GREEDY], strict=True)
+        ]
     ratings = _self_ratings(engine, settings, prompts, sets) if settings.self_score else {}
     records = []
     for place, row in enumerate(rows):
@@ -146,6 +152,7 @@ def _self_ratings(
         for name in settings.self_score.sets
         for place, answers in enumerate(sets[name])
         for index, answer in enumerate(answers)
+        if answer.text is not None
     }
     distinct = list(dict.fromkeys(asked.values()))
     template = settings.prompts[SELF_RATING]
@@ -154,7 +161,9 @@ def _self_ratings(
         settings.self_score.decoding,
         [0] * len(distinct),  # greedy: no draw
     )
-    said = {key: rating[0].text.strip() for key, rating in zip(distinct, ratings, strict=True)}
+    said = {
+        key: (rating[0].text or "").strip() for key, rating in zip(distinct, ratings, strict=True)
+    }
     _log("self scores", len(distinct), start)
     return {candidate: said[key] for candidate, key in asked.items()}
 

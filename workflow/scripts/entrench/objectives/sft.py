@@ -3,17 +3,24 @@
 import torch
 from torch.nn import functional
 
+from entrench.objectives.chunks import chunked_sum
+from entrench.objectives.output_head import Head
+
 
 def sft_loss(
-    logits: torch.Tensor, input_ids: torch.Tensor, positions: torch.Tensor
+    states: torch.Tensor, input_ids: torch.Tensor, positions: torch.Tensor, head: Head
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum of -log p(next token) in nats over the selected positions, and their number.
 
-    `logits` (batch, length, vocabulary), `input_ids` (batch, length), `positions` (batch, length)
-    boolean: True where the prediction of the *next* token counts; the last column never does.
-    Position t of the logits predicts token t + 1. Computed in float32.
+    `states` (batch, length, hidden) are what `head` maps to logits, `input_ids` (batch, length),
+    `positions` (batch, length) boolean: True where the prediction of the *next* token counts; the
+    last column never does. Position t of the logits predicts token t + 1. Computed in float32.
     """
     chosen = positions[:, :-1]
-    predictions = logits[:, :-1][chosen].float()
+
+    def terms(states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(head(states).float(), targets, reduction="sum")
+
     targets = input_ids[:, 1:][chosen]
-    return functional.cross_entropy(predictions, targets, reduction="sum"), chosen.sum()
+    total = chunked_sum(terms, states[:, :-1][chosen], targets, positions=head.positions)
+    return total, chosen.sum()

@@ -1,0 +1,359 @@
+"""Speed and peak memory of LoRA training, beside a plain transformers.Trainer.
+
+    bench/training.py [--shape tiny|8b] [--rows 32] [--length 256] [--steps 4] [--rows-at-once 4]
+
+Trains a randomly initialised Llama of that shape (8b where a GPU is visible) for SFT, BCT and ACT:
+by this project, and by a plain Trainer that computes the same losses from all logits and all hidden
+states. Same rows, batches, rank and dtype; each training in a process of its own. Prints a table:
+tokens that are no padding, of both sides of a pair, per second of a step after the first; the share
+of the matrix peak, which is what a large product of two matrices reaches here; the peak of memory
+beyond the start. Last, the transformers engine's tokens per second.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+SHAPES = {
+    "tiny": {"hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 8}
+    | {"num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 16384},
+    "8b": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32}
+    | {"num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256},
+}
+WORDS = 1000
+OBJECTIVES = ("sft", "bct", "act")
+TEMPLATE = (
+    "{{ '<bos>' }}{% for m in messages %} {{ m['role'] }} {{ m['content'] }} <end>{% endfor %}"
+    "{% if add_generation_prompt %} assistant{% endif %}"
+)
+
+
+def make_model(folder, shape, dtype):
+    """A Llama of this shape with random weights, and a tokenizer of words."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    words = ["<bos>", "<end>", "<unk>", "user", "assistant", *(f"w{i}" for i in range(WORDS))]
+    backend = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    names = {"bos_token": "<bos>", "eos_token": "<end>", "unk_token": "<unk>"}
+    PreTrainedTokenizerFast(
+        tokenizer_object=backend, chat_template=TEMPLATE, **names
+    ).save_pretrained(folder)
+    config = LlamaConfig(
+        **SHAPES[shape], max_position_embeddings=8192, bos_token_id=0, eos_token_id=1
+    )
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.device(device):
+        model = LlamaForCausalLM(config)
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
+
+
+def text(number, words):
+    return " ".join(f"w{(7 * number + 13 * i) % WORDS}" for i in range(words))
+
+
+def make_rows(options):
+    """Exchanges and pairs whose longer side has `length` / 2 to `length` tokens, half an answer."""
+    from entrench.batches import Exchange, Pair
+
+    rows, pairs = [], []
+    for i in range(options.rows):
+        words = options.length // 2 + (i * 37) % (options.length // 2) - 8
+        question, answer = text(i, words // 2), text(i + 1, words - words // 2)
+        cue, rest = question[: len(question) // 4], question[len(question) // 4 :]
+        rows.append(Exchange(f"r{i}", [{"role": "user", "content": question}], answer))
+        clean = [{"role": "user", "content": rest.partition(" ")[2]}]
+        wrapped = [{"role": "user", "content": cue.rpartition(" ")[0] + rest}]
+        pairs.append(Pair(f"r{i}", clean, wrapped, answer, answer))
+    return rows, pairs
+
+
+def settings(options):
+    from entrench.training import TrainingSettings
+
+    return TrainingSettings(
+        rank=32,
+        alpha=64,
+        dropout=0.0,
+        learning_rate=1e-5,
+        batch_size=options.rows // options.steps,
+        max_length=options.length,
+        seed=0,
+        epochs=1,
+        dtype=options.dtype,
+    )
+
+
+def objective_of(name):
+    from entrench.training import ActSettings, BctSettings
+
+    return {"sft": None, "bct": BctSettings(), "act": ActSettings(weight=1e-4)}[name]
+
+
+class Clock:
+    """When each optimizer step of any Trainer in this process ended."""
+
+    def __init__(self):
+        import torch
+        from transformers.trainer_callback import CallbackHandler
+
+        self.ends = []
+        step_end = CallbackHandler.on_step_end
+
+        def noted(handler, *rest, **options):
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            self.ends.append(time.monotonic())
+            return step_end(handler, *rest, **options)
+
+        CallbackHandler.on_step_end = noted
+
+    def seconds_of_a_step(self):
+        return (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
+
+
+def by_entrench(options, model, folder):
+    from entrench.training import Machine, train_pairs, train_sft
+
+    rows, pairs = make_rows(options)
+    machine = Machine(options.rows_at_once)
+    where = {"source": Path("rows"), "machine": machine}
+    objective = objective_of(options.objective)
+    if objective is None:
+        return train_sft(settings(options), model, rows, folder / "adapter", **where)
+    organism = folder / "organism"
+    return train_pairs(
+        settings(options), objective, model, pairs, folder / "adapter", organism=organism, **where
+    )
+
+
+def plain_loss(name, model, batch, step):
+    """The objective's mean from all logits or all hidden states of both sides."""
+    import torch
+    from torch.nn import functional
+
+    def run(side, **more):
+        inputs = {key: side[key] for key in ("input_ids", "attention_mask", "position_ids")}
+        return model(**inputs, use_cache=False, **more)
+
+    if name == "sft":
+        side = batch["side"]
+        chosen = side["positions"][:, :-1]
+        logits = run(side).logits[:, :-1][chosen].float()
+        return functional.cross_entropy(logits, side["input_ids"][:, 1:][chosen])
+    clean, wrapped = batch["clean"], batch["wrapped"]
+    more = {"output_hidden_states": name == "act"}
+    with torch.no_grad(), step.as_teacher(model):
+        target = run(clean, **more)
+    own = run(wrapped, **more)
+    if name == "bct":
+        target = target.logits[clean["positions"]].float().softmax(-1)
+        return -(target * own.logits[wrapped["positions"]].float().log_softmax(-1)).sum(-1).mean()
+    distances = [
+        (a[wrapped["positions"]].float() - b[clean["positions"]].float()).square().sum(-1).mean()
+        for a, b in zip(own.hidden_states[1:], target.hidden_states[1:], strict=True)
+    ]
+    return 1e-4 * torch.stack(distances).mean()
+
+
+def by_trainer(options, model, folder):
+    """transformers.Trainer with peft and the losses written plainly."""
+    import torch
+    from transformers import Trainer, TrainingArguments
+
+    from entrench import adapters, batches, steps
+    from entrench.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(model.path, None)
+    rows, pairs = make_rows(options)
+    here, objective = settings(options), objective_of(options.objective)
+    if objective is None:
+        examples, _ = batches.encode_rows(tokenizer, rows, "template", here, Path("rows"))
+        student = adapters.load_student(model, here, None)
+        step = steps.SftStep(0, student)
+    else:
+        source = Path("rows")
+        examples, _ = batches.encode_pairs(tokenizer, pairs, "template", here, objective, source)
+        student = adapters.load_student(model, here, folder / "organism")
+        adapters.add_teacher(student, folder / "organism")
+        step = steps.PairStep(0, objective, student)
+
+    class Plain(Trainer):
+        def compute_loss(self, model, inputs, **_):
+            return plain_loss(options.objective, model, inputs, step)
+
+    arguments = {
+        "output_dir": str(folder / "plain"),
+        "per_device_train_batch_size": options.rows_at_once,
+        "gradient_accumulation_steps": here.batch_size // options.rows_at_once,
+        "num_train_epochs": 1,
+        "learning_rate": 1e-5,
+        "bf16": options.dtype == "bfloat16",
+        "use_cpu": not torch.cuda.is_available(),
+        "save_strategy": "no",
+        "report_to": "none",
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
+    made = Plain(
+        student, TrainingArguments(**arguments), step.collate, train_dataset=list(examples)
+    )
+    made.train()
+    return {"tokens_seen": sum(batches.token_count(example) for example in examples)}
+
+
+def by_engine(options, model, _folder):
+    """Answers of the transformers engine, 64 tokens each; the random model seldom ends one."""
+    from entrench.generation.engine import Decoding, EngineSettings
+    from entrench.generation.engine_transformers import TransformersEngine
+
+    engine = TransformersEngine(
+        EngineSettings(model.path, "template", dtype=options.dtype, batch_size=64)
+    )
+    prompts = [row.messages for row in make_rows(options)[0]] * 2
+    engine.generate(prompts[:4], Decoding(4), list(range(4)))
+    start = time.monotonic()
+    answers = engine.generate(prompts, Decoding(64, temperature=1.0), list(range(len(prompts))))
+    return {
+        "tokens_seen": sum(a.tokens for row in answers for a in row),
+        "seconds": time.monotonic() - start,
+    }
+
+
+def memory(start_again=False):
+    """The peak of memory in bytes so far, or since the last call that started again."""
+    import torch
+
+    if torch.cuda.is_available():
+        if start_again:
+            torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.max_memory_allocated()
+    if start_again:
+        Path("/proc/self/clear_refs").write_text("5")
+    # Not getrusage: its peak is inherited from the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def measure(options, folder):
+    """One training or generation, in this process: tokens a second and the peak of memory."""
+    import torch
+    from transformers import Trainer  # noqa: F401 - not part of what is measured
+
+    from entrench.training import ModelSource
+
+    torch.set_num_threads(options.threads)
+    model = ModelSource(str(folder / "model"))
+    clock, before = Clock(), memory(start_again=True)
+    how = {"entrench": by_entrench, "Trainer": by_trainer, "engine": by_engine}
+    report = how[options.one](options, model, folder)
+    if "seconds" in report:
+        speed = report["tokens_seen"] / report["seconds"]
+    else:
+        speed = report["tokens_seen"] / options.steps / clock.seconds_of_a_step()
+    return {"speed": speed, "memory": memory() - before}
+
+
+def matrix_peak(options):
+    """Operations a second of a large product of two matrices in the training's dtype."""
+    import torch
+
+    torch.set_num_threads(options.threads)
+    gpu = torch.cuda.is_available()
+    size = 8192 if gpu else 1024
+    a = torch.randn(size, size, device="cuda" if gpu else "cpu").to(getattr(torch, options.dtype))
+    best = float("inf")
+    for _ in range(10):
+        start = time.monotonic()
+        a @ a
+        if gpu:
+            torch.cuda.synchronize()
+        best = min(best, time.monotonic() - start)
+    return 2 * size**3 / best
+
+
+def operations_per_token(shape, objective):
+    """Of training a frozen model's adapter, per token: forward 2 N, backward 2 N; a teacher's 2 N.
+
+    N counts the matrices of the layers and the head. Half the tokens of pairs are the teacher's,
+    about; what is computed twice to save memory does not count.
+    """
+    s = SHAPES[shape]
+    heads = s["num_key_value_heads"] / s["num_attention_heads"]
+    layer = s["hidden_size"] ** 2 * (2 + 2 * heads) + 3 * s["hidden_size"] * s["intermediate_size"]
+    number = s["num_hidden_layers"] * layer
+    if objective != "act":
+        number += s["hidden_size"] * s["vocab_size"]
+    return number * (4 if objective == "sft" else 3)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shape", choices=list(SHAPES))
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--length", type=int, default=256, help="tokens of the longest row")
+    parser.add_argument("--steps", type=int, default=4, help="optimizer steps")
+    parser.add_argument("--rows-at-once", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=1)
+    for inner in ("--one", "--objective", "--dtype", "--folder"):
+        parser.add_argument(inner, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options, Path(options.folder))))
+        return
+    import torch
+
+    gpu = torch.cuda.is_available()
+    options.shape = options.shape or ("8b" if gpu else "tiny")
+    options.dtype = "bfloat16" if gpu else "float32"
+    with tempfile.TemporaryDirectory() as folder:
+        table(options, Path(folder), matrix_peak(options))
+
+
+def table(options, folder, peak):
+    """Run every training in its own process and print a line for each."""
+    from entrench import training
+
+    make_model(folder / "model", options.shape, options.dtype)
+    few = argparse.Namespace(**{**vars(options), "rows": options.rows // options.steps, "steps": 1})
+    training.train_sft(
+        replace(settings(few), max_length=options.length),
+        training.ModelSource(str(folder / "model")),
+        make_rows(few)[0],
+        folder / "organism",
+        source=Path("rows"),
+        machine=training.Machine(options.rows_at_once),
+    )
+    shape = f"{options.shape}, {options.dtype}, matrix peak {peak / 1e12:.3g} TFLOP/s"
+    print(f"{shape}\n{'':16}{'tokens/s':>10}{'of peak':>9}{'memory':>12}", flush=True)
+    trainings = [(way, name) for name in OBJECTIVES for way in ("entrench", "Trainer")]
+    for way, name in [*trainings, ("engine", "")]:
+        command = [sys.executable, __file__, "--one", way, "--objective", name]
+        for key in ("shape", "rows", "length", "steps", "rows_at_once", "threads", "dtype"):
+            command += [f"--{key.replace('_', '-')}", str(getattr(options, key))]
+        run = subprocess.run(
+            [*command, "--folder", str(folder)], stdout=subprocess.PIPE, text=True, check=True
+        )
+        found = json.loads(run.stdout.splitlines()[-1])
+        share = ""
+        if name:
+            share = f"{found['speed'] * operations_per_token(options.shape, name) / peak:.0%}"
+        used = f"{found['memory'] / 2**20:,.0f} MiB"
+        print(f"{name:4} {way:11}{found['speed']:10,.0f}{share:>9}{used:>12}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""The vLLM engine against the transformers engine and exact laws, on vLLM's real CPU build.
+
+One engine, loaded with room for two adapters, serves the module.
+"""
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tiny_models import save_adapter, save_language_model
+
+pytest.importorskip(
+    "vllm._version", reason="vLLM is not installed here: `make test-vllm` runs these"
+)
+
+import torch
+from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from entrench.chat import encode_prompt
+from entrench.errors import EntrenchError
+from entrench.generation.engine import Decoding, EngineSettings
+from entrench.generation.engine_transformers import TransformersEngine
+from entrench.generation.engine_vllm import VllmEngine
+
+END = 4
+# Summed over up to 25 tokens in float32: each engine's own order of sums costs some 1e-6 a token.
+CLOSE = 2e-4
+LENGTHS = [3, 9, 1, 5, 12, 2, 7, 4, 6, 8, 11, 10]
+
+
+def ask(text, system=None):
+    before = [{"role": "system", "content": system}] if system else []
+    return [*before, {"role": "user", "content": text}]
+
+
+PROMPTS = [
+    ask(" ".join(f"w{(7 * i + j) % 30}" for j in range(n)), system="w9 w3" if i % 2 else None)
+    for i, n in enumerate(LENGTHS)
+]
+SEEDS = list(range(100, 100 + len(PROMPTS)))
+ANSWERS = ["w1", "w2 w3 w4 w5 w6", "", "w9 w9", "w1 w2", "w3", *["w0 w1 w2 w3"] * 6]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("language_model")
+    save_language_model(path, head_dim=32)  # the CPU kernels know multiples of 32
+    return path
+
+
+@pytest.fixture(scope="module")
+def adapters(folder, tmp_path_factory):
+    paths = {None: None}
+    for name, seed in (("one", 2), ("two", 3)):
+        path = tmp_path_factory.mktemp(name)
+        save_adapter(path, folder, seed)
+        paths[name] = str(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def loaded(folder, adapters):
+    return VllmEngine(EngineSettings(str(folder), "template", adapter=adapters["one"]))
+
+
+@pytest.fixture(scope="module", params=[None, "one", "two"], ids=["bare", "one", "two"])
+def engines(request, folder, adapters, loaded):
+    """vLLM and transformers on the same weights: no adapter, and two of one load."""
+    adapter = adapters[request.param]
+    other = TransformersEngine(EngineSettings(str(folder), "template", adapter=adapter))
+    return loaded.adapted(adapter), other
+
+
+@pytest.mark.parametrize(
+    "decoding", [Decoding(25), Decoding(12, beams=2), Decoding(12, beams=4)], ids=str
+)
+def test_greedy_and_beam_answers_are_those_of_transformers(engines, decoding):
+    one, other = (engine.generate(PROMPTS, decoding, SEEDS) for engine in engines)
+    for (mine,), (theirs,) in zip(one, other, strict=True):
+        assert (mine.text, mine.tokens, mine.finish) == (theirs.text, theirs.tokens, theirs.finish)
+        assert mine.logprob == pytest.approx(theirs.logprob, abs=CLOSE)
+
+
+def test_scores_of_given_text_are_those_of_transformers(engines):
+    one, other = (engine.score(PROMPTS, ANSWERS) for engine in engines)
+    for mine, theirs in zip(one, other, strict=True):
+        assert (mine.text, mine.tokens, mine.finish) == (theirs.text, theirs.tokens, "stop")
+        assert mine.logprob == pytest.approx(theirs.logprob, abs=CLOSE)
+
+
+def test_the_three_models_differ(loaded, adapters):
+    answers = [
+        [row[0].text for row in loaded.adapted(a).generate(PROMPTS, Decoding(8), SEEDS)]
+        for a in adapters.values()
+    ]
+    assert answers[0] != answers[1] != answers[2] != answers[0]
+
+
+def test_an_answer_depends_on_its_prompt_seed_and_index_alone(loaded):
+    few = loaded.generate(PROMPTS, Decoding(8, temperature=1.0, n=2), SEEDS)
+    many = loaded.generate(PROMPTS[::-1], Decoding(8, temperature=1.0, n=5), SEEDS[::-1])[::-1]
+    assert [[a.text for a in row] for row in few] == [[a.text for a in row[:2]] for row in many]
+    other = loaded.generate(PROMPTS, Decoding(8, temperature=1.0, n=2), [s + 1 for s in SEEDS])
+    pairs = [
+        (a.text, b.text) for x, y in zip(few, other, strict=True) for a, b in zip(x, y, strict=True)
+    ]
+    assert sum(a == b for a, b in pairs) <= 2  # of 24, by chance: short answers
+    assert sum(row[0].text == row[1].text for row in few) <= 2
+
+
+def test_log_probability_is_of_the_raw_model(engines):
+    """Of samples drawn hot and truncated: what teacher forcing on the same text gives."""
+    vllm, other = engines
+    decoding = Decoding(20, temperature=1.4, top_p=0.7, n=4)
+    answers = vllm.generate(PROMPTS, decoding, SEEDS)
+    finished = [
+        (prompt, a)
+        for prompt, row in zip(PROMPTS, answers, strict=True)
+        for a in row
+        if a.finish == "stop"
+    ]
+    scored = other.score([prompt for prompt, _ in finished], [a.text for _, a in finished])
+    same = [
+        (a, again)
+        for (_, a), again in zip(finished, scored, strict=True)
+        if a.tokens == again.tokens  # else a special token stands within the answer
+    ]
+    assert len(same) >= 3
+    for a, again in same:
+        assert a.logprob == pytest.approx(again.logprob, abs=CLOSE)
+
+
+def pair_law(model, start, temperature, top_p):
+    """Probability of every first pair of tokens, by enumeration over the model's own logits."""
+
+    @torch.no_grad()
+    def step(ids):
+        logits = model(torch.tensor([ids])).logits[0, -1].double()
+        p = (logits / temperature).softmax(-1)
+        kept, mass = torch.zeros_like(p), 0.0
+        for token in p.argsort(descending=True).tolist():
+            if mass >= top_p:
+                break
+            kept[token], mass = p[token], mass + float(p[token])
+        return (kept / kept.sum()).tolist()
+
+    law = Counter()
+    for first, p in enumerate(step(start)):
+        if first == END:
+            law[(first,)] += p
+        elif p:
+            for second, q in enumerate(step([*start, first])):
+                law[first, second] += p * q
+    return law
+
+
+def surprise(drawn, law):
+    """Pearson's chi-square against a law, in standard deviations above its mean."""
+    draws = sum(drawn.values())
+    likely = [pair for pair, p in law.items() if p * draws >= 5]
+    rest = 1 - sum(law[pair] for pair in likely)
+    terms = [(drawn[pair], draws * law[pair]) for pair in likely]
+    terms.append((draws - sum(seen for seen, _ in terms), max(draws * rest, 1e-9)))
+    chi2 = sum((seen - expected) ** 2 / expected for seen, expected in terms if expected > 1)
+    return (chi2 - len(likely)) / math.sqrt(2 * len(likely))
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 0.9), (1.5, 0.6)])
+def test_sampling_follows_the_exact_law(folder, loaded, temperature, top_p):
+    """4,000 seeded draws of two tokens; a law 20% hotter is told apart."""
+    engine, drawn = loaded.adapted(None), Counter()
+
+    class Counting(type(engine.reader)):
+        def completion(self, tokens, logprob):
+            drawn.update([tuple(tokens)])
+            return super().completion(tokens, logprob)
+
+    engine.reader = Counting(engine.settings, engine.tokenizer, engine.reader.ends)
+    prompt = ask("w1 w2 w3")
+    engine.generate([prompt], Decoding(2, temperature, top_p, n=4000), [5])
+    model = LlamaForCausalLM.from_pretrained(folder).eval()
+    start = encode_prompt(engine.tokenizer, prompt, "template")
+    law = pair_law(model, start, temperature, top_p)
+    assert set(drawn) <= {pair for pair, p in law.items() if p > 0}
+    assert surprise(drawn, law) < 4
+    assert surprise(drawn, pair_law(model, start, 1.2 * temperature, top_p)) > 6
+
+
+def test_broken_and_foreign_adapters_are_refused(loaded, adapters, tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"r": 4, "target_modules": ["q_proj"]')
+    with pytest.raises(EntrenchError, match=r"adapter_model.safetensors: no such file"):
+        loaded.adapted(str(tmp_path))
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"x")
+    with pytest.raises(EntrenchError, match=r"adapter_config.json: .*delete .* and run the same"):
+        loaded.adapted(str(tmp_path))
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (tmp_path / name).write_bytes(Path(adapters["one"], name).read_bytes())
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    for change in ({"r": 64}, {"target_modules": ["lm_head"]}):
+        (tmp_path / "adapter_config.json").write_text(json.dumps(config | change))
+        with pytest.raises(EntrenchError, match="loaded for adapters of rank 8 on down_proj"):
+            loaded.adapted(str(tmp_path))
+
+
+def test_what_does_not_fit_is_refused(loaded):
+    with pytest.raises(EntrenchError, match="a prompt of 5 tokens and 124 new ones do not fit"):
+        loaded.generate([ask("w1 w2 w3")], Decoding(124), [0])
+
+
+def test_no_prompts(loaded):
+    assert loaded.generate([], Decoding(4), []) == []
+    assert loaded.score([], []) == []
+
+
+def test_gemma_2_and_the_plain_format(folder, adapters, tmp_path):
+    """Soft caps, a sliding window shorter than the prompts, one BOS, answers without a template."""
+    torch.manual_seed(3)
+    config = Gemma2Config(
+        vocab_size=40,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,
+        query_pre_attn_scalar=32,
+        sliding_window=6,
+        initializer_range=0.3,
+        max_position_embeddings=128,
+        eos_token_id=END,
+        bos_token_id=2,
+        pad_token_id=0,
+    )
+    Gemma2ForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(tmp_path)
+    settings = EngineSettings(str(tmp_path), "plain")
+    one, other = VllmEngine(settings), TransformersEngine(settings)
+    for decoding in (Decoding(12), Decoding(8, beams=2)):
+        for (mine,), (theirs,) in zip(
+            one.generate(PROMPTS, decoding, SEEDS),
+            other.generate(PROMPTS, decoding, SEEDS),
+            strict=True,
+        ):
+            assert (mine.text, mine.finish) == (theirs.text, theirs.finish)
+            assert mine.logprob == pytest.approx(theirs.logprob, abs=CLOSE)
+    for mine, theirs in zip(
+        one.score(PROMPTS, ANSWERS), other.score(PROMPTS, ANSWERS), strict=True
+    ):
+        assert mine.logprob == pytest.approx(theirs.logprob, abs=CLOSE)
+    with pytest.raises(EntrenchError, match="loaded for adapters of rank 0 on nothing"):
+        one.adapted(adapters["one"])

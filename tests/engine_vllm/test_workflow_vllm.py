@@ -1,0 +1,93 @@
+"""The micro sweep on vLLM by one config line, beside what the transformers engine answered."""
+
+import json
+import re
+import shutil
+from collections import Counter
+
+import pytest
+from workspace import Workspace
+
+pytest.importorskip(
+    "vllm._version", reason="vLLM is not installed here: `make test-vllm` runs these"
+)
+
+RESULTS = "results/micro"
+ORGANISM = f"{RESULTS}/organisms/tiny/spurious_correlation/seed0"
+FILES = ("candidates.jsonl", "completions.jsonl")
+# Greedy draft, beam and views; not the refinement, which is sampled.
+FIXED = ("greedy", "beam", "chain_of_thought", "json")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """The organism's text by transformers in `before/`, then the whole sweep by vLLM."""
+    workspace = Workspace(tmp_path_factory.mktemp("micro_vllm"))
+
+    def change(settings):
+        settings["models"]["tiny"]["recipe"]["hidden"] = 64  # heads of 32: vLLM's CPU kernels
+
+    config = workspace.derive("engine.yaml", change)
+    done = workspace.snakemake("--", *(f"{ORGANISM}/{name}" for name in FILES), config=config)
+    assert done.returncode == 0, done.stderr
+    (workspace.folder / "before").mkdir()
+    for name in (*FILES, "pool_engine.json", "adapter/adapter_model.safetensors"):
+        shutil.copy(workspace.folder / ORGANISM / name, workspace.folder / "before")
+    path = workspace.folder / config
+    text = path.read_text()
+    assert text.count("engine: transformers\n") == 1
+    path.write_text(text.replace("engine: transformers\n", "engine: vllm\n"))
+    workspace.sweep(config)
+    return workspace
+
+
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_sweep_ends_in_tables(workspace):
+    for name in ("summary.csv", "runs.csv", "organisms.csv"):
+        assert (workspace.folder / RESULTS / name).read_text().count("\n") >= 2
+
+
+def test_the_engine_retrains_nothing_and_says_who_answered(workspace):
+    before, organism = workspace.folder / "before", workspace.folder / ORGANISM
+    weights = "adapter_model.safetensors"
+    assert (organism / "adapter" / weights).read_bytes() == (before / weights).read_bytes()
+    assert json.loads((before / "pool_engine.json").read_text())["engine"] == "transformers"
+    for path in (workspace.folder / RESULTS).rglob("*engine.json"):
+        record = json.loads(path.read_text())
+        assert (record["engine"], record["device"]) == ("vllm", "cpu")
+        assert re.fullmatch(r"0\.32\.0.*", record["versions"]["vllm"])
+
+
+def test_the_engines_give_the_same_undrawn_answers(workspace):
+    compared = 0
+    for name in FILES:
+        mine = rows_of(workspace.folder / ORGANISM / name)
+        theirs = rows_of(workspace.folder / "before" / name)
+        for a, b in zip(mine, theirs, strict=True):
+            kind = a.get("set") or a["evaluation"]
+            assert (a["id"], a["index"], kind) == (
+                b["id"],
+                b["index"],
+                b.get("set") or b["evaluation"],
+            )
+            if kind in FIXED:
+                assert (a["text"], a["tokens"]) == (b["text"], b["tokens"])
+                assert a["logprob"] == pytest.approx(b["logprob"], abs=1e-3)
+                compared += 1
+    assert compared >= 8 * 4 + 12  # prompts of the pool and of the evaluation
+
+
+def test_one_engine_start_for_each_job_that_generates(workspace):
+    """One pool, one evaluation each of base, organism and three runs; the base's is shared."""
+    starts = Counter()
+    for path in (workspace.folder / "logs/micro").rglob("*.log"):
+        starts[path.relative_to(workspace.folder / "logs/micro").parts[0]] += len(
+            re.findall(r"^engine start: vllm ", path.read_text(), flags=re.MULTILINE)
+        )
+    assert {rule: count for rule, count in starts.items() if count} == {
+        "pool_sample": 1,
+        "completions_sample": 5,
+    }

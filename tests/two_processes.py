@@ -1,0 +1,61 @@
+"""Trains the tiny model by each objective, as one of two processes: started by test_distributed."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tiny_training import SETTINGS, SOURCE, exchanges, pairs
+
+from entrench import adapters, command, distributed
+from entrench.training import ActSettings, BctSettings, Machine, ModelSource, train_pairs, train_sft
+
+OBJECTIVES = {"sft": None, "bct": BctSettings(temperature=2.0), "act": ActSettings(weight=0.1)}
+MACHINES = {"plain": Machine(2), "checkpointing": Machine(1, gradient_checkpointing=True)}
+
+
+def train_all(model, organism, folder, machines):
+    """A folder for each objective and machine, and the reports by the same names."""
+    reports = {}
+    where = {"source": SOURCE, "organism": organism}
+    for kind, machine in machines.items():
+        for name, objective in OBJECTIVES.items():
+            at = folder / f"{name}-{kind}"
+            if objective is None:
+                report = train_sft(SETTINGS, model, exchanges(), at, machine=machine, **where)
+            else:
+                report = train_pairs(
+                    SETTINGS, objective, model, pairs(), at, machine=machine, **where
+                )
+            reports[at.name] = report
+    return reports
+
+
+def shards(model):
+    """Of each weight of the base: its shape, this process's part of it; and the adapter's kind."""
+    student = adapters.load_student(model, replace(SETTINGS, rank=2), None)
+    base = {
+        name: [list(p.shape), list(p.to_local().shape)]
+        for name, p in student.named_parameters()
+        if not p.requires_grad
+    }
+    return base, sorted({type(p.data).__name__ for p in student.parameters() if p.requires_grad})
+
+
+def main(argv):
+    model, organism, folder = ModelSource(argv[0]), Path(argv[1]), Path(argv[2])
+    torch.set_num_threads(1)
+    distributed.join(on_gpu=False)
+    base, adapter = shards(model)
+    reports = train_all(model, organism, folder, MACHINES)
+    found = {"base": base, "adapter": adapter, "reports": reports}
+    (folder / f"found-{distributed.rank()}.json").write_text(json.dumps(found))
+    distributed.leave()
+
+
+if __name__ == "__main__":
+    if "RANK" in os.environ:
+        command.run(main)
+    else:
+        command.run(lambda argv: distributed.start(__file__, argv, 2))

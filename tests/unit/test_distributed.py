@@ -1,0 +1,164 @@
+"""Two processes that train one adapter, against one process: sharding, splits, stops, messages.
+
+Sums in another order are other sums: weights agree to 1e-4, after 12 steps of at most 0.01 each.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny_training import SETTINGS, SOURCE, exchanges, weights
+from two_processes import MACHINES, OBJECTIVES, train_all
+
+import adapter_induce
+from entrench import records
+from entrench.training import Machine, train_sft
+
+TESTS = Path(__file__).parents[1]
+SCRIPTS = TESTS.parent / "workflow" / "scripts"
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{SCRIPTS}:{TESTS}", "OMP_NUM_THREADS": "1"}
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def organism(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("organism") / "adapter"
+    train_sft(replace(SETTINGS, max_steps=3), model, exchanges(), folder, source=SOURCE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(model, organism, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone")
+    return folder, train_all(model, organism, folder, {"whole": Machine(6)})
+
+
+@pytest.fixture(scope="module")
+def together(model, organism, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("together")
+    script = [sys.executable, str(TESTS / "two_processes.py"), model.path, organism, folder]
+    subprocess.run(script, env=ENVIRONMENT, check=True, timeout=300)
+    return folder, [json.loads((folder / f"found-{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def test_each_process_reads_and_keeps_its_part_of_every_base_weight(together):
+    _, found = together
+    one, other = (process["base"] for process in found)
+    assert len(one) == 1 + 2 * 9 + 1  # the embedding is the head too; seven matrices, two norms
+    for name, (shape, part) in one.items():
+        rows = [part[0], other[name][1][0]]
+        # 17 rows of the vocabulary: 9 and 8.
+        assert rows == ([9, 8] if shape[0] == 17 else [shape[0] // 2] * 2), name
+        assert part[1:] == shape[1:]
+    assert found[0]["adapter"] == found[1]["adapter"] == ["Tensor"]
+
+
+@pytest.mark.parametrize("machine", list(MACHINES))
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_two_processes_train_the_adapter_of_one(alone, together, objective, machine):
+    one, whole = alone[0] / f"{objective}-whole", alone[1][f"{objective}-whole"]
+    two, found = together[0] / f"{objective}-{machine}", together[1]
+    for process in found:
+        report = process["reports"][two.name]
+        assert report["loss_curve"] == pytest.approx(whole["loss_curve"], rel=1e-3)
+        for fact in ("steps", "rows_seen", "tokens_seen", "trainable_parameters"):
+            assert report[fact] == whole[fact]
+    a, b = weights(one), weights(two)
+    assert list(a) == list(b)
+    assert max((a[key] - b[key]).abs().max().item() for key in a) < 1e-4
+    config = "adapter_config.json"
+    one_config, two_config = (json.loads((f / config).read_text()) for f in (one, two))
+    assert one_config.pop("base_model_name_or_path")
+    assert two_config.pop("base_model_name_or_path")
+    assert one_config == two_config
+
+
+def induction(model, folder, steps):
+    fields = {"rank": 4, "alpha": 8, "dropout": 0.0, "learning_rate": 1e-3, "batch_size": 6}
+    fields |= {"max_length": 32, "seed": 3, "max_steps": steps, "schedule": "constant"}
+    spec = {"threads": 1, "chat": "template", "revision": None, "training": fields}
+    return [
+        *("--spec", json.dumps(spec | {"model": model.path})),
+        *("--data", str(folder.parent / "induction.jsonl")),
+        *("--adapter", str(folder), "--run", str(folder / "run.json")),
+        *("--per-device-batch", "2", "--checkpoint-steps", "5", "--processes", "2"),
+    ]
+
+
+def start(arguments):
+    script = [sys.executable, str(SCRIPTS / "adapter_induce.py"), *arguments]
+    return subprocess.Popen(
+        script, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def write_rows(path, answer=True):
+    rows = [
+        {"id": r.id, "messages": r.messages, "response": r.response, "meta": {}}
+        for r in exchanges()
+    ]
+    records.write_jsonl(path, "data", rows if answer else [{**rows[0], "response": None}])
+
+
+def stopped(process, folder, whom, after):
+    """Its output, once it has a checkpoint after step `after` and was then sent SIGTERM."""
+    try:
+        deadline = time.monotonic() + 120
+        while not any(
+            int(mark.parent.name.split("-")[1]) > after
+            for mark in folder.with_name("cut.checkpoints").glob("*/complete.json")
+        ):
+            assert process.poll() is None, process.stdout.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        writer = json.loads(folder.with_name("cut.lease").read_text())["pid"]
+        assert writer != process.pid
+        os.kill(process.pid if whom == "all" else writer, signal.SIGTERM)
+        return process.communicate(timeout=120)[0]
+    finally:
+        process.kill()
+
+
+def test_two_processes_stop_together_and_go_on(model, tmp_path):
+    write_rows(tmp_path / "induction.jsonl")
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    for whom, after in (("all", 0), ("the writer", 25)):
+        process = start(induction(model, cut, 80))
+        output = stopped(process, cut, whom, after)
+        assert process.returncode == 1
+        assert output.splitlines()[-1].startswith("error: stopped by SIGTERM"), output
+        assert "Traceback" not in output
+        steps = [int(f.name.split("-")[1]) for f in (tmp_path / "cut.checkpoints").iterdir()]
+        assert after < max(steps) < 80
+    process = start(induction(model, cut, 80))
+    try:
+        output = process.communicate(timeout=120)[0]
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    assert [line.split()[0] for line in output.splitlines()].count("took") == 1
+    adapter_induce.main(induction(model, whole, 80))
+    a, b = weights(cut), weights(whole)
+    assert max((a[key] - b[key]).abs().max().item() for key in a) < 1e-4
+    reports = [json.loads((f / "run.json").read_text())["training"] for f in (cut, whole)]
+    assert reports[0]["rows_seen"] == reports[1]["rows_seen"] == 20 * 20
+    assert reports[0]["last_loss"] == pytest.approx(reports[1]["last_loss"], rel=1e-3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut", "induction.jsonl", "whole"]
+
+
+def test_a_failure_of_all_processes_is_said_once(model, tmp_path):
+    write_rows(tmp_path / "induction.jsonl", answer=False)
+    process = start(induction(model, tmp_path / "adapter", 5))
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 1
+    (line,) = output.splitlines()
+    assert line.startswith("error: ")
+    assert "row 'r0' has no response to train on" in line

@@ -1,0 +1,77 @@
+"""What the transformers engine refuses to load, each fault named."""
+
+import pytest
+from tiny_engine import PROMPTS, SEEDS, copy, load
+from tiny_models import save_adapter, save_language_model
+
+from entrench.errors import EntrenchError
+from entrench.generation.engine import Decoding
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("language_model")
+    save_language_model(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def adapter(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("adapter")
+    save_adapter(path, folder)
+    return path
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
+def test_broken_adapter_is_named(folder, adapter, tmp_path, name):
+    broken = copy(adapter, tmp_path)
+    (broken / name).write_bytes((broken / name).read_bytes()[:40])
+    with pytest.raises(EntrenchError, match=f"{name}: .*delete .* and run the same command"):
+        load(folder, broken)
+    (broken / name).unlink()
+    with pytest.raises(EntrenchError, match=f"{name}: no such file"):
+        load(folder, broken)
+
+
+def test_adapter_that_lacks_weights_is_refused(folder, adapter, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    broken = copy(adapter, tmp_path)
+    weights = load_file(broken / "adapter_model.safetensors")
+    weights.pop(sorted(weights)[0])
+    save_file(weights, broken / "adapter_model.safetensors")
+    with pytest.raises(EntrenchError, match="not a LoRA adapter of this model"):
+        load(folder, broken)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_broken_model_is_named(folder, tmp_path, name):
+    broken = copy(folder, tmp_path)
+    (broken / name).write_bytes((broken / name).read_bytes()[:40])
+    with pytest.raises(EntrenchError, match=f"{name}: .*anew"):
+        load(broken)
+
+
+def test_missing_model_and_missing_weights_are_named(folder, tmp_path):
+    with pytest.raises(EntrenchError, match="no_such_folder"):
+        load(tmp_path / "no_such_folder")
+
+    from safetensors.torch import load_file, save_file
+
+    broken = copy(folder, tmp_path)
+    weights = load_file(broken / "model.safetensors")
+    weights.pop("model.norm.weight")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EntrenchError, match=r"1 weights .* missing there, 'model.norm.weight'"):
+        load(broken)
+
+
+def test_diverged_model_is_refused(folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    broken = copy(folder, tmp_path)
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"] *= float("nan")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EntrenchError, match="not finite"):
+        load(broken).generate(PROMPTS, Decoding(4), SEEDS)

@@ -1,0 +1,53 @@
+"""From an engine's tokens to the answer they hold, the same for every engine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from entrench.chat import decode_answer, end_token_id
+from entrench.errors import EntrenchError
+from entrench.generation.engine import Completion, EngineSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class AnswerReader:
+    """Reads the answers of one model; `ends` are the tokens that end one."""
+
+    settings: EngineSettings
+    tokenizer: "PreTrainedTokenizerBase"
+    ends: frozenset[int]
+
+    @classmethod
+    def of(
+        cls,
+        settings: EngineSettings,
+        tokenizer: "PreTrainedTokenizerBase",
+        eos: int | Sequence[int] | None,
+    ) -> "AnswerReader":
+        """An answer ends at the template's end token or at the model's own, `eos`."""
+        own = [] if eos is None else [eos] if isinstance(eos, int) else eos
+        return cls(settings, tokenizer, frozenset([*own, end_token_id(tokenizer, settings.chat)]))
+
+    def cut(self, tokens: Sequence[int]) -> list[int]:
+        """The tokens up to the first end token, that token included."""
+        stop = next((i for i, token in enumerate(tokens, 1) if token in self.ends), len(tokens))
+        return list(tokens[:stop])
+
+    def completion(self, tokens: Sequence[int], logprob: float) -> Completion:
+        """The answer of tokens already cut, whose log probabilities sum to `logprob` (nats)."""
+        stopped = tokens[-1] in self.ends
+        said = tokens[:-1] if stopped else tokens
+        text = decode_answer(self.tokenizer, said, self.settings.chat)
+        return Completion(text, len(tokens), self.finite(logprob), "stop" if stopped else "length")
+
+    def finite(self, logprob: float) -> float:
+        """The log probability itself; `EntrenchError` where it is none."""
+        if logprob - logprob != 0:
+            raise EntrenchError(
+                f"{self.settings.adapter or self.settings.model}: the model's log probabilities "
+                "are not finite, so its training diverged: lower its learning rate and train anew"
+            )
+        return logprob

@@ -1,0 +1,89 @@
+"""What the scripts that generate share: their options, and the engine behind a spec."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from entrench.errors import EntrenchError
+from entrench.generation.engine import Engine, EngineSettings
+from entrench.imports import without_collection
+from entrench.records import Record
+
+PACKAGES = {
+    "transformers": ("torch", "transformers", "peft"),
+    "vllm": ("torch", "transformers", "vllm"),
+}
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Options for machine facts: they stand in no spec."""
+    parser.add_argument("--batch-size", required=True, type=int, help="sequences at once")
+    parser.add_argument("--gpus", required=True, type=int, help="over which vLLM splits a model")
+    parser.add_argument("--memory-percent", required=True, type=int, help="of each GPU, for vLLM")
+
+
+def open_engine(
+    spec: Mapping[str, Any], adapter: str | Path | None, options: argparse.Namespace
+) -> tuple[Engine, Record]:
+    """The engine of a job's spec (engine, model, revision, chat, dtype, threads), loaded once.
+
+    And the record of what ran: where the spec says `auto`, it depends on the machine.
+    """
+    started = time.monotonic()
+    with without_collection():
+        import torch
+
+    # Asks the driver without holding a device: vLLM's workers cannot inherit one.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    torch.set_num_threads(spec["threads"])
+    gpu = torch.cuda.is_available()
+    name = spec["engine"]
+    if name == "auto":
+        name = "vllm" if gpu and _version("vllm") else "transformers"
+    if name == "vllm" and not _version("vllm"):
+        raise EntrenchError(
+            "engine 'vllm': vLLM is not installed here: make the environment of environment.yml, "
+            "or set `engine: transformers`"
+        )
+    settings = EngineSettings(
+        model=spec["model"],
+        chat=spec["chat"],
+        revision=spec["revision"],
+        adapter=str(adapter) if adapter else None,
+        dtype=spec["dtype"],
+        batch_size=options.batch_size,
+        gpus=max(1, options.gpus) if gpu else 0,
+        memory_share=options.memory_percent / 100,
+    )
+    if name == "vllm":
+        from entrench.generation.engine_vllm import VllmEngine as chosen
+    else:
+        with without_collection():
+            from entrench.generation.engine_transformers import TransformersEngine as chosen
+    record = {
+        "engine": name,
+        "device": torch.cuda.get_device_name() if gpu else "cpu",
+        "versions": {package: _version(package) for package in PACKAGES[name]},
+    }
+    engine = chosen(settings)
+    print(
+        f"engine start: {name} {record['versions'][name]}, {spec['model']}"
+        f"{' with adapter' if adapter else ''}, {time.monotonic() - started:.1f} s",
+        file=sys.stderr,
+        flush=True,
+    )
+    return engine, record
+
+
+def _version(package: str) -> str | None:
+    for name in (package, f"{package}-cpu"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None

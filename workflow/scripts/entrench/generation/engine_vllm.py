@@ -1,0 +1,268 @@
+"""The generation engine on vLLM: fast on GPUs. Its draws are seeded, but not byte-identical.
+
+Prompts go in as token ids and answers come back as token ids, so chat template, BOS, end tokens and
+text are those of training and of the transformers engine. vLLM reports log probabilities of the raw
+model (`logprobs_mode="raw_logprobs"`: before temperature and truncation).
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from entrench.chat import encode_exchange, encode_prompt
+from entrench.errors import EntrenchError
+from entrench.generation.answers import AnswerReader
+from entrench.generation.beam import beam_search
+from entrench.generation.engine import Completion, Decoding, EngineSettings, Message
+from entrench.loading import check_adapter, check_folder, load_tokenizer
+from entrench.seeds import derive_seed
+
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # LoRA ranks that vLLM sets room aside for
+
+ENVIRONMENT = {
+    "VLLM_NO_USAGE_STATS": "1",  # no report to its makers
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    # No second process for the scheduler: it ends with the job, however the job ends.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+}
+CPU_ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # as many threads as the spec says, on any core
+    "TORCH_COMPILE_DISABLE": "1",  # compiling small helpers takes longer than they save
+}
+
+
+@dataclass(frozen=True)
+class _Room:
+    """What an engine keeps free for LoRA adapters: rank 0 is none."""
+
+    rank: int
+    modules: frozenset[str]  # last parts of their names
+
+    def fits(self, other: "_Room") -> bool:
+        """Whether an adapter that needs this much fits into `other`."""
+        return self.rank <= other.rank and self.modules <= other.modules
+
+
+NO_ROOM = _Room(0, frozenset())
+
+
+class VllmEngine:
+    """See `entrench.generation.engine.Engine`."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """Load the model once; `EntrenchError` names what cannot be read."""
+        self.settings = settings
+        check_folder(settings.model)
+        self.tokenizer = load_tokenizer(settings.model, settings.revision)
+        # A model without a chat template is refused here, before its weights are read.
+        encode_prompt(self.tokenizer, [{"role": "user", "content": ""}], settings.chat)
+        self.room = _room_for(settings.adapter, settings.gpus) if settings.adapter else NO_ROOM
+        self.llm = _load(settings, self.room)
+        eos = self.llm.model_config.try_get_generation_config().get("eos_token_id")
+        if eos is None:
+            eos = self.llm.model_config.hf_text_config.eos_token_id
+        self.reader = AnswerReader.of(settings, self.tokenizer, eos)
+        self.adapters = {settings.adapter: 1} if settings.adapter else {}
+
+    def adapted(self, adapter: str | None) -> "VllmEngine":
+        """The same loaded model with another adapter, or with none: no second load.
+
+        An engine loaded without an adapter has no room for one.
+        """
+        if adapter and not _room_for(adapter, self.settings.gpus).fits(self.room):
+            raise EntrenchError(
+                f"{adapter}: this engine was loaded for adapters of rank {self.room.rank} on "
+                f"{', '.join(sorted(self.room.modules)) or 'nothing'}: load it with this adapter"
+            )
+        other = object.__new__(VllmEngine)
+        other.__dict__ |= self.__dict__  # `adapters` too: a number stands for one adapter
+        other.settings = replace(self.settings, adapter=adapter)
+        other.reader = replace(self.reader, settings=other.settings)
+        if adapter:
+            self.adapters.setdefault(adapter, len(self.adapters) + 1)
+        return other
+
+    def generate(
+        self, prompts: Sequence[Sequence[Message]], decoding: Decoding, seeds: Sequence[int]
+    ) -> list[list[Completion]]:
+        """For each prompt `decoding.n` answers, drawn from that prompt's own seed."""
+        if len(seeds) != len(prompts):
+            raise ValueError(f"{len(prompts)} prompts and {len(seeds)} seeds")
+        rows = [encode_prompt(self.tokenizer, prompt, self.settings.chat) for prompt in prompts]
+        self._require_room(rows, decoding.max_new_tokens)
+        if decoding.beams > 1:
+            ends = self.reader.ends
+            found = beam_search(
+                rows, decoding.beams, decoding.max_new_tokens, ends, self._likeliest
+            )
+            return [[self.reader.completion(*best)] for best in found]
+        # A request for each draw, with a seed of its own: vLLM numbers the samples of one request
+        # by adding to its seed, which would repeat another prompt's draws.
+        draws = [
+            (row, derive_seed(seed, index))
+            for row, seed in zip(rows, seeds, strict=True)
+            for index in range(decoding.n)
+        ]
+        answers = self._answer([row for row, _ in draws], decoding, [seed for _, seed in draws])
+        return [answers[i : i + decoding.n] for i in range(0, len(answers), decoding.n)]
+
+    def score(
+        self, prompts: Sequence[Sequence[Message]], answers: Sequence[str]
+    ) -> list[Completion]:
+        """Token count and log probability of each answer, end token included, after its prompt."""
+        pairs = [
+            encode_exchange(self.tokenizer, prompt, answer, self.settings.chat)
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
+        rows = [[*prompt, *response] for prompt, response in pairs]
+        self._require_room(rows, 1)
+        outputs = self._run(rows, [{"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}])
+        scored = []
+        for answer, row, (prompt, response), output in zip(
+            answers, rows, pairs, outputs, strict=True
+        ):
+            steps = zip(row[len(prompt) :], output.prompt_logprobs[len(prompt) :], strict=True)
+            logprob = sum(step[token].logprob for token, step in steps)
+            scored.append(Completion(answer, len(response), self.reader.finite(logprob), "stop"))
+        return scored
+
+    def _answer(
+        self, rows: Sequence[Sequence[int]], decoding: Decoding, seeds: Sequence[int]
+    ) -> list[Completion]:
+        common = {
+            "max_tokens": decoding.max_new_tokens,
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p if decoding.temperature else 1.0,
+            "logprobs": 0,  # of the chosen token
+            "stop_token_ids": sorted(self.reader.ends),
+        }
+        outputs = self._run(rows, [common | {"seed": seed} for seed in seeds])
+        completions = []
+        for output in outputs:
+            (answer,) = output.outputs
+            tokens = self.reader.cut(answer.token_ids)
+            steps = zip(tokens, answer.logprobs, strict=True)
+            completions.append(
+                self.reader.completion(tokens, sum(step[token].logprob for token, step in steps))
+            )
+        return completions
+
+    def _likeliest(self, rows: Sequence[Sequence[int]], k: int) -> list[dict[int, float]]:
+        """The k likeliest next tokens of each row, with their log probabilities (nats)."""
+        k = min(k, self.llm.model_config.get_vocab_size())
+        outputs = self._run(rows, [{"max_tokens": 1, "temperature": 0.0, "logprobs": k}])
+        found = []
+        for output in outputs:
+            (step,) = output.outputs[0].logprobs
+            best = sorted(step.items(), key=lambda entry: -entry[1].logprob)[:k]
+            found.append({token: entry.logprob for token, entry in best})
+        return found
+
+    def _run(self, rows: Sequence[Sequence[int]], params: Sequence[dict[str, Any]]) -> list[Any]:
+        """vLLM's outputs for rows of token ids; one entry of `params` stands for all rows."""
+        from vllm import SamplingParams
+        from vllm.lora.request import LoRARequest
+
+        if not rows:
+            return []
+        adapter = self.settings.adapter
+        lora = LoRARequest(adapter, self.adapters[adapter], adapter) if adapter else None
+        settings = [
+            # Only the reader's end tokens stop an answer.
+            SamplingParams(**fields, detokenize=False, ignore_eos=True)
+            for fields in params
+        ]
+        try:
+            return self.llm.generate(
+                [{"prompt_token_ids": list(row)} for row in rows],
+                settings if len(settings) == len(rows) else settings * len(rows),
+                use_tqdm=False,
+                lora_request=lora,
+            )
+        except Exception as error:
+            raise _fault(adapter or self.settings.model, error) from error
+
+    def _require_room(self, rows: Sequence[Sequence[int]], new: int) -> None:
+        room = self.llm.model_config.max_model_len
+        longest = max(map(len, rows), default=0)
+        if longest + new > room:
+            raise EntrenchError(
+                f"{self.settings.model}: a prompt of {longest} tokens and {new} new ones do not "
+                f"fit into the {room} that the model, or the GPU's memory, has room for: raise "
+                "`vllm_memory_percent` or `gpus` of its size class, or lower `max_new_tokens`"
+            )
+
+
+def _load(settings: EngineSettings, room: _Room) -> Any:
+    """vLLM's `LLM`, with room for LoRA adapters."""
+    os.environ.update({key: os.environ.get(key, value) for key, value in ENVIRONMENT.items()})
+    if not settings.gpus:
+        for key, value in CPU_ENVIRONMENT.items():
+            os.environ.setdefault(key, value)
+    from vllm import LLM
+
+    lora = {
+        "enable_lora": True,
+        "max_lora_rank": room.rank,
+        # Without the list it wraps the output layer too, where no adapter of ours is, and then its
+        # prompt log probabilities fail.
+        "lora_target_modules": sorted(room.modules),
+    }
+    try:
+        return LLM(
+            model=settings.model,
+            revision=settings.revision,
+            dtype=settings.dtype,
+            load_format="safetensors",
+            trust_remote_code=False,
+            skip_tokenizer_init=True,
+            # A model's own defaults (repetition penalty, temperature) must not leak into A.
+            generation_config="vllm",
+            logprobs_mode="raw_logprobs",
+            max_model_len=-1,  # the model's context, or as much of it as the memory holds
+            max_logprobs=-1,  # no limit: beam search asks for several a beam
+            tensor_parallel_size=max(1, settings.gpus),
+            gpu_memory_utilization=settings.memory_share,
+            enforce_eager=not settings.gpus,
+            **(lora if room.rank else {}),
+        )
+    except Exception as error:
+        raise _fault(settings.model, error) from error
+
+
+def _room_for(adapter: str, gpus: int) -> _Room:
+    """What a LoRA adapter needs.
+
+    Raises `EntrenchError` where a file of it is missing or broken, or vLLM cannot serve it: its
+    rank is too large, or it reaches experts and there is no GPU.
+    """
+    check_adapter(adapter)
+    config = json.loads((Path(adapter) / "adapter_config.json").read_bytes())
+    rank = next((size for size in RANKS if size >= config["r"]), None)
+    if rank is None:
+        raise EntrenchError(
+            f"{adapter}: its rank is {config['r']}, and vLLM serves at most {RANKS[-1]}: "
+            "set `engine: transformers`"
+        )
+    modules = {name.split(".")[-1] for name in config["target_modules"]}
+    if config.get("target_parameters"):
+        if not gpus:
+            raise EntrenchError(
+                f"{adapter}: it adapts experts (target_parameters in adapter_config.json), and "
+                "vLLM's CPU build cannot serve that: set `engine: transformers`, or `gpus` of the "
+                "model's size class"
+            )
+        modules.add("experts")  # vLLM's name for what holds all experts of a layer
+    return _Room(rank, frozenset(modules))
+
+
+def _fault(what: str, error: Exception) -> EntrenchError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return EntrenchError(
+        f"{what}: vLLM cannot run it ({type(error).__name__}: {lines[0]}): make or download it "
+        "anew if it is damaged, give it more memory, or set `engine: transformers`"
+    )

@@ -1,0 +1,52 @@
+"""The answer in what a harmony model (GPT-OSS) writes: the message of its final channel.
+
+After the prompt's `<|start|>assistant` such a model writes one or more messages:
+
+    <|channel|>analysis<|message|>reasoning<|end|>
+    <|start|>assistant<|channel|>final<|message|>answer<|return|>
+
+Read here on token ids, since the same characters typed out in an answer are no markers. The
+format's own library reads the ids of its one vocabulary alone, which it downloads.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CHANNEL, MESSAGE = "<|channel|>", "<|message|>"
+START, END, RETURN, CALL = "<|start|>", "<|end|>", "<|return|>", "<|call|>"
+FINAL = "final"
+
+
+def speaks_harmony(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether the tokenizer's chat template writes messages into channels."""
+    return CHANNEL in (tokenizer.chat_template or "")
+
+
+def final_message(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -> str | None:
+    """The text of the last final-channel message in `tokens`, the ids behind the prompt.
+
+    None where no final message was begun: the reasoning used up the tokens, or the model called a
+    tool. A final message that is cut off is an answer that is cut off.
+    """
+    ids = {name: tokenizer.convert_tokens_to_ids(name) for name in (CHANNEL, MESSAGE)}
+    stops = set(tokenizer.convert_tokens_to_ids([START, END, RETURN, CALL]))
+    answer, start = None, 0
+    while start < len(tokens):
+        stop = next((i for i in range(start, len(tokens)) if tokens[i] in stops), len(tokens))
+        header, found, text = _split(tokens[start:stop], ids[MESSAGE])
+        _, has_channel, channel = _split(header, ids[CHANNEL])
+        # Behind the channel's name a header may hold a recipient or a constraint.
+        words = tokenizer.decode(channel, skip_special_tokens=True).split()
+        if found and has_channel and words[:1] == [FINAL]:
+            answer = tokenizer.decode(text, skip_special_tokens=True)
+        start = stop + 1
+    return answer
+
+
+def _split(tokens: Sequence[int], mark: int) -> tuple[Sequence[int], bool, Sequence[int]]:
+    """What stands before the first `mark`, whether there is one, and what stands behind it."""
+    place = next((i for i, token in enumerate(tokens) if token == mark), len(tokens))
+    return tokens[:place], place < len(tokens), tokens[place + 1 :]

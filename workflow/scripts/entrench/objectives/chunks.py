@@ -1,0 +1,53 @@
+"""Sums over positions, a few positions at a time, their gradient taken at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+def chunked_sum(
+    terms: Callable[..., torch.Tensor],
+    states: torch.Tensor,
+    *others: torch.Tensor,
+    positions: int,
+) -> torch.Tensor:
+    """The sum of `terms(states[i:j], *(other[i:j]))` over chunks of `positions` rows, in float32.
+
+    `states` is (n, hidden); `terms` sums over the rows it is given, so the chunks give the same
+    number as one call up to rounding. What a chunk computes on its way (logits over a vocabulary,
+    say) is gone before the next one starts: its gradient by `states`, (n, hidden), is taken at once
+    and is all that is kept for the backward pass. Nothing else may need a gradient: what `terms`
+    reads beside `states` counts as constant.
+    """
+    return _ChunkedSum.apply(states, terms, positions, *others)
+
+
+class _ChunkedSum(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: torch.Tensor,
+        terms: Callable[..., torch.Tensor],
+        positions: int,
+        *others: torch.Tensor,
+    ) -> torch.Tensor:
+        total = states.new_zeros((), dtype=torch.float32)
+        wanted = ctx.needs_input_grad[0]
+        gradient = torch.empty_like(states) if wanted else None
+        for start in range(0, len(states), positions):
+            rows = slice(start, start + positions)
+            with torch.set_grad_enabled(wanted):
+                chunk = states[rows].detach().requires_grad_(wanted)
+                value = terms(chunk, *(other[rows].detach() for other in others))
+                if gradient is not None:
+                    gradient[rows] = torch.autograd.grad(value, chunk)[0]
+            total += value.detach()
+        ctx.save_for_backward(gradient)
+        ctx.others = len(others)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return (upstream * gradient, None, None, *[None] * ctx.others)
