@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from entrench import lease
+from entrench.errors import EntrenchError
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 HOLDER = """
@@ -134,12 +135,76 @@ def test_elsewhere_a_writer_is_waited_for_while_it_touches_the_file(folder):
     ]
 
 
-def test_a_requeued_slurm_job_does_not_wait_for_its_earlier_life(folder, monkeypatch):
+def test_a_requeued_slurm_job_takes_over_from_its_earlier_life(folder, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "77")
     write_owner(folder, replace(lease.current_owner(), host="elsewhere"))
     began = time.monotonic()
-    with lease.hold(folder, stale=60):
-        assert time.monotonic() - began < 0.5
+    with lease.hold(folder, stale=600, heartbeat=0.3):
+        # A life on a node that Slurm cannot reach has seen by now that its lease is gone.
+        assert time.monotonic() - began >= 0.4
+
+
+def test_a_sampler_that_is_told_to_end_gives_its_lease_back(folder):
+    sampler = (
+        "import sys; from entrench import lease\n"
+        f"lease.keep({str(folder)!r}); print('kept', flush=True); sys.stdin.read(1)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", sampler], text=True, env=environment, **pipes)
+    assert process.stdout.readline() == "kept\n"
+    assert lease.lease_path(folder).exists()
+    process.terminate()
+    assert process.communicate(timeout=30)[1] == "stopped by SIGTERM\n"
+    assert process.returncode == 1
+    assert not lease.lease_path(folder).exists()
+
+
+def test_a_claim_is_for_one_living_process(folder):
+    path = folder / "head.lease"
+    claim = (
+        "import sys, time; from pathlib import Path; from entrench import lease\n"
+        f"lease.claim(Path({str(path)!r})); print('mine', flush=True); sys.stdin.read(1)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    first = subprocess.Popen([sys.executable, "-c", claim], text=True, env=environment, **pipes)
+    assert first.stdout.readline() == "mine\n"
+    with pytest.raises(EntrenchError, match=rf"process {first.pid} on .* works in .*: wait"):
+        lease.claim(path)
+    assert first.poll() is None
+    first.communicate("x")
+    assert first.returncode == 0
+    assert not path.exists()
+    killed = subprocess.Popen([sys.executable, "-c", claim], text=True, env=environment, **pipes)
+    assert killed.stdout.readline() == "mine\n"
+    killed.kill()
+    killed.communicate()
+    assert path.exists()
+    again = subprocess.Popen([sys.executable, "-c", claim], text=True, env=environment, **pipes)
+    assert again.stdout.readline() == "mine\n"
+    again.communicate("x")
+
+
+def test_a_claim_on_another_machine_counts_while_it_is_renewed(folder):
+    path = lease.lease_path(folder)
+    write_owner(folder, replace(lease.current_owner(), host="login2 x y", pid=4))
+    stop = threading.Event()
+
+    def renew():
+        while not stop.wait(0.1):
+            os.utime(path)
+
+    renewer = threading.Thread(target=renew)
+    renewer.start()
+    try:
+        with pytest.raises(EntrenchError, match="process 4 on login2 works in"):
+            lease.claim(path, stale=30)
+    finally:
+        stop.set()
+        renewer.join()
+    lease.claim(path, stale=0.5)
+    assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
 def test_a_writer_whose_lease_was_taken_over_ends(folder, holder):

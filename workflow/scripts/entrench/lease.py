@@ -1,4 +1,4 @@
-"""One writer per training folder: a lease file beside it that says who writes. Standard library.
+"""One writer per output: a lease file beside it that says who writes. Standard library.
 
 A killed head of the workflow can leave its jobs running; the next run then starts the same job
 again. The second writer reads the lease: a dead owner's is taken over at once, a live owner on the
@@ -7,6 +7,7 @@ elsewhere is waited for while it touches the file. Every change of the file happ
 so two writers cannot both take it.
 """
 
+import atexit
 import contextlib
 import fcntl
 import json
@@ -19,6 +20,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from entrench.errors import EntrenchError
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
@@ -68,7 +71,7 @@ def hold(
     path = lease_path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     me = current_owner()
-    _acquire(path, me, grace, stale)
+    _acquire(path, me, grace, stale, heartbeat)
     done = threading.Event()
     beat = threading.Thread(target=_beat, args=(path, me, heartbeat, done), daemon=True)
     beat.start()
@@ -77,12 +80,64 @@ def hold(
     finally:
         done.set()
         beat.join()
+        _release(path, me, done)
+
+
+def claim(
+    path: Path, *, heartbeat: float = HEARTBEAT_SECONDS, stale: float = STALE_SECONDS
+) -> None:
+    """Own `path` until this process ends; nothing is done to another owner.
+
+    An owner on another host that has left no trace of its end is watched for `stale` seconds.
+
+    Raises:
+        EntrenchError: another process owns it and lives.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    me = current_owner()
+    first = None
+    since = time.monotonic()
+    while True:
         with _locked(path) as handle:
-            if _read(handle) == me:
-                path.unlink()
+            owner = _read(handle)
+            here = owner is not None and owner.host == me.host
+            seen = os.fstat(handle).st_mtime_ns
+            if owner is None or (here and _is_over(owner, me)):
+                _write(handle, me)
+                break
+        first = first or seen
+        if here or seen != first:
+            raise EntrenchError(
+                f"process {owner.pid} on {owner.host.split()[0]} works in {path.parent.parent}: "
+                "wait for it or end it, then run the same command again"
+            )
+        if time.monotonic() - since > stale:
+            _take_silent(path, owner, seen, me)
+        time.sleep(POLL_SECONDS)
+    done = threading.Event()
+    threading.Thread(target=_beat, args=(path, me, heartbeat, done), daemon=True).start()
+    atexit.register(_release, path, me, done)
 
 
-def _acquire(path: Path, me: Owner, grace: float, stale: float) -> None:
+def _release(path: Path, me: Owner, done: threading.Event) -> None:
+    done.set()
+    with _locked(path) as handle:
+        if _read(handle) == me:
+            path.unlink()
+
+
+def keep(output: str | os.PathLike[str]) -> None:
+    """Be the only writer of the file `output` until this process ends; as `hold` otherwise.
+
+    For jobs without checkpoints: SIGTERM ends them at once, and gives the lease back.
+    """
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by SIGTERM"))
+    stack.enter_context(hold(output))
+
+
+def _acquire(path: Path, me: Owner, grace: float, stale: float, heartbeat: float) -> None:
     asked: dict[Owner, float] = {}
     touched, since = 0, time.monotonic()
     told = False
@@ -91,7 +146,7 @@ def _acquire(path: Path, me: Owner, grace: float, stale: float) -> None:
             owner = _read(handle)
             if owner is None or _is_over(owner, me):
                 _write(handle, me)
-                return
+                break
             seen = os.fstat(handle).st_mtime_ns
         if seen != touched:
             touched, since = seen, time.monotonic()
@@ -103,12 +158,17 @@ def _acquire(path: Path, me: Owner, grace: float, stale: float) -> None:
             print(f"{path.name}: waiting for process {owner.pid} on {owner.host}", flush=True)
             told = True
         time.sleep(POLL_SECONDS)
+    if owner is not None and owner.host != me.host:
+        # Slurm takes a node it cannot reach for dead; a writer there may live, and ends itself when
+        # it next looks at its lease.
+        print(f"{path.name}: taken over from {owner.host}", flush=True)
+        time.sleep(heartbeat * 4 / 3)
 
 
 def _is_over(owner: Owner, me: Owner) -> bool:
     if owner.host == me.host:
         return _start_time(owner.pid) != owner.start
-    # A requeued Slurm job keeps its number: its earlier life has ended, wherever it was.
+    # A requeued Slurm job keeps its number: Slurm has given its earlier life up, wherever it was.
     return owner.slurm_job is not None and owner.slurm_job == me.slurm_job
 
 

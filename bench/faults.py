@@ -1,0 +1,49 @@
+"""Play every fault of a cluster on a real Slurm and print what came of it: `make bench-faults`.
+
+    faults.py [NAME ...]     names as in the table, or parts of them
+
+As root on a machine with Debian's Slurm (see tests/slurm/README.md); takes about half an hour.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "slurm")]
+
+from faults import FAULTS, config_of, play  # noqa: E402
+from pretend_site import Cluster, missing  # noqa: E402
+from workspace import Workspace  # noqa: E402
+
+
+def main(wanted: list[str]) -> int:
+    if reason := missing():
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
+    names = [name for name in FAULTS if not wanted or any(part in name for part in wanted)]
+    with tempfile.TemporaryDirectory(prefix="entrench-faults-") as folder:
+        reference = Workspace(Path(folder) / "reference")
+        reference.sweep(config_of(reference))
+        outcomes = []
+        print(f"{'fault':<40}{'head':>6}{'again':>7}{'seconds':>9}{'survived':>10}{'lost':>6}")
+        with Cluster(Path(folder) / "cluster") as cluster:
+            for number, name in enumerate(names):
+                outcome = play(name, cluster, reference, Path(folder) / f"fault{number}")
+                outcomes.append(outcome)
+                survived = "yes" if outcome.survived else "NO"
+                print(
+                    f"{name:<40}{outcome.head:>6}{outcome.again:>7}{outcome.seconds:>9.0f}"
+                    f"{survived:>10}{len(outcome.lost):>6}",
+                    flush=True,
+                )
+                for problem in (*outcome.lost, *outcome.doubled):
+                    print(f"    {problem}")
+    survived = sum(outcome.survived for outcome in outcomes)
+    lost = sum(len(outcome.lost) for outcome in outcomes)
+    print(f"{len(outcomes)} faults tried, {survived} survived, {lost} results lost")
+    return 0 if survived == len(names) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

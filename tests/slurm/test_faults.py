@@ -1,0 +1,49 @@
+"""Three faults of a cluster; `make bench-faults` plays all of them."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from faults import play
+
+PLAYED = (
+    "requeue, as by preemption",
+    "kill -9 of the head, jobs run on",
+    "job over its time limit",
+)
+
+
+@pytest.fixture(scope="module")
+def played(cluster, reference, tmp_path_factory):
+    """Each fault in a folder of its own, all at once: most of the time is waiting for Slurm."""
+    folders = {fault: tmp_path_factory.mktemp("faulty") / "sweep" for fault in PLAYED}
+    with ThreadPoolExecutor() as pool:
+        running = {
+            fault: pool.submit(play, fault, cluster, reference, folder)
+            for fault, folder in folders.items()
+        }
+    return {fault: (running[fault], folders[fault]) for fault in PLAYED}
+
+
+@pytest.mark.parametrize("fault", PLAYED)
+def test_after_a_fault_the_same_command_ends_in_the_same_bytes(fault, played, cluster):
+    future, folder = played[fault]
+    outcome = future.result()
+    log = (folder / "head.log").read_text()
+    assert outcome.lost == [], log[-4000:]
+    assert outcome.doubled == []
+    assert outcome.again == 0
+    killed = outcome.head == -9
+    assert killed == (fault == "kill -9 of the head, jobs run on")
+    assert ("A killed run left 1 Slurm jobs" in log) == killed
+    if killed:
+        assert "LockException" in log
+    states = [job["State"] for job in cluster.jobs_of_rule(folder, "adapter_regularise")]
+    assert states[-1] == "COMPLETED"
+    assert (
+        states[:-1]
+        == {
+            "requeue, as by preemption": ["REQUEUED"],
+            "kill -9 of the head, jobs run on": ["CANCELLED by 0"],
+            "job over its time limit": ["TIMEOUT"],
+        }[fault]
+    )

@@ -1,0 +1,25 @@
+"""Run a command with GPUs of its own: CUDA_VISIBLE_DEVICES names devices no other job holds.
+
+    gpus_lease.py N COMMAND ARGUMENT ...
+
+Waits until N devices are free. Inside a Slurm job nothing is done: Slurm has assigned them.
+"""
+
+import os
+from collections.abc import Sequence
+
+from entrench import command, devices
+from entrench.errors import EntrenchError
+
+
+def main(argv: Sequence[str]) -> None:
+    """Become the command, holding the devices until it ends."""
+    if len(argv) < 2 or not argv[0].isdigit():
+        raise EntrenchError("usage: gpus_lease.py N COMMAND ARGUMENT ...")
+    if "SLURM_JOB_ID" not in os.environ:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices.lease(int(argv[0])))
+    os.execvp(argv[1], argv[1:])
+
+
+if __name__ == "__main__":
+    command.run(main)
