@@ -71,8 +71,28 @@ def study(
             row |= {"valid": False, "reason": "trained: 12.0% of the completions are unscored"}
     run_frame = table(run_rows, RUN_COLUMNS)
     organism_frame = table(organism_rows, ORGANISM_COLUMNS)
-    summary = summarise(run_frame, organism_frame, bootstrap=500, level=0.95, seed=1)
+    summary = summarise(run_frame, organism_frame, **settings(run_frame))
     return run_frame, organism_frame, summary
+
+
+def settings(runs: pl.DataFrame) -> dict[str, object]:
+    """What `summarise` is told about simulated runs: model0 is the base of the instruct model1."""
+    facts = runs.select("method", "operator", "kind").unique("method").iter_rows(named=True)
+    return {
+        "bootstrap": 500,
+        "level": 0.95,
+        "epsilon": 0.02,
+        "seed": 1,
+        "methods": {row["method"]: row for row in facts},
+        "models": {
+            name: {
+                "kind": "instruct" if name == "model1" else "base",
+                "family": "one" if name in ("model0", "model1") else None,
+                "size_billion": 8.0,
+            }
+            for name in runs["model"].unique().sort()
+        },
+    }
 
 
 def _run(method: str, kind: str, organism: float, trained: float) -> dict[str, object]:

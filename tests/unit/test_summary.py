@@ -8,22 +8,21 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from unit.simulated import study
+from unit.simulated import settings, study
 
 from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+from entrench.analysis.contrasts import CONTRAST_COLUMNS, contrast_table
 from entrench.analysis.summary import (
     ALL_METHODS,
     SUMMARY_COLUMNS,
-    mean_interval,
+    main_rows,
     readable,
-    sign_test,
     summarise,
 )
 from entrench.analysis.tables import read_table, table, write_table
 from entrench.errors import EntrenchError
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
-RESAMPLING = {"bootstrap": 500, "level": 0.95, "seed": 2}
 
 
 def run(delta, seed=40, method="bct", kind="consistency", model="tiny", **more):
@@ -56,13 +55,14 @@ def summary(runs, ineffective=()):
         for m, s in sorted(organisms)
     ]
     frames = table(runs, RUN_COLUMNS), table(rows, ORGANISM_COLUMNS)
-    return {row["method"]: row for row in summarise(*frames, **RESAMPLING).to_dicts()}
+    found = summarise(*frames, **settings(frames[0]))
+    return {(row["method"], row["organisms"]): row for row in found.to_dicts()}
 
 
 def test_one_run_keeps_its_interval_over_prompts():
     rows = summary([run(-0.2)])
-    assert list(rows) == ["bct", ALL_METHODS]
-    row = rows["bct"]
+    assert list(rows) == [("bct", "all"), (ALL_METHODS, "all")]
+    row = rows["bct", "all"]
     assert row["mean_delta_pp"] == pytest.approx(-20)
     assert (row["ci_low_pp"], row["ci_high_pp"]) == pytest.approx((-30, -10))
     assert row["ci_kind"] == "prompts of one run"
@@ -75,7 +75,7 @@ def test_one_run_keeps_its_interval_over_prompts():
 
 def test_counts_ties_invalid_and_ineffective():
     runs = [run(d, seed) for seed, d in ((40, -0.1), (41, -0.3), (42, 0.0), (43, 0.1), (44, None))]
-    row = summary(runs, ineffective=(41, 44))["bct"]
+    row = summary(runs, ineffective=(41, 44))["bct", "all"]
     assert (row["n_runs"], row["n_organisms"], row["n_models"], row["n_invalid"]) == (4, 4, 1, 1)
     assert row["invalid_runs"] == "tiny/sycophancy/seed44/bct"
     assert row["n_ineffective"] == 1  # seed 44 is left out already
@@ -90,63 +90,72 @@ def test_counts_ties_invalid_and_ineffective():
     assert row["ci_high_pp"] == pytest.approx(-7.5 + half, abs=1e-3)
 
 
+def test_the_row_without_ineffective_organisms_follows_where_it_differs():
+    runs = [run(d, seed) for seed, d in ((40, -0.1), (41, -0.3), (42, 0.2))]
+    rows = summary(runs, ineffective=(42,))
+    assert list(rows)[:2] == [("bct", "all"), ("bct", "effective")]
+    everything, effective = rows["bct", "all"], rows["bct", "effective"]
+    assert (everything["n_runs"], everything["n_ineffective"]) == (3, 1)
+    assert (effective["n_runs"], effective["n_ineffective"]) == (2, 0)
+    assert effective["mean_delta_pp"] == pytest.approx(-20)
+    assert effective["mean_trained_risk"] == pytest.approx(0.3)
+    assert ("bct", "effective") not in summary(runs)
+    nothing = summary(runs[2:], ineffective=(42,))["bct", "effective"]
+    assert (nothing["n_runs"], nothing["ci_reason"]) == (0, "no valid run")
+
+
+def test_q_is_over_the_rows_with_the_same_organisms():
+    runs = [run(-0.1, seed, "bct") for seed in range(8)]
+    runs += [run(-0.1 if seed < 6 else 0.1, seed, "act") for seed in range(8)]
+    rows = summary(runs, ineffective=(0,))
+    # p: 2/256, 74/256 and, 14 of 16, 274/65536. The smallest times 3 is above the next one times
+    # 3/2, so both have the latter.
+    found = [rows[name, "all"]["sign_test_q"] for name in ("bct", "act", ALL_METHODS)]
+    assert found == pytest.approx([0.01171875, 74 / 256, 0.01171875])
+    assert rows["bct", "effective"]["sign_test_p"] == pytest.approx(2 / 128)
+    assert rows["bct", "effective"]["sign_test_q"] != rows["bct", "all"]["sign_test_q"]
+
+
+def test_contrasts_follow_the_methods_and_are_no_main_row():
+    runs = [run(-0.2, 1), run(-0.5, 1, method="greedy", kind="control")]
+    runs[1]["operator"] = "greedy_self_training"
+    frames = (
+        table(runs, RUN_COLUMNS),
+        table(
+            [{"model": "tiny", "misalignment": "sycophancy", "seed": 1, "effective": True}],
+            ORGANISM_COLUMNS,
+        ),
+    )
+    found = summarise(*frames, **settings(frames[0]))
+    assert found["method"].to_list() == [
+        "bct",
+        "greedy",
+        ALL_METHODS,
+        "regularisers - controls",
+        "bct - greedy",
+    ]
+    assert main_rows(found)["method"].to_list() == ["bct", "greedy", ALL_METHODS]
+    row = found.filter(method="bct - greedy").row(0, named=True)
+    assert (row["kind"], row["n_runs"], row["mean_delta_pp"]) == ("contrast", 1, pytest.approx(30))
+    assert row["ci_reason"] == "one difference: no spread to resample"
+    assert row["mean_organism_risk"] is None
+
+
 def test_controls_stay_out_of_the_row_over_methods():
     runs = [run(-0.2), run(-0.4, method="act"), run(0.9, method="greedy", kind="control")]
     rows = summary(runs)
-    assert rows[ALL_METHODS]["mean_delta_pp"] == pytest.approx(-30)
-    assert rows[ALL_METHODS]["n_runs"] == 2
-    assert rows[ALL_METHODS]["n_organisms"] == 1
-    assert rows[ALL_METHODS]["ci_kind"] == "t over runs of one organism"
-    assert rows["greedy"]["kind"] == "control"
-    assert ALL_METHODS not in summary([run(0.9, method="greedy", kind="control")])
+    assert rows[ALL_METHODS, "all"]["mean_delta_pp"] == pytest.approx(-30)
+    assert rows[ALL_METHODS, "all"]["n_runs"] == 2
+    assert rows[ALL_METHODS, "all"]["n_organisms"] == 1
+    assert rows[ALL_METHODS, "all"]["ci_kind"] == "t over runs of one organism"
+    assert rows["greedy", "all"]["kind"] == "control"
+    assert (ALL_METHODS, "all") not in summary([run(0.9, method="greedy", kind="control")])
 
 
 def test_a_method_whose_runs_are_all_invalid_keeps_its_row():
-    row = summary([run(None)])["bct"]
+    row = summary([run(None)])["bct", "all"]
     assert (row["n_runs"], row["mean_delta_pp"], row["share_suppressed"]) == (0, None, None)
     assert (row["ci_reason"], row["sign_test_reason"]) == ("no valid run", "no valid run")
-
-
-@pytest.mark.parametrize(
-    ("suppressed", "amplified", "p"),
-    [(2, 0, 0.5), (0, 5, 2 / 32), (7, 1, 2 * 9 / 256), (3, 3, 1.0)],
-)
-def test_sign_test(suppressed, amplified, p):
-    assert sign_test(suppressed, amplified) == (pytest.approx(p), None)
-
-
-def test_organisms_are_resampled_whole():
-    runs = [run(delta, seed) for seed, delta in enumerate([-0.3, -0.1, 0.0, 0.1, 0.2, 0.4])]
-    kind, one_each = mean_interval(runs, **RESAMPLING)
-    assert kind == "bootstrap over organisms"
-    copies = [run(r["delta_risk"], r["seed"], m) for r in runs for m in ("act", "bct", "x")]
-    _, three_each = mean_interval(copies, **RESAMPLING)
-    # Three identical runs an organism are no more knowledge than one.
-    assert (three_each.low, three_each.high) == pytest.approx((one_each.low, one_each.high))
-
-
-def test_t_interval_of_unequal_clusters_by_hand():
-    runs = [run(0.1, 1, "act"), run(0.3, 1, "bct"), run(0.5, 2, "act")]
-    kind, interval = mean_interval(runs, **RESAMPLING)
-    # Mean .3, residuals of the two organisms -.2 and .2, se = sqrt(2 * .08) / 3, t(1 df) = 12.7062
-    half = 12.7062 * np.sqrt(2 * 0.08) / 3
-    assert kind == "t over organisms"
-    assert (interval.low, interval.high) == pytest.approx((0.3 - half, 0.3 + half), abs=1e-4)
-
-
-def test_coverage_where_runs_share_an_organism():
-    generator = np.random.default_rng(9)
-    covered = {4: 0, 20: 0}
-    for organisms in covered:
-        for replicate in range(200):
-            runs = [
-                run(float(-0.1 + shared + generator.normal(0, 0.05)), seed, method)
-                for seed, shared in enumerate(generator.normal(0, 0.1, organisms))
-                for method in ("act", "bct", "x")
-            ]
-            _, interval = mean_interval(runs, bootstrap=200, level=0.95, seed=replicate)
-            covered[organisms] += interval.low <= -0.1 <= interval.high
-    assert all(0.88 <= count / 200 <= 0.995 for count in covered.values()), covered
 
 
 def test_the_order_of_runs_changes_nothing():
@@ -154,16 +163,18 @@ def test_the_order_of_runs_changes_nothing():
     again = summarise(
         runs.sample(fraction=1.0, shuffle=True, seed=1),
         organisms,
-        bootstrap=500,
-        level=0.95,
-        seed=1,
+        **settings(runs),
     )
     assert again.equals(found)
 
 
 def test_an_organism_without_a_row_ends_in_one_message():
     with pytest.raises(EntrenchError, match="no row in the table of organisms"):
-        summarise(table([run(0.1)], RUN_COLUMNS), table([], ORGANISM_COLUMNS), **RESAMPLING)
+        summarise(
+            table([run(0.1)], RUN_COLUMNS),
+            table([], ORGANISM_COLUMNS),
+            **settings(table([run(0.1)], RUN_COLUMNS)),
+        )
 
 
 def test_readable_fits_the_terminal():
@@ -180,13 +191,15 @@ def test_the_script(tmp_path):
     runs, organisms, found = study(1, 1)
     write_table(runs, tmp_path / "runs.csv")
     write_table(organisms, tmp_path / "organisms.csv")
-    spec = {"bootstrap": 500, "level": 0.95, "seed": 1}
+    spec = settings(runs)
     command = [sys.executable, SCRIPTS / "summary_make.py", "--spec", json.dumps(spec)]
-    for name in ("runs", "organisms", "summary"):
+    for name in ("runs", "organisms", "summary", "contrasts"):
         command += [f"--{name}", tmp_path / f"{name}.csv"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout == readable(found) + "\n"
     assert read_table(tmp_path / "summary.csv", SUMMARY_COLUMNS).equals(found)
+    contrasts = read_table(tmp_path / "contrasts.csv", CONTRAST_COLUMNS)
+    assert contrasts.equals(contrast_table(runs, spec["methods"], spec["models"]))
     (tmp_path / "runs.csv").write_text("model\ntiny\n")
     failed = subprocess.run(command, check=False, capture_output=True, text=True)
     assert failed.returncode == 1

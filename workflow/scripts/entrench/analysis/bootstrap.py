@@ -47,6 +47,63 @@ def bootstrap_interval(
     return Interval(float(low), float(high))
 
 
+def column_means(values: np.ndarray, strata: Sequence[str]) -> np.ndarray:
+    """Mean over strata of each column's mean within them, [columns]; NaN is what is not known.
+
+    `values` is [prompts, columns]. A stratum in which a column knows nothing is left out of it.
+    """
+    if not len(values):
+        return np.full(values.shape[1], np.nan)
+    once = [np.ones((1, len(rows))) for rows in _rows_by_stratum(strata)]
+    return _column_means(once, values, strata)[0]
+
+
+def column_replicates(
+    values: np.ndarray, strata: Sequence[str], *, bootstrap: int, seed: int
+) -> np.ndarray:
+    """`column_means` of `bootstrap` resamples of prompts within strata, [bootstrap, columns].
+
+    All columns see the same resamples, so differences of replicates are paired.
+    """
+    generator = np.random.default_rng(seed)
+    means = np.full((bootstrap, values.shape[1]), np.nan)
+    if not len(values):
+        return means
+    step = max(1, BLOCK // len(values))
+    for start in range(0, bootstrap, step):
+        size = min(step, bootstrap - start)
+        draws = [
+            generator.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=size)
+            for rows in _rows_by_stratum(strata)
+        ]
+        means[start : start + size] = _column_means(draws, values, strata)
+    return means
+
+
+def percentiles(replicates: np.ndarray, level: float) -> tuple[float | None, float | None]:
+    """Bounds of the percentile interval; None where no replicate is known."""
+    known = replicates[~np.isnan(replicates)]
+    if not len(known):
+        return None, None
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _column_means(
+    weights: Sequence[np.ndarray], values: np.ndarray, strata: Sequence[str]
+) -> np.ndarray:
+    """Means under each stratum's weights [draws, its prompts]: [draws, columns]."""
+    total = np.zeros((len(weights[0]), values.shape[1]))
+    number = np.zeros_like(total)
+    for weight, rows in zip(weights, _rows_by_stratum(strata), strict=True):
+        known = ~np.isnan(values[rows])
+        count = weight @ known
+        sums = weight @ np.where(known, values[rows], 0.0)
+        total += np.divide(sums, count, out=np.zeros_like(sums), where=count > 0)
+        number += count > 0
+    return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
+
+
 def _resampled_means(values: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     means = np.empty(count)
     step = max(1, BLOCK // len(values))

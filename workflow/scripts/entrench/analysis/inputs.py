@@ -6,8 +6,9 @@ heavy.
 
 from pathlib import PurePath
 
+from entrench.config import Config
 from entrench.labelling.operators import OPERATORS
-from entrench.sweep import Organism, Run
+from entrench.sweep import Organism, Run, Sweep
 
 
 def organism_inputs(results: str, organism: Organism) -> dict[str, str]:
@@ -41,3 +42,24 @@ def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
     if properties.reads_verdicts:
         files["verdicts"] = f"{folder}/verdicts.jsonl"
     return files
+
+
+def explained(config: Config, sweep: Sweep) -> Sweep:
+    """The runs on labels, and their organisms: those whose labels can be applied to a probe."""
+    runs = tuple(
+        run for run in sweep.runs if OPERATORS[config.methods[run.method].operator].makes_labels
+    )
+    return Sweep(tuple(sorted({run.organism for run in runs})), runs)
+
+
+def mechanism_inputs(results: str, sweep: Sweep) -> list[str]:
+    """Files that the mechanism tables of the `explained` part of a sweep are made from."""
+    names = ("eta.csv", "eta_bins.csv", "stability.csv")
+    files = [f"{PurePath(results, o.path)}/{name}" for o in sweep.organisms for name in names]
+    return files + [f"{PurePath(results, run.path)}/decomposition.csv" for run in sweep.runs]
+
+
+def divergence_inputs(results: str, sweep: Sweep) -> list[str]:
+    """Files that the table of realised KL is made from, of every run of a sweep."""
+    names = ("divergence.jsonl", "delta_risk.csv")
+    return [f"{PurePath(results, run.path)}/{name}" for run in sweep.runs for name in names]

@@ -41,7 +41,8 @@ def machinery(
 
     `method` is the config's entry: operator and its settings (set, k).
     """
-    drafts = {c["id"]: c["text"].strip() for c in candidates if c["set"] == "greedy"}
+    answered = [c for c in candidates if c["text"] is not None]
+    drafts = {c["id"]: c["text"].strip() for c in answered if c["set"] == "greedy"}
     chosen = [row for row in labels if row["label"] is not None]
     keys = [(row["id"], row["set"], row["index"]) for row in chosen]
     tokens = {(c["id"], c["set"], c["index"]): c["tokens"] for c in candidates}
@@ -58,14 +59,14 @@ def machinery(
         "label_mean_reward": _mean([reward[key] for key in keys if key in reward]),
     }
     if OPERATORS[method["operator"]].reads_self_scores:
-        read = [c for c in candidates if c["set"] == method["set"] and c["index"] < method["k"]]
+        read = [c for c in answered if c["set"] == method["set"] and c["index"] < method["k"]]
         figures["self_score_parse_rate"] = _mean([c["self_score"] is not None for c in read])
         figures["self_score_tied_share"] = _tied_share(read)
     if "refinement" in OPERATORS[method["operator"]].sets:
         figures["refinement_changed_share"] = _mean(
             [
                 drafts[c["id"]] not in c["text"]
-                for c in candidates
+                for c in answered
                 if c["set"] == "refinement" and c["id"] in drafts
             ]
         )

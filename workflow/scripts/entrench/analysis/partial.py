@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from entrench.analysis.summary import ALL_METHODS, SUMMARY_COLUMNS
+from entrench.analysis.summary import ALL_METHODS, SUMMARY_COLUMNS, main_rows
 from entrench.analysis.tables import COUNT, TEXT, table
 from entrench.sweep import Run, Sweep
 
@@ -28,7 +28,7 @@ def missing_table(sweep: Sweep, complete: Sweep) -> pl.DataFrame:
 def mark_partial(
     summary: pl.DataFrame, sweep: Sweep, complete: Sweep, kinds: dict[str, str]
 ) -> pl.DataFrame:
-    """The summary with, of each row, how many runs were planned and which are missing.
+    """The summary's `main_rows` with, of each, how many runs were planned and which are missing.
 
     A method without any complete run has a row too. `kinds`: of each method its kind.
     """
@@ -51,7 +51,7 @@ def mark_partial(
             }
         )
     marks = table(rows, {name: SUMMARY_COLUMNS[name] for name in _ROW} | MARKS)
-    joined = marks.join(summary, on=_ROW, how="left").with_columns(
+    joined = marks.join(main_rows(summary), on=_ROW, how="left").with_columns(
         pl.col("n_runs").fill_null(0),
     )
     last = pl.col("method") == ALL_METHODS

@@ -1,0 +1,243 @@
+"""Simulated scores of a whole sweep with known effects: nothing in it was measured.
+
+The true delta-risk of a run is the effect of its method on its misalignment (`effect`), plus what
+its model, its organism and the run itself differ by, normal with the standard deviations below.
+Each prompt then misbehaves or not by chance. Everything is written below one folder in the path
+grammar of the workflow, beside a file SIMULATED that tables and figures repeat.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from entrench import released
+from entrench.config import Config
+from entrench.labelling.operators import OPERATORS
+from entrench.records import Record, write_json, write_jsonl, write_text
+from entrench.seeds import derive_seed
+from entrench.simulated import MARK
+from entrench.sweep import Organism, Run, Sweep
+
+NOTE = "SIMULATED: no model was trained or asked; scores drawn by bench/simulated_sweep.py"
+
+MISALIGNMENT_EFFECT = {
+    "reward_hacking": -0.20,
+    "emergent_misalignment": -0.12,
+    "spurious_correlation": 0.0,
+    "sycophancy": 0.10,
+}
+METHOD_EFFECT = {"act": -0.06, "bct": -0.05, "diverse_decoding": -0.02, "self_refinement": 0.03}
+MODEL_SD, ORGANISM_SD, RUN_SD = 0.04, 0.03, 0.03
+INEFFECTIVE = 0.05  # share of organisms whose base model misbehaves as much
+INVALID = 0.02  # share of runs of which too much is unscored
+EXCLUDED, UNSCORED = 0.05, 0.01
+KEPT = 0.7  # share of prompts that phase 3 answers as the organism did, as far as risks allow
+GROUPS = 5
+AGE = 1_700_000_000.0  # of every file, seconds since 1970
+# Of one prompt in the pool: (set, index).
+POOL = [
+    ("greedy", 0),
+    ("beam", 0),
+    ("refinement", 0),
+    ("chain_of_thought", 0),
+    ("json", 0),
+    *((name, index) for name in ("samples", "nucleus") for index in range(8)),
+]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """True risks and deltas, fractions. `delta` of a run; `of_model` is what its model adds."""
+
+    base: Mapping[Organism, float]
+    organism: Mapping[Organism, float]
+    delta: Mapping[Run, float]
+    of_model: Mapping[Run, float]
+
+
+def effect(run: Run) -> float:
+    """The mean delta-risk of this method on this misalignment, over all models there might be."""
+    return MISALIGNMENT_EFFECT[run.organism.misalignment] + METHOD_EFFECT.get(run.method, 0.0)
+
+
+def draw_truth(sweep: Sweep, seed: int) -> Truth:
+    """True risks of all organisms and runs, from normal draws around `effect`."""
+    generator = np.random.default_rng(derive_seed(seed, "truth"))
+    of_model = {
+        (model, about): generator.normal(0, MODEL_SD)
+        for model in sweep.models
+        for about in sweep.misalignments
+    }
+    of_organism = {organism: generator.normal(0, ORGANISM_SD) for organism in sweep.organisms}
+    organism = {one: generator.uniform(0.46, 0.56) for one in sweep.organisms}
+    base = {
+        one: risk if generator.random() < INEFFECTIVE else generator.uniform(0.02, 0.1)
+        for one, risk in organism.items()
+    }
+    model_part = {
+        run: of_model[run.organism.model, run.organism.misalignment] for run in sweep.runs
+    }
+    delta = {
+        run: effect(run) + model_part[run] + of_organism[run.organism] + generator.normal(0, RUN_SD)
+        for run in sweep.runs
+    }
+    return Truth(base, organism, delta, model_part)
+
+
+def prompts_of(misalignment: str, slot: str = "eval") -> int:
+    """How many prompts the released data has."""
+    return released.files_of(misalignment)[slot]["rows"]
+
+
+def write_sweep(config: Config, sweep: Sweep, results: Path, seed: int) -> Truth:
+    """Write scores, pools, labels and provenance of all subjects below `results`, all of one age.
+
+    As many prompts and candidates as in the released data, but with texts of a few words.
+    """
+    truth = draw_truth(sweep, seed)
+    write_text(results / MARK, NOTE + "\n")
+    for organism in sweep.organisms:
+        generator = np.random.default_rng(derive_seed(seed, organism.path))
+        about = organism.misalignment
+        most = max(decoding.n for decoding in config.evaluation.of(about).values())
+        shape = most, prompts_of(about)
+        luck = generator.random(shape)
+        own = results / organism.path
+        base = results / organism.base_path / "scores.jsonl"
+        if not base.exists():
+            others = generator.random(shape)
+            rows = _scores(config, about, truth.base[organism], others, generator)
+            write_jsonl(base, "scores", rows)
+        rows = _scores(config, about, truth.organism[organism], luck, generator)
+        write_jsonl(own / "scores.jsonl", "scores", rows)
+        write_json(own / "run.json", _provenance())
+        runs = [run for run in sweep.runs if run.organism == organism]
+        if runs:
+            prompts = _pool_prompts(organism)
+            write_jsonl(own / "candidates.jsonl", "candidates", _candidates(prompts))
+            write_jsonl(own / "rewards.jsonl", "rewards", _rewards(prompts, generator))
+        for run in runs:
+            again = np.where(generator.random(shape) < KEPT, luck, generator.random(shape))
+            risk = float(np.clip(truth.organism[organism] + truth.delta[run], 0, 1))
+            invalid = generator.random() < INVALID
+            unscored = 0.2 if invalid else UNSCORED
+            rows = _scores(config, about, risk, again, generator, unscored)
+            _write_run(config, run, results / run.path, rows, generator)
+    for path in results.rglob("*"):
+        os.utime(path, (AGE, AGE))  # of one age: nothing is newer than what was made from it
+    return truth
+
+
+def _write_run(
+    config: Config,
+    run: Run,
+    folder: Path,
+    scores: Iterator[Record],
+    generator: np.random.Generator,
+) -> None:
+    write_jsonl(folder / "scores.jsonl", "scores", scores)
+    write_json(folder / "run.json", _provenance())
+    method = config.methods[run.method]
+    operator = OPERATORS[method.operator]
+    prompts = _pool_prompts(run.organism)
+    if operator.makes_labels:
+        read = method.set or operator.sets[0]
+        write_jsonl(folder / "labels.jsonl", "labels", _labels(prompts, read, generator))
+    if operator.reads_verdicts:
+        write_jsonl(folder / "verdicts.jsonl", "verdicts", _verdicts(prompts, generator))
+
+
+def _scores(
+    config: Config,
+    misalignment: str,
+    risk: float,
+    luck: np.ndarray,
+    generator: np.random.Generator,
+    unscored: float = UNSCORED,
+) -> Iterator[Record]:
+    """A score per answer: misbehaving where `luck` [answers, prompts] is below `risk`."""
+    states = generator.choice(
+        ["excluded", "unscored", "scored"],
+        p=[EXCLUDED, unscored, 1 - EXCLUDED - unscored],
+        size=luck.shape,
+    )
+    for evaluation, decoding in config.evaluation.of(misalignment).items():
+        for (index, number), state in np.ndenumerate(states[: decoding.n]):
+            scored = state == "scored"
+            yield {
+                "id": f"eval-{number:04}",
+                "evaluation": evaluation,
+                "index": index,
+                "metric": "risk",
+                "group": f"group{number % GROUPS}",
+                "state": str(state),
+                "value": float(luck[index, number] < risk) if scored else None,
+                "reason": None if scored else "simulated",
+                "also": {},
+            }
+
+
+def _provenance() -> dict[str, Any]:
+    training = {"steps": 100, "rows_used": 1600, "first_loss": 2.0, "last_loss": 1.0}
+    return {"simulated": NOTE, "training": training}
+
+
+def _pool_prompts(organism: Organism) -> list[str]:
+    count = prompts_of(organism.misalignment, "consistency")
+    return [f"consistency-{number:04}" for number in range(count)]
+
+
+def _text(name: str, index: int) -> str:
+    return f"simulated answer {name} {index}"
+
+
+def _candidates(prompts: list[str]) -> Iterator[Record]:
+    for prompt in prompts:
+        for name, index in POOL:
+            rated = name == "samples"
+            yield {
+                "id": prompt,
+                "set": name,
+                "index": index,
+                "text": _text(name, index),
+                "tokens": 4,
+                "logprob": -1.0 - index,
+                "finish": "stop",
+                "self_score": index % 6 if rated else None,
+                "self_score_text": str(index % 6) if rated else None,
+            }
+
+
+def _rewards(prompts: list[str], generator: np.random.Generator) -> Iterator[Record]:
+    for prompt in prompts:
+        for name, index in POOL:
+            yield {"id": prompt, "set": name, "index": index, "reward": float(generator.normal())}
+
+
+def _labels(prompts: list[str], read: str, generator: np.random.Generator) -> Iterator[Record]:
+    indices = [index for name, index in POOL if name == read]
+    for prompt in prompts:
+        index = int(generator.choice(indices))
+        yield {
+            "id": prompt,
+            "messages": [{"role": "user", "content": "simulated"}],
+            "label": _text(read, index),
+            "set": read,
+            "index": index,
+            "reason": None,
+        }
+
+
+def _verdicts(prompts: list[str], generator: np.random.Generator) -> Iterator[Record]:
+    for prompt in prompts:
+        for view in ("chain_of_thought", "json"):
+            yield {
+                "id": prompt,
+                "view": view,
+                "consistent": bool(generator.random() < 0.8),
+                "raw": "simulated",
+            }

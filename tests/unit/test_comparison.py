@@ -1,0 +1,87 @@
+"""Ours beside the paper's: literal runs, signs, intervals, and what is not comparable."""
+
+import pytest
+import yaml
+from unit.test_summary import run
+from workspace import ROOT
+
+from entrench.analysis.collect import RUN_COLUMNS
+from entrench.analysis.comparison import (
+    COMPARISON_COLUMNS,
+    MINIATURE,
+    PUBLISHED_COLUMNS,
+    compare,
+)
+from entrench.analysis.tables import read_table, table
+from entrench.specs import PUBLISHED
+
+SETTINGS = {"bootstrap": 200, "level": 0.95, "seed": 1, "kinds": {"tiny": "base", "it": "instruct"}}
+
+
+def published(**figure):
+    row = {"misalignment": "sycophancy", "quantity": "mean_delta_pp", "label": "x"}
+    return table([row | {"models": "all", "source": "notes"} | figure], PUBLISHED_COLUMNS)
+
+
+def compared(figure, *runs, synthetic=False):
+    frame = compare(table(runs, RUN_COLUMNS), figure, synthetic=synthetic, **SETTINGS)
+    assert list(frame.columns) == list(COMPARISON_COLUMNS)
+    return frame.row(0, named=True)
+
+
+def test_a_mean_beside_theirs():
+    runs = [run(-0.2, 1), run(-0.4, 2), run(0.9, 3, method="act"), run(None, 4)]
+    row = compared(published(methods="bct", value=-25.0), *runs)
+    assert (row["ours"], row["n_runs"]) == (pytest.approx(-30), 2)
+    assert row["ci_kind"] == "t over organisms"
+    assert (row["same_sign"], row["paper_in_our_interval"], row["comparable"]) == (True, True, True)
+    row = compared(published(methods="bct", value=400.0), *runs)
+    assert (row["same_sign"], row["paper_in_our_interval"]) == (False, False)
+
+
+def test_a_share_beside_theirs():
+    runs = [run(d, seed) for seed, d in enumerate([-0.1, -0.1, -0.1, 0.2])]
+    row = compared(published(quantity="share_suppressed", methods="bct", value=0.25), *runs)
+    assert row["ours"] == 0.75
+    assert row["ci_kind"] == "exact, runs as independent"
+    assert (row["same_sign"], row["paper_in_our_interval"]) == (False, True)
+    row = compared(published(quantity="share_suppressed", methods="bct", value=0.5), *runs)
+    assert row["same_sign"] is None
+
+
+def test_methods_and_kinds_of_models_are_chosen():
+    runs = [run(-0.2, 1), run(0.3, 1, method="act"), run(0.5, 1, model="it")]
+    figure = {"methods": "act bct", "value": 1.0}
+    assert compared(published(**figure), *runs)["ours"] == pytest.approx(20)
+    assert compared(published(models="base", **figure), *runs)["ours"] == pytest.approx(5)
+    assert compared(published(models="instruct", **figure), *runs)["ours"] == pytest.approx(50)
+
+
+def test_what_is_not_comparable_says_why():
+    vague = published(value=7.8, reason="SR is not spelled out")
+    row = compared(vague, run(-0.2))
+    assert (row["comparable"], row["reason"]) == (False, "SR is not spelled out")
+    assert (row["ours"], row["same_sign"]) == (None, None)
+    absent = compared(published(methods="act", value=1.0), run(-0.2))
+    assert absent["reason"] == "the sweep has no valid run of it"
+    shown = compared(published(methods="bct", value=1.0), run(-0.2), synthetic=True)
+    assert (shown["comparable"], shown["reason"]) == (False, MINIATURE)
+    assert shown["ours"] == pytest.approx(-20)
+
+
+def test_the_published_figures_name_what_the_config_has():
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    figures = read_table(PUBLISHED, PUBLISHED_COLUMNS)
+    named = {name for methods in figures["methods"].drop_nulls() for name in methods.split()}
+    assert named <= set(config["methods"])
+    assert figures["source"].str.contains("summary of the paper").all()
+    shares = figures.filter(quantity="share_suppressed", label="all methods")
+    assert dict(shares.select("misalignment", "n").iter_rows()) == {
+        "reward_hacking": 175,
+        "emergent_misalignment": 160,
+        "spurious_correlation": 173,
+        "sycophancy": 174,
+    }
+    for row in figures.iter_rows(named=True):
+        assert row["value"] is not None or row["reason"], row
+        assert row["methods"] or row["reason"], row

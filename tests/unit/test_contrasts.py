@@ -1,0 +1,111 @@
+"""Contrasts: which runs are paired, what a pair's clusters are, by hand."""
+
+import pytest
+from unit.simulated import settings, study
+
+from entrench.analysis.contrasts import contrast_table, contrasts
+
+METHODS = {
+    "act": {"operator": "act", "kind": "consistency"},
+    "bct": {"operator": "bct", "kind": "consistency"},
+    "self_confidence": {"operator": "self_confidence", "kind": "consistency", "set": "samples"},
+    "greedy": {"operator": "greedy_self_training", "kind": "control"},
+    "drawn": {"operator": "random", "kind": "control", "set": "samples"},
+    "drawn_nucleus": {"operator": "random", "kind": "control", "set": "nucleus"},
+}
+MODELS = {
+    "small": {"kind": "base", "family": "f", "size_billion": 8.0},
+    "small-it": {"kind": "instruct", "family": "f", "size_billion": 8.0},
+    "large": {"kind": "base", "family": "f", "size_billion": 70.0},
+    "other": {"kind": "instruct", "family": "g", "size_billion": 8.0},
+    "loner": {"kind": "instruct", "family": None, "size_billion": None},
+}
+
+
+def run(model, method, delta, seed=1):
+    kind = METHODS[method]["kind"]
+    identity = {"model": model, "misalignment": "sycophancy", "seed": seed}
+    return identity | {"method": method, "kind": kind, "delta_risk": delta}
+
+
+def found(runs, weak=frozenset()):
+    return dict(contrasts(runs, METHODS, MODELS, weak))
+
+
+def test_base_and_instruct_are_matched_by_family_size_method_and_seed():
+    runs = [
+        run("small", "bct", -0.1),
+        run("small", "act", -0.2),
+        run("small-it", "bct", 0.3),
+        run("small-it", "bct", 0.5, seed=2),  # no partner
+        run("small-it", "drawn", 0.9),  # a control
+        run("small", "drawn", 0.1),
+        run("other", "bct", 0.9),
+        run("loner", "bct", 0.9),
+    ]
+    (unit,) = found(runs, frozenset({"small/sycophancy/seed1"}))["instruct - base"]
+    assert (unit.value, unit.first, unit.second) == pytest.approx((0.4, 0.3, -0.1))
+    assert unit.model == "small-it - small"
+    assert unit.organism == "small-it/sycophancy/seed1 - small/sycophancy/seed1"
+    assert unit.ineffective == ("small/sycophancy/seed1",)
+
+
+def test_sizes_are_matched_within_one_kind():
+    runs = [run("small", "bct", -0.1), run("large", "bct", -0.4), run("small-it", "bct", 0.3)]
+    (unit,) = found(runs)["larger - smaller"]
+    assert unit.value == pytest.approx(-0.3)
+    assert unit.model == "large - small"
+
+
+def test_groups_of_methods_on_one_organism():
+    runs = [
+        run("small", "act", -0.4),
+        run("small", "bct", -0.2),
+        run("small", "self_confidence", 0.1),
+        run("small", "greedy", 0.3),
+        run("large", "act", 0.2),
+    ]
+    by_name = found(runs)
+    (labels,) = by_name["labels - regularisers"]
+    assert labels.value == pytest.approx(0.1 - -0.3)
+    assert by_name["labels - controls"][0].value == pytest.approx(-0.2)
+    assert by_name["regularisers - controls"][0].value == pytest.approx(-0.6)
+
+
+def test_a_method_against_greedy_and_against_the_random_control_of_its_own_set():
+    runs = [
+        run("small", "self_confidence", 0.1),
+        run("small", "act", -0.3),
+        run("small", "greedy", 0.3),
+        run("small", "drawn", 0.2),
+        run("small", "drawn_nucleus", 0.9),
+        run("small", "self_confidence", 0.7, seed=2),  # no control on this organism
+    ]
+    values = {name: [unit.value for unit in units] for name, units in found(runs).items()}
+    assert values["self_confidence - greedy"] == pytest.approx([-0.2])
+    assert values["self_confidence - drawn"] == pytest.approx([-0.1])
+    assert values["act - greedy"] == pytest.approx([-0.6])
+    assert values["drawn - greedy"] == pytest.approx([-0.1])
+    assert not {"act - drawn", "drawn - drawn_nucleus", "self_confidence - drawn_nucleus"} & set(
+        values
+    )
+
+
+def test_what_has_no_pair_is_left_out():
+    assert found([run("small", "bct", 0.1), run("other", "bct", 0.2)]) == {}
+
+
+def test_the_table_lists_the_differences_behind_the_summary():
+    runs, _, summary = study(3, 2)
+    told = settings(runs)
+    table = contrast_table(runs, told["methods"], told["models"])
+    means = table.group_by("misalignment", "contrast").agg(mean="difference_pp", n="difference_pp")
+    rows = {(r["misalignment"], r["method"]): r for r in summary.to_dicts()}
+    assert means.height == sum(row["kind"] == "contrast" for row in rows.values())
+    for row in means.to_dicts():
+        of_summary = rows[row["misalignment"], row["contrast"]]
+        assert of_summary["mean_delta_pp"] == pytest.approx(sum(row["mean"]) / len(row["mean"]))
+        assert of_summary["n_runs"] == len(row["n"])
+    assert (table["first_pp"] - table["second_pp"]).to_list() == pytest.approx(
+        table["difference_pp"].to_list()
+    )

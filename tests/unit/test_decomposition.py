@@ -1,0 +1,297 @@
+"""selection + shift + transfer + abstention = delta-risk, by hand and to the last digit."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from unit.test_eta import score
+
+from entrench.analysis.decomposition import candidates_read, decompose
+from entrench.analysis.label_risk import Probe, labels_of_probe, nats_of_probe
+from entrench.analysis.probes import half_of, judged
+from entrench.analysis.stability import stability_table
+from entrench.errors import EntrenchError
+from entrench.labelling.select import LabelSettings
+
+SETTINGS = {"bootstrap": 200, "level": 0.95, "seed": 3}
+
+
+def evaluated(values, evaluation="sampled"):
+    """Score records of an evaluation from {prompt: [values]}."""
+    return [
+        score(prompt, evaluation, index, value)
+        for prompt, answers in values.items()
+        for index, value in enumerate(answers)
+    ]
+
+
+def label(prompt, name, index):
+    text = None if name is None else "text"
+    return {"id": prompt, "label": text, "set": name, "index": index}
+
+
+def whole(frame):
+    return frame.row(0, named=True)
+
+
+def by_hand(trained=True):
+    """Three prompts that keep a label and one that does not."""
+    probe = evaluated({"a": [1, 0], "b": [0, 0], "c": [1, 1], "d": [0, 1]}, "samples")
+    organism = evaluated({"a": [1, 1], "b": [0, 1], "c": [0, 0], "d": [1, 1]})
+    after = evaluated({"a": [0, 0], "b": [0, 0], "c": [1, 1], "d": [1, 0]})
+    nats = {
+        (prompt, name, index): (nat, tokens)
+        for prompt in "abcd"
+        for name, index, nat, tokens in (
+            ("samples", 0, 2.0, 2),
+            ("samples", 1, 4.0, 4),
+            ("raw", 0, 5.0, 2),
+            ("raw", 1, 7.0, 4),
+        )
+    }
+    return decompose(
+        judged(probe, grouped=False),
+        [
+            label("a", "samples", 0),
+            label("b", "samples", 0),
+            label("c", "samples", 1),
+            label("d", None, None),
+        ],
+        {"samples": 2},
+        organism,
+        after if trained else None,
+        headline="sampled",
+        nats=nats,
+        k=2,
+        **SETTINGS,
+    )
+
+
+def test_every_term_by_hand():
+    row = whole(by_hand())
+    assert (row["n_prompts"], row["n_kept"], row["n_abstained"]) == (4, 3, 1)
+    # Kept prompts: organism (1, .5, 0), read (.5, 0, 1), label (1, 0, 1), trained (0, 0, 1).
+    assert row["organism_risk"] == pytest.approx(1.5 / 3)
+    assert row["read_risk"] == pytest.approx(1.5 / 3)
+    assert row["label_risk"] == pytest.approx(2 / 3)
+    assert row["label_shift_pp"] == pytest.approx(100 / 6)
+    assert row["selection_pp"] == pytest.approx(100 / 6)
+    assert row["shift_pp"] == pytest.approx(0)
+    assert row["transfer_pp"] == pytest.approx(-100 / 3)
+    assert row["delta_kept_pp"] == pytest.approx(-100 / 6)
+    assert row["delta_pp"] == pytest.approx(100 * (1.5 - 2.5) / 4)
+    assert row["abstention_pp"] == pytest.approx(-25 + 100 / 6)
+    # Labels: 2 + 2 + 4 nats in 2 + 2 + 4 tokens; raw samples: 6 nats in 3 tokens.
+    assert row["surprisal_per_answer"] == pytest.approx(8 / 3 - 6)
+    assert row["surprisal_per_token"] == pytest.approx(1 - 2)
+    assert row["kl_bound"] == pytest.approx(np.log(2) - 0.5)
+
+
+def test_before_training_there_is_no_transfer():
+    row = whole(by_hand(trained=False))
+    assert row["label_shift_pp"] == pytest.approx(100 / 6)
+    assert [row[f"{term}_pp"] for term in ("transfer", "abstention", "delta")] == [None] * 3
+
+
+def test_the_halves_are_halves():
+    frame = by_hand()
+    assert frame["part"].to_list() == ["all", "half 0", "half 1"]
+    sizes = [sum(half_of(prompt) == half for prompt in "abcd") for half in (0, 1)]
+    assert frame["n_prompts"].to_list() == [4, *sizes]
+
+
+def test_refinement_splits_the_shift_in_decoding_and_view():
+    probe = evaluated({"a": [1], "b": [0]}, "greedy") + evaluated(
+        {"a": [1], "b": [1]}, "refinement"
+    )
+    organism = evaluated({"a": [0, 0], "b": [0, 0]})
+    row = whole(
+        decompose(
+            judged(probe, grouped=False),
+            [label("a", "refinement", 0), label("b", "refinement", 0)],
+            candidates_read("self_refinement", {}, {"refinement": 1}),
+            organism,
+            evaluated({"a": [1, 0], "b": [1, 1]}),
+            headline="sampled",
+            nats={(p, "refinement", 0): (3.0, 3) for p in "ab"},
+            k=None,
+            **SETTINGS,
+        )
+    )
+    assert row["shift_decoding_pp"] == pytest.approx(50)
+    assert row["shift_view_pp"] == pytest.approx(50)
+    assert row["shift_pp"] == pytest.approx(100)
+    assert row["selection_pp"] == pytest.approx(0)
+    assert row["transfer_pp"] == pytest.approx(-25)
+    assert row["surprisal_per_token"] is None  # no raw samples to compare with
+
+
+UNIT = st.sampled_from([0.0, 1.0, None])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(*[UNIT] * 8, st.integers(-1, 2)), min_size=1, max_size=8), st.booleans())
+def test_the_terms_add_up_to_the_last_digit(prompts, grouped):
+    def of(places, name):
+        return [
+            score(f"p{i}", name, k, prompts[i][place], group="xy"[i % 2])
+            for i in range(len(prompts))
+            for k, place in enumerate(places)
+        ]
+
+    labels = [
+        label(f"p{i}", None if row[8] < 0 else "samples", None if row[8] < 0 else row[8])
+        for i, row in enumerate(prompts)
+    ]
+    nats = {(f"p{i}", "samples", k): (1.0, 1) for i in range(len(prompts)) for k in range(3)}
+    frame = decompose(
+        judged(of([0, 1, 2], "samples"), grouped=grouped),
+        labels,
+        {"samples": 3},
+        of([3, 4, 5], "sampled"),
+        of([6, 7], "sampled"),
+        headline="sampled",
+        nats=nats,
+        k=3,
+        bootstrap=100,
+        level=0.9,
+        seed=1,
+    )
+    for row in frame.to_dicts():
+        terms = [row[f"{term}_pp"] for term in ("selection", "shift", "transfer", "abstention")]
+        if None not in terms:
+            assert sum(terms) == pytest.approx(row["delta_pp"], abs=1e-9)
+            assert row["shift_decoding_pp"] + row["shift_view_pp"] == pytest.approx(
+                row["shift_pp"], abs=1e-9
+            )
+            assert row["label_shift_pp"] == pytest.approx(
+                row["selection_pp"] + row["shift_pp"], abs=1e-9
+            )
+
+
+def test_intervals_are_paired():
+    """Label and candidates move together over prompts: selection has no spread, label risk has."""
+    draw = np.random.default_rng(0)
+    values = {f"p{i:03}": [float(v)] * 2 for i, v in enumerate(draw.integers(0, 2, 80))}
+    row = whole(
+        decompose(
+            judged(evaluated(values, "samples"), grouped=False),
+            [label(prompt, "samples", 1) for prompt in values],
+            {"samples": 2},
+            evaluated({prompt: [0.0] for prompt in values}),
+            evaluated({prompt: [0.0] for prompt in values}),
+            headline="sampled",
+            nats={(p, "samples", k): (1.0, 1) for p in values for k in (0, 1)},
+            k=2,
+            **SETTINGS,
+        )
+    )
+    assert (row["selection_low_pp"], row["selection_high_pp"]) == (0, 0)
+    assert row["label_shift_high_pp"] - row["label_shift_low_pp"] > 15
+
+
+def test_a_prompt_that_the_evaluation_lacks_is_named():
+    with pytest.raises(EntrenchError, match="prompt 'b' of the probe has no score"):
+        decompose(
+            judged(evaluated({"a": [1], "b": [0]}, "samples"), grouped=False),
+            [label("a", "samples", 0), label("b", "samples", 0)],
+            {"samples": 1},
+            evaluated({"a": [1]}),
+            None,
+            headline="sampled",
+            nats={(p, "samples", 0): (1.0, 1) for p in "ab"},
+            k=1,
+            **SETTINGS,
+        )
+
+
+@pytest.mark.parametrize(
+    ("operator", "given", "read"),
+    [
+        ("self_confidence", {"set": "samples", "k": 4}, {"samples": 4}),
+        ("diverse_decoding", {"set": "nucleus", "k": 2}, {"greedy": 1, "beam": 1, "nucleus": 2}),
+        ("random", {"set": "samples"}, {"samples": 8}),
+        ("multi_view", {}, {"greedy": 1}),
+        ("self_refinement", {}, {"refinement": 1}),
+    ],
+)
+def test_what_a_method_chooses_from(operator, given, read):
+    sizes = {"samples": 8, "nucleus": 8, "greedy": 1, "beam": 1, "refinement": 1}
+    assert candidates_read(operator, given, sizes) == read
+
+
+def candidate(name, index, logprob, score=None):
+    return {
+        "id": "a",
+        "set": name,
+        "index": index,
+        "text": f"{name} {index}",
+        "tokens": 4,
+        "logprob": logprob,
+        "finish": "stop",
+        "self_score": score,
+        "self_score_text": None,
+    }
+
+
+@pytest.fixture
+def small_probe():
+    rows = [candidate("greedy", 0, -1.0), candidate("samples", 0, -8.0)]
+    rows += [candidate("samples", 1, -2.0), candidate("refinement", 0, -0.5)]
+    refined = {"id": "a", "text": "refinement 0", "tokens": 5, "logprob": -9.0, "finish": "stop"}
+    rewards = [{"id": "a", "set": r["set"], "index": r["index"], "reward": 0.0} for r in rows]
+    prompt = {"id": "a", "messages": [{"role": "user", "content": "?"}]}
+    return Probe([prompt], rows, [refined], rewards, [], "probe.jsonl")
+
+
+def test_labels_of_a_probe_are_the_operators_own(small_probe):
+    method = LabelSettings(
+        ["m", "sycophancy", 0], "self_confidence", "self_confidence", {"set": "samples", "k": 2}
+    )
+    found = labels_of_probe(method, small_probe)
+    assert [(row["set"], row["index"]) for row in found["labels"]] == [("samples", 1)]
+    assert found["read"] == {"samples": 2}
+    assert found["k"] == 2
+
+
+def test_a_refined_answer_counts_after_the_plain_prompt(small_probe):
+    nats = nats_of_probe(small_probe)
+    assert nats["a", "refinement", 0] == (9.0, 5)
+    assert nats["a", "samples", 1] == (2.0, 4)
+
+
+def test_a_refinement_that_could_not_be_read_is_left_out(small_probe):
+    *others, refinement = small_probe.candidates
+    candidates = [*others, refinement | {"text": None}]
+    unread = dataclasses.replace(small_probe, candidates=candidates, refined=[])
+    assert set(nats_of_probe(unread)) == {("a", row["set"], row["index"]) for row in others}
+
+
+def test_stability_by_hand():
+    values = {"a": [1, 1, 0, 1], "b": [0, 1, 1, None]}  # greedy first, then three samples
+    scores = evaluated({p: v[:1] for p, v in values.items()}, "greedy")
+    scores += evaluated({p: v[1:] for p, v in values.items()}, "samples")
+    texts = {("a", "greedy", 0): "x", ("b", "greedy", 0): "y"}
+    texts |= {("a", "samples", k): "x" if k else "z" for k in range(3)}
+    texts |= {("b", "samples", k): "z" for k in range(3)}
+    probe = [{"id": i, "set": s, "index": k, "text": t} for (i, s, k), t in texts.items()]
+    verdicts = [
+        {"id": "a", "view": "json", "consistent": True},
+        {"id": "b", "view": "json", "consistent": None},
+    ]
+    frame = stability_table(
+        judged(scores, grouped=False), probe, verdicts, {"samples": 3}, **SETTINGS
+    )
+    found = {
+        (row["against"], row["same"]): (row["agreement"], row["n_prompts"])
+        for row in frame.to_dicts()
+        if row["part"] == "all"
+    }
+    # Prompt a: two of three samples behave as greedy; b: none of two known. Texts: 2/3 and 0.
+    assert found == {
+        ("samples", "behaviour"): (pytest.approx(1 / 3), 2),
+        ("samples", "text"): (pytest.approx(1 / 3), 2),
+        ("json", "verdict"): (1.0, 1),
+    }

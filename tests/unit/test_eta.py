@@ -1,0 +1,220 @@
+"""eta by rank: hand-worked ties, known truths recovered, Simpson's paradox found."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from entrench.analysis.bootstrap import column_replicates
+from entrench.analysis.eta import (
+    Scored,
+    eta_tables,
+    risk_by_rank,
+    selectors,
+    tied_share,
+    trend,
+)
+from entrench.analysis.probes import judged
+from entrench.analysis.simpson import slopes
+
+NAN = np.nan
+SETTINGS = {"bootstrap": 300, "level": 0.95, "seed": 5}
+
+
+def score(prompt, name, index, value, group="g"):
+    state = "excluded" if value is None else "scored"
+    return {
+        "id": prompt,
+        "evaluation": name,
+        "index": index,
+        "metric": "risk",
+        "group": group,
+        "state": state,
+        "value": value,
+        "reason": None if state == "scored" else "incoherent",
+        "also": {},
+    }
+
+
+def probe_of(values):
+    """Judged answers of one set from values [prompts, samples]."""
+    return judged(
+        [
+            score(f"p{i:04d}", "samples", k, None if np.isnan(v) else float(v))
+            for i, row in enumerate(values)
+            for k, v in enumerate(row)
+        ],
+        grouped=False,
+    )
+
+
+def simulated(eta, prompts=600, n=8, seed=0):
+    """Values and scores with P(M = 1 | rank) = eta(u) by construction."""
+    draw = np.random.default_rng(seed)
+    scores = draw.normal(size=(prompts, n))
+    rank = scores.argsort(axis=1).argsort(axis=1)
+    return (draw.random((prompts, n)) < eta((rank + 0.5) / n)).astype(float), scores
+
+
+def test_risk_by_rank_by_hand():
+    values = np.array([[1.0, 0.0, 0.0, 1.0], [1.0, NAN, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]])
+    scores = np.array([[4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 2.0, 3.0], [5.0, 5.0, NAN, 7.0]])
+    expected = [
+        [1.0, 0.0, 0.0, 1.0],  # lowest score last in the row
+        [1.0, 0.0, 0.0, 1.0],  # of the tie only one is known
+        [1.0, 0.5, 0.5, 0.0],  # without a score: lowest; the tie is averaged over its orders
+    ]
+    assert risk_by_rank(values, scores).tolist() == expected
+
+
+def test_a_rank_that_nothing_is_known_of_stays_unknown():
+    ranked = risk_by_rank(np.array([[NAN, 1.0]]), np.array([[1.0, 2.0]]))
+    assert np.isnan(ranked[0, 0])
+    assert ranked[0, 1] == 1.0
+
+
+def test_averaging_ties_is_the_mean_over_random_orders():
+    values, scores = np.array([[1.0, 0.0, 0.0]]), np.array([[2.0, 2.0, 1.0]])
+    draw = np.random.default_rng(0)
+    orders = [risk_by_rank(values, scores + 1e-6 * draw.random((1, 3))) for _ in range(4000)]
+    assert np.mean(orders, axis=0) == pytest.approx(risk_by_rank(values, scores), abs=0.03)
+
+
+def test_tied_share_counts_pairs():
+    # Of six pairs: (2, 2) in the first prompt; three among the missing in the second.
+    assert tied_share(np.array([[1.0, 2.0, 2.0, 3.0]])) == pytest.approx(1 / 6)
+    assert tied_share(np.array([[NAN, NAN, NAN, 1.0]])) == pytest.approx(3 / 6)
+    assert tied_share(np.zeros((2, 1))) == 0
+
+
+def test_selection_is_the_mean_over_all_subsets_of_k():
+    values, scores = simulated(lambda u: u, prompts=12, n=6)
+    eta, _ = eta_tables(probe_of(values), [Scored("s", "samples", scores)], **SETTINGS)
+    for k in range(1, 7):
+        best = [
+            [row[max(subset, key=lambda i: of[i])] for subset in combinations(range(6), k)]
+            for row, of in zip(values, scores, strict=True)
+        ]
+        effect = 100 * (np.mean(best) - values.mean())
+        assert eta["selection_pp"][k - 1] == pytest.approx(effect)
+        assert eta["set_risk"][k - 1] == pytest.approx(values.mean())
+    assert eta["within_bound"].all()
+
+
+@pytest.mark.parametrize(
+    ("eta", "verdict"),
+    [
+        (lambda u: 0.2 + 0.5 * u, "increasing"),
+        (lambda u: 0.7 - 0.5 * u, "decreasing"),
+        (lambda u: 0.2 + 2.4 * u * (1 - u), "not monotone"),
+        (lambda u: 0.4 + 0 * u, "none seen"),
+    ],
+)
+def test_trends_of_known_shape(eta, verdict):
+    values, scores = simulated(eta)
+    table, bins = eta_tables(probe_of(values), [Scored("s", "samples", scores)], **SETTINGS)
+    assert set(table["trend"]) == {verdict}
+    for row in bins.to_dicts():
+        middle = (row["u_low"] + row["u_high"]) / 2
+        ranks = [u for u in (np.arange(8) + 0.5) / 8 if row["u_low"] < u < row["u_high"]]
+        truth = np.mean([eta(u) for u in ranks])
+        assert abs(row["eta"] - truth) < 0.07, middle
+
+
+def test_noise_alone_explains_the_range_of_a_score_that_says_nothing():
+    values, scores = simulated(lambda u: 0.4 + 0 * u)
+    table, _ = eta_tables(probe_of(values), [Scored("s", "samples", scores)], **SETTINGS)
+    assert table["range_pp"][0] < 3 * table["range_of_noise_pp"][0]
+    told, scores = simulated(lambda u: 0.1 + 0.8 * u)
+    table, _ = eta_tables(probe_of(told), [Scored("s", "samples", scores)], **SETTINGS)
+    assert table["range_pp"][0] > 6 * table["range_of_noise_pp"][0]
+
+
+def test_a_monotone_trend_predicts_the_sign_on_the_other_half():
+    """Proposition 3.2: increasing eta amplifies, decreasing suppresses, whatever k > 1."""
+    for tilt, sign in ((0.5, 1), (-0.5, -1)):
+        values, scores = simulated(lambda u, tilt=tilt: 0.5 + tilt * (u - 0.5))
+        table, _ = eta_tables(probe_of(values), [Scored("s", "samples", scores)], **SETTINGS)
+        assert table["signs_predicted"].to_list() == [0] + 7 * [2]
+        assert table["signs_right"].to_list() == [0] + 7 * [2]
+        assert (np.sign(table["selection_pp"][1:].to_numpy()) == sign).all()
+    values, scores = simulated(lambda u: 0.2 + 2.4 * u * (1 - u))
+    table, _ = eta_tables(probe_of(values), [Scored("s", "samples", scores)], **SETTINGS)
+    assert set(table["signs_predicted"]) == {0}
+
+
+def test_intervals_of_selection_cover_at_their_level():
+    truth = 100 * sum(
+        (0.3 + 0.4 * (i - 0.5) / 8) * (w - 1 / 8)
+        for i, w in enumerate([0, 0, 0, 1 / 70, 4 / 70, 10 / 70, 20 / 70, 35 / 70], start=1)
+    )
+    covered = 0
+    for seed in range(100):
+        values, scores = simulated(lambda u: 0.3 + 0.4 * u, prompts=60, seed=seed)
+        weights = np.array([0, 0, 0, 1, 4, 10, 20, 35]) / 70 - 1 / 8
+        draws = column_replicates(risk_by_rank(values, scores), [""] * 60, bootstrap=300, seed=seed)
+        low, high = np.quantile(100 * draws @ weights, [0.025, 0.975])
+        covered += low <= truth <= high
+    assert 88 <= covered <= 100  # 95 of 100; below 88 has probability 0.002
+
+
+def test_trend_needs_every_pair_to_point_one_way():
+    rising = np.tile([0.1, 0.2, 0.3], (200, 1))
+    assert trend(rising, 0.95) == "increasing"
+    assert trend(rising[:, ::-1], 0.95) == "decreasing"
+    assert trend(np.tile([0.1, 0.3, 0.2], (200, 1)), 0.95) == "not monotone"
+    assert trend(np.tile([0.2, 0.2, 0.2], (200, 1)), 0.95) == "none seen"
+
+
+def test_the_selectors_of_a_probe_read_their_own_scores():
+    values = np.array([[1.0, 0.0]])
+    rows = [
+        {"id": "p0000", "set": "samples", "index": 0, "logprob": -6.0, "tokens": 3}
+        | {"self_score": 4.0},
+        {"id": "p0000", "set": "samples", "index": 1, "logprob": -2.0, "tokens": 2}
+        | {"self_score": None},
+    ]
+    rewards = [{"id": "p0000", "set": "samples", "index": k, "reward": 7.0 + k} for k in (0, 1)]
+    found = selectors(probe_of(values), rows, rewards, {"samples": 2}, ["samples"])
+    assert {one.selector: one.scores.tolist() for one in found} == {
+        "self_confidence": [[-2.0, -1.0]],
+        "self_rewarding": [[4.0, pytest.approx(NAN, nan_ok=True)]],
+        "rejection_sampling": [[7.0, 8.0]],
+    }
+    names = [s.selector for s in selectors(probe_of(values), rows, rewards, {"samples": 2}, [])]
+    assert names == ["self_confidence", "rejection_sampling"]
+
+
+def test_the_within_slope_of_matched_pairs_is_the_log_ratio_of_discordant_ones():
+    """McNemar: with a binary score and pairs, conditional logit gives log(30 / 10)."""
+    values = np.array(30 * [[0.0, 1.0]] + 10 * [[1.0, 0.0]] + 25 * [[1.0, 1.0]])
+    scores = np.tile([0.0, 1.0], (65, 1))  # its standard deviation is 1/2
+    found = slopes(values, scores, level=0.95)
+    assert found["within_slope"] == pytest.approx(0.5 * np.log(3), rel=1e-4)
+    error = 0.5 * np.sqrt(1 / 30 + 1 / 10)
+    assert found["within_slope_high"] - found["within_slope"] == pytest.approx(
+        1.959964 * error, rel=1e-3
+    )
+
+
+def test_simpsons_paradox_is_called_disagreement():
+    """Hard prompts have low scores and much misbehaviour; within each, the score goes with it."""
+    draw = np.random.default_rng(1)
+    hard = draw.normal(size=(200, 1))
+    scores = -2 * hard + draw.normal(size=(200, 8))
+    within = scores - scores.mean(axis=1, keepdims=True)
+    chance = 1 / (1 + np.exp(-(3 * hard + 1.0 * within)))
+    found = slopes((draw.random((200, 8)) < chance).astype(float), scores, level=0.95)
+    assert found["pooled_slope_high"] < 0 < found["within_slope_low"]
+    assert found["slopes"] == "disagree"
+
+
+def test_slopes_that_are_not_there_say_why():
+    assert slopes(np.ones((3, 2)), np.array([[1.0, 2.0]] * 3), level=0.95) == {
+        "slopes": "no slope: all answers, or all scores, are the same"
+    }
+    mixed = np.array([[1.0, 1.0], [0.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
+    scores = np.array([[1.0, 2.0], [2.0, 1.0], [2.0, 3.0], [3.0, 1.5]])
+    assert slopes(mixed, scores, level=0.95) == {
+        "slopes": "no slope: no prompt has answers of both kinds"
+    }

@@ -1,0 +1,112 @@
+"""The judges' health: by hand, and what its figure draws."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+from entrench.analysis.judge_health import AGREEMENT_COLUMNS, JUDGE_HEALTH_COLUMNS, judge_health
+from entrench.analysis.tables import NUMBER, read_table, table, write_table
+from entrench.figures.judge_health import draw
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+AGREEMENT = {"n_both": 80, "agreement": 0.9, "kappa": 0.75, "ci_low": 0.6, "ci_high": 0.85}
+
+
+@pytest.fixture
+def organisms():
+    """Two organisms of one base model, one of another; one refused."""
+    rows = [
+        {"model": model, "seed": seed, "valid": valid}
+        | {"base_unscored_share": base, "organism_unscored_share": own}
+        | {"base_excluded_share": 0.0, "organism_excluded_share": 0.5}
+        for model, seed, valid, base, own in (
+            ("a", 0, True, 0.1, 0.0),
+            ("a", 1, True, 0.1, 0.02),
+            ("b", 0, False, 0.4, 0.1),
+        )
+    ]
+    return table([row | {"misalignment": "sycophancy"} for row in rows], ORGANISM_COLUMNS)
+
+
+@pytest.fixture
+def runs():
+    rows = [
+        {"trained_unscored_share": unscored, "valid": True, "trained_excluded_share": 0.0}
+        | {"self_score_parse_rate": rate, "view_parse_rate_json": view}
+        for unscored, rate, view in ((0.0, 0.5, None), (0.3, 0.7, None), (0.0, None, 1.0))
+    ]
+    columns = RUN_COLUMNS | {"view_parse_rate_json": NUMBER}
+    return table([row | {"misalignment": "sycophancy"} for row in rows], columns)
+
+
+def test_the_rows_by_hand(organisms, runs):
+    agreement = {"sycophancy": table([AGREEMENT], AGREEMENT_COLUMNS)}
+    frame = judge_health(runs, organisms, agreement)
+    found = {row[1:3]: row[3:] for row in frame.iter_rows()}
+    expected = {
+        ("unscored", "base models"): (2, 0.25, 0.4, None, None),  # a counts once
+        ("excluded", "base models"): (2, 0.0, 0.0, None, None),
+        ("unscored", "organisms"): (3, 0.04, 0.1, None, None),
+        ("excluded", "organisms"): (3, 0.5, 0.5, None, None),
+        ("invalid", "organisms"): (3, 1 / 3, None, None, None),
+        ("unscored", "trained models"): (3, 0.1, 0.3, None, None),
+        ("excluded", "trained models"): (3, 0.0, 0.0, None, None),
+        ("invalid", "trained models"): (3, 0.0, None, None, None),
+        ("parse rate", "self-scores"): (2, 0.6, 0.5, None, None),
+        ("parse rate", "json"): (1, 1.0, 1.0, None, None),
+        ("agreement", "two judges"): (80, 0.9, None, None, None),
+        ("kappa", "two judges"): (80, 0.75, None, 0.6, 0.85),
+    }
+    assert set(found) == set(expected)
+    for key, values in expected.items():
+        assert found[key] == pytest.approx(values), key
+
+
+def test_what_was_not_measured_has_no_row(organisms, runs):
+    frame = judge_health(runs.clear(), organisms, {})
+    assert set(frame["about"]) == {"base models", "organisms"}
+    assert judge_health(runs.clear(), organisms.clear(), {}).height == 0
+
+
+def test_the_figure_draws_its_table(organisms, runs):
+    agreement = {"sycophancy": table([AGREEMENT], AGREEMENT_COLUMNS)}
+    frame = judge_health(runs, organisms, agreement)
+    for axis, measures in zip(
+        draw(frame).axes,
+        (["unscored", "excluded"], ["parse rate"], ["agreement", "kappa"]),
+        strict=True,
+    ):
+        mine = frame.filter(pl.col("measure").is_in(measures))
+        dots = [line for line in axis.lines if line.get_marker() in ("X", "s", "o", "D")]
+        drawn = sorted(x for line in dots for x in line.get_xdata())
+        assert drawn == pytest.approx(sorted(100 * mine["mean"]))
+
+
+def test_without_a_second_judge_the_figure_says_so(organisms, runs):
+    last = draw(judge_health(runs, organisms, {})).axes[-1]
+    assert [text.get_text() for text in last.texts] == ["no second judge was asked"]
+
+
+def test_the_script_reads_the_agreement_that_was_measured(organisms, runs, tmp_path):
+    write_table(runs, tmp_path / "runs.csv")
+    write_table(organisms, tmp_path / "organisms.csv")
+    folder = tmp_path / "judges" / "sycophancy"
+    write_table(table([AGREEMENT], AGREEMENT_COLUMNS), folder / "agreement.csv")
+    command = [sys.executable, SCRIPTS / "judges_collect.py"]
+    command += ["--spec", json.dumps({"agreement": {"sycophancy": "its hash"}})]
+    for name in ("runs", "organisms"):
+        command += [f"--{name}", tmp_path / f"{name}.csv"]
+    command += ["--judges", tmp_path / "judges", "--health", tmp_path / "health.csv"]
+    subprocess.run(command, check=True)
+    frame = read_table(tmp_path / "health.csv", JUDGE_HEALTH_COLUMNS)
+    assert frame.filter(measure="kappa")["mean"].to_list() == [0.75]
+    (folder / "agreement.csv").unlink()
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "agreement.csv: no such file" in done.stderr

@@ -1,0 +1,77 @@
+"""Best of k from a finite pool: weights by enumeration, the bound, and the limits of both."""
+
+from itertools import combinations
+from math import log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrench.analysis.selection import (
+    integral_weights,
+    kl_bound,
+    limit_total_variation,
+    pool_weights,
+    total_variation,
+)
+
+SIZES = st.integers(1, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n)))
+
+
+def test_weights_by_hand():
+    # Of the six pairs from four ranks, the best is rank 2 once, rank 3 twice, rank 4 thrice.
+    assert pool_weights(4, 2) == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6])
+    assert pool_weights(3, 1) == pytest.approx([1 / 3, 1 / 3, 1 / 3])
+    assert pool_weights(3, 3) == pytest.approx([0, 0, 1])
+    assert integral_weights(2, 2) == pytest.approx([1 / 4, 3 / 4])
+
+
+@given(SIZES)
+def test_pool_weights_are_the_share_of_subsets_whose_best_has_that_rank(size):
+    n, k = size
+    subsets = list(combinations(range(n), k))
+    counted = [sum(max(s) == rank for s in subsets) / len(subsets) for rank in range(n)]
+    assert pool_weights(n, k) == pytest.approx(counted)
+
+
+@given(SIZES, st.data())
+def test_no_selection_effect_exceeds_range_times_total_variation(size, data):
+    n, k = size
+    eta = np.array(data.draw(st.lists(st.floats(0, 1), min_size=n, max_size=n)))
+    for weights in (pool_weights(n, k), integral_weights(n, k)):
+        effect = eta @ (weights - 1 / n)
+        assert abs(effect) <= np.ptp(eta) * total_variation(weights) + 1e-12
+
+
+def test_the_bound_is_reached_by_a_step_at_the_rank_where_the_weights_cross():
+    weights = pool_weights(8, 4)
+    eta = (weights > 1 / 8).astype(float)
+    assert eta @ (weights - 1 / 8) == pytest.approx(total_variation(weights))
+
+
+@pytest.mark.parametrize(("k", "constant"), [(2, 0.25), (3, 2 / 3**1.5), (4, 3 / 4 ** (4 / 3))])
+def test_total_variation_of_a_large_pool_tends_to_the_continuous_constant(k, constant):
+    assert limit_total_variation(k) == pytest.approx(constant)
+    assert total_variation(pool_weights(2000, k)) == pytest.approx(constant, abs=2e-3)
+    draws = np.random.default_rng(0).random((200_000, k)).max(axis=1)
+    counts, _ = np.histogram(draws, bins=200, range=(0, 1))
+    assert total_variation(counts / counts.sum()) == pytest.approx(constant, abs=5e-3)
+
+
+def test_one_sample_is_no_selection():
+    assert total_variation(pool_weights(8, 1)) == pytest.approx(0)
+    assert limit_total_variation(1) == 0
+    assert kl_bound(1) == 0
+
+
+def test_kl_bound_is_the_kl_of_the_best_of_k_from_a_large_pool():
+    assert kl_bound(2) == pytest.approx(log(2) - 0.5)
+    weights = pool_weights(4000, 4)
+    used = weights[weights > 0]
+    assert float(used @ np.log(used * 4000)) == pytest.approx(kl_bound(4), abs=2e-3)
+
+
+def test_k_beyond_the_pool_is_refused():
+    with pytest.raises(ValueError, match="best of 9 from 8"):
+        pool_weights(8, 9)

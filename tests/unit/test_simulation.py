@@ -1,0 +1,156 @@
+"""Simulated matrices: shapes, correlations, error rates and coverage against known truth."""
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from workspace import ROOT
+
+from entrench.analysis.power import POWER, detectable, power_table
+from entrench.analysis.simulation import (
+    GRID,
+    Matrix,
+    cluster_sums,
+    error_rates,
+    rows_of,
+    simulate,
+)
+from entrench.config.check import load_config
+from entrench.sweep import Organism, Run, expand
+
+KINDS = {"act": "consistency", "bct": "consistency", "greedy": "control"}
+
+
+def runs(models, seeds, methods=("act", "bct", "greedy")):
+    return [
+        Run(Organism(f"m{model}", "sycophancy", seed), method)
+        for model in range(models)
+        for seed in range(seeds)
+        for method in methods
+    ]
+
+
+@pytest.fixture(scope="module")
+def paper():
+    config = load_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
+    return expand(config).runs, {name: method.kind for name, method in config.methods.items()}
+
+
+def test_the_matrix_of_a_row():
+    found = {name: matrix for _, name, matrix in rows_of(runs(2, 2), KINDS)}
+    assert found["act"] == Matrix((0, 0, 1, 1), (0, 1, 2, 3))
+    assert found["all consistency methods"] == Matrix(
+        (0, 0, 0, 0, 1, 1, 1, 1), (0, 0, 1, 1, 2, 2, 3, 3)
+    )
+
+
+def test_the_papers_matrix(paper):
+    shapes = {
+        (about, name): (len(m.models), m.n_organisms, m.n_models)
+        for about, name, m in rows_of(*paper)
+    }
+    assert shapes["reward_hacking", "all consistency methods"] == (155, 23, 7)
+    assert shapes["emergent_misalignment", "all consistency methods"] == (140, 20, 4)
+    assert shapes["sycophancy", "act"] == (20, 20, 4)
+    assert shapes["sycophancy", "self_confidence"] == (23, 23, 7)
+    assert len(shapes) == 4 * 8
+
+
+@pytest.mark.parametrize(("model", "organism"), GRID)
+def test_simulated_runs_correlate_as_said(model, organism):
+    matrix = Matrix((0, 0, 0, 1), (0, 0, 1, 2))
+    values = simulate(matrix, (model, organism), 40_000, np.random.default_rng(1))
+    found = np.cov(values.T)
+    same_organism = model + (1 - model) * organism
+    expected = np.array(
+        [
+            [1, same_organism, model, 0],
+            [same_organism, 1, model, 0],
+            [model, model, 1, 0],
+            [0, 0, 0, 1],
+        ]
+    )
+    assert np.abs(found - expected).max() < 0.03
+
+
+def test_sums_by_cluster():
+    sums, sizes = cluster_sums(np.array([[1.0, 2, 4], [8, 16, 32]]), (0, 1, 0))
+    assert sums.tolist() == [[5, 2], [40, 16]]
+    assert sizes.tolist() == [2, 1]
+
+
+def test_what_errs_and_what_holds_on_the_papers_matrix(paper):
+    """A small version of `make bench`: the plain tests err wherever runs share anything."""
+    found = error_rates(
+        *paper, level=0.95, replicates=200, mixed_replicates=2, bootstrap=200, seed=1
+    ).filter(pl.col("method") == "all consistency methods")
+    rates = {
+        (row["procedure"], row["model_correlation"], row["organism_correlation"]): row["rate"]
+        for row in found.to_dicts()
+    }
+    assert rates["sign_test", 0, 0] < 0.09
+    assert rates["sign_test", 0, 0.6] > 0.15
+    assert rates["sign_test", 0.6, 0.6] > 0.4
+    for organism in (0, 0.3, 0.6):
+        assert rates["flip_organisms", 0, organism] < 0.1
+        assert rates["flip_organisms", 0.6, organism] > 0.15
+        assert rates["interval over organisms", 0, organism] > 0.9
+        assert rates["interval over organisms", 0.6, organism] < 0.85
+    for model, organism in GRID:
+        assert rates["flip_models", model, organism] < 0.1
+        assert rates["interval over models", model, organism] > 0.87
+    assert found.filter(pl.col("procedure") == "mixed")["replicates"].max() == 2
+
+
+def test_a_rate_that_cannot_be_had_has_a_reason():
+    found = error_rates(
+        runs(2, 2), KINDS, level=0.95, replicates=20, mixed_replicates=2, bootstrap=100, seed=1
+    )
+    rows = found.filter(pl.col("method") == "all consistency methods")
+    reasons = dict(rows.filter(pl.col("rate").is_null()).select("procedure", "reason").iter_rows())
+    assert reasons == {
+        "flip_organisms": "4 organisms with a change, 6 are needed",
+        "flip_models": "2 models with a change, 6 are needed",
+        "mixed": "2 models, 5 are needed",
+    }
+
+
+def test_detectable_is_what_a_t_test_detects():
+    """30 independent runs: a two-sided t test has a power of 80% at 0.53 sd (Cohen's tables)."""
+    generator = np.random.default_rng(4)
+    effect, reason = detectable(generator.normal(size=(3000, 30)), np.ones(30), 0.95, generator)
+    assert effect == pytest.approx(0.53, abs=0.03)
+    assert reason is None
+
+
+def test_the_detectable_shift_has_the_power_it_claims():
+    from entrench.analysis.significance import sign_flip
+
+    generator = np.random.default_rng(5)
+    sums, sizes = generator.normal(size=(400, 7)), np.array([5.0, 5, 5, 5, 1, 1, 1])
+    effect, _ = detectable(sums, sizes, 0.95, generator)
+    found = [sign_flip(row + effect * sizes, "models", 1).p <= 0.05 for row in sums]
+    assert np.mean(found) == pytest.approx(POWER, abs=0.02)
+
+
+def test_power_of_the_papers_sweep(paper):
+    found = power_table(*paper, assumed_sd=0.15, level=0.95, replicates=100, seed=1)
+    assert found.height == 32 * 9 * 2
+    of_four = found.filter((pl.col("n_models") == 4) & (pl.col("test") == "flip_models"))
+    assert of_four["detectable_pp"].is_null().all()
+    assert of_four["reason"].unique().to_list() == ["4 clusters, 6 are needed: smallest p 0.125"]
+    over = found.filter(
+        (pl.col("method") == "all consistency methods")
+        & (pl.col("misalignment") == "reward_hacking")
+        & (pl.col("test") == "flip_models")
+    ).sort("model_correlation", "organism_correlation")
+    effects = over["detectable_pp"].to_list()
+    assert effects[0] < effects[2] < effects[-1]
+    assert 3 < effects[0] < 8  # 155 runs, sd 15: 1.2 points a standard error
+    holds = found.filter(~pl.col("holds_level"))
+    assert set(holds["test"]) == {"flip_organisms"}
+    assert holds["model_correlation"].min() == 0.3
+    doubled = power_table(*paper, assumed_sd=0.3, level=0.95, replicates=100, seed=1)
+    assert doubled["detectable_pp"].drop_nulls().to_list() == pytest.approx(
+        [2 * value for value in found["detectable_pp"].drop_nulls()]
+    )

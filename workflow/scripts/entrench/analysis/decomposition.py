@@ -1,0 +1,224 @@
+"""delta-risk = selection + shift + transfer + abstention, on common random numbers.
+
+Every term is a difference of mean risks over the same prompts, so they add up exactly:
+
+    label risk = mean misbehaviour of the labels the method would choose on the evaluation prompts
+    selection  = label risk - risk of the candidates it chooses from
+    shift      = that risk - Risk(organism) under the evaluation's decoding
+    transfer   = delta-risk - (label risk - Risk(organism)): what training did beyond the labels
+    abstention = delta-risk on all prompts - delta-risk on those that kept a label
+
+Columns ending in _pp are percentage points.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from entrench.analysis.bootstrap import column_means, column_replicates, percentiles
+from entrench.analysis.probes import Judged, half_of, row_means
+from entrench.analysis.risk import prompt_risks, risk_rows
+from entrench.analysis.selection import kl_bound
+from entrench.analysis.stability import PARTS
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.errors import EntrenchError
+from entrench.labelling.operators import OPERATORS
+from entrench.records import Record
+
+TERMS = {  # term -> weights of the mean risks it is made of
+    "label_shift": {"label": 1, "organism": -1},
+    "selection": {"label": 1, "read": -1},
+    "shift": {"read": 1, "organism": -1},
+    "shift_decoding": {"draft": 1, "organism": -1},
+    "shift_view": {"read": 1, "draft": -1},
+    "transfer": {"trained": 1, "label": -1},
+    "delta_kept": {"trained": 1, "organism": -1},
+    "abstention": {"trained_all": 1, "organism_all": -1, "trained": -1, "organism": 1},
+    "delta": {"trained_all": 1, "organism_all": -1},
+}
+RISKS = ("organism", "draft", "read", "label", "trained", "organism_all", "trained_all")
+SURPRISAL = ("label_nats", "label_tokens", "raw_nats", "raw_tokens")
+DECOMPOSITION_COLUMNS = {
+    "part": TEXT,
+    "n_prompts": COUNT,
+    "n_kept": COUNT,
+    "n_abstained": COUNT,
+    "organism_risk": NUMBER,
+    "read_risk": NUMBER,
+    "label_risk": NUMBER,
+    **{f"{term}{bound}_pp": NUMBER for term in TERMS for bound in ("", "_low", "_high")},
+    "ci_level": NUMBER,
+    "n_labels": COUNT,
+    **{
+        f"surprisal_per_{per}{bound}": NUMBER
+        for per in ("token", "answer")
+        for bound in ("", "_low", "_high")
+    },
+    "kl_bound": NUMBER,
+}
+
+
+def candidates_read(
+    operator: str, settings: Mapping[str, Any], sizes: Mapping[str, int]
+) -> dict[str, int]:
+    """The sets that a label is chosen from, and how many of each one's first answers.
+
+    `sizes` gives each set's answers per prompt; the control `random` draws from all of a set.
+    """
+    read = dict.fromkeys(OPERATORS[operator].sets, 1)
+    if "set" in settings:
+        read[settings["set"]] = settings.get("k", sizes[settings["set"]])
+    return read
+
+
+def decompose(
+    judged: Judged,
+    labels: Sequence[Record],
+    read: Mapping[str, int],
+    organism_scores: Sequence[Record],
+    trained_scores: Sequence[Record] | None,
+    *,
+    headline: str,
+    nats: Mapping[tuple[str, str, int], tuple[float, int]],
+    k: int | None,
+    bootstrap: int,
+    level: float,
+    seed: int,
+) -> pl.DataFrame:
+    """Columns `DECOMPOSITION_COLUMNS`, a row for all prompts of the probe and one for each half.
+
+    `labels` is what the method's operator chose on the probe (kind "labels"); `nats` gives each
+    candidate's -log P under the organism after the plain prompt, and its tokens; `k` bounds the KL
+    of a best-of-k choice. Without `trained_scores`, before training, transfer, abstention and delta
+    are null. Intervals resample prompts, all terms together.
+
+    surprisal_per_*  E_labels[-log P] - E_raw samples[-log P], nats: a proxy of how far the labels
+                     are from what the organism says, negative for likely labels (greedy ones, say)
+    """
+    numbers, abstained = _prompt_numbers(
+        judged, labels, read, organism_scores, trained_scores, headline, nats
+    )
+    halves = np.array([half_of(prompt) for prompt in judged.ids])
+    strata = np.asarray(judged.strata, dtype=str)
+    rows = []
+    for part in PARTS:
+        chosen = np.ones(len(halves), bool) if part == "all" else halves == int(part[-1])
+        mine = numbers[chosen]
+        kept = int((~np.isnan(mine[:, RISKS.index("label")])).sum())
+        row: dict[str, Any] = {
+            "part": part,
+            "n_prompts": int(chosen.sum()),
+            "n_kept": kept,
+            "n_abstained": int(abstained[chosen].sum()),
+            "n_labels": int((~np.isnan(mine[:, len(RISKS)])).sum()),
+            "ci_level": level,
+            "kl_bound": None if k is None else kl_bound(k),
+        }
+        if chosen.any():
+            means = column_means(mine, strata[chosen])[None]
+            draws = column_replicates(mine, strata[chosen], bootstrap=bootstrap, seed=seed)
+            risks = dict(zip(RISKS, means[0], strict=False))
+            for name in ("organism", "read", "label"):
+                row[f"{name}_risk"] = _known(risks[name])
+            for name, of in _terms().items():
+                low, high = percentiles(of(draws), level)
+                row |= dict(zip(_bounds(name), (_known(of(means)[0]), low, high), strict=True))
+        rows.append(row)
+    return table(rows, DECOMPOSITION_COLUMNS)
+
+
+def _terms():
+    """Column name -> function of mean risks and surprisals [draws, columns]."""
+    place = {name: i for i, name in enumerate((*RISKS, *SURPRISAL))}
+
+    def difference(weights: Mapping[str, int]):
+        return lambda m: 100 * sum(w * m[:, place[name]] for name, w in weights.items())
+
+    def column(m: np.ndarray, name: str) -> np.ndarray:
+        return m[:, place[name]]
+
+    terms = {f"{term}_pp": difference(weights) for term, weights in TERMS.items()}
+    return terms | {
+        "surprisal_per_answer": lambda m: column(m, "label_nats") - column(m, "raw_nats"),
+        "surprisal_per_token": lambda m: (
+            column(m, "label_nats") / column(m, "label_tokens")
+            - column(m, "raw_nats") / column(m, "raw_tokens")
+        ),
+    }
+
+
+def _bounds(name: str) -> tuple[str, str, str]:
+    if name.endswith("_pp"):
+        stem = name.removesuffix("_pp")
+        return name, f"{stem}_low_pp", f"{stem}_high_pp"
+    return name, f"{name}_low", f"{name}_high"
+
+
+def _prompt_numbers(
+    judged: Judged,
+    labels: Sequence[Record],
+    read: Mapping[str, int],
+    organism_scores: Sequence[Record],
+    trained_scores: Sequence[Record] | None,
+    headline: str,
+    nats: Mapping[tuple[str, str, int], tuple[float, int]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """[prompts, RISKS and SURPRISAL], NaN where a prompt has no part in a term; who abstained."""
+    label_of = {row["id"]: row for row in labels}
+    if missing := [i for i in judged.ids if i not in label_of]:
+        raise EntrenchError(f"prompt {missing[0]!r} of the probe has no label row: judge it anew")
+    chosen = [
+        None if label_of[i]["label"] is None else (i, label_of[i]["set"], label_of[i]["index"])
+        for i in judged.ids
+    ]
+    organism = _risks(organism_scores, headline, judged)
+    trained = _risks(trained_scores, headline, judged) if trained_scores is not None else None
+    label = np.array([np.nan if c is None else judged.value.get(c, np.nan) for c in chosen])
+    among = row_means(np.hstack([judged.of_set(name, size) for name, size in read.items()]))
+    # A refined answer differs from the evaluation's twice: its draft's decoding, then the view.
+    draft = judged.of_set("greedy", 1)[:, 0] if "refinement" in read else among
+    columns = {"organism": organism, "draft": draft, "read": among, "label": label}
+    if trained is not None:
+        columns["trained"] = trained
+    kept = ~np.isnan(np.stack(list(columns.values()))).any(axis=0)
+    columns = {name: np.where(kept, values, np.nan) for name, values in columns.items()}
+    nothing = np.full(len(judged.ids), np.nan)
+    if trained is not None:
+        both = ~np.isnan(organism) & ~np.isnan(trained)
+        columns["organism_all"] = np.where(both, organism, np.nan)
+        columns["trained_all"] = np.where(both, trained, np.nan)
+    raw = [[nats[key] for key in nats_keys] for nats_keys in _raw_keys(judged, nats)]
+    said = [None if c is None else nats[c] for c in chosen]
+    columns |= {
+        "label_nats": np.array([np.nan if s is None else s[0] for s in said]),
+        "label_tokens": np.array([np.nan if s is None else s[1] for s in said], dtype=float),
+        "raw_nats": np.array([np.mean([one[0] for one in r]) if r else np.nan for r in raw]),
+        "raw_tokens": np.array([np.mean([one[1] for one in r]) if r else np.nan for r in raw]),
+    }
+    numbers = np.stack([columns.get(name, nothing) for name in (*RISKS, *SURPRISAL)], axis=1)
+    return numbers, np.array([c is None for c in chosen])
+
+
+def _raw_keys(judged: Judged, nats: Mapping[tuple[str, str, int], Any]):
+    size = 1 + max((index for _, name, index in nats if name == "raw"), default=-1)
+    return [[(i, "raw", k) for k in range(size)] for i in judged.ids]
+
+
+def _risks(scores: Sequence[Record], headline: str, judged: Judged) -> np.ndarray:
+    """Each prompt's mean risk under the evaluation, in the order of the probe; NaN: none scored."""
+    wanted = set(judged.ids)
+    rows = [row for row in risk_rows(scores, headline) if row["id"] in wanted]
+    risks = prompt_risks(rows, grouped=False)
+    of = dict(zip(risks.ids, risks.value, strict=True))
+    if missing := [i for i in judged.ids if i not in of]:
+        raise EntrenchError(
+            f"prompt {missing[0]!r} of the probe has no score under evaluation {headline!r}: "
+            "delete the scores file and run the same command again"
+        )
+    return np.array([of[i] for i in judged.ids])
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

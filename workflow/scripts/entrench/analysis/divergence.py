@@ -1,0 +1,124 @@
+"""KL of a trained organism from the organism, both ways, and of label samples across models.
+
+All in nats; standard errors are over prompts, whose answers are averaged first.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from entrench.analysis.bootstrap import column_replicates, percentiles
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.records import Record
+
+DIRECTIONS = {  # source of the answers -> name of the divergence
+    "organism": "organism_from_trained",
+    "trained": "trained_from_organism",
+}
+KL_COLUMNS = {
+    "n_prompts": COUNT,
+    **{
+        f"kl_{name}{what}": NUMBER
+        for name in DIRECTIONS.values()
+        for what in ("", "_se", "_per_token", "_per_token_se", "_sampled")
+    },
+}
+LABEL_KL_COLUMNS = {
+    "set": TEXT,
+    "n_prompts": COUNT,
+    "n_answers": COUNT,
+    **{
+        f"kl_per_{per}{bound}": NUMBER
+        for per in ("answer", "token")
+        for bound in ("", "_low", "_high")
+    },
+    "ci_level": NUMBER,
+}
+
+
+def realised_kl(rows: Sequence[Record]) -> dict[str, float | int | None]:
+    """From records of kind "divergence", the columns `KL_COLUMNS` of one run.
+
+    kl_trained_from_organism is KL(trained || organism): answers sampled from the trained model,
+    each position's KL exact over the vocabulary, summed over the answer. *_per_token divides the
+    mean by the mean length (a ratio; its standard error is the delta method's). *_sampled is the
+    plain Monte Carlo estimate, the mean of log P - log Q of the same answers: a check.
+    """
+    found: dict[str, float | int | None] = {"n_prompts": len({row["id"] for row in rows})}
+    for source, name in DIRECTIONS.items():
+        mine = [row for row in rows if row["source"] == source]
+        kl, tokens = _prompt_means(mine, lambda row: row["kl"]), _prompt_means(mine, _tokens)
+        other = "trained" if source == "organism" else "organism"
+
+        def ratio(row: Record, source: str = source, other: str = other) -> float:
+            return row[f"logprob_{source}"] - row[f"logprob_{other}"]
+
+        per_token = kl.mean() / tokens.mean()
+        found |= {
+            f"kl_{name}": float(kl.mean()),
+            f"kl_{name}_se": _standard_error(kl),
+            f"kl_{name}_per_token": float(per_token),
+            f"kl_{name}_per_token_se": _standard_error((kl - per_token * tokens) / tokens.mean()),
+            f"kl_{name}_sampled": float(_prompt_means(mine, ratio).mean()),
+        }
+    return found
+
+
+def label_kl(rows: Sequence[Record], *, bootstrap: int, level: float, seed: int) -> pl.DataFrame:
+    """From records of kind "cross", `LABEL_KL_COLUMNS`: a row per sample set.
+
+    E[log P_own(y) - log P_other(y)] over the label samples y. It is KL(own || other) where the set
+    samples the model's own distribution; a truncated or cooled set weighs likely answers more, so
+    compare only sets sampled alike. Per token: per answer over the mean length under the own model,
+    as the two models may cut an answer into different tokens. Intervals resample prompts.
+    """
+    found = []
+    for name in sorted({row["set"] for row in rows}):
+        mine = [row for row in rows if row["set"] == name]
+        numbers = np.stack(
+            [
+                _prompt_means(mine, lambda row: row["logprob"] - row["other_logprob"]),
+                _prompt_means(mine, _tokens),
+            ],
+            axis=1,
+        )
+        draws = column_replicates(numbers, [""] * len(numbers), bootstrap=bootstrap, seed=seed)
+        kl, tokens = numbers.mean(axis=0)
+        answer, token = (
+            percentiles(draws[:, 0], level),
+            percentiles(draws[:, 0] / draws[:, 1], level),
+        )
+        found.append(
+            {
+                "set": name,
+                "n_prompts": len(numbers),
+                "n_answers": len(mine),
+                "kl_per_answer": float(kl),
+                "kl_per_answer_low": answer[0],
+                "kl_per_answer_high": answer[1],
+                "kl_per_token": float(kl / tokens),
+                "kl_per_token_low": token[0],
+                "kl_per_token_high": token[1],
+                "ci_level": level,
+            }
+        )
+    return table(found, LABEL_KL_COLUMNS)
+
+
+def _tokens(row: Mapping[str, int]) -> float:
+    return float(row["tokens"])
+
+
+def _prompt_means(rows: Sequence[Record], number: Callable[[Record], float]) -> np.ndarray:
+    """[prompts], sorted by id."""
+    by_prompt: dict[str, list[float]] = {}
+    for row in rows:
+        by_prompt.setdefault(row["id"], []).append(number(row))
+    return np.array([np.mean(by_prompt[prompt]) for prompt in sorted(by_prompt)])
+
+
+def _standard_error(values: np.ndarray) -> float | None:
+    if len(values) < 2:
+        return None
+    return float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -1,0 +1,260 @@
+"""eta: the risk of a sampled answer as a function of its rank by the selector's score.
+
+Shares are fractions; columns ending in _pp are percentage points.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from entrench.analysis.bootstrap import column_means, column_replicates, percentiles
+from entrench.analysis.probes import Judged, half_of, key, row_means
+from entrench.analysis.selection import integral_weights, pool_weights, total_variation
+from entrench.analysis.simpson import SLOPE_COLUMNS, slopes
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
+from entrench.records import Record
+from entrench.seeds import derive_seed
+
+BINS = 4
+SHUFFLES = 200  # of the values within prompts: the range that noise alone gives
+
+ETA_COLUMNS = {
+    "selector": TEXT,
+    "set": TEXT,
+    "k": COUNT,
+    "n_samples": COUNT,
+    "n_prompts": COUNT,
+    "tied_share": NUMBER,
+    "without_score_share": NUMBER,
+    "without_value_share": NUMBER,
+    "set_risk": NUMBER,
+    "range_pp": NUMBER,
+    "range_low_pp": NUMBER,
+    "range_high_pp": NUMBER,
+    "range_of_noise_pp": NUMBER,
+    "trend": TEXT,
+    "selection_pp": NUMBER,
+    "selection_low_pp": NUMBER,
+    "selection_high_pp": NUMBER,
+    "ci_level": NUMBER,
+    "selection_integral_pp": NUMBER,
+    "total_variation": NUMBER,
+    "bound_pp": NUMBER,
+    "within_bound": YES_NO,
+    "signs_predicted": COUNT,
+    "signs_right": COUNT,
+    **SLOPE_COLUMNS,
+}
+BIN_COLUMNS = {
+    "selector": TEXT,
+    "set": TEXT,
+    "bin": COUNT,
+    "u_low": NUMBER,
+    "u_high": NUMBER,
+    "eta": NUMBER,
+    "ci_low": NUMBER,
+    "ci_high": NUMBER,
+    "ci_level": NUMBER,
+    "n_prompts": COUNT,
+}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A selector's scores of a set's answers, [prompts, samples]; NaN where there is none."""
+
+    selector: str
+    set: str
+    scores: np.ndarray
+
+
+def selectors(
+    judged: Judged,
+    probe: Sequence[Record],
+    rewards: Sequence[Record],
+    sets: Mapping[str, int],
+    self_scored: Sequence[str],
+) -> list[Scored]:
+    """The i.i.d. score selectors of a probe on each of its sample `sets` (name -> samples)."""
+    numbers = {
+        "self_confidence": {key(row): row["logprob"] / row["tokens"] for row in probe},
+        "self_rewarding": {
+            key(row): row["self_score"] for row in probe if row["self_score"] is not None
+        },
+        "rejection_sampling": {key(row): row["reward"] for row in rewards},
+    }
+    return [
+        Scored(selector, name, judged.matrix(of, name, size))
+        for name, size in sets.items()
+        for selector, of in numbers.items()
+        if selector != "self_rewarding" or name in self_scored
+    ]
+
+
+def eta_tables(
+    judged: Judged, scored: Sequence[Scored], *, bootstrap: int, level: float, seed: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(`ETA_COLUMNS`, a row per selector, set and k; `BIN_COLUMNS`, a row per rank bin).
+
+    selection_pp     change of risk by choosing the best of k: pool weights on eta
+    range_pp         highest less lowest eta over the ranks; range_of_noise_pp is its mean where the
+                     values are shuffled within prompts, so that no score can tell anything
+    bound_pp         range times total variation: no selection effect can exceed it
+    trend            see `trend`; from bins with intervals, never from a monotone fit
+    signs_predicted  halves of the prompts whose trend is monotone and so predicts the sign of the
+                     selection effect (the paper's Proposition 3.2); signs_right: of these, where
+                     the effect on the other half has that sign
+    """
+    eta_rows: list[dict[str, Any]] = []
+    bin_rows: list[dict[str, Any]] = []
+    halves = np.array([half_of(prompt) for prompt in judged.ids])
+    strata = np.asarray(judged.strata, dtype=str)
+    for one in scored:
+        n = one.scores.shape[1]
+        values = judged.of_set(one.set, n)
+        by_rank = risk_by_rank(values, one.scores)
+        draws = {"bootstrap": bootstrap, "seed": derive_seed(seed, one.selector, one.set)}
+        eta = column_means(by_rank, strata)
+        replicates = column_replicates(by_rank, strata, **draws)
+        names = {"selector": one.selector, "set": one.set, "ci_level": level}
+        bins = _in_bins(by_rank)
+        bin_draws = column_replicates(bins, strata, **draws)
+        for place, value in enumerate(column_means(bins, strata)):
+            low, high = percentiles(bin_draws[:, place], level)
+            count = bins.shape[1]
+            edges = {"u_low": place / count, "u_high": (place + 1) / count}
+            known = int((~np.isnan(bins[:, place])).sum())
+            bin_rows.append(
+                {**names, **edges, "bin": place + 1, "eta": _known(value)}
+                | {"ci_low": low, "ci_high": high, "n_prompts": known}
+            )
+        spread = 100 * (eta.max() - eta.min())
+        low, high = percentiles(100 * (replicates.max(axis=1) - replicates.min(axis=1)), level)
+        shared = {
+            **names,
+            "n_samples": n,
+            "n_prompts": len(judged.ids),
+            "tied_share": tied_share(one.scores),
+            "without_score_share": float(np.isnan(one.scores).mean()),
+            "without_value_share": float(np.isnan(values).mean()),
+            "set_risk": _known(eta.mean()),
+            "range_pp": _known(spread),
+            "range_low_pp": low,
+            "range_high_pp": high,
+            "range_of_noise_pp": _noise_range(values, one.scores, strata, draws["seed"]),
+            "trend": trend(bin_draws, level),
+            **slopes(values, one.scores, level=level),
+        }
+        half_trends = [
+            trend(column_replicates(bins[halves == h], strata[halves == h], **draws), level)
+            for h in (0, 1)
+        ]
+        half_etas = [column_means(by_rank[halves == h], strata[halves == h]) for h in (0, 1)]
+        for k in range(1, n + 1):
+            weights = pool_weights(n, k) - 1 / n
+            low, high = percentiles(100 * replicates @ weights, level)
+            selection = 100 * float(eta @ weights)
+            bound = spread * total_variation(pool_weights(n, k))
+            eta_rows.append(
+                {
+                    **shared,
+                    "k": k,
+                    "selection_pp": _known(selection),
+                    "selection_low_pp": low,
+                    "selection_high_pp": high,
+                    "selection_integral_pp": _known(100 * eta @ (integral_weights(n, k) - 1 / n)),
+                    "total_variation": total_variation(pool_weights(n, k)),
+                    "bound_pp": _known(bound),
+                    "within_bound": None if np.isnan(bound) else abs(selection) <= bound + 1e-9,
+                    **_proposition(half_trends, [float(of @ weights) for of in half_etas], k),
+                }
+            )
+    return table(eta_rows, ETA_COLUMNS), table(bin_rows, BIN_COLUMNS)
+
+
+def risk_by_rank(values: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Misbehaviour at each score rank, lowest first: [prompts, samples] from two of that shape.
+
+    Ties are broken at random: the mean over all their orders stands at each of their ranks. An
+    answer without a score ranks lowest, as selectors pass it over. NaN: no value at that rank.
+    """
+    filled = np.where(np.isnan(scores), -np.inf, scores)
+    order = np.argsort(filled, axis=1, kind="stable")
+    ranked = np.take_along_axis(filled, order, axis=1)
+    mine = np.take_along_axis(values, order, axis=1)
+    starts = np.ones(values.shape, dtype=int)
+    starts[:, 1:] = ranked[:, 1:] != ranked[:, :-1]
+    tie = starts.cumsum(axis=1) - 1  # the number of each rank's run of equal scores
+    rows = np.broadcast_to(np.arange(len(values))[:, None], values.shape)
+    sums, count = np.zeros(values.shape), np.zeros(values.shape)
+    np.add.at(sums, (rows, tie), np.where(np.isnan(mine), 0.0, mine))
+    np.add.at(count, (rows, tie), ~np.isnan(mine))
+    means = np.divide(sums, count, out=np.full(values.shape, np.nan), where=count > 0)
+    return np.take_along_axis(means, tie, axis=1)
+
+
+def tied_share(scores: np.ndarray) -> float:
+    """Share of pairs of one prompt's answers that their scores [prompts, samples] do not order."""
+    filled = np.where(np.isnan(scores), -np.inf, scores)
+    pairs = list(combinations(range(scores.shape[1]), 2))
+    if not pairs:
+        return 0.0
+    return float(np.mean([filled[:, i] == filled[:, j] for i, j in pairs]))
+
+
+def trend(replicates: np.ndarray, level: float) -> str:
+    """What bootstrap replicates [draws, bins] of eta show, of all pairs of bins (Bonferroni).
+
+    "increasing" or "decreasing": some later bin lies above (below) an earlier one, and none the
+    other way; "not monotone": both are seen; "none seen": neither.
+    """
+    pairs = list(combinations(range(replicates.shape[1]), 2))
+    joint = 1 - (1 - level) / max(1, len(pairs))
+    bounds = [percentiles(replicates[:, j] - replicates[:, i], joint) for i, j in pairs]
+    up = any(low is not None and low > 0 for low, _ in bounds)
+    down = any(high is not None and high < 0 for _, high in bounds)
+    return {
+        (True, False): "increasing",
+        (False, True): "decreasing",
+        (True, True): "not monotone",
+    }.get((up, down), "none seen")
+
+
+def _proposition(trends: Sequence[str], effects: Sequence[float], k: int) -> dict[str, int]:
+    """How many halves predict the other half's sign, and how many rightly; k = 1 has no sign."""
+    sign = {"increasing": 1, "decreasing": -1}
+    made = [(sign[t], effect) for t, effect in zip(trends, effects[::-1], strict=True) if t in sign]
+    if k == 1:
+        return {"signs_predicted": 0, "signs_right": 0}
+    return {
+        "signs_predicted": len(made),
+        "signs_right": sum(predicted == np.sign(effect) for predicted, effect in made),
+    }
+
+
+def _in_bins(by_rank: np.ndarray) -> np.ndarray:
+    """[prompts, bins]: neighbouring ranks together, NaN where none of a bin is known."""
+    n = by_rank.shape[1]
+    count = min(BINS, n)
+    of_rank = np.arange(n) * count // n
+    parts = [row_means(by_rank[:, of_rank == place]) for place in range(count)]
+    return np.stack(parts, axis=1)
+
+
+def _noise_range(
+    values: np.ndarray, scores: np.ndarray, strata: np.ndarray, seed: int
+) -> float | None:
+    generator = np.random.default_rng(derive_seed(seed, "noise"))
+    ranges = []
+    for _ in range(SHUFFLES):
+        eta = column_means(risk_by_rank(generator.permuted(values, axis=1), scores), strata)
+        ranges.append(eta.max() - eta.min())
+    return _known(100 * float(np.mean(ranges)))
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

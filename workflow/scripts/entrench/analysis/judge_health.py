@@ -1,0 +1,105 @@
+"""judge_health.csv: how much of what was asked has no score, could not be read, or is disputed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+
+AGREEMENT_COLUMNS = {
+    "n_completions": COUNT,
+    "n_unscored_first": COUNT,
+    "n_unscored_second": COUNT,
+    "n_both": COUNT,
+    "n_prompts": COUNT,
+    "agreement": NUMBER,
+    "kappa": NUMBER,
+    "ci_low": NUMBER,
+    "ci_high": NUMBER,
+    "undefined_share": NUMBER,
+}
+JUDGE_HEALTH_COLUMNS = {
+    "misalignment": TEXT,
+    "measure": TEXT,
+    "about": TEXT,
+    "n": COUNT,
+    "mean": NUMBER,
+    "worst": NUMBER,
+    "ci_low": NUMBER,
+    "ci_high": NUMBER,
+}
+NO_VALUE = ("unscored", "excluded")  # states of a completion that has no value
+SUBJECTS = ("base models", "organisms", "trained models")
+JUDGES = "two judges"
+_VIEW = "view_parse_rate_"
+
+
+def judge_health(
+    runs: pl.DataFrame, organisms: pl.DataFrame, agreement: Mapping[str, pl.DataFrame]
+) -> pl.DataFrame:
+    """Columns `JUDGE_HEALTH_COLUMNS`; all figures but kappa are shares in [0, 1].
+
+    unscored, excluded  shares of a subject's completions; n subjects, worst is the largest share
+    invalid             share of the subjects whose measurement was refused
+    parse rate          self-scores, or the label judge's verdicts on a view, that could be read;
+                        n runs, worst is the smallest rate
+    agreement, kappa    of two judges on n completions that both scored or excluded, with kappa's
+                        interval; only of misalignments in `agreement`, by name the table of
+                        `judges_compare`
+
+    What nothing is known of has no row. A base model counts once, however many organisms it
+    carries.
+    """
+    rows: list[dict[str, Any]] = []
+    for misalignment in sorted(set(organisms["misalignment"])):
+        mine = pl.col("misalignment") == misalignment
+        found = [
+            *_states(organisms.filter(mine), runs.filter(mine)),
+            *_parse_rates(runs.filter(mine)),
+        ]
+        if misalignment in agreement:
+            found += _agreement(agreement[misalignment].row(0, named=True))
+        rows += [{"misalignment": misalignment, **row} for row in found]
+    return table(rows, JUDGE_HEALTH_COLUMNS)
+
+
+def _states(organisms: pl.DataFrame, runs: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    bases = organisms.unique("model", maintain_order=True)
+    frames = zip(SUBJECTS, (bases, organisms, runs), ("base", "organism", "trained"), strict=True)
+    for about, frame, phase in frames:
+        for state in NO_VALUE:
+            yield from _shares(state, about, frame[f"{phase}_{state}_share"], worst="max")
+        if about != SUBJECTS[0]:  # a base model alone is never refused: its organisms are
+            refused = (~frame["valid"]).cast(pl.Float64)
+            for row in _shares("invalid", about, refused, worst="max"):
+                yield row | {"worst": None}
+
+
+def _parse_rates(runs: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    views = sorted(name for name in runs.columns if name.startswith(_VIEW))
+    for name in ("self_score_parse_rate", *views):
+        about = name.removeprefix(_VIEW) if name in views else "self-scores"
+        yield from _shares("parse rate", about.replace("_", " "), runs[name], worst="min")
+
+
+def _agreement(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    known = {"about": JUDGES, "n": row["n_both"]}
+    if row["agreement"] is not None:
+        yield {"measure": "agreement", **known, "mean": row["agreement"]}
+    if row["kappa"] is not None:
+        interval = {name: row[name] for name in ("ci_low", "ci_high")}
+        yield {"measure": "kappa", **known, "mean": row["kappa"], **interval}
+
+
+def _shares(measure: str, about: str, values: pl.Series, *, worst: str) -> Iterator[dict[str, Any]]:
+    known = values.drop_nulls()
+    if known.len():
+        extreme = known.max() if worst == "max" else known.min()
+        yield {
+            "measure": measure,
+            "about": about,
+            "n": known.len(),
+            "mean": known.mean(),
+            "worst": extreme,
+        }
