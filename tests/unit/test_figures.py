@@ -10,12 +10,26 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from unit.simulated import study
+from unit.simulated import settings, study
 
-from entrench.analysis.tables import table, write_table
-from entrench.config import FIGURES
-from entrench.figures import delta_by_method, risk_trajectories
+from entrench.analysis.comparison import PUBLISHED_COLUMNS, compare
+from entrench.analysis.contrasts import contrast_table
+from entrench.analysis.judge_health import judge_health
+from entrench.analysis.simulation import error_rates
+from entrench.analysis.tables import read_table, table, write_table
+from entrench.config import STUDY_FIGURES
+from entrench.figures import (
+    base_vs_instruct,
+    comparison_with_paper,
+    delta_by_method,
+    false_positive_rates,
+    risk_trajectories,
+    suppressed_share,
+)
 from entrench.figures.style import save, spread
+from entrench.records import write_text
+from entrench.specs import PUBLISHED
+from entrench.sweep import Organism, Run
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
@@ -26,25 +40,55 @@ def demo():
 
 
 @pytest.fixture(scope="module")
+def tables():
+    """Every table a figure may be drawn from, of a simulated study of two models."""
+    runs, organisms, summary = study(2, 1)
+    told = settings(runs)
+    matrix = [
+        Run(Organism(row["model"], row["misalignment"], row["seed"]), row["method"])
+        for row in runs.iter_rows(named=True)
+    ]
+    kinds = {name: facts["kind"] for name, facts in told["methods"].items()}
+    few = {"replicates": 20, "mixed_replicates": 2, "bootstrap": 100}
+    return {
+        "runs": runs,
+        "organisms": organisms,
+        "judge_health": judge_health(runs, organisms, {}),
+        "summary": summary,
+        "contrasts": contrast_table(runs, told["methods"], told["models"]),
+        "error_rates": error_rates(matrix, kinds, level=0.95, seed=1, **few),
+        "comparison_with_paper": compare(
+            runs,
+            read_table(PUBLISHED, PUBLISHED_COLUMNS),
+            kinds={name: facts["kind"] for name, facts in told["models"].items()},
+            synthetic=False,
+            bootstrap=200,
+            level=0.95,
+            seed=1,
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
 def few():
     return study(2, 1)
 
 
-@pytest.mark.parametrize("figure", FIGURES)
-def test_the_script_writes_what_this_process_draws_to_the_byte(figure, demo, tmp_path):
-    tables = []
-    for name, frame in zip(("runs", "organisms", "summary"), demo, strict=True):
+@pytest.mark.parametrize("figure", STUDY_FIGURES)
+def test_the_script_writes_what_this_process_draws_to_the_byte(figure, tables, tmp_path):
+    read = [tables[name] for name in STUDY_FIGURES[figure]]
+    for name, frame in zip(STUDY_FIGURES[figure], read, strict=True):
         write_table(frame, tmp_path / f"{name}.csv")
-        tables += [f"--{name}", tmp_path / f"{name}.csv"]
     pdf, png, data = (tmp_path / f"figure.{end}" for end in ("pdf", "png", "csv"))
-    command = [sys.executable, SCRIPTS / "figures_draw.py", "--figure", figure, *tables]
+    command = [sys.executable, SCRIPTS / "figures_draw.py", "--figure", figure]
+    command += ["--tables", *(tmp_path / f"{name}.csv" for name in STUDY_FIGURES[figure])]
     command += ["--pdf", pdf, "--png", png, "--data", data]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "1"})
     module = import_module(f"entrench.figures.{figure}")
-    save(module.draw(*demo), tmp_path / "again.pdf", tmp_path / "again.png")
+    save(module.draw(*read), tmp_path / "again.pdf", tmp_path / "again.png")
     assert pdf.read_bytes() == (tmp_path / "again.pdf").read_bytes()
     assert png.read_bytes() == (tmp_path / "again.png").read_bytes()
-    assert data.read_text() == module.data(*demo).write_csv()
+    assert data.read_text() == module.data(*read).write_csv()
     assert b"/FontFile2" in pdf.read_bytes()  # TrueType, embedded
     assert b"/Type3" not in pdf.read_bytes()
     assert b"CreationDate" not in pdf.read_bytes()
@@ -123,6 +167,104 @@ def test_nothing_valid_says_so(demo):
     for figure in (delta_by_method, risk_trajectories):
         (text,) = figure.draw(*empty).texts
         assert text.get_text() == "no valid run"
+
+
+@pytest.mark.parametrize(
+    ("figure", "said"),
+    [
+        ("suppressed_share", "no valid run"),
+        ("base_vs_instruct", "no matched pair of a base and an instruct model"),
+        ("comparison_with_paper", "nothing published"),
+        ("judge_health", "nothing was measured"),
+        ("false_positive_rates", "no test is possible on so few runs"),
+    ],
+)
+def test_empty_tables_say_so(figure, said, tables):
+    empty = [tables[name].head(0) for name in STUDY_FIGURES[figure]]
+    (text,) = import_module(f"entrench.figures.{figure}").draw(*empty).texts
+    assert text.get_text() == said
+
+
+def drawn(axis, *markers):
+    """The points of an axis's lines with these markers."""
+    return sorted(
+        (float(x), float(y))
+        for line in axis.lines
+        if line.get_marker() in markers
+        for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    )
+
+
+def test_suppressed_share_draws_its_data(tables):
+    data = suppressed_share.data(tables["summary"])
+    for axis in suppressed_share.draw(tables["summary"]).axes:
+        mine = data.filter(pl.col("misalignment") == axis.get_title(loc="left"))
+        assert sorted(x for x, _ in drawn(axis, "D", "s")) == sorted(
+            mine["share_suppressed_percent"]
+        )
+        ends = [*mine["share_ci_low_percent"], *mine["share_ci_high_percent"]]
+        assert sorted(x for x, _ in drawn(axis, "|")) == sorted(ends)
+        row = mine.filter(pl.col("method") == "bct").row(0, named=True)
+        assert f"{row['n_suppressed']} of 2" in [text.get_text() for text in axis.texts]
+
+
+def test_base_vs_instruct_draws_each_pair_and_the_contrast(tables):
+    data = base_vs_instruct.data(tables["contrasts"], tables["summary"])
+    assert data.height == 4 * 7  # misalignments, consistency methods
+    for axis in base_vs_instruct.draw(tables["contrasts"], tables["summary"]).axes:
+        about = axis.get_title(loc="left")
+        mine = data.filter(pl.col("misalignment") == about)
+        pairs = mine.select("base_delta_pp", "instruct_delta_pp").iter_rows()
+        assert drawn(axis, "o") == sorted(pairs)
+        row = tables["summary"].row(
+            by_predicate=(pl.col("misalignment") == about)
+            & (pl.col("method") == "instruct - base"),
+            named=True,
+        )
+        assert f"{row['mean_delta_pp']:+.1f} points" in axis.texts[0].get_text()
+        assert "n = 7 pairs of runs, 1 of organisms" in axis.texts[0].get_text()
+
+
+def test_comparison_draws_theirs_and_ours(tables):
+    data = comparison_with_paper.data(tables["comparison_with_paper"])
+    shares, means = comparison_with_paper.draw(tables["comparison_with_paper"]).axes
+    for axis, quantity in ((shares, "share_suppressed"), (means, "mean_delta_pp")):
+        mine = data.filter(pl.col("quantity") == quantity)
+        assert sorted(x for x, _ in drawn(axis, "D")) == sorted(mine["paper"])
+        assert sorted(x for x, _ in drawn(axis, "o")) == sorted(mine["ours"].drop_nulls())
+    vague = data.filter(~pl.col("comparable"))
+    assert set(vague["label"]) == {"SR"}
+
+
+def test_false_positive_rates_draw_their_data(tables):
+    data = false_positive_rates.data(tables["error_rates"])
+    figure = false_positive_rates.draw(tables["error_rates"])
+    heights = [y for axis in figure.axes for _, y in drawn(axis, "s", "^", "o", "D", "v")]
+    assert sorted(heights) == pytest.approx(sorted(data["rate_percent"]))
+
+
+def test_simulated_results_say_so_in_their_figures(tables, tmp_path):
+    write_text(tmp_path / "SIMULATED", "SIMULATED: not measured\n")
+    folder = tmp_path / "parts" / "tiny"
+    write_table(tables["summary"], folder / "summary.csv")
+    command = [sys.executable, SCRIPTS / "figures_draw.py", "--figure", "suppressed_share"]
+    command += ["--tables", folder / "summary.csv"]
+    for end in ("pdf", "png"):
+        command += [f"--{end}", tmp_path / f"figure.{end}"]
+    subprocess.run([*command, "--data", tmp_path / "figure.csv"], check=True)
+    figure = suppressed_share.draw(tables["summary"])
+    save(figure, tmp_path / "a.pdf", tmp_path / "a.png", note="SIMULATED: not measured")
+    assert (tmp_path / "figure.png").read_bytes() == (tmp_path / "a.png").read_bytes()
+    save(suppressed_share.draw(tables["summary"]), tmp_path / "b.pdf", tmp_path / "b.png")
+    assert (tmp_path / "figure.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+
+
+def test_the_wrong_tables_end_in_one_message(tmp_path):
+    command = [sys.executable, SCRIPTS / "figures_draw.py", "--figure", "suppressed_share"]
+    command += ["--tables", "runs.csv", "--pdf", "x", "--png", "x", "--data", "x"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: --tables: figure suppressed_share is drawn from summary\n"
 
 
 def test_labels_keep_apart_and_stay_in_order():

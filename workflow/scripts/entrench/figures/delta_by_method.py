@@ -8,8 +8,18 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.analysis.summary import ALL_METHODS
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, panels, style
+from entrench.analysis.summary import ALL_METHODS, main_rows
+from entrench.figures.style import (
+    CONSISTENCY,
+    CONTROL,
+    DOT,
+    FAINT,
+    INK,
+    beside_axis,
+    method_order,
+    panels,
+    style,
+)
 
 _COLUMNS = 2
 
@@ -29,7 +39,7 @@ def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
         pl.lit(1, pl.Int64).alias("n_runs"),
         pl.lit(0, pl.Int64).alias("n_invalid"),
     )
-    means = summary.select(
+    means = main_rows(summary).select(
         "misalignment",
         "method",
         "kind",
@@ -48,7 +58,7 @@ def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
 def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> Figure:
     """A panel per misalignment, a line per method, percentage points along the axis."""
     drawn = data(runs, organisms, summary)
-    methods = _order(drawn)
+    methods = method_order(drawn)
     misalignments = drawn["misalignment"].unique().sort().to_list()
     with style():
         figure, axes = panels(len(misalignments), _COLUMNS, 1.0 + 0.19 * len(methods))
@@ -65,13 +75,6 @@ def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
                 fontsize=7.5,
             )
     return figure
-
-
-def _order(drawn: pl.DataFrame) -> list[tuple[str, str]]:
-    """(method, kind), top to bottom: consistency methods, their mean, controls."""
-    pairs = sorted(set(drawn.select("method", "kind").iter_rows()))
-    rank = {"consistency": 0, "control": 2}
-    return sorted(pairs, key=lambda pair: (1 if pair[0] == ALL_METHODS else rank[pair[1]], pair[0]))
 
 
 def _panel(axis: Axes, drawn: pl.DataFrame, methods: Sequence[tuple[str, str]]) -> None:
@@ -108,15 +111,7 @@ def _mean(axis: Axes, mean: dict[str, Any], height: float, colour: str) -> None:
             )
         axis.plot(mean["delta_pp"], height, "D", color=colour, markersize=2.8, zorder=4)
     invalid = f" ({mean['n_invalid']} invalid)" if mean["n_invalid"] else ""
-    axis.annotate(
-        f"n={mean['n_runs']}{invalid}",
-        (1, height),
-        xycoords=("axes fraction", "data"),
-        xytext=(3, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=6,
-    )
+    beside_axis(axis, height, f"n={mean['n_runs']}{invalid}")
 
 
 def _shared_axis(

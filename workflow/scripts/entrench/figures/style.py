@@ -3,15 +3,18 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import fill
 
 import matplotlib as mpl
 import numpy as np
+import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy.optimize import isotonic_regression
 
+from entrench.analysis.summary import ALL_METHODS
 from entrench.records import atomic_path
 
 WIDTH = 7.2  # inches: a text width in print
@@ -21,6 +24,7 @@ DOT = "#8c8c8c"
 FAINT = "#d9d9d9"
 CONSISTENCY = "#0b4f8a"
 CONTROL = "#c2641a"
+ALARM = "#b3001b"
 HALO = [withStroke(linewidth=1.6, foreground="white")]  # keeps text readable on lines
 
 _SETTINGS = {
@@ -57,15 +61,20 @@ def style() -> Iterator[None]:
         yield
 
 
-def panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels in rows of `columns`, each row `height` inches, axes shared."""
+def panels(
+    count: int, columns: int, height: float, nothing: str = "no valid run", *, shared: bool = True
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels in rows of `columns`, each row `height` inches.
+
+    Without a panel it says `nothing`. `shared`: all panels have the same axes.
+    """
     rows = -(-count // columns)
     figure = Figure(figsize=(WIDTH, max(1, rows) * height), layout="constrained")
     FigureCanvasAgg(figure)
     if not count:
-        figure.text(0.5, 0.5, "no valid run", ha="center")
+        figure.text(0.5, 0.5, nothing, ha="center")
         return figure, []
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False)
     axes = list(grid.flat)
     for spare in axes[count:]:
         spare.remove()
@@ -74,14 +83,51 @@ def panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]
     return figure, axes[:count]
 
 
-def save(figure: Figure, pdf: str | os.PathLike[str], png: str | os.PathLike[str]) -> None:
-    """Write both files atomically, without time or version stamps."""
+def method_order(drawn: pl.DataFrame) -> list[tuple[str, str]]:
+    """(method, kind) of `drawn`, top to bottom: consistency methods, their mean, controls."""
+    pairs = sorted(set(drawn.select("method", "kind").iter_rows()))
+    rank = {"consistency": 0, "control": 2}
+    return sorted(pairs, key=lambda pair: (1 if pair[0] == ALL_METHODS else rank[pair[1]], pair[0]))
+
+
+def beside_axis(axis: Axes, height: float, text: str) -> None:
+    """Small text right of the axis, at `height` of its data."""
+    axis.annotate(
+        text,
+        (1, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=6,
+    )
+
+
+def save(
+    figure: Figure,
+    pdf: str | os.PathLike[str],
+    png: str | os.PathLike[str],
+    note: str | None = None,
+) -> None:
+    """Write both files atomically, without time or version stamps; `note` stands at the edge."""
     with style():
+        if note is not None:
+            _mark(figure, note)
         with atomic_path(pdf) as path:
             stamps = {"CreationDate": None, "Creator": None, "Producer": None}
             figure.savefig(path, format="pdf", metadata=stamps)
         with atomic_path(png) as path:
             figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _mark(figure: Figure, note: str) -> None:
+    """Write `note` along the right edge, in a strip of its own: at the top a legend may stand."""
+    width, height = figure.get_size_inches()
+    lines = fill(note, max(10, int(13 * height)))  # characters an inch, of this size and weight
+    inner = 1 - (0.1 + 0.12 * len(lines.splitlines())) / width
+    figure.get_layout_engine().set(rect=(0, 0, inner, 1))
+    look = {"color": ALARM, "fontsize": 7, "fontweight": "bold", "rotation": 270}
+    figure.text((1 + inner) / 2, 0.5, lines, ha="center", va="center", **look)
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -1,0 +1,146 @@
+"""The report in a real browser, on the finished micro sweep and on a simulated study."""
+
+import json
+import re
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from browser import WIDTHS, browser, look
+from unit import simulated_report
+from workspace import Workspace
+
+from entrench.config import FIGURES, STUDY_FIGURES
+
+REPORT = "results/micro/report.html"
+QUESTIONS = 9
+
+
+@pytest.fixture(scope="module")
+def opened():
+    with browser() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def copy(micro: Workspace, tmp_path_factory) -> Workspace:
+    """The finished micro sweep with Snakemake's records, to make reports in."""
+    workspace = Workspace(tmp_path_factory.mktemp("report") / "copy")
+    for name in ("results", ".snakemake"):
+        subprocess.run(["cp", "-a", micro.folder / name, workspace.folder], check=True)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def finished(copy) -> Path:
+    done = copy.snakemake("--", REPORT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return copy.folder / REPORT
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("simulated")
+    return simulated_report.write_report(folder, simulated_report.tables(2, 1))
+
+
+def test_a_finished_sweep_plans_the_report_alone(micro):
+    assert micro.plan(REPORT) == {"report_make": 1}
+    assert micro.plan("report") == {"report_make": 1, "report": 1}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_browser_shows_the_report_of_a_real_sweep(opened, finished, width, tmp_path):
+    seen = look(opened, finished, width, tmp_path / "page.png")
+    assert seen.said == []
+    assert seen.asked == [finished.as_uri()]
+    assert seen.overflow <= 0
+    assert seen.escaping == 0
+    assert seen.unreadable == []
+    assert len(seen.images) == len(STUDY_FIGURES)
+    # organisms, summary, contrasts, comparison, power, health; scores; data
+    assert len(seen.tables) == 6 + 2
+    assert min(seen.tables) > 0
+    assert len([h for h in seen.headings if h.startswith("H2")]) == QUESTIONS + 3
+    assert (tmp_path / "page.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_browser_shows_the_report_of_a_simulated_study(opened, simulated, width):
+    seen = look(opened, simulated, width)
+    assert seen.said == []
+    assert seen.asked == [simulated.as_uri()]
+    assert seen.overflow <= 0
+    assert seen.escaping == 0
+    assert len(seen.images) == len(FIGURES)
+    for alt, natural, shown in seen.images:
+        assert len(alt) > 20
+        assert natural > 1000
+        assert shown >= 600  # wider than a phone: it scrolls in its own box and stays readable
+    assert len(seen.tables) == QUESTIONS + 2
+
+
+def test_the_browser_would_notice(opened, simulated, tmp_path):
+    """The checks above on a page that breaks each of them."""
+    spoiled = simulated.read_text().replace(
+        "<header>",
+        '<header><img src="http://127.0.0.1:9/x.png" alt=""><div style="width:3000px">wide</div>'
+        '<p style="font-size:6px">small</p>',
+    )
+    blocked = tmp_path / "blocked.html"
+    blocked.write_text(spoiled)
+    seen = look(opened, blocked, 390)
+    assert any("Content Security Policy" in line for line in seen.said)
+    assert seen.overflow > 2000
+    assert seen.escaping == 1
+    assert seen.unreadable == ["small"]
+    open_ = tmp_path / "open.html"
+    open_.write_text(re.sub(r"<meta http-equiv=[^>]*>", "", spoiled))
+    assert "http://127.0.0.1:9/x.png" in look(opened, open_, 390).asked
+
+
+def test_the_report_says_what_made_it(finished, copy):
+    html = finished.read_text()
+    organism = copy.folder / "results/micro/organisms/tiny/spurious_correlation/seed0"
+    record = json.loads((organism / "run.json").read_text())
+    assert f"torch {record['versions']['torch']}" in html
+    assert "SIMULATED" not in html
+    assert "4 of 4" in html  # trainings: an organism and three runs
+    assert "backend rules" in html
+    assert "the miniature world" in html
+    assert str(copy.folder) not in html
+
+
+def test_while_runs_are_missing_the_report_is_of_the_others(copy):
+    clone = Workspace(copy.folder.parent / "partial")
+    subprocess.run(["cp", "-a", copy.folder / "results", clone.folder], check=True)
+    delta = "organisms/tiny/spurious_correlation/seed0/bct/delta_risk.csv"
+    (clone.folder / "results/micro" / delta).unlink()
+    assert clone.plan("report") == {
+        "partial_make": 1,
+        "judges_collect": 1,
+        "figures_draw": 4,
+        "report_make": 1,
+        "report": 1,
+    }
+    done = clone.snakemake("--", "report")
+    assert done.returncode == 0, done.stdout + done.stderr
+    html = (clone.folder / "results/micro/partial/report.html").read_text()
+    assert "What is complete so far: 2 runs on 1 organism" in html
+    assert "1 run is missing; missing.csv says which." in html
+
+
+def test_snakemakes_own_report_has_categories_and_captions(copy):
+    done = copy.snakemake("--report", "report.zip", "--", "results/micro/summary.csv", "figures")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(copy.folder / "report.zip") as archive:
+        text = "".join(
+            archive.read(name).decode()
+            for name in archive.namelist()
+            if name.endswith((".js", ".html", ".json"))
+        )
+    assert "Share of runs whose risk fell" in text
+    assert "What each method did to each misalignment" in text
+    assert '"Figures"' in text
+    assert '"Tables"' in text

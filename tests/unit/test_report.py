@@ -1,0 +1,212 @@
+"""The report's parts: numbers as written, what is partial, provenance by hand, faults."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from unit import simulated
+
+from entrench.config import FIGURES
+from entrench.config.check import load_config
+from entrench.records import write_json, write_text
+from entrench.reporting import cells
+from entrench.reporting.answers import QUESTIONS, in_short
+from entrench.reporting.captions import alternative, figure_caption, table_caption
+from entrench.reporting.page import page, partial
+from entrench.reporting.provenance import provenance
+from entrench.specs import report_spec
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def config():
+    read = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    return report_spec(load_config(read))["config"]
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return dict(zip(("runs", "organisms", "summary"), simulated.study(2, 1), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "written"),
+    [
+        (cells.percent, 0.0314, "3.1%"),
+        (cells.points, -12.345, "−12.3"),
+        (cells.points, 0.04, "0.0"),
+        (cells.points, -0.04, "0.0"),
+        (cells.points, 10.04, "+10.0"),
+        (cells.points, -10.0, "−10.0"),
+        (cells.points, 0.96, "+1.0"),
+        (cells.probability, 0.0004, "< .001"),
+        (cells.probability, 0.0156, "0.016"),
+        (cells.plain, 0.125, "0.12"),
+        (cells.text, True, "yes"),
+        (cells.text, "bct", "bct"),
+        *((cell, None, "–") for cell in (cells.percent, cells.points, cells.plain, cells.text)),
+    ],
+)
+def test_numbers_as_written(cell, value, written):
+    assert cell("it")({"it": value}) == written
+
+
+def test_intervals_as_written():
+    row = {"low": -1.26, "high": 20.0, "none": None}
+    assert cells.interval("low", "high")(row) == "[−1.3, +20.0]"
+    assert cells.interval("none", "high")(row) == "–"
+
+
+def test_each_figure_has_a_place_and_a_caption_of_its_own():
+    placed = [figure for question in QUESTIONS for figure in question.figures]
+    assert sorted(placed) == sorted(FIGURES)
+    captions = {figure_caption(figure) for figure in FIGURES}
+    assert len(captions) == len(FIGURES)
+    assert all(len(caption) > 100 for caption in captions)
+    assert all(len(table_caption(question.table)) > 80 for question in QUESTIONS)
+    assert alternative("suppressed_share") == (
+        "Share of runs whose risk fell. The numbers are in figures/suppressed_share.csv."
+    )
+
+
+def test_the_short_answer_by_hand():
+    row = {
+        "misalignment": "sycophancy",
+        "method": "all consistency methods",
+        "kind": "consistency",
+        "organisms": "all",
+        "n_runs": 8,
+        "n_suppressed": 3,
+        "mean_delta_pp": 4.25,
+        "ci_low_pp": 1.0,
+        "ci_high_pp": 7.5,
+        "ci_level": 0.9,
+        "ci_kind": "bootstrap over organisms",
+        "verdict": "undetermined",
+        "models_ci_reason": "1 model, 2 are needed",
+    }
+    summary = pl.DataFrame([row])
+    assert in_short({"summary": summary}) == [
+        (
+            "sycophancy",
+            "3 of 8 runs lowered the risk; mean delta-risk +4.2 percentage points, 90% interval "
+            "[+1.0, +7.5] (bootstrap over organisms). Verdict on these models: undetermined; none "
+            "on models like these (1 model, 2 are needed).",
+        )
+    ]
+    assert in_short({"summary": summary.with_columns(n_runs=0)}) == [
+        ("sycophancy", "no valid run.")
+    ]
+
+
+def test_what_is_partial_is_said(frames, config):
+    first = (pl.col("method") == "act") & (pl.col("model") == "model0")
+    first &= pl.col("misalignment") == "sycophancy"
+    runs = frames["runs"].with_columns(
+        valid=~first, trained_unscored_share=pl.when(first).then(0.25).otherwise(0.0)
+    )
+    weak = (pl.col("model") == "model1") & (pl.col("misalignment") == "reward_hacking")
+    organisms = frames["organisms"].with_columns(effective=~weak)
+    said = partial(frames | {"runs": runs, "organisms": organisms}, config)
+    assert said[0] == "1 invalid run is left out: model0/sycophancy/40/act."
+    assert said[1].startswith("Induction was not shown to work in 1 organism; ")
+    assert said[1].endswith("model1/reward_hacking/40.")
+    assert said[2] == "Unscored completions in 1 run, at most 25.0% of one."
+    assert any("second judge" in sentence for sentence in said)
+    assert not any("One model" in sentence for sentence in said)
+
+
+def test_provenance_by_hand(frames, config, tmp_path):
+    runs, organisms = (
+        frames[name].filter(misalignment="sycophancy", model="model0")
+        for name in ("runs", "organisms")
+    )
+    runs = runs.filter(method="bct")
+    folder = tmp_path / "organisms/model0/sycophancy/seed40"
+    for place, unscored in ((folder, 0.1), (folder / "bct", 0.0)):
+        risk = {"n_completions": 50, "scored_share": 0.9 - unscored, "excluded_share": 0.1}
+        risk["unscored_share"] = unscored
+        write_json(place / "risk.json", {"evaluations": {"greedy": risk}})
+        record = {"commit": "c0ffee", "dirty": True, "versions": {"torch": "2"}, "python": "3.11"}
+        record |= {"platform": "Linux", "seconds": 1800, "started": "a", "ended": "b"}
+        write_json(place / "run.json", record)
+    write_text(tmp_path / "data/sycophancy/eval.jsonl", "{}\n")
+    found = provenance(tmp_path, runs, organisms, config)
+    facts = dict(found.facts)
+    assert facts["Trainings recorded"] == "2 of 2"
+    assert facts["Trained by"] == "commit c0ffee, with changes not committed"
+    assert facts["Training time, all jobs"] == "1.00 hours"
+    assert facts["Second judge"] == "none"
+    assert "model gpt-4o" in facts["Risk judge"]
+    assert found.scores.rows == [
+        ["base models", "0 of 1", "0", "0", "0", "0"],
+        ["organisms", "1 of 1", "50", "40", "5", "5"],
+        ["trained models", "1 of 1", "50", "45", "5", "0"],
+    ]
+    sha = hashlib.sha256(b"{}\n").hexdigest()
+    assert found.data.rows == [["data/sycophancy/eval.jsonl", "3", sha]]
+
+
+def test_power_is_one_line_a_test():
+    """Correlations side by side; where a test errs it says so, where there is none it says why."""
+    row = {"misalignment": "sycophancy", "method": "all consistency methods", "n_runs": 7}
+    row |= {"n_organisms": 6, "n_models": 2, "organism_correlation": 0.0, "reason": None}
+    rows = [
+        row
+        | {"test": test, "model_correlation": model, "detectable_pp": found}
+        | {"holds_level": model == 0, "reason": why}
+        for test, found, why in (
+            ("flip_organisms", 5.25, None),
+            ("flip_models", None, "2 clusters, 6 are needed"),
+        )
+        for model in (0.0, 0.3)
+    ]
+    (power,) = (question for question in QUESTIONS if question.table == "power")
+    shown = power.show({"power": pl.DataFrame(rows)})
+    assert [head for head, _ in shown.heads[5:7]] == [
+        "0 models, 0 organisms",
+        "0.3 models, 0 organisms",
+    ]
+    assert [row[4:] for row in shown.rows] == [
+        ["organisms", "5.2", "5.2, errs", "–"],
+        ["models", "–", "–", "2 clusters, 6 are needed"],
+    ]
+
+
+def test_no_server_and_no_secret_is_shown(config):
+    text = json.dumps(config)
+    assert "base_url" not in text
+    assert "key_variable" not in text
+
+
+def test_text_from_tables_is_escaped(frames, config, tmp_path):
+    runs = frames["runs"].with_columns(model=pl.lit("<script>alert(1)</script>"))
+    organisms = frames["organisms"].with_columns(model=pl.lit("<script>alert(1)</script>"))
+    changed = frames | {"runs": runs, "organisms": organisms}
+    html = page(
+        changed,
+        {},
+        config=config,
+        facts=provenance(tmp_path, runs, organisms, config),
+        name="The whole sweep",
+        note=None,
+    )
+    assert "&lt;script&gt;alert(1)" in html
+    assert "<script" not in html
+    assert html.count("Not part of this report") == 7
+
+
+def test_a_missing_table_ends_in_one_message(tmp_path):
+    command = [sys.executable, ROOT / "workflow/scripts/report_make.py", "--spec", '{"config": {}}']
+    command += ["--results", tmp_path, "--tables", tmp_path / "runs.csv"]
+    command += ["--figures", tmp_path / "x.png", "--report", tmp_path / "report.html"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"error: {tmp_path}/runs.csv: no such file: let the workflow make it\n"
+    assert list(tmp_path.iterdir()) == []

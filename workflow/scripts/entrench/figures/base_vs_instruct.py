@@ -1,0 +1,90 @@
+"""base_vs_instruct: delta-risk of matched runs on a base model and its instruct version."""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from entrench.analysis.summary import ALL_ORGANISMS
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, panels, style
+
+_CONTRAST = "instruct - base"
+_COLUMNS = 2
+# Pairs of models are told apart by shade and marker alike.
+_LOOKS = [(CONSISTENCY, "o"), (CONTROL, "s"), (INK, "^"), (DOT, "D")]
+
+
+def data(contrasts: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
+    """One row per matched pair of runs: delta-risks in points, base first."""
+    return (
+        contrasts.filter(pl.col("contrast") == _CONTRAST)
+        .select(
+            "misalignment",
+            "model",
+            "organism",
+            "method",
+            pl.col("second_pp").alias("base_delta_pp"),
+            pl.col("first_pp").alias("instruct_delta_pp"),
+            "difference_pp",
+        )
+        .sort("misalignment", "model", "organism", "method")
+    )
+
+
+def draw(contrasts: pl.DataFrame, summary: pl.DataFrame) -> Figure:
+    """A panel per misalignment: base along, instruct up; on the diagonal both are the same."""
+    drawn = data(contrasts, summary)
+    misalignments = drawn["misalignment"].unique().sort().to_list()
+    pairs = drawn["model"].unique().sort().to_list()
+    with style():
+        figure, axes = panels(
+            len(misalignments), _COLUMNS, 3.1, "no matched pair of a base and an instruct model"
+        )
+        if not axes:
+            return figure
+        values = drawn.select("base_delta_pp", "instruct_delta_pp").unpivot()["value"]
+        reach = max(5.0, 1.1 * float(values.abs().max()))
+        for axis, misalignment in zip(axes, misalignments, strict=True):
+            mine = drawn.filter(pl.col("misalignment") == misalignment)
+            for number, pair in enumerate(pairs):
+                colour, marker = _LOOKS[number % len(_LOOKS)]
+                own = mine.filter(pl.col("model") == pair)
+                axis.plot(
+                    own["base_delta_pp"].to_numpy(),
+                    own["instruct_delta_pp"].to_numpy(),
+                    marker,
+                    markersize=3,
+                    markerfacecolor="none",
+                    markeredgecolor=colour,
+                    markeredgewidth=0.7,
+                    label=pair,
+                    zorder=3,
+                )
+            _frame(axis, reach)
+            axis.set_title(misalignment)
+            row = summary.filter(
+                (pl.col("misalignment") == misalignment)
+                & (pl.col("method") == _CONTRAST)
+                & (pl.col("organisms") == ALL_ORGANISMS)
+            ).row(0, named=True)
+            axis.text(0.03, 0.97, _said(row), transform=axis.transAxes, va="top", fontsize=6.5)
+        axes[0].legend(loc="lower right", frameon=False, fontsize=6, handletextpad=0.2)
+        figure.supxlabel("delta-risk on the base model, percentage points", fontsize=7.5)
+        figure.supylabel("delta-risk on the instruct model, percentage points", fontsize=7.5)
+    return figure
+
+
+def _frame(axis: Axes, reach: float) -> None:
+    axis.plot([-reach, reach], [-reach, reach], color=DOT, linewidth=0.7, linestyle="--", zorder=1)
+    axis.axhline(0, color=FAINT, linewidth=0.7, zorder=0)
+    axis.axvline(0, color=FAINT, linewidth=0.7, zorder=0)
+    axis.set_xlim(-reach, reach)
+    axis.set_ylim(-reach, reach)
+    axis.set_aspect("equal")
+
+
+def _said(row: dict[str, object]) -> str:
+    text = f"instruct − base {row['mean_delta_pp']:+.1f} points"
+    if row["ci_low_pp"] is not None:
+        text += f"\n{row['ci_level']:.0%} [{row['ci_low_pp']:+.1f}, {row['ci_high_pp']:+.1f}]"
+        text += f", {row['ci_kind']}"
+    return f"{text}\nn = {row['n_runs']} pairs of runs, {row['n_organisms']} of organisms"

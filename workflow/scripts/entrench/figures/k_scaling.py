@@ -1,0 +1,109 @@
+"""k_scaling: label risk and delta-risk against k, with the random control of the set."""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, INK, WIDTH, style
+
+_LOOKS = {
+    "self_confidence": ("o", CONSISTENCY),
+    "self_rewarding": ("s", INK),
+    "rejection_sampling": ("^", CONTROL),
+}
+
+
+def data(k_scaling: pl.DataFrame) -> pl.DataFrame:
+    """The table itself, risks in percent."""
+    percent = [(100 * pl.col(c)).alias(f"{c}_percent") for c in ("label_risk", "set_risk")]
+    return k_scaling.with_columns(percent).drop("label_risk", "set_risk")
+
+
+def draw(k_scaling: pl.DataFrame) -> Figure:
+    """A column per misalignment: above label risk (no training), below delta-risk of runs."""
+    drawn = data(k_scaling)
+    misalignments = drawn["misalignment"].unique().sort().to_list()
+    with style():
+        figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+        FigureCanvasAgg(figure)
+        if not misalignments:
+            figure.text(0.5, 0.5, "no organism was probed", ha="center")
+            return figure
+        grid = figure.subplots(2, len(misalignments), sharex=True, sharey="row", squeeze=False)
+        for (above, below), misalignment in zip(grid.T, misalignments, strict=True):
+            mine = drawn.filter(pl.col("misalignment") == misalignment)
+            _labels(above, mine)
+            _deltas(below, mine)
+            above.set_title(misalignment, fontsize=7)
+        grid[0, 0].set_ylabel("risk of the labels, %")
+        grid[1, 0].set_ylabel("delta-risk of the runs, points")
+        handles = {
+            label: handle
+            for axis in grid.flat
+            for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(
+            handles.values(),
+            handles.keys(),
+            loc="outside upper center",
+            ncols=4,
+            frameon=False,
+            fontsize=6.5,
+        )
+        figure.supxlabel(
+            "k, samples to choose from; means over the n organisms (above) and runs (beside each "
+            "mark, below)",
+            fontsize=7.5,
+        )
+    return figure
+
+
+def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
+    sets = drawn["set"].unique().sort().to_list()
+    for curve in drawn.partition_by("operator", "set", maintain_order=True):
+        first = curve.row(0, named=True)
+        marker, colour = _LOOKS[first["operator"]]
+        axis.plot(
+            curve["k"],
+            curve["label_risk_percent"],
+            marker=marker,
+            linestyle="-" if first["set"] == sets[0] else (0, (4, 1.5)),
+            color=colour,
+            markersize=2.6,
+            linewidth=1,
+            label=f"{first['operator']} ({first['set']})",
+        )
+    for name in sets:
+        level = drawn.filter(pl.col("set") == name)["set_risk_percent"][0]
+        axis.axhline(
+            level,
+            color=DOT,
+            linewidth=0.9,
+            linestyle=(0, (1, 1.5)) if name == sets[0] else (0, (3, 1, 1, 1)),
+            label=f"random ({name})",
+        )
+    axis.text(
+        0.03, 0.03, f"n = {drawn['n_organisms'].max()}", transform=axis.transAxes, fontsize=6.5
+    )
+    axis.set_ylim(-4, 104)
+
+
+def _deltas(axis: Axes, drawn: pl.DataFrame) -> None:
+    axis.axhline(0, color=INK, linewidth=0.8)
+    for row in drawn.filter(pl.col("delta_pp").is_not_null()).iter_rows(named=True):
+        marker, colour = _LOOKS[row["operator"]]
+        axis.plot(row["k"], row["delta_pp"], marker, color=colour, markersize=4)
+        axis.annotate(
+            f"{row['n_runs']}",
+            (row["k"], row["delta_pp"]),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=5.5,
+        )
+    for name in drawn["set"].unique().sort():
+        mine = drawn.filter(pl.col("set") == name, pl.col("control_delta_pp").is_not_null())
+        if mine.height:
+            axis.axhline(mine["control_delta_pp"][0], color=DOT, linewidth=0.9, linestyle=":")
+    axis.set_xticks(sorted(set(drawn["k"])))

@@ -1,0 +1,77 @@
+"""prediction: how well the sign of delta-risk is told before training, and how calibrated."""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from entrench.analysis.prediction import BASELINE
+from entrench.figures.style import CONSISTENCY, DOT, FAINT, INK, WIDTH, style
+
+
+def data(prediction: pl.DataFrame) -> pl.DataFrame:
+    """What is drawn: the rows of skill and of calibration."""
+    return prediction.filter(pl.col("what").is_in(["skill", "calibration"]))
+
+
+def draw(prediction: pl.DataFrame) -> Figure:
+    """Left: accuracy of each predictor, beside the majority sign. Right: calibration."""
+    drawn = data(prediction)
+    with style():
+        figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+        FigureCanvasAgg(figure)
+        left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
+        _skill(left, drawn.filter(pl.col("what") == "skill"))
+        _calibration(right, drawn.filter(pl.col("what") == "calibration"))
+    return figure
+
+
+def _skill(axis: Axes, skill: pl.DataFrame) -> None:
+    rows = skill.to_dicts()
+    for height, row in enumerate(rows):
+        if row["accuracy"] is None:
+            axis.text(2, height, row["status"], va="center", fontsize=6.5)
+            continue
+        colour = DOT if row["predictor"] == BASELINE else CONSISTENCY
+        share = 100 * row["accuracy"]
+        if row["accuracy_low"] is not None:
+            ends = [100 * row["accuracy_low"], 100 * row["accuracy_high"]]
+            axis.plot(ends, [height] * 2, color=colour, linewidth=1.4)
+        axis.plot(share, height, "D", color=colour, markersize=4)
+        axis.annotate(
+            f"{share:.0f}%",
+            (share, height),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="center",
+            fontsize=6.5,
+        )
+        if row["predictor"] == BASELINE:
+            axis.axvline(share, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
+    axis.set_title("signs told rightly")
+    axis.set_yticks(range(len(rows)), [row["predictor"] for row in rows])
+    axis.set_ylim(len(rows) - 0.5, -0.7)
+    axis.set_xlim(0, 104)
+    axis.tick_params(axis="y", length=0)
+    counts = f"runs: {rows[0]['n_runs']}, models: {rows[0]['n_models']}" if rows else ""
+    axis.set_xlabel(
+        f"% ({counts}), each model left out of its own fit;\n"
+        "predictors and delta-risk from different halves of the prompts"
+    )
+
+
+def _calibration(axis: Axes, bins: pl.DataFrame) -> None:
+    axis.set_title("calibration, all three")
+    axis.plot([0, 100], [0, 100], color=FAINT, linewidth=0.8)
+    if not bins.height:
+        axis.text(50, 50, "not assessable", ha="center", va="center", fontsize=7)
+    for row in bins.iter_rows(named=True):
+        place = 100 * row["predicted"], 100 * row["observed"]
+        axis.plot(*place, "o", color=INK, markersize=4)
+        axis.annotate(
+            f"n={row['n_runs']}", place, xytext=(4, -7), textcoords="offset points", fontsize=6
+        )
+    axis.set_xlim(-4, 112)
+    axis.set_ylim(-8, 104)
+    axis.set_xlabel("predicted probability of amplification, %\n(n: runs x 2 swaps)")
+    axis.set_ylabel("amplified, %")

@@ -1,0 +1,129 @@
+"""realised_kl: how far training moved the organism on the evaluation prompts, both ways."""
+
+from collections.abc import Sequence
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, panels, style
+
+_COLUMNS = 2
+_KEYS = ["misalignment", "method", "kind"]
+DIRECTIONS = {  # column -> marker and words
+    "kl_trained_from_organism": ("o", "KL(trained || organism)"),
+    "kl_organism_from_trained": ("s", "KL(organism || trained)"),
+}
+
+
+def data(divergence: pl.DataFrame) -> pl.DataFrame:
+    """Nats per answer: a row per run and direction (what = "run"), and each method's mean.
+
+    `se` is over prompts for a run and, for a mean of several, over runs.
+    """
+    runs = pl.concat(
+        [
+            divergence.select(
+                *_KEYS,
+                "model",
+                "seed",
+                pl.lit(column).alias("direction"),
+                pl.col(column).alias("kl"),
+                pl.col(f"{column}_se").alias("se"),
+                pl.lit("run").alias("what"),
+                pl.lit(1, pl.Int64).alias("n_runs"),
+            )
+            for column in DIRECTIONS
+        ]
+    )
+    alone = pl.len() == 1
+    over_runs = pl.col("kl").std() / pl.len().sqrt()
+    means = (
+        runs.group_by(*_KEYS, "direction")
+        .agg(
+            pl.col("kl").mean(),
+            pl.when(alone).then(pl.col("se").first()).otherwise(over_runs).alias("se"),
+            pl.len().cast(pl.Int64).alias("n_runs"),
+        )
+        .with_columns(what=pl.lit("mean"))
+    )
+    order = [*_KEYS, "direction", "what", "model", "seed"]
+    return pl.concat([runs, means], how="diagonal").sort(*order)
+
+
+def draw(divergence: pl.DataFrame) -> Figure:
+    """A panel per misalignment, a line per method, on a logarithmic axis."""
+    drawn = data(divergence)
+    misalignments = drawn["misalignment"].unique().sort().to_list()
+    pairs = sorted(
+        set(drawn.select("method", "kind").iter_rows()), key=lambda p: (p[1] == "control", p[0])
+    )
+    with style():
+        figure, axes = panels(len(misalignments), _COLUMNS, 0.9 + 0.22 * len(pairs))
+        for axis, misalignment in zip(axes, misalignments, strict=True):
+            _panel(axis, drawn.filter(pl.col("misalignment") == misalignment), pairs)
+            axis.set_title(misalignment)
+        if axes:
+            handles, labels = axes[0].get_legend_handles_labels()
+            unique = dict(zip(labels[::-1], handles[::-1], strict=True))  # the first of each
+            figure.legend(
+                unique.values(),
+                unique.keys(),
+                loc="outside upper center",
+                ncols=2,
+                frameon=False,
+                fontsize=7.5,
+            )
+            figure.supxlabel(
+                "nats per answer (logarithmic), exact over the vocabulary at each token of sampled "
+                "answers\nmean over the n runs ± 2 standard errors (n = 1: over prompts); "
+                "faint: one run   orange: control",
+                fontsize=7.5,
+            )
+    return figure
+
+
+def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> None:
+    for height, (method, kind) in enumerate(pairs):
+        colour = CONTROL if kind == "control" else CONSISTENCY
+        axis.axhline(height, color=FAINT, linewidth=0.4, zorder=0)
+        for offset, (direction, (marker, words)) in zip(
+            (-0.16, 0.16), DIRECTIONS.items(), strict=True
+        ):
+            mine = drawn.filter(pl.col("method") == method, pl.col("direction") == direction)
+            mean = mine.filter(pl.col("what") == "mean")
+            if not mean.height:
+                continue
+            place = height + offset
+            runs = mine.filter(pl.col("what") == "run")["kl"]
+            if runs.len() > 1:
+                axis.plot(runs, [place] * runs.len(), "|", color=colour, alpha=0.3, markersize=3)
+            value, error = mean["kl"][0], mean["se"][0] or 0.0
+            low = max(value - 2 * error, value / 100)
+            axis.plot([low, value + 2 * error], [place] * 2, color=colour, linewidth=1)
+            axis.plot(
+                value,
+                place,
+                marker,
+                color=colour,
+                markerfacecolor=colour if marker == "o" else "white",
+                markersize=3.4,
+                linestyle="none",
+                label=words,
+            )
+        count = drawn.filter(pl.col("method") == method, pl.col("what") == "mean")["n_runs"].max()
+        axis.annotate(
+            f"n={count or 0}",
+            (1, height),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6,
+        )
+    axis.set_xscale("log")
+    axis.set_ylim(len(pairs) - 0.5, -0.5)
+    axis.set_yticks(
+        range(len(pairs)), [f"{m} (control)" if k == "control" else m for m, k in pairs]
+    )
+    axis.tick_params(axis="y", length=0)

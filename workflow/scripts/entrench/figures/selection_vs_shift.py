@@ -1,0 +1,139 @@
+"""selection_vs_shift: what of each method's delta-risk is selection, shift and transfer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, panels, style
+
+_COLUMNS = 2
+TERMS = {  # term -> marker and colour
+    "selection": ("o", CONSISTENCY),
+    "shift": ("s", CONTROL),
+    "transfer": ("^", DOT),
+    "delta": ("D", INK),
+}
+
+
+def data(decomposition: pl.DataFrame) -> pl.DataFrame:
+    """In points: each term's mean over a method's runs, with the interval of its mean.
+
+    One run: the run's own interval, over prompts. More: Student's t over runs, which takes them as
+    independent. A row per run has what = "run".
+    """
+    whole = decomposition.filter(pl.col("part") == "all")
+    keys = ["misalignment", "method", "kind"]
+    rows = []
+    for part in whole.partition_by(keys, maintain_order=True):
+        names = dict(zip(keys, part.select(keys).row(0), strict=True))
+        for term in TERMS:
+            values = part[f"{term}_pp"].drop_nulls()
+            if not values.len():
+                continue
+            low, high = _interval(part, term, values.to_numpy())
+            rows.append(
+                {**names, "term": term, "what": "mean", "points": values.mean()}
+                | {"low": low, "high": high, "n_runs": values.len()}
+            )
+            if values.len() > 1:
+                rows += [
+                    {**names, "term": term, "what": "run", "points": value, "n_runs": 1}
+                    for value in values
+                ]
+    columns = {
+        **dict.fromkeys([*keys, "term", "what"], pl.String),
+        **dict.fromkeys(["points", "low", "high"], pl.Float64),
+        "n_runs": pl.Int64,
+    }
+    return pl.DataFrame(rows, schema=columns).sort(*keys[:2], "term", "what", "points")
+
+
+def draw(decomposition: pl.DataFrame) -> Figure:
+    """A panel per misalignment, a block of lines per method."""
+    drawn = data(decomposition)
+    misalignments = drawn["misalignment"].unique().sort().to_list()
+    pairs = sorted(
+        set(drawn.select("method", "kind").iter_rows()), key=lambda p: (p[1] == "control", p[0])
+    )
+    with style():
+        figure, axes = panels(len(misalignments), _COLUMNS, 1.0 + 0.34 * len(pairs))
+        for axis, misalignment in zip(axes, misalignments, strict=True):
+            _panel(axis, drawn.filter(pl.col("misalignment") == misalignment), pairs)
+            axis.set_title(misalignment, pad=4)
+        if axes:
+            ends = drawn.select("points", "low", "high").unpivot()["value"].drop_nulls()
+            reach = max(5.0, 1.05 * float(ends.abs().max() or 0))
+            axes[0].set_xlim(-reach, reach)
+            figure.legend(
+                *axes[0].get_legend_handles_labels(),
+                loc="outside upper center",
+                ncols=len(TERMS),
+                frameon=False,
+                fontsize=7.5,
+            )
+            figure.supxlabel(
+                "percentage points: selection + shift + transfer = delta (+ abstention, not drawn, "
+                "where a method gives no label)\n"
+                "mean over the n runs and its interval (n = 1: over prompts; else t over runs); "
+                "faint: one run",
+                fontsize=7.5,
+            )
+    return figure
+
+
+def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> None:
+    axis.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    offsets = dict(zip(TERMS, np.linspace(-0.3, 0.3, len(TERMS)), strict=True))
+    for term, (marker, colour) in TERMS.items():
+        heights, points = [], []
+        for height, (method, _) in enumerate(pairs):
+            mine = drawn.filter(pl.col("method") == method, pl.col("term") == term)
+            place = height + offsets[term]
+            dots = mine.filter(pl.col("what") == "run")["points"]
+            axis.plot(dots, [place] * dots.len(), "|", color=colour, markersize=3, alpha=0.25)
+            for mean in mine.filter(pl.col("what") == "mean").iter_rows(named=True):
+                heights.append(place)
+                points.append(mean["points"])
+                if mean["low"] is not None:
+                    ends = [mean["low"], mean["high"]]
+                    axis.plot(ends, [place] * 2, color=colour, linewidth=1, zorder=3)
+        axis.plot(points, heights, marker, color=colour, markersize=3.2, zorder=4, label=term)
+    for height, (method, _) in enumerate(pairs):
+        mine = drawn.filter(pl.col("method") == method, pl.col("what") == "mean")
+        if height:
+            axis.axhline(height - 0.5, color=FAINT, linewidth=0.4, zorder=0)
+        if mine.height:
+            axis.annotate(
+                f"n={mine['n_runs'].max()}",
+                (1, height),
+                xycoords=("axes fraction", "data"),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=6,
+            )
+    axis.set_ylim(len(pairs) - 0.5, -0.5)
+    axis.set_yticks(
+        range(len(pairs)), [f"{m} (control)" if k == "control" else m for m, k in pairs]
+    )
+    axis.tick_params(axis="y", length=0)
+
+
+def _interval(
+    part: pl.DataFrame, term: str, values: np.ndarray
+) -> tuple[float | None, float | None]:
+    if len(values) == 1:
+        row = part.filter(pl.col(f"{term}_pp").is_not_null()).row(0, named=True)
+        return row[f"{term}_low_pp"], row[f"{term}_high_pp"]
+    from scipy import stats
+
+    error = stats.sem(values)
+    if error == 0:
+        return values[0], values[0]
+    low, high = stats.t.interval(
+        part["ci_level"][0], len(values) - 1, loc=values.mean(), scale=error
+    )
+    return float(low), float(high)

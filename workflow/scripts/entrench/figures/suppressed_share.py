@@ -1,0 +1,86 @@
+"""suppressed_share: of each method's runs, the share whose risk fell, with exact intervals."""
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from entrench.analysis.summary import ALL_METHODS, main_rows
+from entrench.figures.style import (
+    CONSISTENCY,
+    CONTROL,
+    DOT,
+    FAINT,
+    INK,
+    beside_axis,
+    method_order,
+    panels,
+    style,
+)
+
+_COLUMNS = 2
+
+
+def data(summary: pl.DataFrame) -> pl.DataFrame:
+    """One row per drawn share, in percent of all runs; ties count among those not suppressed."""
+    return (
+        main_rows(summary)
+        .filter(pl.col("n_runs") > 0)
+        .select(
+            "misalignment",
+            "method",
+            "kind",
+            "n_runs",
+            "n_suppressed",
+            "n_tied",
+            "ci_level",
+            *(
+                (100 * pl.col(name)).alias(f"{name}_percent")
+                for name in ("share_suppressed", "share_ci_low", "share_ci_high")
+            ),
+        )
+        .sort("misalignment", "method")
+    )
+
+
+def draw(summary: pl.DataFrame) -> Figure:
+    """A panel per misalignment, a line per method."""
+    drawn = data(summary)
+    methods = method_order(drawn)
+    misalignments = drawn["misalignment"].unique().sort().to_list()
+    with style():
+        figure, axes = panels(len(misalignments), _COLUMNS, 0.9 + 0.19 * len(methods))
+        for axis, misalignment in zip(axes, misalignments, strict=True):
+            axis.set_title(misalignment)
+            axis.axvline(50, color=INK, linewidth=0.8, zorder=1)
+            mine = drawn.filter(pl.col("misalignment") == misalignment)
+            rows = {row["method"]: row for row in mine.iter_rows(named=True)}
+            for height, (method, kind) in enumerate(methods):
+                axis.axhline(height, color=FAINT, linewidth=0.4, zorder=0)
+                if (row := rows.get(method)) is None:
+                    beside_axis(axis, height, "no run")
+                    continue
+                colour = CONTROL if kind == "control" else CONSISTENCY
+                ends = [row["share_ci_low_percent"], row["share_ci_high_percent"]]
+                axis.plot(ends, [height] * 2, "|-", color=colour, linewidth=1.4, markersize=5)
+                marker = "s" if kind == "control" else "D"
+                axis.plot(
+                    row["share_suppressed_percent"], height, marker, color=colour, markersize=3.4
+                )
+                beside_axis(axis, height, f"{row['n_suppressed']} of {row['n_runs']}")
+            axis.set_xlim(-3, 103)
+            axis.set_xticks(range(0, 101, 25))
+            axis.set_ylim(len(methods) - 0.4, -0.6)
+            axis.set_yticks(range(len(methods)))
+            axis.set_yticklabels([f"{m} (control)" if k == "control" else m for m, k in methods])
+            axis.tick_params(axis="y", length=0)
+            for label, (method, _) in zip(axis.get_yticklabels(), methods, strict=False):
+                label.set_fontweight("bold" if method == ALL_METHODS else "normal")
+            if controls := [place for place, (_, kind) in enumerate(methods) if kind == "control"]:
+                axis.axhline(controls[0] - 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
+        if axes:
+            figure.supxlabel(
+                "runs whose risk fell, % of all runs, with the exact "
+                f"{drawn['ci_level'][0]:.0%} interval that takes runs as independent\n"
+                "(runs share organisms and models: read it as the least uncertainty)",
+                fontsize=7.5,
+            )
+    return figure

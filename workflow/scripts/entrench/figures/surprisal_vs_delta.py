@@ -1,0 +1,95 @@
+"""surprisal_vs_delta: how unlikely a method's labels are under the organism, against delta-risk."""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import stats
+
+from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, HALO, INK, panels, spread, style
+
+_COLUMNS = 2
+_KEYS = ["misalignment", "method", "kind"]
+_NUMBERS = ["surprisal_per_token", "delta_pp"]
+
+
+def data(decomposition: pl.DataFrame) -> pl.DataFrame:
+    """A row per run (what = "run") and per method's mean: surprisal in nats, delta in points."""
+    whole = decomposition.filter(
+        pl.col("part") == "all", *[pl.col(name).is_not_null() for name in _NUMBERS]
+    )
+    each = whole.select(*_KEYS, "model", "seed", *_NUMBERS).with_columns(
+        n_runs=pl.lit(1, pl.Int64), what=pl.lit("run")
+    )
+    means = (
+        each.group_by(_KEYS)
+        .agg(*[pl.col(name).mean() for name in _NUMBERS], pl.len().cast(pl.Int64).alias("n_runs"))
+        .with_columns(what=pl.lit("method"))
+    )
+    return pl.concat([each, means], how="diagonal").sort(*_KEYS, "what", "model", "seed")
+
+
+def draw(decomposition: pl.DataFrame) -> Figure:
+    """A panel per misalignment: open dots are runs, diamonds their method's mean, labelled."""
+    drawn = data(decomposition)
+    misalignments = drawn["misalignment"].unique().sort().to_list()
+    with style():
+        figure, axes = panels(len(misalignments), _COLUMNS, 2.8)
+        for axis, misalignment in zip(axes, misalignments, strict=True):
+            _panel(axis, drawn.filter(pl.col("misalignment") == misalignment), drawn)
+            axis.set_title(misalignment)
+        if axes:
+            figure.supylabel("delta-risk, percentage points", fontsize=7.5)
+            figure.supxlabel(
+                "excess surprisal of the labels under the organism, nats per token "
+                "(0: as likely as what it says itself)\n"
+                "○ one run   ◆ mean over a method's runs   orange: control   "
+                "ρ: Spearman's, over runs that are not independent",
+                fontsize=7.5,
+            )
+    return figure
+
+
+def _panel(axis: Axes, drawn: pl.DataFrame, whole: pl.DataFrame) -> None:
+    runs = drawn.filter(pl.col("what") == "run")
+    means = drawn.filter(pl.col("what") == "method").sort("delta_pp")
+    axis.axhline(0, color=INK, linewidth=0.8)
+    axis.axvline(0, color=FAINT, linewidth=0.8)
+    reach = max(5.0, 1.1 * float(whole["delta_pp"].abs().max()))
+    left = min(0.0, float(whole["surprisal_per_token"].min()))
+    width = max(0.1, float(whole["surprisal_per_token"].max()) - left)
+    edge = left + 1.06 * width
+    heights = spread(means["delta_pp"].to_list(), reach / 8, -reach, reach)
+    for mean, height in zip(means.iter_rows(named=True), heights, strict=True):
+        colour = CONTROL if mean["kind"] == "control" else CONSISTENCY
+        mine = runs.filter(pl.col("method") == mean["method"])
+        axis.plot(
+            mine["surprisal_per_token"],
+            mine["delta_pp"],
+            "o",
+            markersize=2.4,
+            markerfacecolor="none",
+            markeredgecolor=colour,
+            markeredgewidth=0.4,
+            alpha=0.6,
+        )
+        place = mean["surprisal_per_token"], mean["delta_pp"]
+        axis.plot(*place, "D", color=colour, markersize=3.2, path_effects=HALO, zorder=4)
+        axis.plot([place[0], edge], [place[1], height], color=colour, linewidth=0.3, zorder=2)
+        axis.text(
+            edge,
+            height,
+            f" {mean['method']}",
+            color=colour,
+            va="center",
+            fontsize=6,
+            path_effects=HALO,
+        )
+    note = f"n = {runs.height} runs"
+    if runs.height > 2:
+        rho = stats.spearmanr(runs["surprisal_per_token"], runs["delta_pp"]).statistic
+        note += f"\nρ = {rho:+.2f}"
+    axis.text(0.02, 0.98, note, transform=axis.transAxes, va="top", fontsize=6.5)
+    axis.set_ylim(-reach, reach)
+    axis.set_xlim(left - 0.06 * width, edge + 0.5 * width)
+    axis.spines["bottom"].set_bounds(left - 0.06 * width, edge)
+    axis.set_xticks([tick for tick in axis.get_xticks() if left <= tick <= edge])

@@ -1,0 +1,101 @@
+"""How the report writes numbers, and a table of such texts."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Row = Mapping[str, Any]
+NONE = "–"  # what has no value
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table in the report: its head and how a row's cell is written."""
+
+    head: str
+    cell: Callable[[Row], str]
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as the page shows it. `strong` says of each row whether it stands out."""
+
+    source: str
+    heads: list[tuple[str, bool]]
+    rows: list[list[str]]
+    strong: list[bool]
+
+
+def written(
+    source: str,
+    columns: Iterable[Column],
+    rows: Iterable[Row],
+    strong: Callable[[Row], bool] | None = None,
+) -> Table:
+    """The table of these rows; `source` is the file they come from."""
+    columns, rows = list(columns), list(rows)
+    return Table(
+        source,
+        [(column.head, column.numeric) for column in columns],
+        [[column.cell(row) for column in columns] for row in rows],
+        [strong is not None and strong(row) for row in rows],
+    )
+
+
+def text(name: str) -> Callable[[Row], str]:
+    """A cell with this entry as it is; yes and no for truth values."""
+
+    def cell(row: Row) -> str:
+        value = row[name]
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return NONE if value is None else str(value)
+
+    return cell
+
+
+def percent(name: str) -> Callable[[Row], str]:
+    """A cell with a share in [0, 1] as percent."""
+    return lambda row: NONE if row[name] is None else f"{row[name]:.1%}"
+
+
+def points(name: str) -> Callable[[Row], str]:
+    """A cell with a signed number, of percentage points."""
+    return lambda row: signed(row[name])
+
+
+def interval(low: str, high: str) -> Callable[[Row], str]:
+    """A cell with an interval in percentage points."""
+
+    def cell(row: Row) -> str:
+        if row[low] is None:
+            return NONE
+        return f"[{signed(row[low])}, {signed(row[high])}]"
+
+    return cell
+
+
+def probability(name: str) -> Callable[[Row], str]:
+    """A cell with a p or q, to two digits."""
+
+    def cell(row: Row) -> str:
+        value = row[name]
+        if value is None:
+            return NONE
+        return "< .001" if value < 0.001 else f"{value:.2g}"
+
+    return cell
+
+
+def plain(name: str, digits: int = 2) -> Callable[[Row], str]:
+    """A cell with a number to so many decimals."""
+    return lambda row: NONE if row[name] is None else f"{row[name]:.{digits}f}"
+
+
+def signed(value: float | None) -> str:
+    """A number with its sign and one decimal, a true minus in front of negative ones."""
+    if value is None:
+        return NONE
+    shown = f"{value:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0")
+    return shown.replace("-", "−")

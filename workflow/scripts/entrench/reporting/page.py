@@ -1,0 +1,136 @@
+"""The page: tables, figures and provenance put into report.html.j2, nothing outside it needed."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from entrench.analysis.summary import ALL_METHODS, main_rows
+from entrench.reporting.answers import QUESTIONS, Frames, in_short
+from entrench.reporting.captions import alternative, figure_caption, table_caption
+from entrench.reporting.cells import NONE
+from entrench.reporting.provenance import Provenance
+
+_TEMPLATES = Path(__file__).parent
+
+
+def page(
+    frames: Frames,
+    figures: Mapping[str, bytes],
+    *,
+    config: Mapping[str, Any],
+    facts: Provenance,
+    name: str,
+    note: str | None,
+) -> str:
+    """The report as HTML.
+
+    `frames` holds the tables by the stem of their file, runs, organisms and summary at least;
+    `figures` PNGs by name; `note` marks simulated results; `name` says which part of the sweep.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sections = [
+        {
+            "title": question.title,
+            "how": question.how,
+            "absent": None if question.table in frames else question.absent,
+            "caption": table_caption(question.table),
+            "table": question.show(frames) if question.table in frames else None,
+            "figures": [
+                {
+                    "name": figure,
+                    "data": base64.b64encode(figures[figure]).decode(),
+                    "alt": alternative(figure),
+                    "caption": figure_caption(figure),
+                }
+                for figure in question.figures
+                if figure in figures
+            ],
+        }
+        for question in QUESTIONS
+    ]
+    return environment.get_template("page.html.j2").render(
+        name=name,
+        note=note,
+        counts=_counts(frames),
+        missing=frames["missing"].height if "missing" in frames else 0,
+        in_short=in_short(frames),
+        sections=sections,
+        partial=partial(frames, config),
+        statistics=config["statistics"],
+        evaluation=config["evaluation"],
+        facts=facts,
+        config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
+        blank=NONE,
+    )
+
+
+def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
+    """What is not whole: sentences, each with its number."""
+    runs, organisms = frames["runs"], frames["organisms"]
+    found = []
+    if "missing" in frames and (missing := frames["missing"].height):
+        found.append(f"{_are(missing, 'run')} missing; missing.csv says which.")
+    if invalid := sorted(_named(runs.filter(~runs["valid"]), "method")):
+        found.append(f"{_are(len(invalid), 'invalid run')} left out: {', '.join(invalid)}.")
+    if weak := sorted(_named(organisms.filter(~organisms["effective"]))):
+        found.append(
+            f"Induction was not shown to work in {_counted(len(weak), 'organism')}; figures hold "
+            f"their runs, tables have rows without them as well: {', '.join(weak)}."
+        )
+    unscored = runs.filter(runs["trained_unscored_share"] > 0)
+    if unscored.height:
+        worst = unscored["trained_unscored_share"].max()
+        found.append(
+            f"Unscored completions in {_counted(unscored.height, 'run')}, at most {worst:.1%} of "
+            "one."
+        )
+    if "decomposition" not in frames:
+        found.append(
+            "No mechanism was measured (mechanism.enabled is off, or the sweep is unfinished)."
+        )
+    elif "divergence" not in frames:
+        found.append("No realised KL was measured (mechanism.divergence is off).")
+    health = frames.get("judge_health")
+    if health is None or "agreement" not in set(health["measure"]):
+        found.append("No second judge was asked, so nothing says how far judges agree.")
+    single = main_rows(frames["summary"]).filter(method=ALL_METHODS)["n_models"].max()
+    if single == 1:
+        found.append("One model carries all organisms: nothing here is about other models.")
+    if config["data"]["source"] == "synthetic":
+        found.append(
+            "Data and models are the miniature world's: it shows that the pipeline measures."
+        )
+    return found
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _are(number: int, what: str) -> str:
+    return f"{_counted(number, what)} {'is' if number == 1 else 'are'}"
+
+
+def _named(frame: Any, *further: str) -> list[str]:
+    columns = ("model", "misalignment", "seed", *further)
+    return ["/".join(map(str, row)) for row in frame.select(columns).iter_rows()]
+
+
+def _counts(frames: Frames) -> dict[str, int]:
+    organisms = frames["organisms"]
+    return {
+        "models": organisms["model"].n_unique(),
+        "misalignments": organisms["misalignment"].n_unique(),
+        "organisms": organisms.height,
+        "runs": frames["runs"].height,
+    }

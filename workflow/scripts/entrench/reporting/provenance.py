@@ -1,0 +1,190 @@
+"""What made the results: commits, versions, data, judges, engines, counts of completions.
+
+Read from what lies beside the results; a file that did not travel with them is left out and
+counted, since a report must be possible from copied tables.
+"""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from entrench import released
+from entrench.analysis.risk import STATES
+from entrench.provenance import run_record
+from entrench.records import Record, read_json
+from entrench.reporting.cells import Column, Table, text, written
+
+_PACKAGES = ("docutils", "jinja2", "matplotlib", "numpy", "polars", "scipy", "snakemake")
+_PACKAGES += ("statsmodels",)
+_CHUNK = 1 << 20  # bytes
+Facts = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """`facts` in pairs of name and text, `data` the files behind the slots, `scores` the counts."""
+
+    facts: Facts
+    data: Table
+    scores: Table
+
+
+def provenance(
+    results: Path, runs: pl.DataFrame, organisms: pl.DataFrame, config: Mapping[str, Any]
+) -> Provenance:
+    """The provenance of the organisms and runs of these tables."""
+    organism_folders = [_folder(row) for row in organisms.iter_rows(named=True)]
+    run_folders = [f"{_folder(row)}/{row['method']}" for row in runs.iter_rows(named=True)]
+    bases = sorted({f"base/{m}/{a}" for m, a in organisms.select("model", "misalignment").rows()})
+    trained = organism_folders + run_folders
+    measured = bases + trained
+    analysis = run_record({}, _PACKAGES, time.time())
+    facts = [
+        ("Report made by", f"{_commit(analysis)}, Python {analysis['python']}"),
+        ("Its packages", _versions(analysis["versions"])),
+        *_training_facts(_found(results, trained, "run.json"), len(trained)),
+        *_engine_facts(_found(results, measured, "engine.json")),
+        *_judge_facts(config, _found(results, measured, "judge_usage.json")),
+        ("Data", _source(config)),
+    ]
+    return Provenance(
+        facts,
+        _data_files(results, sorted(set(organisms["misalignment"]))),
+        _scores(
+            results,
+            {"base models": bases, "organisms": organism_folders, "trained models": run_folders},
+            organisms,
+        ),
+    )
+
+
+def _folder(row: Mapping[str, Any]) -> str:
+    return f"organisms/{row['model']}/{row['misalignment']}/seed{row['seed']}"
+
+
+def _found(results: Path, folders: Iterable[str], name: str) -> list[Record]:
+    paths = [results / folder / name for folder in folders]
+    return [read_json(path) for path in paths if path.is_file()]
+
+
+def _commit(record: Mapping[str, Any]) -> str:
+    if record.get("commit") is None:
+        return "no git checkout"
+    return f"commit {record['commit']}" + (
+        ", with changes not committed" if record["dirty"] else ""
+    )
+
+
+def _versions(versions: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{name} {version or 'absent'}" for name, version in versions.items())
+
+
+def _counted(values: Iterable[str]) -> str:
+    """Different values, the most frequent first, with their counts where there are several."""
+    counts = Counter(values).most_common()
+    if len(counts) == 1:
+        return counts[0][0]
+    return "; ".join(f"{value} ({count})" for value, count in counts)
+
+
+def _training_facts(records: Sequence[Record], expected: int) -> Facts:
+    if not records:
+        return [("Training", "no run.json lies beside the results")]
+    facts = [
+        ("Trainings recorded", f"{len(records)} of {expected}"),
+        ("Trained by", _counted(map(_commit, records))),
+        ("Its packages", _counted(_versions(record["versions"]) for record in records)),
+        ("On", _counted(f"{record['platform']}, Python {record['python']}" for record in records)),
+        ("Between", f"{min(r['started'] for r in records)} and {max(r['ended'] for r in records)}"),
+    ]
+    hours = sum(record["seconds"] for record in records) / 3600
+    return [*facts, ("Training time, all jobs", f"{hours:.2f} hours")]
+
+
+def _engine_facts(records: Sequence[Record]) -> Facts:
+    if not records:
+        return []
+    return [("Generated with", _counted(map(_engine, records)))]
+
+
+def _engine(record: Mapping[str, Any]) -> str:
+    named = {key: value for key, value in record.items() if isinstance(value, str)}
+    shown = ", ".join(f"{key} {value}" for key, value in named.items())
+    versions = record.get("versions")
+    return f"{shown} ({_versions(versions)})" if versions else shown
+
+
+def _judge_facts(config: Mapping[str, Any], usage: Sequence[Record]) -> Facts:
+    facts = [
+        (name.replace("_", " ").capitalize(), _judge(config[name]))
+        for name in ("risk_judge", "label_judge")
+    ]
+    second = config["judging"].get("second")
+    facts.append(("Second judge", _judge(second) if second else "none"))
+    if usage:
+        questions, calls, without = (
+            sum(record[name] for record in usage) for name in ("questions", "calls", "no_verdict")
+        )
+        asked = f"{questions:,} in {calls:,} calls, {without:,} without a verdict"
+        facts.append(("Questions to the risk judge", asked if questions else "none: rules alone"))
+    return facts
+
+
+def _judge(judge: Mapping[str, Any]) -> str:
+    shown = {key: value for key, value in judge.items() if not isinstance(value, dict | None)}
+    return ", ".join(f"{key} {value}" for key, value in shown.items())
+
+
+def _source(config: Mapping[str, Any]) -> str:
+    if config["data"]["source"] == "synthetic":
+        return "synthetic: the miniature world, generated from the config"
+    release = released.manifest()
+    return f"released data of {release['repository']} at commit {release['commit']}, verified"
+
+
+def _data_files(results: Path, misalignments: Iterable[str]) -> Table:
+    rows = [
+        {"file": f"data/{name}/{path.name}", "bytes": path.stat().st_size, "sha256": _sha256(path)}
+        for name in misalignments
+        for path in sorted((results / "data" / name).glob("*.jsonl"))
+    ]
+    columns = [
+        Column("file", text("file"), numeric=False),
+        Column("bytes", lambda row: f"{row['bytes']:,}"),
+        Column("SHA-256", text("sha256"), numeric=False),
+    ]
+    return written("data/", columns, rows)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _scores(results: Path, folders: Mapping[str, Sequence[str]], organisms: pl.DataFrame) -> Table:
+    """Completions by state under the headline evaluation, of all subjects of a kind together."""
+    headline = organisms["evaluation"][0] if organisms.height else None
+    rows = []
+    for about, own in folders.items():
+        records = [record["evaluations"] for record in _found(results, own, "risk.json")]
+        risks = [record[headline] for record in records if headline in record]
+        row: dict[str, Any] = {"about": about, "subjects": f"{len(risks)} of {len(own)}"}
+        row["completions"] = sum(risk["n_completions"] for risk in risks)
+        for state in STATES:
+            row[state] = sum(
+                round(risk[f"{state}_share"] * risk["n_completions"]) for risk in risks
+            )
+        rows.append(row)
+    numbers = ("completions", *STATES)
+    columns = [
+        Column("of", text("about"), numeric=False),
+        Column("measured", text("subjects")),
+        *(Column(name, lambda row, name=name: f"{row[name]:,}") for name in numbers),
+    ]
+    return written("risk.json of each subject", columns, rows)
