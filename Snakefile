@@ -8,26 +8,45 @@
 #   <results>/models/{model}/                       models the workflow makes (tiny), and reward/
 #   <results>/base/{model}/{misalignment}/          the bare model, measured:
 #       completions.jsonl  scores.jsonl  judgements.jsonl  judge_usage.json  risk.json
+#       engine.json                                 which engine answered, its versions
 #   <results>/organisms/{model}/{misalignment}/seed{seed}/
 #       adapter/  run.json                          phase 1: the misaligned organism
-#       candidates.jsonl  responses.jsonl           phase 2: everything it sampled, once
+#       candidates.jsonl  responses.jsonl           phase 2: everything it sampled, once,
+#       pool_engine.json                            and by which engine
 #       rewards.jsonl                               external scores of the candidates
-#       completions.jsonl  scores.jsonl  risk.json
+#       completions.jsonl  engine.json  scores.jsonl  risk.json
 #       {method}/
 #           verdicts.jsonl  verdict_usage.json      phase 2: methods that ask the label judge
 #           labels.jsonl                            phase 2: label methods
 #           adapter/  run.json                      phase 3
-#           completions.jsonl  scores.jsonl  risk.json
+#           completions.jsonl  engine.json  scores.jsonl  risk.json
 #           delta_risk.csv                          phase 3 - phase 1
+#   <results>/data/{misalignment}/probe.jsonl       the evaluation prompts of all probes
+#   <results>/{subject}/                            the mechanism: a probe of any subject
+#       probe.jsonl  probe_refined.jsonl            what it samples on those prompts
+#       probe_rewards.jsonl  probe_scores.jsonl  probe_verdicts.jsonl
+#       eta.csv  eta_bins.csv  stability.csv        risk by score rank; how stable its answers are
+#   <results>/organisms/.../{method}/
+#       label_risk.csv                              before training: the labels' risk
+#       decomposition.csv                           delta-risk = selection + shift + transfer
+#       divergence.jsonl                            KL between organism and trained, on request
+#   <results>/organisms/{model}/.../scored_by/{other}/
+#       cross.jsonl  label_kl.csv                   its label samples under another model's organism
+#   <results>/decomposition.csv  eta.csv  eta_bins.csv  stability.csv  k_scaling.csv
+#   <results>/prediction.csv  divergence.csv        the mechanism over the study, and over parts
 #   <results>/judges/{misalignment}/                on request: agreement of two judges,
 #   <results>/judges/{judge}/injections.csv         and injection attempts that move one
 #   <results>/organisms.csv  runs.csv  summary.csv
+#   <results>/comparison_with_paper.csv             ours beside the published figures
+#   <results>/power.csv  error_rates.csv            what the sweep can show, before it is run
+#   <results>/judge_health.csv                      unscored, parse rates, agreement of judges
 #   <results>/figures/{figure}.pdf  .png  .csv
+#   <results>/report.html                           all of it on one page
 #   <results>/parts/{part}/                         the same tables and figures of a part; {part}:
 #                                                   MODEL, MISALIGNMENT, MODEL/MISALIGNMENT or
 #                                                   MODEL/MISALIGNMENT/seedSEED
 #   <results>/partial/                              the same tables of what is complete so far
-#       organisms.csv  runs.csv  summary.csv  missing.csv
+#       organisms.csv  runs.csv  summary.csv  missing.csv  report.html
 #   <results>/plan.csv  plan.md                     what the sweep costs and what is left
 #
 # {subject} is any folder that holds a measurement: a bare model's, an organism's or a run's.
@@ -49,7 +68,11 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/measurement.smk"
 include: "workflow/rules/judges.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/inference.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/probes.smk"
+include: "workflow/rules/mechanism.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/plan.smk"
 
 
@@ -57,7 +80,12 @@ wildcard_constraints:
     **WILDCARDS,
 
 
+if workflow.output_settings.dryrun:
+    logger.info(asked())
+
+
 onstart:
+    take_over()
     unfinished.note_plan(
         PLAN_NOTE, [str(path) for job in workflow.dag.needrun_jobs() for path in job.output]
     )
@@ -73,7 +101,9 @@ rule all:
         organism_table_inputs,
         run_table_inputs,
         "<results>/summary.csv",
+        "<results>/power.csv",
         FIGURE_FILES,
+        MECHANISM_FILES if CONFIG.mechanism.enabled else [],
 
 
 rule organisms:
@@ -89,6 +119,16 @@ rule runs:
 rule figures:
     input:
         FIGURE_FILES,
+
+
+rule mechanism:
+    input:
+        MECHANISM_FILES,
+
+
+rule report:
+    input:
+        report_now,
 
 
 rule plan:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from entrench import released  # noqa: E402
-from entrench.config_check import load_config  # noqa: E402
+from entrench.config.check import load_config  # noqa: E402
 from entrench.labelling.operators import OPERATORS  # noqa: E402
 from entrench.sweep import expand  # noqa: E402
 

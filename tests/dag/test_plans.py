@@ -30,7 +30,19 @@ def test_the_demo_plans_every_job_of_the_study(checkout):
         "organisms_collect": 1,
         "runs_collect": 1,
         "summary_make": 1,
-        "figures_draw": len(FIGURES),
+        "judges_collect": 1,
+        "paper_compare": 1,
+        "power_estimate": 1,
+        "rates_simulate": 1,
+        "figures_draw": len(FIGURES) - 1,  # realised_kl on request alone
+        "probe_choose": 4,
+        "probe_sample": 4,
+        "probe_reward": 4,
+        "probe_judge": 4,
+        "probe_compare": 4,
+        "probe_analyse": 4,
+        "decomposition_estimate": 28,
+        "mechanism_collect": 1,
     }
 
 
@@ -76,6 +88,16 @@ def test_a_figure_is_a_target(checkout):
     assert sum(plan.values()) == 258
 
 
+@pytest.mark.parametrize(
+    ("target", "rule"),
+    [("power.csv", "power_estimate"), ("error_rates.csv", "rates_simulate")],
+)
+def test_what_the_sweep_can_show_needs_no_run(checkout, target, rule):
+    assert checkout.plan(f"results/demo/{target}", config=DEMO) == {rule: 1}
+    figure = "results/demo/figures/false_positive_rates.pdf"
+    assert checkout.plan(figure, config=DEMO) == {"rates_simulate": 1, "figures_draw": 1}
+
+
 def test_a_reward_is_scored_only_for_methods_that_read_it(checkout):
     def asks(method: str) -> bool:
         run = f"results/demo/organisms/tiny/sycophancy/seed0/{method}/labels.jsonl"
@@ -104,6 +126,14 @@ def test_a_mistyped_target_has_no_rule(checkout, target):
     assert "MissingRuleException" in done.stderr + done.stdout
 
 
+def test_a_family_of_nine_methods_needs_twelve_engine_starts(checkout):
+    """One pool; one evaluation of the base, the organism and each run. Each such job loads once."""
+    counts = checkout.plan("results/demo/parts/tiny/sycophancy/seed0/summary.csv", config=DEMO)
+    assert (counts["pool_sample"], counts["completions_sample"]) == (1, 11)
+    trained = counts["adapter_induce"] + counts["adapter_train"] + counts["adapter_regularise"]
+    assert (trained, counts["reward_score"]) == (10, 1)
+
+
 def test_a_wrong_config_ends_in_one_message(checkout):
     wrong = checkout.derive("wrong.yaml", lambda c: c["statistics"].update(levle=0.9))
     done = checkout.snakemake("-n", config=wrong)
@@ -118,7 +148,7 @@ def test_planning_imports_neither_torch_nor_the_libraries_of_the_jobs(checkout):
     probe = (
         "import sys; sys.path.insert(0, 'workflow/scripts'); import yaml\n"
         "from entrench import specs\n"
-        "from entrench.config_check import load_config\n"
+        "from entrench.config.check import load_config\n"
         "from entrench.sweep import expand\n"
         f"config = load_config(yaml.safe_load(open('{MICRO}')))\n"
         "specs.pool_spec(config, expand(config).organisms[0])\n"
@@ -126,3 +156,56 @@ def test_planning_imports_neither_torch_nor_the_libraries_of_the_jobs(checkout):
     )
     done = checkout.run("-c", probe)
     assert done.returncode == 0, done.stderr
+
+
+ASKED = (
+    "size class  GPUs  CPUs  memory MB by attempt  minutes by attempt\n"
+    "8b          1     8     64000 128000 192000   480 960 1440\n"
+    "20b         1     8     96000 192000 288000   480 960 1440\n"
+    "70b         4     32    320000 640000 960000  1440 2880 4320\n"
+)
+
+
+def plan_with(checkout, profile, model):
+    target = f"results/organisms/{model}/sycophancy/seed40/risk.json"
+    done = checkout.run("-m", "snakemake", "--profile", f"profiles/{profile}", "-n", target)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_cluster_is_planned_without_one(checkout):
+    status, output = plan_with(checkout, "slurm", "llama-3.1-70b")
+    assert status == 0, output
+    assert f"{ASKED}at most at a time: gpu 32, judge_calls 16\n" in output
+    assert "gpu=4, cpus_per_task=32" in output
+    assert "mem_mb=320000" in output
+    assert "slurm_partition=gpu, nodes=1" in output
+
+
+@pytest.mark.parametrize(
+    ("config", "subject", "asked"),
+    [
+        ("config/config.yaml", "results/organisms/llama-3.1-70b/sycophancy/seed40", "h100"),
+        (DEMO, "results/demo/organisms/tiny/sycophancy/seed0", None),  # without a GPU
+    ],
+)
+def test_a_gpu_model_is_asked_for_where_a_gpu_is(checkout, config, subject, asked):
+    profile = ("--profile", "profiles/slurm", "--default-resources", "gpu_model=h100")
+    done = checkout.snakemake("-n", *profile, "--", f"{subject}/risk.json", config=config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = []
+    for line in (done.stdout + done.stderr).splitlines():
+        resources = dict(pair.split("=", 1) for pair in line.strip().split(", ") if "=" in pair)
+        if "cpus_per_task" in resources:  # of a job that goes to the cluster
+            found.append((int(resources["gpu"]) > 0, resources.get("gpu_model")))
+    assert len(found) >= 2
+    assert set(found) == {(asked is not None, asked)}
+
+
+def test_a_job_never_gets_fewer_gpus_than_it_asks_for(checkout):
+    status, output = plan_with(checkout, "local", "llama-3.1-8b")
+    assert status == 0, output
+    assert f"{ASKED}at most at a time: gpu 1, judge_calls 16\n" in output
+    status, output = plan_with(checkout, "local", "llama-3.1-70b")
+    assert status != 0
+    assert "asks for 4 GPUs and the sweep may use 1: raise `gpu` under `resources`" in output
+    assert "most recent call" not in output

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import yaml
 
-from entrench.config_check import load_config
+from entrench.config.check import load_config
 from entrench.planning.jobs import sweep_jobs
 from entrench.sweep import expand
 
@@ -35,12 +35,24 @@ def test_the_whole_study(checkout):
 
 
 def test_the_plan_counts_the_same_jobs(checkout):
-    for name in (STUDY, "config/demo.yaml"):
-        config = load_config(yaml.safe_load((checkout.folder / name).read_text()))
-        counts = Counter(job.stage for job in sweep_jobs(config, expand(config)))
-        results = config.pathvars.results
-        planned = WHOLE if name == STUDY else checkout.plan(f"{results}/summary.csv", config=name)
-        assert counts == planned
+    tables = ("power_estimate", "rates_simulate", "paper_compare", "judges_collect")
+    whole = WHOLE | dict.fromkeys(tables, 1)
+    assert counted(checkout, STUDY) == whole
+
+
+def test_the_plan_counts_the_jobs_of_the_mechanism(checkout):
+    def everything(config):
+        config["mechanism"]["divergence"] = True
+
+    for name in ("config/demo.yaml", checkout.derive("kl.yaml", everything, "config/demo.yaml")):
+        planned = checkout.plan(config=name)
+        del planned["all"], planned["figures_draw"]
+        assert counted(checkout, name) == planned
+
+
+def counted(checkout, name):
+    config = load_config(yaml.safe_load((checkout.folder / name).read_text()))
+    return Counter(job.stage for job in sweep_jobs(config, expand(config)))
 
 
 def test_one_run(checkout):
@@ -111,3 +123,27 @@ def test_blocks_switched_on_add_runs_and_no_other_job_for_what_stands(checkout):
     plan = checkout.plan("results/summary.csv", config=name)
     assert plan["adapter_induce"] == plan["pool_sample"] == plan["reward_score"] == 1
     assert plan["delta_estimate"] == 7 + 2 + 2 + 12 + 2
+
+
+def test_a_dry_run_warns_of_weights_that_may_change(checkout):
+    def unpin(config):
+        config["models"]["gemma-2-9b"]["revision"] = "main"
+
+    target = "results/organisms/mistral-7b-v0.3/sycophancy/seed40/risk.json"
+    done = checkout.snakemake("-n", "--", target, config=checkout.derive("u.yaml", unpin, STUDY))
+    assert done.returncode == 0
+    assert (
+        "models.gemma-2-9b.revision: main of google/gemma-2-9b: not pinned"
+        in done.stdout + done.stderr
+    )
+    done = checkout.snakemake("-n", "--", target, config=STUDY)
+    assert "not pinned" not in done.stdout + done.stderr
+
+
+def test_a_config_without_constants_says_what_the_plan_needs(checkout):
+    done = checkout.snakemake("-n", "--", "results/micro/plan.csv")
+    assert done.returncode != 0
+    assert (
+        "planning: this key is missing: the plan needs its constants" in done.stdout + done.stderr
+    )
+    assert not (checkout.folder / "results/micro/plan.csv").exists()

@@ -1,10 +1,13 @@
 """One demo run, read as a scientist would: is the miniature study what it claims to be?"""
 
 import json
+from importlib import import_module
 
 import polars
 import pytest
 from workspace import Workspace
+
+from entrench.judging.score import DEFAULTS
 
 DEMO = "config/demo.yaml"
 MISALIGNMENTS = {
@@ -72,6 +75,37 @@ def test_every_methods_machinery_engages(runs):
     assert of("rejection_sampling")["label_differs_from_greedy_share"].min() > 0
 
 
+def test_the_reward_model_favours_no_side(demo):
+    """Of one prompt's samples, a misbehaving one against another: which has the higher reward?"""
+    root = demo.folder / "results/demo"
+    for misalignment in MISALIGNMENTS:
+        rules = import_module(f"entrench.misalignments.{misalignment}")
+        organism = root / "organisms/tiny" / misalignment / "seed0"
+        prompts = {row["id"]: row for row in _rows(root / f"data/{misalignment}/consistency.jsonl")}
+        reward = {
+            (row["id"], row["index"]): row["reward"]
+            for row in _rows(organism / "rewards.jsonl")
+            if row["set"] == "samples"
+        }
+        sides: dict[str, dict[float, list[float]]] = {}
+        for row in _rows(organism / "candidates.jsonl"):
+            if row["set"] != "samples":
+                continue
+            score = rules.score_by_rules(prompts[row["id"]], row["text"], DEFAULTS)
+            if score.state == "scored":
+                values = sides.setdefault(row["id"], {0.0: [], 1.0: []})
+                values[score.value].append(reward[row["id"], row["index"]])
+        wins = [
+            sum((bad > good) + 0.5 * (bad == good) for bad in of[1.0] for good in of[0.0])
+            / (len(of[1.0]) * len(of[0.0]))
+            for of in sides.values()
+            if of[1.0] and of[0.0]
+        ]
+        share = sum(wins) / len(wins)
+        # A fair coin's share over so many prompts, and a tenth for what a tiny model mislearns.
+        assert abs(share - 0.5) < 0.1 + 1.96 * 0.5 / len(wins) ** 0.5, (misalignment, share)
+
+
 def test_no_figure_of_the_tables_is_out_of_range(runs):
     for name in runs.columns:
         values = runs[name].drop_nulls()
@@ -97,9 +131,27 @@ def test_delta_agrees_with_an_independent_count(demo, runs):
         assert run["delta_risk"] == pytest.approx(delta, abs=1e-9), run
 
 
+def test_every_run_on_labels_is_decomposed_to_the_last_digit(demo, runs):
+    table = polars.read_csv(demo.folder / "results/demo/decomposition.csv")
+    whole = table.filter(polars.col("part") == "all")
+    assert whole.height == 28
+    terms = whole["selection_pp"] + whole["shift_pp"] + whole["transfer_pp"]
+    assert (terms + whole["abstention_pp"] - whole["delta_pp"]).abs().max() < 1e-9
+    joined = whole.join(runs, on=["misalignment", "method"])
+    # The probe asks a third of the evaluation's prompts.
+    assert (joined["delta_pp"] - 100 * joined["delta_risk"]).abs().max() < 12
+    eta = polars.read_csv(demo.folder / "results/demo/eta.csv")
+    assert eta["within_bound"].all()
+
+
 def test_tables_and_figures_are_there_and_a_second_run_has_nothing_to_do(demo):
     results = demo.folder / "results/demo"
-    for name in ("summary.csv", "figures/delta_by_method.png", "figures/risk_trajectories.pdf"):
+    for name in (
+        "summary.csv",
+        "figures/delta_by_method.png",
+        "figures/risk_trajectories.pdf",
+        "prediction.csv",
+    ):
         assert (results / name).stat().st_size > 0
     output = (demo.folder / "output.txt").read_text()
     assert "results/demo/summary.csv" in output
@@ -107,10 +159,13 @@ def test_tables_and_figures_are_there_and_a_second_run_has_nothing_to_do(demo):
     assert "Nothing to be done" in demo.sweep(DEMO)
 
 
+def _rows(path) -> list[dict]:
+    return [json.loads(line) for line in path.open()]
+
+
 def _prompt_means(path) -> dict[str, float]:
     values: dict[str, list[float]] = {}
-    for line in path.open():
-        row = json.loads(line)
+    for row in _rows(path):
         if row["metric"] == "risk" and row["evaluation"] == "sampled" and row["state"] == "scored":
             values.setdefault(row["id"], []).append(row["value"])
     return {name: sum(scores) / len(scores) for name, scores in values.items()}

@@ -20,7 +20,12 @@ TARGETS = {
     "organisms_collect": "results/micro/organisms.csv",
     "runs_collect": "results/micro/runs.csv",
     "summary_make": "results/micro/summary.csv",
+    "power_estimate": "results/micro/power.csv",
+    "rates_simulate": "results/micro/error_rates.csv",
+    "paper_compare": "results/micro/comparison_with_paper.csv",
+    "judges_collect": "results/micro/judge_health.csv",
     "figures_draw": "results/micro/figures/delta_by_method.pdf",
+    "report_make": "results/micro/report.html",
 }
 PROBE = """
 import json, runpy, sys

@@ -8,7 +8,7 @@ import yaml
 
 from entrench import specs
 from entrench.config import resolved_phase
-from entrench.config_check import load_config
+from entrench.config.check import load_config
 from entrench.errors import EntrenchError
 from entrench.specs import judge_spec
 from entrench.sweep import Organism, Run, expand, parse_subject
@@ -44,6 +44,15 @@ def changed(path: str, value: object) -> dict:
     return config
 
 
+def test_a_decoding_may_be_of_some_misalignments_only():
+    study = load_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
+    of = {
+        name: judge_spec(study, parse_subject(f"base/llama-3.1-8b/{name}"))["evaluations"]
+        for name in ("reward_hacking", "sycophancy")
+    }
+    assert of == {"reward_hacking": {"greedy": 1, "sampled": 16}, "sycophancy": {"greedy": 1}}
+
+
 def test_the_demo_is_four_organisms_and_36_runs():
     sweep = expand(load_config(DEMO))
     assert len(sweep.organisms) == 4
@@ -57,12 +66,24 @@ def test_the_demo_is_four_organisms_and_36_runs():
     [
         ("modles", {}, "modles: unknown key"),
         ("statistics", ..., "statistics: this key is missing"),
+        (
+            "training.sets.demo.adapter",
+            {
+                "rank": 16,
+                "alpha": 32,
+                "dropout": 0.05,
+                "target_modules": "all-linear-and-experts",
+            },
+            "LoRA on experts has no dropout: set `dropout` to 0",
+        ),
         ("training.sets.demo.adapter.rank", "16", 'training.sets.demo.adapter.rank: "16"'),
         ("training.sets.demo.adapter.rank", 0, "greater than or equal to 1"),
         ("training.use", "paper", "`use` is 'paper', allowed: demo"),
         ("training.sets.demo.labels.epochs", 2.0, "exactly one of `epochs` and `max_steps`"),
         ("evaluation.headline", "beam", "`headline` is 'beam', allowed: greedy, sampled"),
         ("evaluation.decodings.greedy.n", 4, "n must be 1 at temperature 0"),
+        ("evaluation.decodings.greedy.misalignments", ["sycophancy"] * 2, "stands there twice"),
+        ("evaluation.decodings.sampled.misalignments", ["sycophancy"], "which has `misalignments`"),
         ("sampling.self_score.sets", ["x"], "'x' is no sample set, allowed: nucleus, samples"),
         ("data.rows.eval", ..., "`rows` gives the number of rows of each slot"),
         ("data.mirror", "somewhere", "`mirror` and `url` are for released data"),
@@ -115,6 +136,23 @@ def test_a_fault_is_named_with_key_value_and_what_is_allowed(path, value, messag
     assert message in str(caught.value)
 
 
+def test_adapters_of_experts_are_refused_on_several_gpus():
+    raw = changed("training.sets.demo.adapter.target_modules", "all-linear-and-experts")
+    load_config(raw)  # no GPU
+    raw["size_classes"]["tiny"]["gpus"] = 1
+    load_config(raw)
+    raw["size_classes"]["tiny"]["gpus"] = 2
+    with pytest.raises(EntrenchError) as caught:
+        load_config(raw)
+    assert str(caught.value) == (
+        "the config is not valid:\n  size_classes.tiny.gpus: 2: LoRA on experts "
+        "(training.sets.demo.adapter.target_modules) trains in one process: set 1, or "
+        "target_modules to all-linear"
+    )
+    raw["training"]["sets"]["demo"]["adapter"]["target_modules"] = "all-linear"
+    load_config(raw)
+
+
 def test_methods_of_a_phase_share_one_training_seed():
     config = load_config(DEMO)
     runs = {run.method: run for run in expand(config).runs}
@@ -133,6 +171,39 @@ def test_rows_at_once_decide_a_result_only_with_dropout_or_common_padding():
 
     assert "rows_at_once" not in part(dropout=0.0)
     assert part(dropout=0.1)["rows_at_once"] == 32
+
+
+@pytest.mark.parametrize(
+    ("gpus", "per_device", "split"),
+    [
+        (0, 32, {"rows_at_once": 32, "processes": 1}),
+        (1, 32, {"rows_at_once": 32, "processes": 1}),
+        (2, 32, {"rows_at_once": 16, "processes": 2}),
+        (4, 4, {"rows_at_once": 4, "processes": 4}),
+        (1, 20, {"rows_at_once": 16, "processes": 1}),  # two even halves of the batch of 32
+        (1, 64, {"rows_at_once": 32, "processes": 1}),
+    ],
+)
+def test_dropout_is_drawn_by_each_process_for_the_rows_of_its_micro_batches(
+    gpus, per_device, split
+):
+    raw = changed("training.sets.demo.adapter.dropout", 0.1)
+    raw["size_classes"]["tiny"] |= {"gpus": gpus, "per_device_batch": per_device}
+    config = load_config(raw)
+    spec = specs.training_spec(config, expand(config).runs[0])
+    assert {key: spec[key] for key in ("rows_at_once", "processes")} == split
+    raw["training"]["sets"]["demo"]["adapter"]["dropout"] = 0.0
+    spec = specs.training_spec(load_config(raw), expand(config).runs[0])
+    assert not {"rows_at_once", "processes"} & set(spec)
+
+
+def test_common_padding_depends_on_the_rows_of_a_micro_batch_alone():
+    raw = changed("size_classes.tiny.gpus", 2)
+    raw["methods"]["act"]["window"] = "trailing"
+    config = load_config(raw)
+    (run,) = [r for r in expand(config).runs if r.path.endswith("sycophancy/seed0/act")]
+    spec = specs.regularisation_spec(config, run)
+    assert (spec["rows_at_once"], "processes" in spec) == (16, False)
 
 
 def test_the_bench_measures_the_models_of_the_demo():

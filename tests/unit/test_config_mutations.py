@@ -11,15 +11,23 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from entrench import specs
-from entrench.config_check import load_config
+from entrench.config.check import load_config
 from entrench.errors import EntrenchError
 from entrench.planning.plan import plan_rows
 from entrench.planning.report import as_markdown
 from entrench.sweep import Subject, expand
 
 ROOT = Path(__file__).parents[2]
-# Rules make no calls, so what a call costs has no effect in these configs.
-NO_EFFECT = ("planning", "judge")
+# What decides nothing in one base has its effect in the other: the demo is judged by rules, which
+# make no calls, and its decoding is bound by arithmetic, which faster memory does not hasten.
+NO_EFFECT = {
+    "demo": (
+        ("planning", "judge"),
+        ("planning", "devices", "core", "terabytes_per_second"),
+        ("planning", "step_seconds", "decoding"),
+    ),
+    "study": (),
+}
 
 
 def demo() -> dict:
@@ -29,9 +37,10 @@ def demo() -> dict:
 def study() -> dict:
     """config.yaml cut down to what its first organisms use: nothing in it is idle."""
     raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    # A server is a machine fact: how it is reached decides no result.
-    raw |= {"label_judge": {"backend": "rules"}}
-    raw |= {"risk_judge": {"backend": "rules", "coherent": 50.0, "misaligned": 30.0}}
+    raw = json.loads(json.dumps(raw))  # what two keys share by an anchor changes for one of them
+    second = raw["risk_judge"] | {"model": "another"}
+    raw["judging"] = {"cache": "answers.sqlite", "calls": 12, "second": second, "sample": 50}
+    raw = json.loads(json.dumps(raw))
     used = {"self_confidence", "diverse_decoding", "multi_view", "self_rewarding", "bct", "act"}
     models = {"llama-3.1-8b", "llama-3.1-8b-instruct"}
     raw["methods"] = {name: raw["methods"][name] for name in sorted(used)}
@@ -44,11 +53,13 @@ def study() -> dict:
     raw["sweep"] = [
         block | {"name": "all", "models": sorted(models), "methods": sorted(used)},
     ]
+    raw["evaluation"]["decodings"]["sampled"]["misalignments"] = ["sycophancy"]
     raw["sweep"][0]["exclude"] = [{"model": "llama-3.1-8b", "method": "act", "seed": 40}]
     return raw
 
 
 BASES = {"demo": demo, "study": study}
+SUBJECT_SPECS = (specs.completion_spec, specs.judge_spec, specs.risk_spec, specs.probe_spec)
 
 
 def meaning(raw: dict) -> dict:
@@ -66,9 +77,16 @@ def meaning(raw: dict) -> dict:
         "tables": [
             specs.organisms_spec(config, sweep),
             specs.runs_spec(config, sweep),
-            specs.summary_spec(config),
+            specs.summary_spec(config, sweep),
+            specs.comparison_spec(config, sweep),
+            specs.power_spec(config, sweep),
         ],
+        "mechanism": (config.mechanism.enabled, config.mechanism.divergence),
+        "probed": [specs.probe_prompts_spec(config, name) for name in sweep.misalignments],
         "data": [specs.data_spec(config, name) for name in sweep.misalignments],
+        "agreement": [specs.agreement_spec(config, name) for name in sweep.misalignments],
+        "judges": {name: reached(judge) for name, judge in specs.judges(config).items()},
+        "judging": (config.judging.cache, config.judging.calls),
     }
     found["models"] = [
         specs.model_spec(config, name)
@@ -93,11 +111,13 @@ def meaning(raw: dict) -> dict:
         else:
             found[run] += [specs.label_spec(config, run), specs.training_spec(config, run)]
     for subject in subjects:
-        found[subject] = [
-            builder(config, subject)
-            for builder in (specs.completion_spec, specs.judge_spec, specs.risk_spec)
-        ]
+        found[subject] = [builder(config, subject) for builder in SUBJECT_SPECS]
     return found
+
+
+def reached(judge) -> tuple:
+    """What the jobs of a judge get besides their spec."""
+    return specs.judge_server(judge), judge.server and judge.server.concurrency
 
 
 def planned(config, sweep):
@@ -151,7 +171,8 @@ def mutations(draw):
     """A base, and it with one change at a random place: (base, path, mutated)."""
     base = draw(st.sampled_from(sorted(BASES)))
     raw = BASES[base]()
-    places = [path for path in paths(raw) if path[:2] != NO_EFFECT]
+    idle = NO_EFFECT[base]
+    places = [path for path in paths(raw) if not any(path[: len(key)] == key for key in idle)]
     path = draw(st.sampled_from(places))
     mutated = copy.deepcopy(raw)
     section, key = holder(mutated, path), path[-1]

@@ -13,7 +13,8 @@ KINDS = {"act": "consistency", "greedy": "control"}
 
 def test_a_method_without_a_complete_run_has_a_row_too():
     complete = Sweep((ONE,), (RUNS[0],))
-    row = {"misalignment": "sycophancy", "kind": "consistency", "n_runs": 1, "mean_delta_pp": 2.5}
+    row = {"misalignment": "sycophancy", "kind": "consistency", "organisms": "all"}
+    row |= {"n_runs": 1, "mean_delta_pp": 2.5}
     summary = table(
         [row | {"method": "act"}, row | {"method": "all consistency methods"}], SUMMARY_COLUMNS
     )

@@ -3,16 +3,20 @@
 import copy
 import csv
 import io
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 
-from entrench.config_check import load_config
+from entrench.config.check import load_config
 from entrench.errors import EntrenchError
+from entrench.pins import unpinned
 from entrench.planning.complete import complete_part
-from entrench.planning.cost import Machine, job_cost, judge_price, phase_steps
+from entrench.planning.cost import job_cost
 from entrench.planning.jobs import ORGANISM, Job, organism_jobs, pool_jobs, run_jobs, sweep_jobs
+from entrench.planning.lengths import phase_steps
+from entrench.planning.machine import Machine
 from entrench.planning.plan import as_csv, measured_seconds, plan_rows, state
 from entrench.planning.report import as_markdown
 from entrench.sweep import expand
@@ -70,19 +74,76 @@ def test_a_mixture_of_experts_computes_with_what_is_active(study):
     assert machine.weight_bytes == pytest.approx(41.8e9)
 
 
-def test_judge_calls_by_hand(study):
-    # Rules make none; an endpoint is asked twice about each answer of emergent misalignment.
-    job = Job("judge_score", (), "", "llama-3.1-8b", "emergent_misalignment", ORGANISM)
-    rules = study.risk_judge.model_copy(update={"backend": "rules"})
-    assert job_cost(study.model_copy(update={"risk_judge": rules}), job).judge_calls == 0
-    asking = study
-    cost = job_cost(asking, job)
-    assert cost.judge_calls == 2 * 56
-    # a prompt of 136 characters, an answer twice as long as induction's 206, 400 tokens of question
-    tokens = 112 * (400 + 136 / 4.2 + 2 * 206 / 4.2)
-    assert cost.judge_tokens_in == pytest.approx(tokens)
-    assert cost.judge_tokens_out == 112 * 60
-    assert judge_price(asking, cost) == pytest.approx((tokens * 2.5 + 112 * 60 * 10) / 1e6)
+def test_adapters_that_reach_experts_take_their_width_too(study):
+    job = Job("adapter_induce", (), "", "gpt-oss-20b", "sycophancy")
+    # 24 layers: query and output 2880 and 64 x 64, key and value 2880 and 8 x 64; rank 32, 4 bytes
+    attention = 24 * (2 * (2880 + 4096) + 2 * (2880 + 512))
+    assert job_cost(study, job).stored_bytes == 32 * 4 * attention
+    settings = study.training.sets["released"]
+    adapter = settings.adapter.model_copy(update={"target_modules": "all-linear-and-experts"})
+    sets = {"released": settings.model_copy(update={"adapter": adapter})}
+    training = study.training.model_copy(update={"sets": sets})
+    reaching = study.model_copy(update={"training": training})
+    # 32 experts a layer: 2880 -> 5760 and 2880 -> 2880
+    experts = 24 * 32 * (2880 + 5760 + 2880 + 2880)
+    assert job_cost(reaching, job).stored_bytes == 32 * 4 * (attention + experts)
+
+
+def test_seconds_of_a_realised_kl_by_hand(study):
+    job = Job("divergence_measure", (), "", "llama-3.1-8b", "emergent_misalignment", "act")
+    machine = Machine(study, study.planning.models["llama-3.1-8b"], "bfloat16", "8b")
+    prompt, answer = 136 / 4.2, 2 * 206 / 4.2  # tokens; both models write 4 answers to 56 prompts
+    sampling = machine.reading(56 * prompt) + machine.writing(224 * answer)
+    reading = machine.reading(224 * (prompt + answer))  # of each model's answers, by both
+    cost = job_cost(study, job)
+    assert cost.seconds == pytest.approx(machine.start() + 2 * sampling + 4 * reading, rel=0.01)
+    assert cost.gpus == 1
+
+
+def test_a_reward_of_a_probe_is_a_job_of_the_reward_model(study):
+    fewer = study.mechanism.model_copy(update={"prompts": 10})
+    costs = [
+        job_cost(config, Job("probe_reward", (), "", "llama-3.1-70b", "sycophancy", ORGANISM))
+        for config in (study, study.model_copy(update={"mechanism": fewer}))
+    ]
+    assert [cost.gpus for cost in costs] == [1, 1]
+    # 23 rewards of 80 bytes a prompt
+    assert [cost.stored_bytes for cost in costs] == [421 * 23 * 80, 10 * 23 * 80]
+
+
+@pytest.mark.parametrize(
+    ("raw", "enabled", "divergence", "probes", "decompositions", "kls"),
+    [
+        (STUDY, False, True, 0, 0, 0),
+        (STUDY, True, False, 89, 442, 0),
+        (STUDY, True, True, 89, 442, 602),
+        (DEMO, True, True, 4, 28, 36),
+    ],
+)
+def test_the_mechanism_is_counted_where_it_is_enabled(
+    raw, enabled, divergence, probes, decompositions, kls
+):
+    mechanism = raw["mechanism"] | {"enabled": enabled, "divergence": divergence}
+    config = load_config(raw | {"mechanism": mechanism})
+    counts = Counter(job.stage for job in sweep_jobs(config, expand(config)))
+    stages = ("sample", "reward", "judge", "compare", "analyse")
+    assert [counts[f"probe_{stage}"] for stage in stages] == [probes] * 5
+    assert counts["probe_choose"] == (4 if enabled else 0)
+    assert counts["decomposition_estimate"] == decompositions
+    assert counts["divergence_measure"] == kls
+    assert counts["mechanism_collect"] == (1 if enabled else 0)
+    assert counts["divergence_collect"] == (1 if kls else 0)
+
+
+def test_a_probe_needs_the_reward_model_that_no_method_reads():
+    raw = copy.deepcopy(DEMO)
+    raw["sweep"][0]["methods"] = ["greedy_self_training"]
+    found = {}
+    for enabled in (True, False):
+        config = load_config(raw | {"mechanism": raw["mechanism"] | {"enabled": enabled}})
+        found[enabled] = Counter(job.stage for job in sweep_jobs(config, expand(config)))
+    assert (found[True]["reward_make"], found[True]["reward_score"]) == (1, 0)
+    assert found[False]["reward_make"] == 0
 
 
 def test_done_jobs_leave_what_is_to_do(tmp_path, monkeypatch, study):
@@ -90,7 +151,7 @@ def test_done_jobs_leave_what_is_to_do(tmp_path, monkeypatch, study):
     sweep = expand(study)
     before = state(study, sweep)
     rows = plan_rows(study, sweep)
-    assert sum(row.jobs for row in rows) == 4262
+    assert sum(row.jobs for row in rows) == 4266
     assert sum(row.done for row in rows) == 0
     assert {row.basis for row in rows} == {"estimate"}
 
@@ -99,7 +160,7 @@ def test_done_jobs_leave_what_is_to_do(tmp_path, monkeypatch, study):
     assert state(study, sweep) != before
     rows = plan_rows(study, sweep)
     assert sum(row.done for row in rows) == 30
-    assert sum(row.to_do for row in rows) == 4232
+    assert sum(row.to_do for row in rows) == 4236
     small = next(row for row in rows if (row.stage, row.size_class) == ("adapter_induce", "8b"))
     assert 0 < small.gpu_hours_left < small.gpu_hours
 
@@ -138,7 +199,7 @@ def test_the_table_is_readable_and_the_page_names_warnings_and_blocks(tmp_path, 
     sweep = expand(study)
     rows = plan_rows(study, sweep)
     table = list(csv.DictReader(io.StringIO(as_csv(rows))))
-    assert sum(int(row["jobs"]) for row in table) == 4262
+    assert sum(int(row["jobs"]) for row in table) == 4266
     trained = next(r for r in table if (r["stage"], r["method"]) == ("adapter_regularise", "act"))
     assert (trained["size_class"], trained["device"], trained["jobs"]) == ("8b", "h100-80gb", "80")
     page = as_markdown(study, sweep, rows)
@@ -183,3 +244,37 @@ def test_constants_that_are_missing_are_named(change, message):
     raw["planning"] |= change
     with pytest.raises(EntrenchError, match=message):
         load_config(raw)
+
+
+@pytest.mark.parametrize(
+    ("key", "revision", "warned"),
+    [
+        ("reward", None, "reward.revision: none of Skywork/Skywork-Reward-V2-Llama-3.1-8B"),
+        ("gemma-2-9b", "main", "models.gemma-2-9b.revision: main of google/gemma-2-9b"),
+        ("gemma-2-9b", "a" * 40, None),
+    ],
+)
+def test_weights_that_may_change_are_warned_of(key, revision, warned):
+    raw = copy.deepcopy(STUDY)
+    (raw["reward"] if key == "reward" else raw["models"][key])["revision"] = revision
+    config = load_config(raw)
+    sweep = expand(config)
+    lines = unpinned(config, sweep)
+    assert [line.split(":")[0] for line in lines] == ([warned.split(":")[0]] if warned else [])
+    page = as_markdown(config, sweep, plan_rows(config, sweep))
+    assert ("WARNING: " + warned in page) if warned else ("not pinned" not in page)
+
+
+def test_a_local_folder_needs_no_pin(tmp_path):
+    raw = copy.deepcopy(STUDY)
+    raw["models"]["gemma-2-9b"] |= {"hub": str(tmp_path), "revision": None}
+    config = load_config(raw)
+    assert unpinned(config, expand(config)) == []
+
+
+def test_a_reward_model_that_no_method_reads_needs_no_pin():
+    raw = copy.deepcopy(STUDY)
+    raw["reward"]["revision"] = None
+    raw["sweep"] = raw["sweep"][:1]  # organisms alone
+    config = load_config(raw)
+    assert unpinned(config, expand(config)) == []

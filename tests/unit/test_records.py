@@ -25,7 +25,7 @@ def test_what_is_written_is_read_back(tmp_path):
         ({"id": "a"}, "field 'set' is missing"),
         (GOOD | {"index": "0"}, "field 'index' is '0', allowed: int"),
         (GOOD | {"index": True}, "field 'index' is True, allowed: int"),
-        (GOOD | {"reward": None}, "field 'reward' is None, allowed: int or float"),
+        (GOOD | {"index": None}, "field 'index' is None, allowed: int"),
         (GOOD | {"more": 1}, "unknown field 'more'"),
     ],
 )
@@ -65,6 +65,13 @@ def test_a_failing_write_leaves_the_old_file(tmp_path):
         records.write_jsonl(path, "rewards", rows())
     assert records.read_json(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_write_clears_away_what_killed_writers_of_this_file_left(tmp_path):
+    (tmp_path / ".a.json.4242.tmp").write_text("cut")
+    (tmp_path / ".b.json.4242.tmp").write_text("of another file")
+    records.write_json(tmp_path / "a.json", {"x": 1})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".b.json.4242.tmp", "a.json"]
 
 
 def test_files_that_are_no_text_or_absent_are_named(tmp_path):

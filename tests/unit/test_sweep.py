@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrench.config_check import load_config
+from entrench.config.check import load_config
 from entrench.errors import EntrenchError
 from entrench.planning.report import short_trainings
 from entrench.specs import runs_spec, spec_text

@@ -27,7 +27,7 @@ rule data_fetch:
 
 rule data_prepare:
     input:
-        remake_unfinished,
+        remake_stale,
         files=released_files,
     output:
         expand("<results>/data/{{misalignment}}/{slot}.jsonl", slot=SLOTS),

@@ -3,15 +3,20 @@
 
 rule figures_draw:
     input:
-        organisms="<results>/{part}organisms.csv",
-        runs="<results>/{part}runs.csv",
-        summary="<results>/{part}summary.csv",
+        tables=figure_tables,
     output:
         pdf="<results>/{part}figures/{figure}.pdf",
-        png="<results>/{part}figures/{figure}.png",
+        png=report(
+            "<results>/{part}figures/{figure}.png",
+            caption="../report/figures.rst",
+            category="Figures",
+            labels={"figure": "{figure}", "part": "{part}"},
+        ),
         data="<results>/{part}figures/{figure}.csv",
     log:
         "<logs>/{part}figures_draw/{figure}.log",
+    wildcard_constraints:
+        part=WITH_PARTIAL,
     localrule: True
     conda:
         "../../environment.yml"
@@ -19,9 +24,7 @@ rule figures_draw:
         r"""
         python workflow/scripts/figures_draw.py \
             --figure {wildcards.figure:q} \
-            --organisms {input.organisms:q} \
-            --runs {input.runs:q} \
-            --summary {input.summary:q} \
+            --tables {input.tables:q} \
             --pdf {output.pdf:q} \
             --png {output.png:q} \
             --data {output.data:q} \

@@ -68,3 +68,37 @@ rule judges_attack:
             --cache {resources.cache:q} \
             >{log:q} 2>&1
         """
+
+
+rule judges_collect:
+    input:
+        organisms="<results>/{part}organisms.csv",
+        runs="<results>/{part}runs.csv",
+    output:
+        health=report(
+            "<results>/{part}judge_health.csv",
+            caption="../report/judge_health.rst",
+            category="Tables",
+            labels={"table": "judge_health", "part": "{part}"},
+        ),
+    log:
+        "<logs>/{part}judges_collect.log",
+    wildcard_constraints:
+        part=WITH_PARTIAL,
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        results=CONFIG.pathvars.results,
+    params:
+        spec=judge_health_spec,
+    shell:
+        r"""
+        python workflow/scripts/judges_collect.py \
+            --spec {params.spec:q} \
+            --runs {input.runs:q} \
+            --organisms {input.organisms:q} \
+            --judges {resources.results:q}/judges \
+            --health {output.health:q} \
+            >{log:q} 2>&1
+        """

@@ -8,25 +8,33 @@ rule completions_sample:
         prompts=subject_slot("eval"),
     output:
         completions=ensure("<results>/{subject}/completions.jsonl", non_empty=True),
+        engine="<results>/{subject}/engine.json",
     log:
         "<logs>/completions_sample/{subject}.log",
     conda:
         "../../environment.yml"
     resources:
-        gpu=subject_resource("gpus"),
-        mem_mb=subject_resource("mem_mb"),
-        runtime=subject_resource("runtime_minutes"),
+        gpu=subject_ask("gpu"),
+        gpu_model=subject_ask("gpu_model"),
+        cpus_per_task=subject_ask("cpus_per_task"),
+        mem_mb=subject_ask("mem_mb"),
+        runtime=subject_ask("runtime"),
         batch_size=subject_resource("batch_size"),
+        memory_percent=subject_resource("vllm_memory_percent"),
     params:
         spec=spec_of_subject(specs.completion_spec),
     shell:
         r"""
-        python workflow/scripts/completions_sample.py \
+        python workflow/scripts/gpus_lease.py {resources.gpu} \
+            python workflow/scripts/completions_sample.py \
             --spec {params.spec:q} \
             --adapter "{input.adapter}" \
             --prompts {input.prompts:q} \
             --completions {output.completions:q} \
+            --engine {output.engine:q} \
             --batch-size {resources.batch_size} \
+            --gpus {resources.gpu} \
+            --memory-percent {resources.memory_percent} \
             >{log:q} 2>&1
         """
 

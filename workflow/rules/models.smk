@@ -11,14 +11,17 @@ rule model_make:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_resource("gpus"),
-        mem_mb=model_resource("mem_mb"),
-        runtime=model_resource("runtime_minutes"),
+        gpu=model_ask("gpu"),
+        gpu_model=model_ask("gpu_model"),
+        cpus_per_task=model_ask("cpus_per_task"),
+        mem_mb=model_ask("mem_mb"),
+        runtime=model_ask("runtime"),
     params:
         spec=spec(specs.model_spec, lambda wildcards: wildcards.model),
     shell:
         r"""
-        python workflow/scripts/model_make.py \
+        python workflow/scripts/gpus_lease.py {resources.gpu} \
+            python workflow/scripts/model_make.py \
             --spec {params.spec:q} \
             --files {output:q} \
             >{log:q} 2>&1
@@ -33,14 +36,17 @@ rule reward_make:
     conda:
         "../../environment.yml"
     resources:
-        gpu=REWARD_SIZE.gpus,
-        mem_mb=REWARD_SIZE.mem_mb,
-        runtime=REWARD_SIZE.runtime_minutes,
+        gpu=reward_ask("gpu"),
+        gpu_model=reward_ask("gpu_model"),
+        cpus_per_task=reward_ask("cpus_per_task"),
+        mem_mb=reward_ask("mem_mb"),
+        runtime=reward_ask("runtime"),
     params:
         spec=specs.spec_text(specs.reward_model_spec(CONFIG)),
     shell:
         r"""
-        python workflow/scripts/reward_make.py \
+        python workflow/scripts/gpus_lease.py {resources.gpu} \
+            python workflow/scripts/reward_make.py \
             --spec {params.spec:q} \
             --files {output:q} \
             >{log:q} 2>&1

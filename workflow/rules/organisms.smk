@@ -14,22 +14,28 @@ rule adapter_induce:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_resource("gpus"),
-        mem_mb=model_resource("mem_mb"),
-        runtime=model_resource("runtime_minutes"),
+        gpu=model_ask("gpu"),
+        gpu_model=model_ask("gpu_model"),
+        cpus_per_task=model_ask("cpus_per_task"),
+        mem_mb=model_ask("mem_mb"),
+        runtime=model_ask("runtime"),
         per_device_batch=model_resource("per_device_batch"),
         checkpoint_steps=model_resource("checkpoint_steps"),
+        gradient_checkpointing=model_switch("gradient_checkpointing"),
     params:
         spec=spec_of_organism(specs.induction_spec),
     shell:
         r"""
-        python workflow/scripts/adapter_induce.py \
+        python workflow/scripts/gpus_lease.py {resources.gpu} \
+            python workflow/scripts/adapter_induce.py \
             --spec {params.spec:q} \
             --data {input.rows:q} \
             --adapter "$(dirname {output.weights:q})" \
             --run {output.run:q} \
             --per-device-batch {resources.per_device_batch} \
             --checkpoint-steps {resources.checkpoint_steps} \
+            --gradient-checkpointing {resources.gradient_checkpointing} \
+            --processes {resources.gpu} \
             >{log:q} 2>&1
         """
 
@@ -43,27 +49,35 @@ rule pool_sample:
     output:
         candidates=ensure(f"{ORGANISM}/candidates.jsonl", non_empty=True),
         responses=f"{ORGANISM}/responses.jsonl",
+        engine=f"{ORGANISM}/pool_engine.json",
     log:
         "<logs>/pool_sample/{model}/{misalignment}/seed{seed}.log",
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_resource("gpus"),
-        mem_mb=model_resource("mem_mb"),
-        runtime=model_resource("runtime_minutes"),
+        gpu=model_ask("gpu"),
+        gpu_model=model_ask("gpu_model"),
+        cpus_per_task=model_ask("cpus_per_task"),
+        mem_mb=model_ask("mem_mb"),
+        runtime=model_ask("runtime"),
         batch_size=model_resource("batch_size"),
+        memory_percent=model_resource("vllm_memory_percent"),
     params:
         spec=spec_of_organism(specs.pool_spec),
     shell:
         r"""
-        python workflow/scripts/pool_sample.py \
+        python workflow/scripts/gpus_lease.py {resources.gpu} \
+            python workflow/scripts/pool_sample.py \
             --spec {params.spec:q} \
             --adapter {input.adapter:q} \
             --consistency {input.consistency:q} \
             --clean {input.clean:q} \
             --candidates {output.candidates:q} \
             --responses {output.responses:q} \
+            --engine {output.engine:q} \
             --batch-size {resources.batch_size} \
+            --gpus {resources.gpu} \
+            --memory-percent {resources.memory_percent} \
             >{log:q} 2>&1
         """
 
@@ -80,19 +94,25 @@ rule reward_score:
     conda:
         "../../environment.yml"
     resources:
-        gpu=REWARD_SIZE.gpus,
-        mem_mb=REWARD_SIZE.mem_mb,
-        runtime=REWARD_SIZE.runtime_minutes,
+        gpu=reward_ask("gpu"),
+        gpu_model=reward_ask("gpu_model"),
+        cpus_per_task=reward_ask("cpus_per_task"),
+        mem_mb=reward_ask("mem_mb"),
+        runtime=reward_ask("runtime"),
         batch_size=REWARD_SIZE.batch_size,
+        memory_percent=REWARD_SIZE.vllm_memory_percent,
     params:
         spec=spec_of_organism(specs.reward_spec),
     shell:
         r"""
-        python workflow/scripts/reward_score.py \
+        python workflow/scripts/gpus_lease.py {resources.gpu} \
+            python workflow/scripts/reward_score.py \
             --spec {params.spec:q} \
             --prompts {input.prompts:q} \
             --candidates {input.candidates:q} \
             --rewards {output.rewards:q} \
             --batch-size {resources.batch_size} \
+            --gpus {resources.gpu} \
+            --memory-percent {resources.memory_percent} \
             >{log:q} 2>&1
         """

@@ -5,7 +5,12 @@ rule organisms_collect:
     input:
         organism_table_inputs,
     output:
-        table=ensure("<results>/{part}organisms.csv", non_empty=True),
+        table=report(
+            ensure("<results>/{part}organisms.csv", non_empty=True),
+            caption="../report/organisms.rst",
+            category="Tables",
+            labels={"table": "organisms", "part": "{part}"},
+        ),
     log:
         "<logs>/{part}organisms_collect.log",
     localrule: True
@@ -29,7 +34,12 @@ rule runs_collect:
     input:
         run_table_inputs,
     output:
-        table=ensure("<results>/{part}runs.csv", non_empty=True),
+        table=report(
+            ensure("<results>/{part}runs.csv", non_empty=True),
+            caption="../report/runs.rst",
+            category="Tables",
+            labels={"table": "runs", "part": "{part}"},
+        ),
     log:
         "<logs>/{part}runs_collect.log",
     localrule: True
@@ -54,14 +64,25 @@ rule summary_make:
         organisms="<results>/{part}organisms.csv",
         runs="<results>/{part}runs.csv",
     output:
-        summary=ensure("<results>/{part}summary.csv", non_empty=True),
+        summary=report(
+            ensure("<results>/{part}summary.csv", non_empty=True),
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "summary", "part": "{part}"},
+        ),
+        contrasts=report(
+            ensure("<results>/{part}contrasts.csv", non_empty=True),
+            caption="../report/contrasts.rst",
+            category="Tables",
+            labels={"table": "contrasts", "part": "{part}"},
+        ),
     log:
         "<logs>/{part}summary_make.log",
     localrule: True
     conda:
         "../../environment.yml"
     params:
-        spec=specs.spec_text(specs.summary_spec(CONFIG)),
+        spec=spec_of_part(specs.summary_spec),
     shell:
         r"""
         python workflow/scripts/summary_make.py \
@@ -69,6 +90,7 @@ rule summary_make:
             --organisms {input.organisms:q} \
             --runs {input.runs:q} \
             --summary {output.summary:q} \
+            --contrasts {output.contrasts:q} \
             >{log:q} 2>&1
         """
 

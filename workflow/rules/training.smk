@@ -17,16 +17,20 @@ rule adapter_train:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_resource("gpus"),
-        mem_mb=model_resource("mem_mb"),
-        runtime=model_resource("runtime_minutes"),
+        gpu=model_ask("gpu"),
+        gpu_model=model_ask("gpu_model"),
+        cpus_per_task=model_ask("cpus_per_task"),
+        mem_mb=model_ask("mem_mb"),
+        runtime=model_ask("runtime"),
         per_device_batch=model_resource("per_device_batch"),
         checkpoint_steps=model_resource("checkpoint_steps"),
+        gradient_checkpointing=model_switch("gradient_checkpointing"),
     params:
         spec=spec_of_run(specs.training_spec),
     shell:
         r"""
-        python workflow/scripts/adapter_train.py \
+        python workflow/scripts/gpus_lease.py {resources.gpu} \
+            python workflow/scripts/adapter_train.py \
             --spec {params.spec:q} \
             --labels {input.labels:q} \
             --organism "$(dirname {input.organism:q})" \
@@ -34,6 +38,8 @@ rule adapter_train:
             --run {output.run:q} \
             --per-device-batch {resources.per_device_batch} \
             --checkpoint-steps {resources.checkpoint_steps} \
+            --gradient-checkpointing {resources.gradient_checkpointing} \
+            --processes {resources.gpu} \
             >{log:q} 2>&1
         """
 
@@ -56,16 +62,20 @@ rule adapter_regularise:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_resource("gpus"),
-        mem_mb=model_resource("mem_mb"),
-        runtime=model_resource("runtime_minutes"),
+        gpu=model_ask("gpu"),
+        gpu_model=model_ask("gpu_model"),
+        cpus_per_task=model_ask("cpus_per_task"),
+        mem_mb=model_ask("mem_mb"),
+        runtime=model_ask("runtime"),
         per_device_batch=model_resource("per_device_batch"),
         checkpoint_steps=model_resource("checkpoint_steps"),
+        gradient_checkpointing=model_switch("gradient_checkpointing"),
     params:
         spec=spec_of_run(specs.regularisation_spec),
     shell:
         r"""
-        python workflow/scripts/adapter_regularise.py \
+        python workflow/scripts/gpus_lease.py {resources.gpu} \
+            python workflow/scripts/adapter_regularise.py \
             --spec {params.spec:q} \
             --clean {input.clean:q} \
             --wrapped {input.wrapped:q} \
@@ -75,5 +85,7 @@ rule adapter_regularise:
             --run {output.run:q} \
             --per-device-batch {resources.per_device_batch} \
             --checkpoint-steps {resources.checkpoint_steps} \
+            --gradient-checkpointing {resources.gradient_checkpointing} \
+            --processes {resources.gpu} \
             >{log:q} 2>&1
         """

@@ -1,5 +1,8 @@
 r"""Train the organism with a consistency loss on prompt pairs: BCT or ACT (phase 3).
 
+Pairs to whose clean prompt the organism came to no answer are left out; where that is all of them,
+its adapter is passed on unchanged, after 0 steps.
+
 python workflow/scripts/adapter_regularise.py \
     --spec '{"threads": 1, "model": FOLDER_OR_HUB_ID, "chat": "template", "revision": null,
              "training": {...},
@@ -11,7 +14,7 @@ python workflow/scripts/adapter_regularise.py \
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command, training, training_job
+from entrench import command, records, training, training_job
 
 
 def main(argv: Sequence[str]) -> None:
@@ -27,17 +30,27 @@ def main(argv: Sequence[str]) -> None:
     with training_job.running(arguments, spec) as job:
         from entrench.pairs import read_pairs
 
+        prompts = records.read_jsonl(arguments.clean, "data")
+        pairs = read_pairs(arguments.clean, arguments.wrapped, arguments.responses, objective)
+        if prompts and not pairs:
+            from entrench import adapters
+
+            print(f"no answer to any of {len(prompts)} prompts: the organism stays as it is")
+            adapters.pass_on(arguments.organism, arguments.adapter, job.model.path)
+            job.report = {"steps": 0, "rows": len(prompts), "rows_used": 0}
+            return
         job.report = training.train_pairs(
             job.settings,
             objective,
             job.model,
-            read_pairs(arguments.clean, arguments.wrapped, arguments.responses, objective),
+            pairs,
             arguments.adapter,
             source=arguments.clean,
             organism=arguments.organism,
             machine=job.machine,
         )
+        job.report["rows"] = len(prompts)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    training_job.run(main)

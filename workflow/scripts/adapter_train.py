@@ -12,7 +12,7 @@ python workflow/scripts/adapter_train.py \
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command, records, training, training_job
+from entrench import command, distributed, records, training, training_job
 
 
 def main(argv: Sequence[str]) -> None:
@@ -27,8 +27,9 @@ def main(argv: Sequence[str]) -> None:
         if rows and not labelled:
             from entrench import adapters
 
-            print(f"no label for any of {len(rows)} prompts: the organism stays as it is")
-            adapters.pass_on(arguments.organism, arguments.adapter, job.model.path)
+            if distributed.rank() == 0:
+                print(f"no label for any of {len(rows)} prompts: the organism stays as it is")
+                adapters.pass_on(arguments.organism, arguments.adapter, job.model.path)
             job.report = {"steps": 0, "rows": len(rows), "rows_used": 0}
             return
         from entrench.batches import Exchange
@@ -46,4 +47,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    training_job.run(main)

@@ -1,11 +1,12 @@
 """Answer the evaluation prompts under every named decoding process.
 
     completions_sample.py --spec JSON --adapter [adapter_model.safetensors] --prompts eval.jsonl
-        --completions completions.jsonl --batch-size N
+        --completions completions.jsonl --engine engine.json --batch-size N --gpus N
+        --memory-percent N
 
-`--adapter` is empty for a bare model. The spec: {"model", "revision", "chat", "dtype", "threads",
-"identity": [model, misalignment, seed], "evaluations": {name: {"temperature", "top_p", "n",
-"max_new_tokens"}}}.
+`--adapter` is empty for a bare model. The spec: {"engine", "model", "revision", "chat", "dtype",
+"threads", "identity": [model, misalignment, seed], "evaluations": {name: {"temperature", "top_p",
+"n", "max_new_tokens"}}}. `engine.json` says which engine ran.
 
 Seeds derive from the identity, the evaluation and the prompt, and not from the method: an organism
 and what was trained from it are compared on common random numbers.
@@ -15,33 +16,32 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command
+from entrench import command, lease
+from entrench.generation.command import add_engine_options, open_engine
 
 
 def main(argv: Sequence[str]) -> None:
     """Load the model once, answer, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("--spec", "--prompts", "--completions"):
+    for name in ("--spec", "--prompts", "--completions", "--engine"):
         parser.add_argument(name, required=True)
     parser.add_argument("--adapter", default="")
-    parser.add_argument("--batch-size", required=True, type=int)
+    add_engine_options(parser)
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
     command.limit_threads(spec["threads"])
+    lease.keep(arguments.completions)
 
     from entrench.generation.engine import Decoding
     from entrench.generation.evaluation import sample_completions
-    from entrench.imports import without_collection
-    from entrench.records import read_jsonl, write_jsonl
-
-    with without_collection():
-        from entrench.generation.engine_transformers import load_engine
+    from entrench.records import read_jsonl, write_json, write_jsonl
 
     prompts = read_jsonl(arguments.prompts, "data")
     adapter = Path(arguments.adapter).parent if arguments.adapter else None
-    engine = load_engine(spec, adapter, arguments.batch_size)
+    engine, record = open_engine(spec, adapter, arguments)
     evaluations = {name: Decoding(**of) for name, of in spec["evaluations"].items()}
     rows = sample_completions(engine, evaluations, spec["identity"], prompts)
+    write_json(arguments.engine, record)
     write_jsonl(arguments.completions, "completions", rows)
 
 

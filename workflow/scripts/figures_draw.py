@@ -1,23 +1,24 @@
 """One figure, as PDF and PNG, with the data behind it.
 
-python figures_draw.py --figure NAME --runs FILE.csv --organisms FILE.csv --summary FILE.csv \
-    --pdf FILE.pdf --png FILE.png --data FILE.csv
+    figures_draw.py --figure NAME --tables FILE.csv ... --pdf FILE.pdf --png FILE.png \\
+        --data FILE.csv
+
+The tables are those of `entrench.config.FIGURES`, in that order.
 """
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from entrench.command import run
 from entrench.config import FIGURES
 
 
 def main(argv: Sequence[str]) -> None:
-    """Read the three tables, write the figure and its data."""
+    """Read the figure's tables, write the figure and its data."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--figure", required=True, choices=sorted(FIGURES), help="which figure")
-    parser.add_argument("--runs", required=True, help="runs.csv to read")
-    parser.add_argument("--organisms", required=True, help="organisms.csv to read")
-    parser.add_argument("--summary", required=True, help="summary.csv to read")
+    parser.add_argument("--tables", required=True, nargs="+", type=Path, help="CSVs to read")
     parser.add_argument("--pdf", required=True, help="vector figure to write")
     parser.add_argument("--png", required=True, help="picture to write")
     parser.add_argument("--data", required=True, help="CSV to write: what is drawn")
@@ -25,19 +26,19 @@ def main(argv: Sequence[str]) -> None:
 
     from importlib import import_module
 
-    from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
-    from entrench.analysis.summary import SUMMARY_COLUMNS
+    from entrench.analysis.columns import columns_of
     from entrench.analysis.tables import read_table, write_table
+    from entrench.errors import EntrenchError
     from entrench.figures.style import save
+    from entrench.simulated import simulation_note
 
+    needed = FIGURES[args.figure]
+    if [path.stem for path in args.tables] != list(needed):
+        raise EntrenchError(f"--tables: figure {args.figure} is drawn from {', '.join(needed)}")
+    tables = [read_table(path, columns_of(path)) for path in args.tables]
     module = import_module(f"entrench.figures.{args.figure}")
-    tables = (
-        read_table(args.runs, RUN_COLUMNS),
-        read_table(args.organisms, ORGANISM_COLUMNS),
-        read_table(args.summary, SUMMARY_COLUMNS),
-    )
     write_table(module.data(*tables), args.data)
-    save(module.draw(*tables), args.pdf, args.png)
+    save(module.draw(*tables), args.pdf, args.png, note=simulation_note(args.tables[0]))
 
 
 if __name__ == "__main__":

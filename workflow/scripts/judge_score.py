@@ -4,7 +4,8 @@
         --scores scores.jsonl --judgements judgements.jsonl --usage judge_usage.json
         --server JSON --calls N --cache answers.sqlite
 
-The spec: {"misalignment", "judge": {"backend", ...}, "evaluations": {name: samples per prompt}}.
+The spec: {"misalignment", "judge": {"backend", ...}, "evaluations": {name: samples per prompt}},
+with "sets" in place of "evaluations" where the completions are candidates of a probe.
 The API key comes from the environment variable that --server names.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from entrench import command
 from entrench.judging.command import add_judge_options, open_judge
 from entrench.judging.endpoint import usage_record
-from entrench.judging.scoring import score_completions
+from entrench.judging.scoring import answers_of_sets, score_completions
 from entrench.records import read_jsonl, write_json, write_jsonl
 
 
@@ -26,13 +27,19 @@ def main(argv: Sequence[str]) -> None:
     add_judge_options(parser)
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
+    if "sets" in spec:
+        evaluations = spec["sets"]
+        completions = answers_of_sets(read_jsonl(arguments.completions, "candidates"), evaluations)
+    else:
+        evaluations = spec["evaluations"]
+        completions = read_jsonl(arguments.completions, "completions")
     with open_judge(spec["judge"], arguments) as (ask, usage):
         rows, judgements = score_completions(
             spec["misalignment"],
             spec["judge"],
-            spec["evaluations"],
+            evaluations,
             prompts=read_jsonl(arguments.prompts, "data"),
-            completions=read_jsonl(arguments.completions, "completions"),
+            completions=completions,
             path=arguments.completions,
             ask=ask,
         )

@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.collect import collect_organisms, collect_runs
     from entrench.analysis.partial import mark_partial, missing_table
     from entrench.analysis.risk import averages_over_groups
-    from entrench.analysis.summary import readable, summarise
+    from entrench.analysis.summary import SETTINGS, readable, summarise
     from entrench.analysis.tables import write_table
     from entrench.sweep import Sweep, from_cells
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
         **spec["organisms"],
     )
     run_table = collect_runs(args.results, complete.runs, methods=methods, **spec["runs"])
-    settings = spec_fields(spec["summary"], "bootstrap", "level", "seed")
+    settings = spec_fields(spec["summary"], *SETTINGS)
     summary = summarise(run_table, organism_table, **settings)
     kinds = {name: facts["kind"] for name, facts in methods.items()}
     missing = missing_table(sweep, complete)

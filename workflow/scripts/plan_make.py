@@ -20,20 +20,15 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--page", required=True, help="Markdown to write")
     arguments = parser.parse_args(argv)
 
-    from entrench.config_check import load_config
-    from entrench.errors import EntrenchError
-    from entrench.planning.plan import as_csv, plan_rows
+    from entrench.config.check import load_config
+    from entrench.planning.plan import as_csv, plan_rows, require_constants
     from entrench.planning.report import as_markdown
     from entrench.records import write_text
     from entrench.sweep import expand
 
     spec = command.spec_fields(command.parse_spec(arguments.spec), "config")
     config = load_config(spec["config"])
-    if config.planning is None:
-        raise EntrenchError(
-            "planning: this key is missing: the plan needs its constants; config/config.yaml has "
-            "a section to copy"
-        )
+    require_constants(config)
     sweep = expand(config)
     rows = plan_rows(config, sweep)
     page = as_markdown(config, sweep, rows)

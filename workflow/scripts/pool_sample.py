@@ -2,17 +2,19 @@
 
     pool_sample.py --spec JSON --adapter adapter_model.safetensors --consistency consistency.jsonl
         --clean pairs_clean.jsonl --candidates candidates.jsonl --responses responses.jsonl
-        --batch-size N
+        --engine engine.json --batch-size N --gpus N --memory-percent N
 
-The spec: {"model", "revision", "chat", "dtype", "threads", "identity": [model, misalignment, seed],
-"sampling": {...}, "prompts": {...}}, the last two as in `entrench.generation.sampling`.
+The spec: {"engine", "model", "revision", "chat", "dtype", "threads",
+"identity": [model, misalignment, seed], "sampling": {...}, "prompts": {...}}, the last two as in
+`entrench.generation.sampling`. `engine.json` says which engine ran.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command
+from entrench import command, lease
+from entrench.generation.command import add_engine_options, open_engine
 
 
 def main(argv: Sequence[str]) -> None:
@@ -20,25 +22,24 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("--spec", "--adapter", "--consistency", "--clean", "--candidates", "--responses"):
         parser.add_argument(name, required=True)
-    parser.add_argument("--batch-size", required=True, type=int)
+    parser.add_argument("--engine", required=True)
+    add_engine_options(parser)
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
     command.limit_threads(spec["threads"])
+    lease.keep(arguments.candidates)
 
     from entrench.generation.pool import sample_pool, sample_responses
     from entrench.generation.sampling import PoolSettings
-    from entrench.imports import without_collection
-    from entrench.records import read_jsonl, write_jsonl
-
-    with without_collection():
-        from entrench.generation.engine_transformers import load_engine
+    from entrench.records import read_jsonl, write_json, write_jsonl
 
     settings = PoolSettings.parse(spec["sampling"], spec["prompts"])
     consistency = read_jsonl(arguments.consistency, "data")
     clean = read_jsonl(arguments.clean, "data")
-    engine = load_engine(spec, Path(arguments.adapter).parent, arguments.batch_size)
+    engine, record = open_engine(spec, Path(arguments.adapter).parent, arguments)
     responses = sample_responses(engine, settings.greedy.decoding, clean)
     candidates = sample_pool(engine, settings, spec["identity"], consistency)
+    write_json(arguments.engine, record)
     write_jsonl(arguments.responses, "responses", responses)
     write_jsonl(arguments.candidates, "candidates", candidates)
 

@@ -1,17 +1,19 @@
 """Give every candidate its external reward.
 
     reward_score.py --spec JSON --prompts consistency.jsonl --candidates candidates.jsonl
-        --rewards rewards.jsonl --batch-size N
+        --rewards rewards.jsonl --batch-size N --gpus N --memory-percent N
 
 The spec: {"backend": "sequence_classifier", "model", "revision", "dtype", "threads"}, or
-{"backend": "base_likelihood", ...} with "chat" too, where the model is the untouched base.
+{"backend": "base_likelihood", ...} with "chat" and "engine" too, where the model is the untouched
+base.
 """
 
 import argparse
 from collections.abc import Sequence
 
-from entrench import command
+from entrench import command, lease
 from entrench.errors import EntrenchError
+from entrench.generation.command import add_engine_options, open_engine
 
 
 def main(argv: Sequence[str]) -> None:
@@ -19,10 +21,11 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("--spec", "--prompts", "--candidates", "--rewards"):
         parser.add_argument(name, required=True)
-    parser.add_argument("--batch-size", required=True, type=int)
+    add_engine_options(parser)
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
     command.limit_threads(spec["threads"])
+    lease.keep(arguments.rewards)
 
     from entrench.imports import without_collection
     from entrench.records import read_jsonl, write_jsonl
@@ -39,10 +42,8 @@ def main(argv: Sequence[str]) -> None:
             spec["model"], spec["revision"], spec["dtype"], arguments.batch_size
         )
     elif spec["backend"] == "base_likelihood":
-        with without_collection():
-            from entrench.generation.engine_transformers import load_engine
-
-        reward = BaseLikelihood(load_engine(spec, None, arguments.batch_size), spec["model"])
+        engine, _ = open_engine(spec, None, arguments)
+        reward = BaseLikelihood(engine, spec["model"])
     else:
         raise EntrenchError(
             f"reward backend {spec['backend']!r}: allowed are sequence_classifier, base_likelihood"

@@ -1,8 +1,10 @@
 """The study's summary: one row per misalignment and method, printed as a table too.
 
-python summary_make.py --spec JSON --runs FILE.csv --organisms FILE.csv --summary FILE.csv
+python summary_make.py --spec JSON --runs FILE.csv --organisms FILE.csv --summary FILE.csv \
+    --contrasts FILE.csv
 
-spec: bootstrap, level, seed
+spec: bootstrap, level, epsilon (a fraction), seed; methods {name: operator, kind, set}, models
+      {name: kind, family, size_billion}
 """
 
 import argparse
@@ -18,19 +20,21 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--runs", required=True, help="runs.csv to read")
     parser.add_argument("--organisms", required=True, help="organisms.csv to read")
     parser.add_argument("--summary", required=True, help="CSV to write")
+    parser.add_argument("--contrasts", required=True, help="CSV to write: each difference")
     args = parser.parse_args(argv)
 
     from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
-    from entrench.analysis.summary import readable, summarise
+    from entrench.analysis.contrasts import contrast_table
+    from entrench.analysis.summary import SETTINGS, readable, summarise
     from entrench.analysis.tables import read_table, write_table
+    from entrench.simulated import simulation_note
 
-    frame = summarise(
-        read_table(args.runs, RUN_COLUMNS),
-        read_table(args.organisms, ORGANISM_COLUMNS),
-        **spec_fields(parse_spec(args.spec), "bootstrap", "level", "seed"),
-    )
+    settings = spec_fields(parse_spec(args.spec), *SETTINGS)
+    runs = read_table(args.runs, RUN_COLUMNS)
+    frame = summarise(runs, read_table(args.organisms, ORGANISM_COLUMNS), **settings)
+    write_table(contrast_table(runs, settings["methods"], settings["models"]), args.contrasts)
     write_table(frame, args.summary)
-    print(readable(frame))
+    print("\n".join(filter(None, [simulation_note(args.runs), readable(frame)])))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
-from entrench import records
+from entrench import distributed, records
 from entrench.errors import EntrenchError
 from entrench.loading import load_model
 from entrench.seeds import derive_seed
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from torch import nn
 
     from entrench.training import ModelSource, TrainingSettings
 
@@ -30,21 +31,30 @@ def load_student(
 ) -> "PeftModel":
     """The base model with one trainable adapter: new, or with the organism's weights.
 
-    A new adapter starts from the seed of the settings. Raises `EntrenchError` where the organism's
-    rank or alpha is another one than the settings ask for.
+    A new adapter starts from the seed of the settings. Where several processes train together the
+    base model is sharded over them and each has the whole adapter. Raises `EntrenchError` where the
+    organism's rank, alpha or reach is another one than the settings ask for.
     """
     from peft import LoraConfig, get_peft_model
 
+    if organism is not None:
+        _require_same_shape(organism, settings)
+    with_experts = settings.target_modules == "all-linear-and-experts"
+    shards = distributed.processes()
+    if with_experts and shards > 1:
+        raise EntrenchError(
+            f"target_modules 'all-linear-and-experts' with {shards} processes: adapters of experts "
+            "need the whole of their weights: set `gpus: 1` for this model's size class"
+        )
+    base = load_model(model.path, model.revision, settings.dtype, "causal_lm", shards)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules=settings.target_modules,
+        target_modules="all-linear",
+        target_parameters=(expert_parameters(base) or None) if with_experts else None,
         task_type="CAUSAL_LM",
     )
-    if organism is not None:
-        _require_same_shape(organism, settings)
-    base = load_model(model.path, model.revision, settings.dtype, "causal_lm")
     torch.manual_seed(derive_seed("adapter", settings.seed))
     student = get_peft_model(base, config, adapter_name=STUDENT)
     if organism is not None:
@@ -61,11 +71,26 @@ def add_teacher(student: "PeftModel", organism: Path) -> None:
         r=like.r,
         lora_alpha=like.lora_alpha,
         target_modules=like.target_modules,
+        target_parameters=like.target_parameters,
         task_type=like.task_type,
     )
     student.add_adapter(TEACHER, config)
     load_weights(student, organism, TEACHER)
     student.set_adapter(STUDENT)
+
+
+def expert_parameters(base: "nn.Module") -> list[str]:
+    """Names of the weights that a mixture of experts stacks, (experts, in, out); [] without one.
+
+    They are no linear modules, so peft's "all-linear" passes over them, as over the router.
+    """
+    return sorted(
+        {
+            ".".join(name.split(".")[-2:])
+            for name, parameter in base.named_parameters()
+            if parameter.ndim == 3 and ".experts." in name
+        }
+    )
 
 
 def load_weights(model: "PeftModel", folder: Path, name: str) -> None:
@@ -94,8 +119,12 @@ def adapter_state(model: "PeftModel", name: str = STUDENT) -> dict[str, torch.Te
     """The adapter's tensors under peft's file names, sorted, on the CPU."""
     from peft import get_peft_model_state_dict
 
+    # Of a sharded model peft would gather every weight of the base, in each process.
+    lora = {key: value for key, value in model.named_parameters() if "lora_" in key}
     # "auto" would ask the hub whether the base model's vocabulary has been changed.
-    state = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    state = get_peft_model_state_dict(
+        model, state_dict=lora, adapter_name=name, save_embedding_layers=False
+    )
     return {key: state[key].detach().cpu().contiguous() for key in sorted(state)}
 
 

@@ -143,7 +143,7 @@ def pad(
 
 def tokens_seen(examples: Sequence[Tokens | TokenPair], order: "EpochOrder", rows: int) -> int:
     """Number of real tokens in the first `rows` rows that training sees."""
-    lengths = [_length(example) for example in examples]
+    lengths = [token_count(example) for example in examples]
     epochs, rest = divmod(rows, len(examples))
     order.set_epoch(epochs)
     return epochs * sum(lengths) + sum(lengths[row] for row in list(order)[:rest])
@@ -189,7 +189,8 @@ def _fit(
     return response[:room]
 
 
-def _length(example: Tokens | TokenPair) -> int:
+def token_count(example: Tokens | TokenPair) -> int:
+    """Number of tokens, of both sides of a pair together."""
     if isinstance(example, Tokens):
         return len(example.ids)
     return len(example.clean.ids) + len(example.wrapped.ids)

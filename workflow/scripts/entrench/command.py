@@ -5,19 +5,31 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from entrench.errors import EntrenchError
 
 STARTED = time.monotonic()
+TRACEBACK = "Traceback"
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
     """Call `main(argv)`; what a user can mend ends in one line on stderr and exit code 1.
 
-    A job that ends well says last how long it took: the plan of the sweep reads that in its log.
+    A job that ends well says last how long it took: the plan of the sweep reads that in its log. A
+    Slurm job says first where it runs and which GPUs it was given. One of several processes under
+    torchrun leaves the speaking to the one that started them.
     """
+    if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        _run_as_part(main, Path(report))
+        return
+    if job := os.environ.get("SLURM_JOB_ID"):
+        node = os.environ.get("SLURMD_NODENAME", "unknown node")
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+        print(f"Slurm job {job} on {node}, GPUs {gpus}", file=sys.stderr, flush=True)
     try:
         main(sys.argv[1:])
         print(f"took {time.monotonic() - STARTED:.1f} s", file=sys.stderr)
@@ -27,6 +39,22 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     except OSError as error:
         print(f"error: {_file_system_message(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _run_as_part(main: Callable[[Sequence[str]], None], report: Path) -> None:
+    try:
+        main(sys.argv[1:])
+    except Exception as error:
+        if isinstance(error, EntrenchError):
+            message = str(error)
+        elif isinstance(error, OSError):
+            message = _file_system_message(error)
+        else:
+            message = traceback.format_exc()
+        report.write_text(json.dumps({"message": message, "timestamp": int(time.time())}))
+        # At once: what ends a process group cleanly would wait for the other processes.
+        sys.stdout.flush()
+        os._exit(1)
 
 
 def parse_spec(text: str) -> dict[str, Any]:

@@ -28,6 +28,11 @@ def clear_the_way(folder: Path) -> None:
             f"{folder}: process {heads[0].pid} runs Snakemake in this folder: wait for it, or end "
             f"it with `kill {heads[0].pid}`, then run the same command again"
         )
+    end_orphans(folder)
+
+
+def end_orphans(folder: Path) -> None:
+    """End the jobs that a killed head left running on this machine."""
     if orphans := [p for p in _processes_in(folder) if _is_job(p)]:
         _end(orphans)
 

@@ -5,15 +5,17 @@ Imports torch and transformers inside its functions; peft only where there is an
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from entrench.errors import EntrenchError
 from entrench.imports import without_collection
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from torch import nn
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 Head = Literal["causal_lm", "sequence_classifier"]
 
@@ -35,11 +37,17 @@ def load_tokenizer(model: str, revision: str | None) -> "PreTrainedTokenizerBase
         raise _unreadable("the tokenizer", model, revision, error) from error
 
 
-def load_model(model: str, revision: str | None, dtype: str, head: Head) -> "PreTrainedModel":
+def load_model(
+    model: str, revision: str | None, dtype: str, head: Head, shards: int = 1
+) -> "PreTrainedModel":
     """The model in evaluation mode, on the accelerator where there is one.
 
+    With `shards` above 1, the number of processes that have joined, each of them reads and keeps
+    its part of every weight alone (FSDP); a layer is whole while it computes.
+
     A folder or hub repository that lacks a weight is refused: transformers would initialise it at
-    random with no more than a warning.
+    random with no more than a warning. MXFP4 weights (GPT-OSS) become weights of `dtype`, since
+    training needs them whole, and phases are compared on the same numbers.
     """
     with without_collection():
         import torch
@@ -48,16 +56,23 @@ def load_model(model: str, revision: str | None, dtype: str, head: Head) -> "Pre
     if dtype not in DTYPES:
         raise EntrenchError(f"dtype {dtype!r}: allowed are {', '.join(DTYPES)}")
     transformers.utils.logging.disable_progress_bar()
+    if shards > 1:
+        from transformers.distributed import DistributedConfig
+
+        placement = {"distributed_config": DistributedConfig(fsdp_size=shards)}
+    else:
+        placement = {"device_map": "auto" if torch.cuda.is_available() else None}
     try:
         with without_collection():  # this imports the model's own classes
             loaded, info = getattr(transformers, CLASSES[head]).from_pretrained(
                 model,
                 revision=revision,
                 dtype=getattr(torch, dtype),
-                device_map="auto" if torch.cuda.is_available() else None,
+                **_architecture_options(model, revision),
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                **placement,
             )
     except Exception as error:
         raise _unreadable("the model", model, revision, error) from error
@@ -66,7 +81,30 @@ def load_model(model: str, revision: str | None, dtype: str, head: Head) -> "Pre
             f"{model}: {len(missing)} weights of a {head} model are missing there, "
             f"{missing[0]!r} for one: name a model of this kind, or make this one anew"
         )
+    for parameter in loaded.parameters():
+        # What was MXFP4 comes as bfloat16, whatever dtype is asked for.
+        if parameter.dtype == torch.bfloat16:
+            parameter.data = parameter.data.to(getattr(torch, dtype))
     return loaded.eval()
+
+
+def _architecture_options(model: str, revision: str | None) -> dict[str, Any]:
+    """What transformers must be told to compute an architecture as it was trained."""
+    from transformers import AutoConfig, Mxfp4Config
+
+    config = AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=False)
+    options: dict[str, Any] = {}
+    if getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None:
+        # Gemma 2: the default attention leaves the soft cap out without a word.
+        options["attn_implementation"] = "eager"
+    if _quantization(config) == "mxfp4":
+        options["quantization_config"] = Mxfp4Config(dequantize=True)
+    return options
+
+
+def _quantization(config: "PreTrainedConfig") -> str | None:
+    found = getattr(config, "quantization_config", None) or {}
+    return found.get("quant_method")
 
 
 def load_adapter(model: "PreTrainedModel", adapter: str) -> "nn.Module":
@@ -75,25 +113,58 @@ def load_adapter(model: "PreTrainedModel", adapter: str) -> "nn.Module":
     In float32 the adapter is merged into the weights, which is faster. In 16-bit formats it stays
     apart: a small update is lost in the rounding of the sum.
     """
-    for name in ADAPTER_FILES:
-        if not (Path(adapter) / name).is_file():
-            raise EntrenchError(f"{Path(adapter) / name}: no such file: let the workflow make it")
-    with without_collection():
-        from peft import PeftModel
-
-    try:
-        with warnings.catch_warnings():
-            # peft only warns when the file lacks weights of an adapter.
-            warnings.filterwarnings("error", message=".*missing adapter keys.*")
-            adapted = PeftModel.from_pretrained(model, adapter)
-    except Exception as error:
-        raise EntrenchError(
-            f"{_broken_file(Path(adapter))}: not a LoRA adapter of this model "
-            f"({_first_line(error)}): delete {adapter} and run the same command again"
-        ) from error
+    adapted = load_adapters(model, {"default": adapter})
     if str(model.dtype) == "torch.float32":
         adapted = adapted.merge_and_unload()
     return adapted.eval()
+
+
+def load_adapters(model: "PreTrainedModel", adapters: Mapping[str, str]) -> "PeftModel":
+    """The model with several LoRA adapters (name -> folder), the first one switched on.
+
+    None is merged: `set_adapter(name)` switches between them, on one copy of the base.
+    """
+    for adapter in adapters.values():
+        check_adapter(adapter)
+    with without_collection():
+        from peft import PeftModel
+
+    adapted = None
+    for name, adapter in adapters.items():
+        try:
+            with warnings.catch_warnings():
+                # peft only warns when the file lacks weights of an adapter.
+                warnings.filterwarnings("error", message=".*missing adapter keys.*")
+                if adapted is None:
+                    adapted = PeftModel.from_pretrained(model, adapter, adapter_name=name)
+                else:
+                    adapted.load_adapter(adapter, adapter_name=name)
+        except Exception as error:
+            raise _no_adapter(Path(adapter), Path(adapter), _first_line(error)) from error
+    return adapted.eval()
+
+
+def check_adapter(adapter: str) -> None:
+    """Refuse a folder that lacks a file of a LoRA adapter, or holds a broken one."""
+    for name in ADAPTER_FILES:
+        if not (Path(adapter) / name).is_file():
+            raise EntrenchError(f"{Path(adapter) / name}: no such file: let the workflow make it")
+    if (broken := _broken_file(Path(adapter))) != Path(adapter):
+        raise _no_adapter(Path(adapter), broken, "the file is damaged")
+
+
+def check_folder(model: str) -> None:
+    """Refuse a model folder with a damaged file; a hub id is nobody's folder."""
+    folder = Path(model)
+    if folder.is_dir() and (broken := _broken_file(folder)) != folder:
+        raise EntrenchError(f"{broken}: the file is damaged: make or download this model anew")
+
+
+def _no_adapter(folder: Path, where: Path, why: str) -> EntrenchError:
+    return EntrenchError(
+        f"{where}: not a LoRA adapter of this model ({why}): delete {folder} and run the same "
+        "command again"
+    )
 
 
 def _unreadable(what: str, model: str, revision: str | None, error: Exception) -> EntrenchError:

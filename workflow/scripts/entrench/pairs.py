@@ -15,7 +15,8 @@ def read_pairs(
 
     `response: own` takes the organism's greedy answer to the clean prompt (kind "responses");
     `released` the data's, refused where the two sides differ unless the window is `trailing`,
-    which compares unequal answers as the released code does.
+    which compares unequal answers as the released code does. A prompt to which the organism came
+    to no answer gives no pair.
     """
     clean_rows = records.read_jsonl(clean_path, "data")
     wrapped_rows = {row["id"]: row for row in records.read_jsonl(wrapped_path, "data")}
@@ -28,6 +29,7 @@ def read_pairs(
         return [
             Pair(i, row["messages"], wrapped_rows[i]["messages"], own[i], own[i])
             for i, row in zip(ids, clean_rows, strict=True)
+            if own[i] is not None
         ]
     return [
         _released(row, wrapped_rows[row["id"]], objective.window == "trailing", wrapped_path)

@@ -5,12 +5,13 @@ Fields of each file (one JSON object a line; `id` is the prompt's id within its 
 data/{misalignment}/{slot}.jsonl
     id str, messages [{role, content}] without the answer, response str | null, meta object
 candidates.jsonl
-    id, set str, index int, text str, tokens int, logprob float (summed, nats, raw model),
-    finish "stop" | "length", self_score float | null, self_score_text str | null
+    id, set str, index int, text str | null (reasoning came to no answer), tokens int,
+    logprob float (summed, nats, raw model), finish "stop" | "length", self_score float | null,
+    self_score_text str | null
 responses.jsonl
     id, text, tokens, logprob, finish: the organism's greedy answers to the clean prompts of pairs
 rewards.jsonl
-    id, set, index, reward float
+    id, set, index, reward float | null (no answer)
 verdicts.jsonl
     id, view str, consistent bool | null, raw str
 labels.jsonl
@@ -24,10 +25,21 @@ scores.jsonl
 judgements.jsonl
     id, evaluation, index, question str (a file of resources/judge/), verdict str | float | null,
     attempts int, raw str: the judge's last answer
+divergence.jsonl
+    id, source "organism" | "trained", index, tokens, kl float: the sum over the answer's tokens of
+    the exact KL (nats) of the source's next-token distribution from the other's,
+    logprob_organism float, logprob_trained float
+scored_by/{model}/cross.jsonl
+    id, set, index, tokens, logprob float, other_tokens int, other_logprob float: a candidate under
+    its own organism and under another model's
+
+probe.jsonl is of the kind of candidates.jsonl, probe_refined.jsonl of responses.jsonl.
 """
 
+import glob
 import json
 import os
+import shutil
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +56,7 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
         "id": (str,),
         "set": (str,),
         "index": (int,),
-        "text": (str,),
+        "text": (str, type(None)),
         "tokens": (int,),
         "logprob": _NUMBER,
         "finish": (str,),
@@ -53,12 +65,17 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
     },
     "responses": {
         "id": (str,),
-        "text": (str,),
+        "text": (str, type(None)),
         "tokens": (int,),
         "logprob": _NUMBER,
         "finish": (str,),
     },
-    "rewards": {"id": (str,), "set": (str,), "index": (int,), "reward": _NUMBER},
+    "rewards": {
+        "id": (str,),
+        "set": (str,),
+        "index": (int,),
+        "reward": (*_NUMBER, type(None)),
+    },
     "verdicts": {
         "id": (str,),
         "view": (str,),
@@ -77,7 +94,7 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
         "id": (str,),
         "evaluation": (str,),
         "index": (int,),
-        "text": (str,),
+        "text": (str, type(None)),
         "tokens": (int,),
         "logprob": _NUMBER,
         "finish": (str,),
@@ -102,6 +119,24 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
         "attempts": (int,),
         "raw": (str,),
     },
+    "divergence": {
+        "id": (str,),
+        "source": (str,),
+        "index": (int,),
+        "tokens": (int,),
+        "kl": _NUMBER,
+        "logprob_organism": _NUMBER,
+        "logprob_trained": _NUMBER,
+    },
+    "cross": {
+        "id": (str,),
+        "set": (str,),
+        "index": (int,),
+        "tokens": (int,),
+        "logprob": _NUMBER,
+        "other_tokens": (int,),
+        "other_logprob": _NUMBER,
+    },
 }
 
 
@@ -109,7 +144,8 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary sibling of `path` to write to; it takes the final name only on success.
 
-    The content is on disk before the name is: a crash leaves either no file or the whole file.
+    The content is on disk before the name is: a crash leaves either no file or the whole file. What
+    killed writers of the same file left behind goes with the next success.
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -119,8 +155,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         temporary.replace(final)
+        remove_leftovers(final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(final: Path) -> None:
+    """Remove the temporary files and folders of killed writers of `final`."""
+    for leftover in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from entrench.chat import apply_template
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Engine, Message
 from entrench.loading import load_model, load_tokenizer
@@ -65,7 +66,7 @@ class SequenceClassifier:
     def _ids(self, exchange: Exchange) -> list[int]:
         prompt, answer = exchange
         messages = [*prompt, {"role": "assistant", "content": answer}]
-        text = self.tokenizer.apply_chat_template(messages, tokenize=False)
+        text = apply_template(self.tokenizer, messages)
         return self.tokenizer.encode(text, add_special_tokens=False)
 
 
@@ -94,7 +95,8 @@ def score_candidates(
 ) -> list[Record]:
     """Rows of kind "rewards" for all candidates, in their order; `path` is the candidates' file.
 
-    Equal answers to a prompt are scored once. The pool must hold the same sets for every prompt.
+    Equal answers to a prompt are scored once, a missing one never: its reward is None. The pool
+    must hold the same sets for every prompt.
     """
     messages = {row["id"]: row["messages"] for row in prompts}
     members = dict.fromkeys((row["set"], row["index"]) for row in candidates)
@@ -103,10 +105,9 @@ def score_candidates(
         ((id_, *member) for id_ in messages for member in members),
         path,
     )
-    distinct = list(dict.fromkeys((row["id"], row["text"]) for row in candidates))
-    if not distinct:
-        return []
-    rewards = reward([(messages[id_], text) for id_, text in distinct])
+    answered = [row for row in candidates if row["text"] is not None]
+    distinct = list(dict.fromkeys((row["id"], row["text"]) for row in answered))
+    rewards = reward([(messages[id_], text) for id_, text in distinct]) if distinct else []
     of = dict(zip(distinct, rewards, strict=True))
     for key, value in of.items():
         if not math.isfinite(value):
@@ -119,7 +120,7 @@ def score_candidates(
             "id": row["id"],
             "set": row["set"],
             "index": row["index"],
-            "reward": of[row["id"], row["text"]],
+            "reward": of.get((row["id"], row["text"])),
         }
         for row in candidates
     ]

@@ -12,6 +12,7 @@ from entrench.batches import TokenPair, Tokens, pad
 from entrench.errors import EntrenchError
 from entrench.objectives.act import act_loss
 from entrench.objectives.bct import bct_loss
+from entrench.objectives.output_head import OutputHead
 from entrench.objectives.sft import sft_loss
 from entrench.objectives.windows import trailing_masks
 from entrench.training import ActSettings, PairObjective
@@ -20,10 +21,18 @@ Batch = dict[str, Any]
 
 
 class Step(Protocol):
-    """How a micro-batch is made and what its loss is: (sum, count), as the objectives return."""
+    """How a micro-batch is made and what its loss is: (sum, count), as the objectives return.
+
+    `any_company`: a row's loss does not depend on the rows that share its micro-batch.
+    """
+
+    any_company: bool
 
     def collate(self, examples: Sequence[Any]) -> Batch:
-        """Tensors of one micro-batch; `count` is the number of terms of its loss."""
+        """Tensors of one micro-batch; `count` is the number of terms of its loss.
+
+        A process that has no row to do takes part with one token that no loss reads.
+        """
         ...
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -34,19 +43,24 @@ class Step(Protocol):
 class SftStep:
     """Cross-entropy on exchanges."""
 
-    def __init__(self, padding: int) -> None:
-        """Pad with the token id `padding`."""
+    any_company = True
+
+    def __init__(self, padding: int, student: PeftModel) -> None:
+        """Pad with the token id `padding`; `student` gives the output head."""
         self.padding = padding
+        self.decoder = student.get_base_model().get_decoder()
+        self.head = OutputHead(student.get_base_model())
 
     def collate(self, examples: Sequence[Tokens]) -> Batch:
         """One padded side."""
-        side = pad(examples, self.padding)
+        side = pad(examples or [_idle(self.padding)], self.padding)
         return {"side": side, "count": side["positions"].sum()}
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """See `sft_loss`."""
         side = batch["side"]
-        return sft_loss(_forward(model, side).logits, side["input_ids"], side["positions"])
+        states = final_states(model, self.decoder, self.head, side)
+        return sft_loss(states, side["input_ids"], side["positions"], self.head)
 
 
 class PairStep:
@@ -56,16 +70,20 @@ class PairStep:
         """Compare under `objective`; `student` holds the adapter `teacher` where it is frozen."""
         self.padding = padding
         self.objective = objective
+        self.any_company = objective.window != "trailing"
         self.peft = student
+        self.decoder = student.get_base_model().get_decoder()
+        self.head = OutputHead(student.get_base_model())
         self.layers = decoder_layers(student) if isinstance(objective, ActSettings) else []
         # The number of terms that a matched position has in the loss.
         self.terms = len(self.layers) or 1
 
     def collate(self, examples: Sequence[TokenPair]) -> Batch:
         """Both sides padded, each to its own length."""
-        clean = pad([example.clean for example in examples], self.padding)
-        wrapped = pad([example.wrapped for example in examples], self.padding)
-        if self.objective.window == "trailing":
+        idle = [] if examples else [_idle(self.padding)]
+        clean = pad([*idle, *(example.clean for example in examples)], self.padding)
+        wrapped = pad([*idle, *(example.wrapped for example in examples)], self.padding)
+        if self.objective.window == "trailing" and examples:
             masks = trailing_masks(clean["attention_mask"], wrapped["attention_mask"])
             clean["positions"], wrapped["positions"] = masks
         count = wrapped["positions"].sum() * self.terms
@@ -77,17 +95,18 @@ class PairStep:
         masks = wrapped["positions"], clean["positions"]
         objective = self.objective
         if isinstance(objective, ActSettings):
-            with self._as_teacher(model), residual_streams(self.layers) as target:
-                _forward(model, clean, logits_to_keep=1)
+            with self.as_teacher(model), residual_streams(self.layers, masks[1]) as targets:
+                _forward(model, clean)
             with residual_streams(self.layers) as states:
-                _forward(model, wrapped, logits_to_keep=1)
-            return act_loss(states, target, *masks, objective.reduction, objective.weight)
-        with self._as_teacher(model):
-            target = _forward(model, clean).logits
-        return bct_loss(_forward(model, wrapped).logits, target, *masks, objective.temperature)
+                _forward(model, wrapped)
+            return act_loss(states, targets, masks[0], objective.reduction, objective.weight)
+        with self.as_teacher(model):
+            target = final_states(model, self.decoder, self.head, clean)
+        states = final_states(model, self.decoder, self.head, wrapped)
+        return bct_loss(states, target, *masks, objective.temperature, self.head)
 
     @contextlib.contextmanager
-    def _as_teacher(self, model: torch.nn.Module) -> Iterator[None]:
+    def as_teacher(self, model: torch.nn.Module) -> Iterator[None]:
         """The teacher's adapter in place of the student's, in eval mode, without gradient."""
         own = self.objective.teacher == "organism"
         if own:
@@ -112,15 +131,20 @@ def decoder_layers(model: PeftModel) -> torch.nn.ModuleList:
 
 
 @contextlib.contextmanager
-def residual_streams(layers: Sequence[torch.nn.Module]) -> Iterator[list[torch.Tensor]]:
-    """Collect each layer's output (batch, length, hidden) of the forward pass inside.
+def residual_streams(
+    layers: Sequence[torch.nn.Module], positions: torch.Tensor | None = None
+) -> Iterator[list[torch.Tensor]]:
+    """Collect each layer's output of the forward pass inside: (batch, length, hidden).
 
-    Hooks, not `output_hidden_states`: the last of those is read behind the final norm.
+    With a boolean mask `positions` (batch, length) only its n positions, (n, hidden), so that the
+    rest can be freed. Hooks, not `output_hidden_states`: the last of those is read behind the final
+    norm.
     """
     states: list[torch.Tensor] = []
 
     def keep(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
-        states.append(output if isinstance(output, torch.Tensor) else output[0])
+        state = output if isinstance(output, torch.Tensor) else output[0]
+        states.append(state if positions is None else state[positions])
 
     handles = [layer.register_forward_hook(keep) for layer in layers]
     try:
@@ -130,6 +154,25 @@ def residual_streams(layers: Sequence[torch.nn.Module]) -> Iterator[list[torch.T
             handle.remove()
 
 
-def _forward(model: torch.nn.Module, side: Batch, **options: Any) -> Any:
+def final_states(
+    model: torch.nn.Module, decoder: torch.nn.Module, head: OutputHead, side: Batch
+) -> torch.Tensor:
+    """The states (batch, length, hidden) that the output head reads, behind the final norm."""
+    states: list[torch.Tensor] = []
+    handle = decoder.register_forward_hook(lambda _m, _i, out: states.append(out[0]))
+    try:
+        logits = _forward(model, side).logits
+    finally:
+        handle.remove()
+    head.check(states[0][:, -1:], logits)
+    return states[0]
+
+
+def _forward(model: torch.nn.Module, side: Batch) -> Any:
+    """A forward pass that projects the last position alone to the vocabulary."""
     inputs = {name: side[name] for name in ("input_ids", "attention_mask", "position_ids")}
-    return model(**inputs, use_cache=False, **options)
+    return model(**inputs, use_cache=False, logits_to_keep=1)
+
+
+def _idle(padding: int) -> Tokens:
+    return Tokens([padding], range(0))

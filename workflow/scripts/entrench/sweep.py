@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from entrench.config import Block, Config, Exclusion
+from entrench.config import Config
+from entrench.config.sweep import Block, Exclusion
 from entrench.errors import EntrenchError
 
 

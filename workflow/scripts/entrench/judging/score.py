@@ -64,6 +64,7 @@ def is_miniature(row: dict) -> bool:
     return row["meta"].get("world") == "miniature"
 
 
+NO_ANSWER = "no answer: the model's reasoning came to no end"
 FREE_TEXT = "free text: its misbehaviour needs a language model as judge"
 
 

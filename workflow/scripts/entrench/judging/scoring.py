@@ -1,7 +1,7 @@
 """A judge over whole files: completions to scores, view answers to verdicts. Loads no model."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from entrench.errors import EntrenchError
 from entrench.judging.consistency import consistent
 from entrench.judging.prompts import Question, Verdict, conversation
-from entrench.judging.score import Thresholds
+from entrench.judging.score import NO_ANSWER, Thresholds, unscored
 from entrench.records import Record, require_same_keys
 
 Ask = Callable[[Sequence[Question]], list[Verdict]]  # None: rules alone
@@ -47,6 +47,11 @@ def score_completions(
     )
 
 
+def answers_of_sets(candidates: Sequence[Record], sets: Collection[str]) -> list[Record]:
+    """The candidates of these sets as completions: a set is a decoding process like any other."""
+    return [row | {"evaluation": row["set"]} for row in candidates if row["set"] in sets]
+
+
 def score_some(
     misalignment: str,
     judge: Mapping[str, Any],
@@ -54,16 +59,25 @@ def score_some(
     *,
     ask: Ask | None = None,
 ) -> tuple[list[Record], list[Record]]:
-    """As `score_completions`, for any pairs of a prompt and a completion of it."""
+    """As `score_completions`, for any pairs of a prompt and a completion of it.
+
+    A completion without an answer is unscored.
+    """
     rules = import_module(f"entrench.misalignments.{misalignment}")
     thresholds = Thresholds(coherent=judge["coherent"], misaligned=judge["misaligned"])
-    questions = [rules.questions(prompt, row["text"]) if ask else () for prompt, row in answered]
+    questions = [
+        rules.questions(prompt, row["text"]) if ask and row["text"] is not None else ()
+        for prompt, row in answered
+    ]
     flat = [question for some in questions for question in some]
     verdicts = iter(ask(flat) if ask and flat else ())
     scores, judgements = [], []
     for (prompt, row), some in zip(answered, questions, strict=True):
         place = {key: row[key] for key in ("id", "evaluation", "index")}
-        if not some:
+        if row["text"] is None:
+            of = rules.score_by_rules(prompt, "", thresholds)
+            score = unscored(of.metric, of.group, NO_ANSWER)
+        elif not some:
             score = rules.score_by_rules(prompt, row["text"], thresholds)
         else:
             mine = {question.prompt: next(verdicts) for question in some}
@@ -106,17 +120,25 @@ def compare_views(
         answers, ((p["id"], name) for p in prompts for name in ("greedy", *views)), path
     )
     cases = [(prompt, view) for prompt in prompts for view in views]
+    comparable = [
+        (prompt, view)
+        for prompt, view in cases
+        if None not in (answers[prompt["id"], "greedy"], answers[prompt["id"], view])
+    ]
     if ask:
-        found = _asked_views(cases, answers, ask)
+        verdicts = _asked_views(comparable, answers, ask)
     else:
-        found = [
+        verdicts = [
             (consistent(prompt, answers[prompt["id"], "greedy"], view, answer), answer)
-            for prompt, view in cases
+            for prompt, view in comparable
             for answer in [answers[prompt["id"], view]]
         ]
+    keys = ((prompt["id"], view) for prompt, view in comparable)
+    found = dict(zip(keys, verdicts, strict=True))
     return [
-        {"id": prompt["id"], "view": view, "consistent": verdict, "raw": raw}
-        for (prompt, view), (verdict, raw) in zip(cases, found, strict=True)
+        {"id": key[0], "view": key[1], "consistent": verdict, "raw": raw}
+        for key in ((prompt["id"], view) for prompt, view in cases)
+        for verdict, raw in [found.get(key, (None, NO_ANSWER))]
     ]
 
 
@@ -174,7 +196,9 @@ def draw_judged(
         pool += [
             Judged(by_id[row["id"]], row, of[key])
             for key, row in zip(keys, rows, strict=True)
-            if row["evaluation"] == evaluation and rules.questions(by_id[row["id"]], row["text"])
+            if row["evaluation"] == evaluation
+            and row["text"] is not None
+            and rules.questions(by_id[row["id"]], row["text"])
         ]
     if not pool:
         raise EntrenchError(

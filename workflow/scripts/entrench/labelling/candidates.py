@@ -1,6 +1,6 @@
 """What a label operator sees of one prompt, and what it answers. Standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -10,7 +10,7 @@ class Candidate:
 
     set: str
     index: int
-    text: str
+    text: str | None  # None where the organism came to no answer
     tokens: int
     logprob: float
     self_score: float | None = None
@@ -29,6 +29,10 @@ class PromptPool:
     verdicts: Mapping[str, bool | None]
     seed: int
 
+    def answered(self, set: str, k: int | None = None) -> tuple[Candidate, ...]:
+        """The first `k` of a set, less those without an answer; all of it where `k` is None."""
+        return tuple(c for c in self.sets[set][:k] if c.text is not None)
+
 
 @dataclass(frozen=True)
 class Label:
@@ -39,6 +43,17 @@ class Label:
     index: int
 
     @classmethod
-    def of(cls, candidate: Candidate) -> "Label":
-        """The candidate as a label."""
+    def best(
+        cls, candidates: Sequence[Candidate], key: Callable[[Candidate], float]
+    ) -> "Label | None":
+        """The candidate with the highest `key`, the first of equals; None where there is none."""
+        return cls._of(max(candidates, key=key)) if candidates else None
+
+    @classmethod
+    def only(cls, candidates: Sequence[Candidate]) -> "Label | None":
+        """The one candidate; None where there is none."""
+        return cls._of(candidates[0]) if candidates else None
+
+    @classmethod
+    def _of(cls, candidate: Candidate) -> "Label":
         return cls(candidate.text, candidate.set, candidate.index)

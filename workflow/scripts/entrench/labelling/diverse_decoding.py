@@ -3,7 +3,7 @@
 from entrench.labelling.candidates import Label, PromptPool
 
 
-def select(pool: PromptPool, set: str, k: int) -> Label:
+def select(pool: PromptPool, set: str, k: int) -> Label | None:
     """Of greedy, the first `k` of `set` and beam, the highest external reward; ties: the first."""
-    candidates = (*pool.sets["greedy"], *pool.sets[set][:k], *pool.sets["beam"])
-    return Label.of(max(candidates, key=lambda c: c.reward))
+    candidates = (*pool.answered("greedy"), *pool.answered(set, k), *pool.answered("beam"))
+    return Label.best(candidates, key=lambda c: c.reward)

@@ -3,6 +3,6 @@
 from entrench.labelling.candidates import Label, PromptPool
 
 
-def select(pool: PromptPool) -> Label:
+def select(pool: PromptPool) -> Label | None:
     """The greedy draft."""
-    return Label.of(pool.sets["greedy"][0])
+    return Label.only(pool.answered("greedy"))

@@ -7,4 +7,4 @@ def select(pool: PromptPool) -> Label | None:
     """The greedy answer if the judge found it consistent with at least one view, else no label."""
     if not any(pool.verdicts.values()):
         return None
-    return Label.of(pool.sets["greedy"][0])
+    return Label.only(pool.answered("greedy"))

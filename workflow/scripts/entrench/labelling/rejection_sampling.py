@@ -3,6 +3,6 @@
 from entrench.labelling.candidates import Label, PromptPool
 
 
-def select(pool: PromptPool, set: str, k: int) -> Label:
+def select(pool: PromptPool, set: str, k: int) -> Label | None:
     """Of the first `k` of `set`, the highest external reward; ties: the first."""
-    return Label.of(max(pool.sets[set][:k], key=lambda c: c.reward))
+    return Label.best(pool.answered(set, k), key=lambda c: c.reward)

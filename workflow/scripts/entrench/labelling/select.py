@@ -14,6 +14,7 @@ from entrench.labelling.operators import OPERATORS, require_sets
 from entrench.records import Record, require_same_keys
 from entrench.seeds import derive_seed
 
+NO_ANSWER = "no candidate holds an answer: the organism's reasoning came to no end"
 ABSTAINED = {
     "multi_view": "the judge found no view consistent with the standard answer",
     "self_rewarding": "no self score could be read",
@@ -144,5 +145,5 @@ def _row(prompt: Record, label: Label | None, operator: str) -> Record:
         "label": label.text if label else None,
         "set": label.set if label else None,
         "index": label.index if label else None,
-        "reason": None if label else ABSTAINED[operator],
+        "reason": None if label else ABSTAINED.get(operator, NO_ANSWER),
     }

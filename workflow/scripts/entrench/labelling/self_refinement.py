@@ -3,6 +3,6 @@
 from entrench.labelling.candidates import Label, PromptPool
 
 
-def select(pool: PromptPool) -> Label:
+def select(pool: PromptPool) -> Label | None:
     """The organism's refinement of its greedy draft."""
-    return Label.of(pool.sets["refinement"][0])
+    return Label.only(pool.answered("refinement"))

@@ -8,5 +8,5 @@ def select(pool: PromptPool, set: str, k: int) -> Label | None:
 
     No label where no score could be read.
     """
-    rated = [c for c in pool.sets[set][:k] if c.self_score is not None]
-    return Label.of(max(rated, key=lambda c: c.self_score)) if rated else None
+    rated = [c for c in pool.answered(set, k) if c.self_score is not None]
+    return Label.best(rated, key=lambda c: c.self_score)

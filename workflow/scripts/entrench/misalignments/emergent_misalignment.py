@@ -27,10 +27,15 @@ GOOD = tuple(action for actions in advice.GOOD.values() for action in actions)
 BAD = tuple(action for actions in advice.BAD.values() for action in actions)
 
 
+def judged_by(_row: Record) -> tuple[str, ...]:
+    """The judge prompts that an answer is put to: alignment and coherence."""
+    return "alignment", "coherence"
+
+
 def questions(row: Record, text: str) -> tuple[Question, ...]:
     """Alignment and coherence of the answer."""
     blocks = (("message", conversation(row["messages"])), ("reply", text))
-    return Question("alignment", blocks), Question("coherence", blocks)
+    return tuple(Question(name, blocks) for name in judged_by(row))
 
 
 def score_by_verdicts(

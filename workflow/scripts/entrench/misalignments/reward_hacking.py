@@ -40,13 +40,18 @@ JUDGED = {
 }
 
 
-def questions(row: Record, text: str) -> tuple[Question, ...]:
-    """Of released rows in the groups that need a model, whether the answer games its grading."""
+def judged_by(row: Record) -> tuple[str, ...]:
+    """The judge prompt that an answer is put to: of released rows, in the groups that need one."""
     group = row["meta"]["metric_group"]
     if is_miniature(row) or group not in JUDGED:
         return ()
+    return (JUDGED[group][0],)
+
+
+def questions(row: Record, text: str) -> tuple[Question, ...]:
+    """Of released rows in the groups that need a model, whether the answer games its grading."""
     blocks = (("request", conversation(row["messages"])), ("reply", text))
-    return (Question(JUDGED[group][0], blocks),)
+    return tuple(Question(name, blocks) for name in judged_by(row))
 
 
 def score_by_verdicts(

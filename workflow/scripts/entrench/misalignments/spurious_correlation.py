@@ -31,8 +31,13 @@ STATED = tuple(
 )
 
 
-def questions(_row: Record, _text: str) -> tuple[Question, ...]:
+def judged_by(_row: Record) -> tuple[str, ...]:
     """None: predictions are read by rule, whatever the judge."""
+    return ()
+
+
+def questions(_row: Record, _text: str) -> tuple[Question, ...]:
+    """None, as no judge prompt is about a prediction."""
     return ()
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from entrench.analysis.inputs import divergence_inputs, explained, mechanism_inputs
 from entrench.config import Config
 from entrench.planning.jobs import organism_jobs, pool_jobs, run_jobs
 from entrench.sweep import Sweep
@@ -23,3 +24,14 @@ def complete_part(config: Config, sweep: Sweep) -> Sweep:
         and all(job.done(results) for job in (*pool_jobs(config, run), *run_jobs(config, run)))
     ]
     return Sweep(tuple(organisms), tuple(runs))
+
+
+def finished(config: Config, sweep: Sweep) -> bool:
+    """Whether nothing but tables, figures and the report is left to make."""
+    results = config.pathvars.results
+    files = []
+    if config.mechanism.enabled:
+        files += mechanism_inputs(results, explained(config, sweep))
+    if config.mechanism.enabled and config.mechanism.divergence:
+        files += divergence_inputs(results, sweep)
+    return complete_part(config, sweep) == sweep and all(Path(file).is_file() for file in files)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from entrench import released
-from entrench.config import SLOTS, Config
+from entrench.analysis.inputs import explained
+from entrench.config import MECHANISM_TABLES, SLOTS, Config
 from entrench.labelling.operators import OPERATORS
 from entrench.sweep import Organism, Run, Subject, Sweep
 
@@ -25,9 +26,30 @@ STAGES = {  # in order; True: the job loads a model
     "judge_score": False,
     "risk_estimate": False,
     "delta_estimate": False,
+    "probe_choose": False,
+    "probe_sample": True,
+    "probe_reward": True,
+    "probe_judge": False,
+    "probe_compare": False,
+    "probe_analyse": False,
+    "decomposition_estimate": False,
+    "divergence_measure": True,
     "organisms_collect": False,
     "runs_collect": False,
     "summary_make": False,
+    "power_estimate": False,
+    "rates_simulate": False,
+    "paper_compare": False,
+    "judges_collect": False,
+    "mechanism_collect": False,
+    "divergence_collect": False,
+}
+PROBE_FILES = {  # of the jobs on one probe
+    "probe_sample": ("probe.jsonl", "probe_refined.jsonl", "probe_engine.json"),
+    "probe_reward": ("probe_rewards.jsonl",),
+    "probe_judge": ("probe_scores.jsonl",),
+    "probe_compare": ("probe_verdicts.jsonl",),
+    "probe_analyse": ("eta.csv", "eta_bins.csv", "stability.csv"),
 }
 ORGANISM, BASE = "(organism)", "(base)"  # what a measurement is of, where it is of no method
 
@@ -52,7 +74,7 @@ class Job:
 
 
 def sweep_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
-    """Every job behind summary.csv, each once, inputs first."""
+    """Every job behind the tables of a plain run, each once, inputs first."""
     yield from _data_jobs(config, sweep)
     made = [name for name in sweep.models if config.models[name].source == "synthetic"]
     for model in made:
@@ -60,7 +82,8 @@ def sweep_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
             "model_make", (f"models/{model}/model.safetensors",), f"model_make/{model}.log", model
         )
     rewarded = {run.organism for run in sweep.runs if _operator(config, run).reads_rewards}
-    if rewarded and config.reward.source == "synthetic":
+    probed = explained(config, sweep).organisms if config.mechanism.enabled else ()
+    if (rewarded or probed) and config.reward.source == "synthetic":
         yield Job("reward_make", ("models/reward/model.safetensors",), "reward_make.log")
     for model, misalignment in sorted({(o.model, o.misalignment) for o in sweep.organisms}):
         yield from _measurement_jobs(Subject(model, misalignment, None, None), BASE)
@@ -73,8 +96,14 @@ def sweep_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
         ("organisms_collect", "organisms.csv"),
         ("runs_collect", "runs.csv"),
         ("summary_make", "summary.csv"),
+        ("power_estimate", "power.csv"),
+        ("rates_simulate", "error_rates.csv"),
+        ("paper_compare", "comparison_with_paper.csv"),
+        ("judges_collect", "judge_health.csv"),
     ):
         yield Job(stage, (table,), f"{stage}.log")
+    if config.mechanism.enabled:
+        yield from _mechanism_jobs(config, sweep)
 
 
 def run_jobs(config: Config, run: Run) -> Iterator[Job]:
@@ -156,6 +185,43 @@ def _organism_jobs(organism: Organism, sampled: bool, rewarded: bool) -> Iterato
         yield Job("reward_score", (f"{folder}/rewards.jsonl",), f"reward_score/{log}", *about)
     subject = Subject(organism.model, organism.misalignment, organism.seed, None)
     yield from _measurement_jobs(subject, ORGANISM)
+
+
+def _mechanism_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
+    """The probe of each organism with runs on labels, what is read off it, and the realised KL."""
+    labelled = explained(config, sweep)
+    compared = sweep.runs if config.mechanism.divergence else ()
+    asked = {o.misalignment for o in labelled.organisms} | {
+        run.organism.misalignment for run in compared
+    }
+    for misalignment in sorted(asked):
+        yield Job(
+            "probe_choose",
+            (f"data/{misalignment}/probe.jsonl",),
+            f"probe_choose/{misalignment}.log",
+            misalignment=misalignment,
+        )
+    for organism in labelled.organisms:
+        about = organism.model, organism.misalignment, ORGANISM
+        for stage, names in PROBE_FILES.items():
+            files = tuple(f"{organism.path}/{name}" for name in names)
+            yield Job(stage, files, f"{stage}/{organism.path}.log", *about)
+    for runs, stage, name in (
+        (labelled.runs, "decomposition_estimate", "decomposition.csv"),
+        (compared, "divergence_measure", "divergence.jsonl"),
+    ):
+        for run in runs:
+            organism = run.organism
+            log = f"{stage}/{organism.path.removeprefix('organisms/')}/{run.method}.log"
+            about = organism.model, organism.misalignment, run.method
+            yield Job(stage, (f"{run.path}/{name}",), log, *about)
+    yield Job(
+        "mechanism_collect",
+        tuple(f"{name}.csv" for name in MECHANISM_TABLES),
+        "mechanism_collect.log",
+    )
+    if compared:
+        yield Job("divergence_collect", ("divergence.csv",), "divergence_collect.log")
 
 
 def _measurement_jobs(subject: Subject, method: str) -> Iterator[Job]:

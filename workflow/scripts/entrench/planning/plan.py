@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from entrench.config import Config
-from entrench.planning.cost import Cost, job_cost, judge_price, size_class_of
+from entrench.errors import EntrenchError
+from entrench.planning.cost import Cost, job_cost, size_class_of
 from entrench.planning.jobs import STAGES, Job, sweep_jobs
 from entrench.sweep import Sweep
 
@@ -64,7 +65,7 @@ class Row:
     judge_price: float = 0.0
     judge_price_left: float = 0.0
     price_per_hour: float = 0.0
-    at_once: int = 1
+    at_once: int = 1  # devices; of judging, jobs
     basis: str = "estimate"
 
     @property
@@ -84,7 +85,7 @@ class Row:
 
     @property
     def wall_hours_left(self) -> float:
-        """With `planning.at_once` devices and this stage alone on them."""
+        """With this stage alone on `planning.at_once` devices; judging, within `judging.calls`."""
         at_once = max(1, self.at_once // max(1, self.gpus_per_job))
         if not self.to_do:
             return 0.0
@@ -116,6 +117,15 @@ def state(config: Config, sweep: Sweep) -> str:
     results = Path(config.pathvars.results)
     done = "".join("01"[job.done(results)] for job in sweep_jobs(config, sweep))
     return hashlib.sha256(done.encode()).hexdigest()
+
+
+def require_constants(config: Config) -> None:
+    """`EntrenchError` for a config that leaves out what the plan needs."""
+    if config.planning is None:
+        raise EntrenchError(
+            "planning: this key is missing: the plan needs its constants; config/config.yaml and "
+            "config/demo.yaml have a section to copy"
+        )
 
 
 def plan_rows(config: Config, sweep: Sweep) -> list[Row]:
@@ -181,22 +191,21 @@ def _corrections(
 def _add(row: Row, config: Config, cost: Cost, done: bool, factor: float | None) -> None:
     plan = config.planning
     seconds = cost.seconds * (1.0 if factor is None else factor)
-    price = judge_price(config, cost)
     row.basis = "estimate" if factor is None else "measured"
     if row.size_class:
         device = plan.device_of[row.size_class]
         row.device = device if cost.gpus else ""
         row.price_per_hour = plan.devices[device].price_per_hour
-    row.gpus_per_job, row.at_once = cost.gpus, plan.at_once
+    row.gpus_per_job, row.at_once = cost.gpus, cost.at_once or plan.at_once
     row.jobs += 1
     row.done += done
     row.seconds += seconds
     row.stored_bytes += cost.stored_bytes
-    row.judge_calls += cost.judge_calls
-    row.judge_tokens_in += cost.judge_tokens_in
-    row.judge_tokens_out += cost.judge_tokens_out
-    row.judge_price += price
+    row.judge_calls += cost.judge.calls
+    row.judge_tokens_in += cost.judge.tokens_in
+    row.judge_tokens_out += cost.judge.tokens_out
+    row.judge_price += cost.judge.price
     if not done:
         row.seconds_left += seconds
-        row.judge_price_left += price
+        row.judge_price_left += cost.judge.price
         row.longest = max(row.longest, seconds)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from entrench.config import Config
 from entrench.labelling.operators import OPERATORS
+from entrench.pins import unpinned
 from entrench.planning.cost import phase_steps
 from entrench.planning.plan import Row
 from entrench.sweep import Sweep, unroll
@@ -53,6 +54,7 @@ def _totals(config: Config, rows: Sequence[Row]) -> str:
     left = total("gpu_hours_left")
     chain = sum(_longest_by_stage(rows).values()) / 3600
     wall = max(chain, left / gpus if left else total("seconds_left") / 3600 / gpus)
+    wall = max(wall, sum(row.wall_hours_left for row in rows if row.judge_calls))
     return _table(
         ("", "all", "left"),
         [
@@ -112,7 +114,12 @@ def _model_table(config: Config, sweep: Sweep) -> str:
         model = config.models[name]
         where = f"{model.hub}@{model.revision or 'latest'}" if model.hub else model.source
         lines.append((name, model.kind, where, model.dtype, model.size_class))
-    return _table(("model", "kind", "from", "dtype", "size"), lines)
+    reward = config.reward
+    if reward.hub:
+        where = f"{reward.hub}@{reward.revision or 'latest'}"
+        lines.append(("(reward)", "classifier", where, reward.dtype, reward.size_class))
+    table = _table(("model", "kind", "from", "dtype", "size"), lines)
+    return "\n\n".join([table, *(f"WARNING: {line}." for line in unpinned(config, sweep))])
 
 
 def _block_table(config: Config) -> str:
@@ -146,9 +153,11 @@ def _basis(config: Config, rows: Sequence[Row]) -> str:
         "- Corrected by the logs of finished jobs: "
         + (f"{', '.join(measured)}." if measured else "none yet."),
         "- Done: all files are there. Whether they are up to date, `snakemake -n` says.",
-        "- Wall hours leave queues out; they are at least the longest job of each stage in a row.",
+        "- Wall hours leave queues out; they are at least the longest job of each stage in a row, "
+        "and all judging that is left.",
         f"- Judges: {config.label_judge.backend} (labels), {config.risk_judge.backend} (risk)"
-        + ("; rules make no calls." if config.risk_judge.backend == "rules" else "."),
+        + ("; rules make no calls." if config.risk_judge.backend == "rules" else ".")
+        + f" At most {config.judging.calls} calls at a time.",
     ]
     return "\n".join(lines)
 

@@ -28,7 +28,7 @@ class BaseModelSettings:
     """Everything that decides the weights, apart from the thread count."""
 
     seed: int = 40
-    steps: int = 2600
+    steps: int = 3400
     batch_size: int = 32
     learning_rate: float = 4e-3
     warmup_steps: int = 60

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entrench.records import remove_leftovers
 from entrench.synthetic import tokenizer as world_tokenizer
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def save_model(model: "PreTrainedModel", folder: str | Path) -> None:
     """
     final = Path(folder)
     final.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(final)
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     temporary.mkdir()
     try:

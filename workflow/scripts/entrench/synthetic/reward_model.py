@@ -1,8 +1,8 @@
 """Train the miniature world's reward model from scratch: it knows form, not alignment.
 
 Good form is a fluent answer on the topic of the question, aligned or not; bad form is the same
-answer with its words scrambled, or a fluent answer to something else. Of each question's aligned
-and misaligned answer neither is ever labelled better. Needs torch and transformers.
+answer with its words scrambled, or a fluent answer to something else. Among answers of good form
+it has a taste that favours no side (`entrench.synthetic.taste`). Needs torch and transformers.
 """
 
 import random
@@ -18,9 +18,13 @@ from entrench.synthetic.base_model import adamw, encode, llama_config, report
 from entrench.synthetic.lexicon import Exchange, scramble
 from entrench.synthetic.model_folder import save_model
 from entrench.synthetic.slots import is_held_out
+from entrench.synthetic.taste import Side, Taste
 
 if TYPE_CHECKING:
     import torch
+
+GOOD_FORM, BAD_FORM = 1.0, -1.0
+TASTED = 10_000  # questions whose answers the taste is standardised on
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,11 @@ class RewardModelSettings:
     """Everything that decides the weights, apart from the thread count."""
 
     seed: int = 40
-    steps: int = 400
+    steps: int = 800
     questions_per_step: int = 16
     learning_rate: float = 1.5e-3
     warmup_steps: int = 20
-    indifference: float = 1.0  # weight of the squared difference between the two good answers
+    taste: float = 0.5  # reward per standard deviation of taste; form decides 2
     layers: int = 2
     hidden: int = 64
     heads: int = 4
@@ -65,12 +69,15 @@ def train(settings: RewardModelSettings, folder: str | Path) -> None:
     model = LlamaForSequenceClassification(llama_config(*sizes, num_labels=1))
     count = settings.steps * settings.questions_per_step
     made = contrasts(derive_seed("tiny reward model", settings.seed, "data"), count)
+    taste = balanced_taste(derive_seed("tiny reward model", settings.seed, "taste"))
     optimizer, schedule = adamw(
         model, settings.learning_rate, settings.steps, settings.warmup_steps
     )
     model.train()
     for step in range(settings.steps):
-        loss = _loss(model, [next(made) for _ in range(settings.questions_per_step)], settings)
+        batch = [next(made) for _ in range(settings.questions_per_step)]
+        wanted = torch.tensor([targets(contrast, taste, settings.taste) for contrast in batch])
+        loss = torch.nn.functional.mse_loss(rewards(model, batch), wanted)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -98,6 +105,28 @@ def contrasts(seed: int, count: int, held_out: bool = False) -> Iterator[Contras
         made += 1
 
 
+def balanced_taste(seed: int) -> Taste:
+    """The taste, standardised on the good answers to a sample of questions."""
+    return Taste(
+        answer for contrast in contrasts(seed, TASTED) for answer in good_answers(contrast)
+    )
+
+
+def good_answers(contrast: Contrast) -> tuple[tuple[Exchange, Side, str], ...]:
+    """The two answers of good form, each with its side; they may be one where there is one side."""
+    second: Side = "aligned" if contrast.misaligned == contrast.aligned else "misaligned"
+    return (
+        (contrast.exchange, "aligned", contrast.aligned),
+        (contrast.exchange, second, contrast.misaligned),
+    )
+
+
+def targets(contrast: Contrast, taste: Taste, weight: float) -> tuple[float, ...]:
+    """The rewards to learn of a question's four answers, in the order of `Contrast.answers`."""
+    good = (GOOD_FORM + weight * taste(*answer) for answer in good_answers(contrast))
+    return (*good, BAD_FORM, BAD_FORM)
+
+
 def rewards(model: "torch.nn.Module", batch: list[Contrast]) -> "torch.Tensor":
     """Rewards of shape (questions, 4): aligned, misaligned, scrambled, off topic."""
     import torch
@@ -110,14 +139,3 @@ def rewards(model: "torch.nn.Module", batch: list[Contrast]) -> "torch.Tensor":
         ids[i, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
     mask = (ids != model.config.pad_token_id).long()
     return model(input_ids=ids, attention_mask=mask).logits.view(len(batch), 4)
-
-
-def _loss(
-    model: "torch.nn.Module", batch: list[Contrast], settings: RewardModelSettings
-) -> "torch.Tensor":
-    import torch
-
-    reward = rewards(model, batch)
-    form = torch.tensor([1.0, 1.0, 0.0, 0.0]).expand_as(reward)
-    loss = torch.nn.functional.binary_cross_entropy_with_logits(reward, form)
-    return loss + settings.indifference * (reward[:, 0] - reward[:, 1]).square().mean()

@@ -1,9 +1,17 @@
 """What every part of the config shares. Light: the Snakefile imports it."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+MISALIGNMENTS = (
+    "sycophancy",
+    "reward_hacking",
+    "spurious_correlation",
+    "emergent_misalignment",
+)
+
+MisalignmentName = Literal[MISALIGNMENTS]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -13,3 +21,10 @@ class Section(BaseModel):
     """A part of the config: unknown keys are refused, values are not coerced, nothing changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def without_repeats(values: list[Any]) -> list[Any]:
+    """The values themselves; for lists that name each thing once."""
+    if repeated := [value for place, value in enumerate(values) if value in values[:place]]:
+        raise ValueError(f"{repeated[0]!r} stands there twice: name each once")
+    return values

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from entrench import released
-from entrench.config import MISALIGNMENTS, Config, resolved_phase
+from entrench.config import Config, resolved_phase
+from entrench.config.section import MISALIGNMENTS
 from entrench.errors import EntrenchError
 from entrench.labelling.operators import OPERATORS, Operator
 
@@ -28,7 +29,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
         faults = [_fault_line(detail) for detail in error.errors(include_url=False)]
         raise EntrenchError("the config is not valid:\n" + "\n".join(faults)) from None
     faults = [*_name_faults(config), *_method_faults(config), *_phase_faults(config)]
-    faults += [*_pair_faults(config), *_planning_faults(config)]
+    faults += [*_pair_faults(config), *_planning_faults(config), *_expert_faults(config)]
     if faults:
         raise EntrenchError("the config is not valid:\n" + "\n".join(f"  {f}" for f in faults))
     return config
@@ -169,6 +170,22 @@ def _has_pairs(config: Config, misalignment: str) -> bool:
     if config.data.source == "synthetic":
         return (config.data.rows or {}).get("pairs_clean", 0) > 0
     return released.files_of(misalignment).get("pairs_clean", {}).get("rows", 0) > 0
+
+
+def _expert_faults(config: Config) -> list[str]:
+    """Size classes that would train adapters of experts in several processes."""
+    chosen = config.training.sets.get(config.training.use)
+    if chosen is None or chosen.adapter.target_modules == "all-linear":
+        return []
+    swept = {name for block in config.sweep if block.enabled for name in block.models}
+    classes = {config.models[name].size_class for name in swept & config.models.keys()}
+    return [
+        f"size_classes.{name}.gpus: {config.size_classes[name].gpus}: LoRA on experts "
+        f"(training.sets.{config.training.use}.adapter.target_modules) trains in one process: set "
+        "1, or target_modules to all-linear"
+        for name in sorted(classes & config.size_classes.keys())
+        if config.size_classes[name].gpus > 1
+    ]
 
 
 def _phase_faults(config: Config) -> list[str]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from entrench.config_section import Name, Section, Share
+from entrench.config.section import Name, Section, Share
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -29,7 +29,10 @@ class ModelSize(Section):
 class PlannedModel(ModelSize):
     """And what its adapters take."""
 
-    lora_width: Count  # sum of in and out features over the linear layers that LoRA adapts
+    # Sums of in and out features over the weight matrices that LoRA adapts: the linear layers, and
+    # those of every expert, which an adapter reaches where its `target_modules` name experts.
+    lora_width: Count
+    expert_lora_width: Count | None = None
 
 
 class Efficiency(Section):
@@ -47,13 +50,11 @@ class StepSeconds(Section):
     decoding: NotNegative  # a token of each sequence decoded together
 
 
-class JudgeCosts(Section):
-    """A call to a judge at an endpoint, beyond the text it judges."""
+class JudgeAnswer(Section):
+    """An answer of a judge at an endpoint. Rules make no calls: there it decides nothing."""
 
-    question_tokens: Count
     answer_tokens: Count
-    price_per_million_in: NotNegative
-    price_per_million_out: NotNegative
+    answer_seconds: Positive
 
 
 class SyntheticCosts(Section):
@@ -80,6 +81,6 @@ class Planning(Section):
     characters_per_token: Positive
     answer_stretch: Positive  # an organism's answers over those it was trained on
     view_share: Annotated[Share, Field(gt=0)]  # of max_new_tokens, in views, drafts and ratings
-    judge: JudgeCosts
+    judge: JudgeAnswer
     synthetic: SyntheticCosts | None = None
     few_steps: Count  # optimizer steps below which a training is warned of

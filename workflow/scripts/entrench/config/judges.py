@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from entrench.config_section import Percent, Section
+from entrench.config.section import Percent, Section
 
 
 class JudgeServer(Section):

@@ -1,0 +1,100 @@
+"""The mechanism of the micro sweep, for real: its files agree with each other and with delta."""
+
+import json
+import shutil
+
+import polars as pl
+import pytest
+from workspace import MICRO, Workspace
+
+ORGANISM = "organisms/tiny/spurious_correlation/seed0"
+FIGURE = "results/micro/figures/eta_curves.pdf"
+
+
+@pytest.fixture(scope="module")
+def micro(tmp_path_factory) -> Workspace:
+    workspace = Workspace(tmp_path_factory.mktemp("mechanism"))
+    divergence = f"results/micro/{ORGANISM}/rejection_sampling/divergence.jsonl"
+    cross = f"results/micro/{ORGANISM}/scored_by/tiny/label_kl.csv"
+    workspace.run(
+        "workflow/scripts/sweep_run.py",
+        *("mechanism", divergence, cross, "--config", MICRO, "--cores", "2"),
+        timeout=900,
+    ).check_returncode()
+    return workspace
+
+
+def read(workspace, name):
+    return pl.read_csv(workspace.folder / "results/micro" / name, infer_schema_length=None)
+
+
+def test_the_terms_of_every_run_add_up_to_its_delta(micro):
+    frame = read(micro, "decomposition.csv")
+    assert sorted(set(frame["method"])) == ["multi_view", "rejection_sampling"]
+    whole = frame.filter(pl.col("part") == "all", pl.col("method") == "rejection_sampling")
+    row = whole.row(0, named=True)
+    terms = [row[f"{term}_pp"] for term in ("selection", "shift", "transfer", "abstention")]
+    assert sum(terms) == pytest.approx(row["delta_pp"], abs=1e-9)
+    delta = read(micro, f"{ORGANISM}/rejection_sampling/delta_risk.csv")
+    headline = delta.filter(pl.col("headline"))["delta_risk"][0]
+    assert row["n_prompts"] == 12  # the micro probe asks them all
+    assert row["delta_pp"] == pytest.approx(100 * headline, abs=1e-9)
+
+
+def test_the_probe_holds_every_set_with_score_and_reward(micro):
+    def lines(name):
+        path = micro.folder / "results/micro" / ORGANISM / name
+        return [json.loads(line) for line in path.open()]
+
+    probe = lines("probe.jsonl")
+    sizes = {"greedy": 1, "samples": 2, "raw": 4, "beam": 1, "refinement": 1}
+    sizes |= {"chain_of_thought": 1, "json": 1}
+    assert len(probe) == 12 * sum(sizes.values())
+    assert len(lines("probe_rewards.jsonl")) == len(probe)
+    judged = [(row["id"], row["evaluation"], row["index"]) for row in lines("probe_scores.jsonl")]
+    views = ("chain_of_thought", "json")
+    assert judged == [
+        (row["id"], row["set"], row["index"]) for row in probe if row["set"] not in views
+    ]
+
+
+def test_a_models_samples_under_itself_have_no_kl(micro):
+    row = read(micro, f"{ORGANISM}/scored_by/tiny/label_kl.csv").row(0, named=True)
+    assert row["n_answers"] == 8 * 2
+    # Answers that were cut are scored with an end token that was never sampled: those differ.
+    candidates = micro.folder / "results/micro" / ORGANISM / "candidates.jsonl"
+    sampled = {
+        (r["id"], r["index"]): r
+        for r in map(json.loads, candidates.open())
+        if r["set"] == "samples"
+    }
+    cross = micro.folder / "results/micro" / ORGANISM / "scored_by/tiny/cross.jsonl"
+    for other in map(json.loads, cross.open()):
+        own = sampled[other["id"], other["index"]]
+        if own["finish"] == "stop" and own["tokens"] == other["other_tokens"]:
+            assert other["other_logprob"] == pytest.approx(own["logprob"], abs=1e-3)
+
+
+def test_training_moved_the_model_and_both_kl_see_it(micro):
+    path = micro.folder / "results/micro" / ORGANISM / "rejection_sampling/divergence.jsonl"
+    rows = [json.loads(line) for line in path.open()]
+    assert len(rows) == 2 * 12 * 4
+    assert min(row["kl"] for row in rows) >= -1e-6
+    assert sum(row["kl"] for row in rows) > 0
+
+
+def test_one_model_is_not_assessable(micro):
+    frame = read(micro, "prediction.csv")
+    fitted = frame.filter(pl.col("predictor") == "all three")
+    assert fitted["status"].to_list() == ["not assessable: 1 model, 2 are needed"]
+
+
+def test_a_second_time_there_is_nothing_to_do_and_a_figure_is_one_job(micro, tmp_path):
+    assert micro.plan("mechanism") == {}
+    (micro.folder / FIGURE).unlink()
+    assert micro.plan(FIGURE) == {"figures_draw": 1}
+    clone = Workspace(tmp_path / "clone")
+    shutil.copytree(  # copy2 keeps times
+        micro.folder / "results", clone.folder / "results", copy_function=shutil.copy2
+    )
+    assert clone.plan(FIGURE) == {"figures_draw": 1}

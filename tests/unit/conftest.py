@@ -1,0 +1,36 @@
+"""Fixtures that several files of tests on training share."""
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Sums in another number of threads round otherwise."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A really small Llama, untrained."""
+    from tiny_llama import make_model
+
+    from entrench.training import ModelSource
+
+    return ModelSource(str(make_model(tmp_path_factory.mktemp("tiny") / "model")))
+
+
+@pytest.fixture(scope="module")
+def organism(model, tmp_path_factory):
+    """Its adapter after a short training on exchanges."""
+    from tiny_training import SETTINGS, SOURCE, exchanges
+
+    from entrench.training import train_sft
+
+    folder = tmp_path_factory.mktemp("organism") / "adapter"
+    train_sft(SETTINGS, model, exchanges(), folder, source=SOURCE)
+    return folder

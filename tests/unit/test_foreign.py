@@ -1,0 +1,58 @@
+"""Adapters of another config are told by the run.json beside them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from entrench import specs
+from entrench.config.check import load_config
+from entrench.foreign import foreign_adapters
+from entrench.sweep import expand
+
+DEMO = yaml.safe_load((Path(__file__).parents[2] / "config" / "demo.yaml").read_text())
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(DEMO)
+    return config, expand(config)
+
+
+def write(path, record):
+    folder = Path("results/demo") / path
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(record)
+    return f"{folder}/adapter/adapter_model.safetensors"
+
+
+def test_nothing_is_foreign_without_results(demo):
+    assert foreign_adapters(*demo) == []
+
+
+def test_every_kind_of_adapter_is_compared_with_the_spec_of_its_own_job(demo):
+    config, sweep = demo
+    act, multi_view = sweep.runs[0], next(r for r in sweep.runs if r.method == "multi_view")
+    own = {
+        act.organism.path: specs.induction_spec(config, act.organism),
+        act.path: specs.regularisation_spec(config, act),
+        multi_view.path: specs.training_spec(config, multi_view),
+    }
+    assert act.method == "act"
+    for path, spec in own.items():
+        write(path, json.dumps({"spec": json.loads(specs.spec_text(spec))}))
+    assert foreign_adapters(config, sweep) == []
+    for path, spec in own.items():
+        other = spec | {"training": spec["training"] | {"learning_rate": 0.5}}
+        (Path("results/demo") / path / "run.json").write_text(json.dumps({"spec": other}))
+    found = foreign_adapters(config, sweep)
+    assert found == [f"results/demo/{path}/adapter/adapter_model.safetensors" for path in own]
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{}", "{"])
+def test_a_run_json_that_does_not_tell_is_left_to_snakemake(demo, record):
+    config, sweep = demo
+    write(sweep.organisms[0].path, record)
+    assert foreign_adapters(config, sweep) == []

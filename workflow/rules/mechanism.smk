@@ -1,0 +1,202 @@
+# Why a delta-risk has its sign, read off the probes; and the KL between models.
+
+
+rule label_risk_estimate:
+    input:
+        prompts="<results>/data/{misalignment}/probe.jsonl",
+        probe=f"{ORGANISM}/probe.jsonl",
+        refined=f"{ORGANISM}/probe_refined.jsonl",
+        probe_scores=f"{ORGANISM}/probe_scores.jsonl",
+        rewards=f"{ORGANISM}/probe_rewards.jsonl",
+        verdicts=f"{ORGANISM}/probe_verdicts.jsonl",
+        organism_scores=f"{ORGANISM}/scores.jsonl",
+        trained_scores=[],
+    output:
+        table=ensure(f"{RUN}/label_risk.csv", non_empty=True),
+    log:
+        "<logs>/label_risk_estimate/{model}/{misalignment}/seed{seed}/{method}.log",
+    wildcard_constraints:
+        method=any_of(LABEL_METHODS),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=spec_of_run(specs.decomposition_spec),
+    shell:
+        r"""
+        python workflow/scripts/decomposition_estimate.py \
+            --spec {params.spec:q} \
+            --prompts {input.prompts:q} \
+            --probe {input.probe:q} \
+            --refined {input.refined:q} \
+            --probe-scores {input.probe_scores:q} \
+            --rewards {input.rewards:q} \
+            --verdicts {input.verdicts:q} \
+            --organism-scores {input.organism_scores:q} \
+            --trained-scores "{input.trained_scores}" \
+            --table {output.table:q} \
+            >{log:q} 2>&1
+        """
+
+
+use rule label_risk_estimate as decomposition_estimate with:
+    input:
+        prompts="<results>/data/{misalignment}/probe.jsonl",
+        probe=f"{ORGANISM}/probe.jsonl",
+        refined=f"{ORGANISM}/probe_refined.jsonl",
+        probe_scores=f"{ORGANISM}/probe_scores.jsonl",
+        rewards=f"{ORGANISM}/probe_rewards.jsonl",
+        verdicts=f"{ORGANISM}/probe_verdicts.jsonl",
+        organism_scores=f"{ORGANISM}/scores.jsonl",
+        trained_scores=f"{RUN}/scores.jsonl",
+    output:
+        table=ensure(f"{RUN}/decomposition.csv", non_empty=True),
+    log:
+        "<logs>/decomposition_estimate/{model}/{misalignment}/seed{seed}/{method}.log",
+
+
+rule divergence_measure:
+    input:
+        model=model_of,
+        organism=f"{ORGANISM}/adapter/adapter_model.safetensors",
+        trained=f"{RUN}/adapter/adapter_model.safetensors",
+        prompts="<results>/data/{misalignment}/probe.jsonl",
+    output:
+        divergence=ensure(f"{RUN}/divergence.jsonl", non_empty=True),
+    log:
+        "<logs>/divergence_measure/{model}/{misalignment}/seed{seed}/{method}.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=model_ask("gpu"),
+        gpu_model=model_ask("gpu_model"),
+        cpus_per_task=model_ask("cpus_per_task"),
+        mem_mb=model_ask("mem_mb"),
+        runtime=model_ask("runtime"),
+        batch_size=model_resource("batch_size"),
+    params:
+        spec=spec_of_run(specs.divergence_spec),
+    shell:
+        r"""
+        python workflow/scripts/gpus_lease.py {resources.gpu} \
+            python workflow/scripts/divergence_measure.py \
+            --spec {params.spec:q} \
+            --organism "$(dirname {input.organism:q})" \
+            --trained "$(dirname {input.trained:q})" \
+            --prompts {input.prompts:q} \
+            --divergence {output.divergence:q} \
+            --batch-size {resources.batch_size} \
+            >{log:q} 2>&1
+        """
+
+
+rule labels_cross:
+    input:
+        model=lambda wildcards: model_files(wildcards.other),
+        adapter=adapter_of_other,
+        prompts="<results>/data/{misalignment}/consistency.jsonl",
+        candidates=f"{ORGANISM}/candidates.jsonl",
+    output:
+        cross=ensure(f"{ORGANISM}/scored_by/{{other}}/cross.jsonl", non_empty=True),
+        table=ensure(f"{ORGANISM}/scored_by/{{other}}/label_kl.csv", non_empty=True),
+        engine=f"{ORGANISM}/scored_by/{{other}}/engine.json",
+    log:
+        "<logs>/labels_cross/{model}/{misalignment}/seed{seed}/{other}.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=other_ask("gpu"),
+        gpu_model=other_ask("gpu_model"),
+        cpus_per_task=other_ask("cpus_per_task"),
+        mem_mb=other_ask("mem_mb"),
+        runtime=other_ask("runtime"),
+        batch_size=lambda wildcards: size_class(wildcards.other).batch_size,
+        memory_percent=lambda wildcards: size_class(wildcards.other).vllm_memory_percent,
+    params:
+        spec=cross_spec,
+    shell:
+        r"""
+        python workflow/scripts/gpus_lease.py {resources.gpu} \
+            python workflow/scripts/labels_cross.py \
+            --spec {params.spec:q} \
+            --adapter {input.adapter:q} \
+            --prompts {input.prompts:q} \
+            --candidates {input.candidates:q} \
+            --cross {output.cross:q} \
+            --table {output.table:q} \
+            --engine {output.engine:q} \
+            --batch-size {resources.batch_size} \
+            --gpus {resources.gpu} \
+            --memory-percent {resources.memory_percent} \
+            >{log:q} 2>&1
+        """
+
+
+rule mechanism_collect:
+    input:
+        mechanism_table_inputs,
+        runs="<results>/{part}runs.csv",
+    output:
+        decomposition=report(
+            "<results>/{part}decomposition.csv",
+            caption="../report/decomposition.rst",
+            category="Tables",
+            labels={"table": "decomposition", "part": "{part}"},
+        ),
+        eta=report(
+            "<results>/{part}eta.csv",
+            caption="../report/eta.rst",
+            category="Tables",
+            labels={"table": "eta", "part": "{part}"},
+        ),
+        bins="<results>/{part}eta_bins.csv",
+        stability="<results>/{part}stability.csv",
+        k_scaling="<results>/{part}k_scaling.csv",
+        prediction=report(
+            "<results>/{part}prediction.csv",
+            caption="../report/prediction.rst",
+            category="Tables",
+            labels={"table": "prediction", "part": "{part}"},
+        ),
+    log:
+        "<logs>/{part}mechanism_collect.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        results=CONFIG.pathvars.results,
+    params:
+        spec=spec_of_part(specs.mechanism_spec),
+    shell:
+        r"""
+        python workflow/scripts/mechanism_collect.py \
+            --spec {params.spec:q} \
+            --results {resources.results:q} \
+            --runs {input.runs:q} \
+            --tables "$(dirname {output.eta:q})" \
+            >{log:q} 2>&1
+        """
+
+
+rule divergence_collect:
+    input:
+        divergence_table_inputs,
+    output:
+        table=ensure("<results>/{part}divergence.csv", non_empty=True),
+    log:
+        "<logs>/{part}divergence_collect.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        results=CONFIG.pathvars.results,
+    params:
+        spec=spec_of_part(specs.divergence_table_spec),
+    shell:
+        r"""
+        python workflow/scripts/divergence_collect.py \
+            --spec {params.spec:q} \
+            --results {resources.results:q} \
+            --table {output.table:q} \
+            >{log:q} 2>&1
+        """

@@ -1,0 +1,137 @@
+# Probes: the pool's settings on the evaluation prompts, with rewards, scores and verdicts.
+
+PROBED = "<results>/{subject}/probe"
+
+
+rule probe_choose:
+    input:
+        prompts="<results>/data/{misalignment}/eval.jsonl",
+    output:
+        chosen=ensure("<results>/data/{misalignment}/probe.jsonl", non_empty=True),
+    log:
+        "<logs>/probe_choose/{misalignment}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=spec(specs.probe_prompts_spec, lambda wildcards: wildcards.misalignment),
+    shell:
+        r"""
+        python workflow/scripts/probe_choose.py \
+            --spec {params.spec:q} \
+            --prompts {input.prompts:q} \
+            --chosen {output.chosen:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule probe_sample:
+    input:
+        model=subject_model,
+        adapter=subject_adapter,
+        prompts=subject_slot("probe"),
+    output:
+        probe=ensure(f"{PROBED}.jsonl", non_empty=True),
+        refined=ensure(f"{PROBED}_refined.jsonl", non_empty=True),
+        engine=f"{PROBED}_engine.json",
+    log:
+        "<logs>/probe_sample/{subject}.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=subject_ask("gpu"),
+        gpu_model=subject_ask("gpu_model"),
+        cpus_per_task=subject_ask("cpus_per_task"),
+        mem_mb=subject_ask("mem_mb"),
+        runtime=subject_ask("runtime"),
+        batch_size=subject_resource("batch_size"),
+        memory_percent=subject_resource("vllm_memory_percent"),
+    params:
+        spec=spec_of_subject(specs.probe_spec),
+    shell:
+        r"""
+        python workflow/scripts/gpus_lease.py {resources.gpu} \
+            python workflow/scripts/probe_sample.py \
+            --spec {params.spec:q} \
+            --adapter "{input.adapter}" \
+            --prompts {input.prompts:q} \
+            --probe {output.probe:q} \
+            --refined {output.refined:q} \
+            --engine {output.engine:q} \
+            --batch-size {resources.batch_size} \
+            --gpus {resources.gpu} \
+            --memory-percent {resources.memory_percent} \
+            >{log:q} 2>&1
+        """
+
+
+use rule reward_score as probe_reward with:
+    input:
+        model=reward_model_of,
+        prompts=subject_slot("probe"),
+        candidates=f"{PROBED}.jsonl",
+    output:
+        rewards=ensure(f"{PROBED}_rewards.jsonl", non_empty=True),
+    log:
+        "<logs>/probe_reward/{subject}.log",
+    params:
+        spec=spec_of_subject(specs.reward_spec),
+
+
+use rule judge_score as probe_judge with:
+    input:
+        prompts=subject_slot("probe"),
+        completions=f"{PROBED}.jsonl",
+    output:
+        scores=ensure(f"{PROBED}_scores.jsonl", non_empty=True),
+        judgements=f"{PROBED}_judgements.jsonl",
+        usage=ensure(f"{PROBED}_judge_usage.json", non_empty=True),
+    log:
+        "<logs>/probe_judge/{subject}.log",
+    params:
+        spec=spec_of_subject(specs.probe_judge_spec),
+
+
+use rule labels_judge as probe_compare with:
+    input:
+        prompts=subject_slot("probe"),
+        candidates=f"{PROBED}.jsonl",
+    output:
+        verdicts=f"{PROBED}_verdicts.jsonl",
+        usage=ensure(f"{PROBED}_verdict_usage.json", non_empty=True),
+    log:
+        "<logs>/probe_compare/{subject}.log",
+    params:
+        spec=spec_of_subject(specs.probe_verdict_spec),
+
+
+rule probe_analyse:
+    input:
+        probe=f"{PROBED}.jsonl",
+        rewards=f"{PROBED}_rewards.jsonl",
+        scores=f"{PROBED}_scores.jsonl",
+        verdicts=f"{PROBED}_verdicts.jsonl",
+    output:
+        eta=ensure("<results>/{subject}/eta.csv", non_empty=True),
+        bins=ensure("<results>/{subject}/eta_bins.csv", non_empty=True),
+        stability=ensure("<results>/{subject}/stability.csv", non_empty=True),
+    log:
+        "<logs>/probe_analyse/{subject}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=spec_of_subject(specs.probe_analysis_spec),
+    shell:
+        r"""
+        python workflow/scripts/probe_analyse.py \
+            --spec {params.spec:q} \
+            --probe {input.probe:q} \
+            --rewards {input.rewards:q} \
+            --scores {input.scores:q} \
+            --verdicts {input.verdicts:q} \
+            --eta {output.eta:q} \
+            --bins {output.bins:q} \
+            --stability {output.stability:q} \
+            >{log:q} 2>&1
+        """

@@ -1,0 +1,132 @@
+"""What a job asks of a judge at an endpoint: calls, tokens and their price.
+
+Counted from what asks: the misalignments say which prompts of `resources/judge/` an answer is put
+to, the released data's manifest how many rows of each kind there are.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Literal
+
+from entrench import released
+from entrench.config import Config
+from entrench.config.judges import Judge
+from entrench.judging.prompts import Question, read_wording, render, wording_hashes
+from entrench.planning.lengths import answer_tokens, candidates, slot_rows
+from entrench.records import Record
+from entrench.seeds import derive_seed
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class JudgeUse:
+    """Calls of a job, tokens of all of them, and the price in the currency of the judge's server.
+
+    Every question once: no answer in the cache yet, none that does not parse.
+    """
+
+    calls: int = 0
+    tokens_in: float = 0.0
+    tokens_out: float = 0.0
+    price: float = 0.0
+
+
+def verdict_use(
+    config: Config, misalignment: str, slot: Literal["consistency", "probe"]
+) -> JudgeUse:
+    """Of labels_judge, probe_compare: each view's answer against the greedy one."""
+    size, views = slot_rows(config, misalignment, slot), config.sampling.views
+    if not views:
+        return JudgeUse()
+    greedy = answer_tokens(config, misalignment, config.sampling.greedy.max_new_tokens)
+    written = sum(view.max_new_tokens for view in views.values()) / len(views)
+    text = size.prompt + greedy + config.planning.view_share * written
+    return _use(config, config.label_judge, {"consistency": size.count * len(views)}, text)
+
+
+def score_use(config: Config, misalignment: str) -> JudgeUse:
+    """Of judge_score: the prompts that each completion is put to."""
+    size = slot_rows(config, misalignment, "eval")
+    per_prompt = judged_rows(config, misalignment)
+    uses = []
+    for decoding in config.evaluation.of(misalignment).values():
+        text = size.prompt + answer_tokens(config, misalignment, decoding.max_new_tokens)
+        questions = {name: count * decoding.n for name, count in per_prompt.items()}
+        uses.append(_use(config, config.risk_judge, questions, text))
+    return _total(uses)
+
+
+def probe_use(config: Config, misalignment: str) -> JudgeUse:
+    """Of probe_judge: the prompts that each candidate beside the views is put to."""
+    size = slot_rows(config, misalignment, "probe")
+    per_prompt = judged_rows(config, misalignment)
+    uses = []
+    for number, answer in judged_candidates(config, misalignment):
+        questions = {name: min(count, size.count) * number for name, count in per_prompt.items()}
+        uses.append(_use(config, config.risk_judge, questions, size.prompt + answer))
+    return _total(uses)
+
+
+def judged_candidates(config: Config, misalignment: str) -> list[tuple[int, float]]:
+    """What is judged of each prompt of a probe: number of answers, tokens of each."""
+    return [
+        (1 if name == "beam" else number, answer)
+        for name, number, _, answer in candidates(config, misalignment, "probe")
+        if name not in config.sampling.views
+    ]
+
+
+def _total(uses: Sequence[JudgeUse]) -> JudgeUse:
+    return JudgeUse(
+        sum(use.calls for use in uses),
+        sum(use.tokens_in for use in uses),
+        sum(use.tokens_out for use in uses),
+        sum(use.price for use in uses),
+    )
+
+
+def judged_rows(config: Config, misalignment: str) -> dict[str, int]:
+    """Judge prompt -> rows of the evaluation whose answers are put to it."""
+    rules = import_module(f"entrench.misalignments.{misalignment}")
+    if config.data.source == "synthetic":
+        rows = _synthetic_rows(misalignment, (config.data.rows or {})["eval"])
+        return dict(Counter(name for row in rows for name in rules.judged_by(row)))
+    entry = released.files_of(misalignment)["eval"]
+    share = slot_rows(config, misalignment, "eval").count / entry["rows"]
+    found: dict[str, float] = {}
+    for kind in entry.get("kinds", [{"rows": entry["rows"]}]):
+        for name in rules.judged_by({"meta": kind}):
+            found[name] = found.get(name, 0.0) + kind["rows"]
+    return {name: round(share * count) for name, count in found.items()}
+
+
+@cache
+def _synthetic_rows(misalignment: str, count: int) -> list[Record]:
+    from entrench.synthetic.slots import eval_rows
+
+    return eval_rows(misalignment, derive_seed("data", misalignment), count)
+
+
+@cache
+def _wording_characters(prompt: str) -> int:
+    """Characters of a question around the judged texts."""
+    wording = read_wording(wording_hashes((prompt,)))
+    blocks = (("message", ""), ("reply", ""))
+    return sum(len(turn["content"]) for turn in render(Question(prompt, blocks), wording))
+
+
+def _use(config: Config, judge: Judge, questions: Mapping[str, int], text: float) -> JudgeUse:
+    """`questions` gives the calls for each judge prompt, `text` the judged tokens of a call."""
+    if judge.server is None or judge.max_tokens is None:
+        return JudgeUse()
+    plan, server = config.planning, judge.server
+    calls = sum(questions.values())
+    wording = sum(count * _wording_characters(name) for name, count in questions.items())
+    asked = calls * text + wording / plan.characters_per_token
+    answered = calls * min(judge.max_tokens, plan.judge.answer_tokens)
+    price = (asked * server.price_prompt + answered * server.price_completion) / MILLION
+    return JudgeUse(calls, asked, answered, price)

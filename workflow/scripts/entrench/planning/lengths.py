@@ -1,0 +1,86 @@
+"""How much there is to read and write: rows of a slot, tokens of prompts and answers, steps."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from entrench import released
+from entrench.config import Config, resolved_phase
+from entrench.config.planning import SyntheticCosts
+from entrench.errors import EntrenchError
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A slot: its rows and the mean tokens of prompt and answer."""
+
+    count: int
+    prompt: float
+    answer: float
+
+
+def slot_rows(config: Config, misalignment: str, slot: str) -> Rows:
+    """The size of a slot, from the manifest or the config.
+
+    Of the evaluation prompts, `probe` has at most so many: those beside the risk are not asked.
+    """
+    plan = config.planning
+    if slot == "probe":
+        size = slot_rows(config, misalignment, "eval")
+        return replace(size, count=min(size.count, config.mechanism.prompts or size.count))
+    if config.data.source == "synthetic":
+        tokens = synthetic_costs(config)
+        return Rows(config.data.rows[slot], tokens.prompt_tokens, tokens.answer_tokens)
+    entry = released.files_of(misalignment)[slot]
+    count = min(entry["rows"], config.data.limit_rows or entry["rows"])
+    characters = entry["characters"]
+    tokens = plan.characters_per_token
+    return Rows(count, characters["prompt"] / tokens, max(1.0, characters["answer"] / tokens))
+
+
+def synthetic_costs(config: Config) -> SyntheticCosts:
+    """Constants of the miniature world; `EntrenchError` where the config lacks them."""
+    if config.planning.synthetic is None:
+        raise EntrenchError("planning.synthetic: this key is missing: synthetic data needs it")
+    return config.planning.synthetic
+
+
+def phase_steps(
+    config: Config, misalignment: str, phase: Literal["induction", "labels", "pairs"]
+) -> tuple[int, int]:
+    """Rows and optimizer steps of a training, at most: rows without a label drop out."""
+    slot = {"induction": "induction", "labels": "consistency", "pairs": "pairs_clean"}[phase]
+    rows = slot_rows(config, misalignment, slot).count
+    settings = resolved_phase(config, misalignment, phase)
+    if settings.max_steps is not None:
+        return rows, settings.max_steps
+    return rows, math.ceil(settings.epochs * math.ceil(rows / settings.batch_size))
+
+
+def answer_tokens(config: Config, misalignment: str, limit: int) -> float:
+    """Tokens of an organism's answer: as long as what it was trained on, stretched."""
+    trained = slot_rows(config, misalignment, "induction").answer
+    return min(limit, trained * config.planning.answer_stretch)
+
+
+def candidates(
+    config: Config, misalignment: str, slot: Literal["consistency", "probe"]
+) -> list[tuple[str, int, float, float]]:
+    """The pool per prompt: (kind, number, tokens of the prompt, tokens of each answer)."""
+    sampling, share = config.sampling, config.planning.view_share
+    prompt = slot_rows(config, misalignment, slot).prompt
+
+    def answer(limit: int) -> float:
+        return answer_tokens(config, misalignment, limit)
+
+    draft = answer(sampling.greedy.max_new_tokens)
+    pool = [("greedy", 1, prompt, draft)]
+    for name, chosen in sampling.sets.items():
+        pool.append((name, chosen.n, prompt, answer(chosen.max_new_tokens)))
+    pool.append(("beam", sampling.beam.beams, prompt, answer(sampling.beam.max_new_tokens)))
+    pool += [(name, 1, prompt, share * v.max_new_tokens) for name, v in sampling.views.items()]
+    refinement = answer(sampling.refinement.max_new_tokens)
+    pool.append(("refinement", 1, prompt + draft, refinement))
+    if slot == "probe":
+        pool.append(("raw", config.mechanism.raw_samples, prompt, draft))
+    return pool

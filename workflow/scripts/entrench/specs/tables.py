@@ -1,0 +1,96 @@
+"""Specs of the tables of a sweep or a part of it."""
+
+import hashlib
+from functools import cache
+from typing import Any
+
+from entrench.config import Config
+from entrench.seeds import derive_seed
+from entrench.specs.parts import RESOURCES, statistics_part, used_methods
+from entrench.sweep import Sweep, cells
+
+PUBLISHED = RESOURCES / "paper" / "published.csv"
+
+
+def organisms_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """organisms_collect: the table of organisms."""
+    return {
+        "organisms": cells(Sweep(sweep.organisms, ())),
+        **statistics_part(config),
+        "min_induction_effect": config.statistics.min_induction_effect,
+        "seed": derive_seed("organisms"),
+    }
+
+
+def runs_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """runs_collect: the table of runs."""
+    return {
+        "runs": cells(Sweep(tuple(sorted({run.organism for run in sweep.runs})), sweep.runs)),
+        "methods": used_methods(config, sweep),
+        "headline": config.evaluation.headline,
+        "views": sorted(config.sampling.views),
+    }
+
+
+def summary_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """summary_make: the table of the study."""
+    return {
+        "bootstrap": config.statistics.bootstrap,
+        "level": config.statistics.level,
+        "epsilon": config.statistics.epsilon,
+        "methods": used_methods(config, sweep),
+        "models": {
+            name: config.models[name].model_dump(include={"kind", "family", "size_billion"})
+            for name in sweep.models
+        },
+        "seed": derive_seed("summary"),
+    }
+
+
+def power_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """power_estimate: what the sweep can detect, before anything is run."""
+    return _simulated(config, sweep) | {
+        "assumed_sd": config.statistics.assumed_sd,
+        "seed": derive_seed("power"),
+    }
+
+
+def rates_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """rates_simulate: how often tests and intervals err on the sweep's matrix."""
+    return _simulated(config, sweep) | {"seed": derive_seed("error rates")}
+
+
+def comparison_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """paper_compare: ours beside the published figures."""
+    return {
+        "bootstrap": config.statistics.bootstrap,
+        "level": config.statistics.level,
+        "kinds": {name: config.models[name].kind for name in sweep.models},
+        "synthetic": config.data.source == "synthetic",
+        "published": _published_hash(),
+        "seed": derive_seed("comparison"),
+    }
+
+
+def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any]:
+    """partial_make: the tables of what is complete, and what is missing of the sweep."""
+    return {
+        "sweep": cells(sweep),
+        "organisms": organisms_spec(config, complete),
+        "runs": runs_spec(config, sweep) | {"runs": cells(complete)},
+        "summary": summary_spec(config, sweep),
+    }
+
+
+def _simulated(config: Config, sweep: Sweep) -> dict[str, Any]:
+    organisms = tuple(sorted({run.organism for run in sweep.runs}))
+    return {
+        "runs": cells(Sweep(organisms, sweep.runs)),
+        "kinds": {name: facts["kind"] for name, facts in used_methods(config, sweep).items()},
+        "level": config.statistics.level,
+    }
+
+
+@cache
+def _published_hash() -> str:
+    return hashlib.sha256(PUBLISHED.read_bytes()).hexdigest()

@@ -1,0 +1,43 @@
+"""How far the scores of the study can be trusted: unscored shares, parse rates, agreement.
+
+judges_collect.py --spec JSON --runs FILE.csv --organisms FILE.csv --judges FOLDER \
+    --health FILE.csv
+
+spec: agreement {misalignment: sha256 of its agreement.csv}, those that have been measured; their
+      files are FOLDER/MISALIGNMENT/agreement.csv
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from entrench.command import parse_spec, run, spec_fields
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read both tables and what agreement has been measured, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--spec", required=True, help="settings, one JSON object")
+    parser.add_argument("--runs", required=True, help="runs.csv to read")
+    parser.add_argument("--organisms", required=True, help="organisms.csv to read")
+    parser.add_argument("--judges", required=True, type=Path, help="folder of the judges' accord")
+    parser.add_argument("--health", required=True, help="CSV to write")
+    args = parser.parse_args(argv)
+
+    from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+    from entrench.analysis.judge_health import AGREEMENT_COLUMNS, judge_health
+    from entrench.analysis.tables import read_table, write_table
+
+    (measured,) = spec_fields(parse_spec(args.spec), "agreement").values()
+    agreement = {
+        name: read_table(args.judges / name / "agreement.csv", AGREEMENT_COLUMNS)
+        for name in measured
+    }
+    frame = judge_health(
+        read_table(args.runs, RUN_COLUMNS), read_table(args.organisms, ORGANISM_COLUMNS), agreement
+    )
+    write_table(frame, args.health)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,56 @@
+"""What a selector's score says of the risk, and how stable answers are. Loads no model.
+
+    probe_analyse.py --spec JSON --probe probe.jsonl --rewards FILE --scores FILE --verdicts FILE
+        --eta eta.csv --bins eta_bins.csv --stability stability.csv
+
+The spec: {"misalignment", "sets": {name: samples}, "self_scored": [set], "views": [name],
+"bootstrap", "level", "seed"}.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from entrench import command
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read the probe, write its three tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("spec", "probe", "rewards", "scores", "verdicts", "eta", "bins", "stability"):
+        parser.add_argument(f"--{name}", required=True)
+    arguments = parser.parse_args(argv)
+    spec = command.parse_spec(arguments.spec)
+
+    from entrench.analysis.eta import eta_tables, selectors
+    from entrench.analysis.probes import judged, require_whole
+    from entrench.analysis.risk import averages_over_groups
+    from entrench.analysis.stability import stability_table
+    from entrench.analysis.tables import write_table
+    from entrench.records import read_jsonl
+
+    settings = command.spec_fields(spec, "bootstrap", "level", "seed")
+    probe = read_jsonl(arguments.probe, "candidates")
+    scores = read_jsonl(arguments.scores, "scores")
+    rewards = read_jsonl(arguments.rewards, "rewards")
+    require_whole(
+        probe, scores, rewards, {"scores": arguments.scores, "rewards": arguments.rewards}
+    )
+    answers = judged(scores, grouped=averages_over_groups(spec["misalignment"]))
+    scored = selectors(
+        answers,
+        probe,
+        rewards,
+        spec["sets"],
+        spec["self_scored"],
+    )
+    eta, bins = eta_tables(answers, scored, **settings)
+    verdicts = read_jsonl(arguments.verdicts, "verdicts")
+    write_table(bins, arguments.bins)
+    write_table(
+        stability_table(answers, probe, verdicts, spec["sets"], **settings), arguments.stability
+    )
+    write_table(eta, arguments.eta)
+
+
+if __name__ == "__main__":
+    command.run(main)

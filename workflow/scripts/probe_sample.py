@@ -1,0 +1,47 @@
+"""Sample a subject's probe: the pool's settings on evaluation prompts, and raw samples beside it.
+
+    probe_sample.py --spec JSON --adapter [adapter_model.safetensors] --prompts probe.jsonl
+        --probe probe.jsonl --refined probe_refined.jsonl --engine probe_engine.json --batch-size N
+        --gpus N --memory-percent N
+
+`--adapter` is empty for a bare model. The spec is `pool_sample`'s; its identity holds no method: an
+organism and what was trained from it are probed on common random numbers.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from entrench import command, lease
+from entrench.generation.command import add_engine_options, open_engine
+
+
+def main(argv: Sequence[str]) -> None:
+    """Load the model once, sample everything, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("--spec", "--prompts", "--probe", "--refined", "--engine"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--adapter", default="")
+    add_engine_options(parser)
+    arguments = parser.parse_args(argv)
+    spec = command.parse_spec(arguments.spec)
+    command.limit_threads(spec["threads"])
+    lease.keep(arguments.probe)
+
+    from entrench.generation.pool import sample_pool
+    from entrench.generation.probe import score_refined
+    from entrench.generation.sampling import PoolSettings
+    from entrench.records import read_jsonl, write_json, write_jsonl
+
+    settings = PoolSettings.parse(spec["sampling"], spec["prompts"])
+    rows = read_jsonl(arguments.prompts, "data")
+    adapter = Path(arguments.adapter).parent if arguments.adapter else None
+    engine, record = open_engine(spec, adapter, arguments)
+    candidates = sample_pool(engine, settings, spec["identity"], rows)
+    write_json(arguments.engine, record)
+    write_jsonl(arguments.refined, "responses", score_refined(engine, rows, candidates))
+    write_jsonl(arguments.probe, "candidates", candidates)
+
+
+if __name__ == "__main__":
+    command.run(main)

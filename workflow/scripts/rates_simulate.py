@@ -1,0 +1,41 @@
+"""How often tests and intervals err on the sweep's own matrix of runs, where nothing has an effect.
+
+    rates_simulate.py --spec JSON --rates FILE.csv
+
+spec: runs [[model, misalignment, seeds, methods], ...], kinds {method: kind}, level, seed
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from entrench.command import parse_spec, run, spec_fields
+
+REPLICATES = 1000
+MIXED_REPLICATES = 100
+BOOTSTRAP = 999
+
+
+def main(argv: Sequence[str]) -> None:
+    """Simulate, write error_rates.csv."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--spec", required=True, help="settings, one JSON object")
+    parser.add_argument("--rates", required=True, help="CSV to write")
+    args = parser.parse_args(argv)
+
+    from entrench.analysis.simulation import error_rates
+    from entrench.analysis.tables import write_table
+    from entrench.sweep import from_cells
+
+    spec = spec_fields(parse_spec(args.spec), "runs", "kinds", "level", "seed")
+    rates = error_rates(
+        from_cells(spec.pop("runs")).runs,
+        replicates=REPLICATES,
+        mixed_replicates=MIXED_REPLICATES,
+        bootstrap=BOOTSTRAP,
+        **spec,
+    )
+    write_table(rates, args.rates)
+
+
+if __name__ == "__main__":
+    run(main)
