@@ -1,7 +1,9 @@
 """The endpoint judge against a server on localhost that misbehaves in every way we know."""
 
 import sqlite3
+import threading
 import time
+from email.utils import formatdate
 
 import pytest
 from judge_server import JudgeServer, verdict_line
@@ -109,14 +111,15 @@ def test_nobody_listening_is_one_message(cache):
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_a_repeat_waits_as_long_as_the_server_asks(cache, form):
-    wait = 1.5 if form == "seconds" else 3.0
-    with JudgeServer(endorse, lambda number: "429" if number == 0 else None) as server:
-        from email.utils import formatdate
+    def busy_once(number):
+        dated = formatdate(time.time() + 3)  # whole seconds: up to one less
+        server.retry_after = "1.5" if form == "seconds" else dated
+        return "429" if number == 0 else None
 
-        server.retry_after = "1.5" if form == "seconds" else formatdate(time.time() + wait)
+    with JudgeServer(endorse, busy_once) as server:
         judge_of(server, cache).ask(questions(1))
         (_, first), (_, second) = server.times
-        assert second - first >= wait - 1.1 * (form == "date")  # a date has whole seconds
+        assert second - first >= (1.5 if form == "seconds" else 1.9)
 
 
 def test_a_server_that_asks_for_an_hour_fails_the_job(cache):
@@ -126,10 +129,16 @@ def test_a_server_that_asks_for_an_hour_fails_the_job(cache):
         assert server.number == 1
 
 
-def test_no_more_calls_are_in_flight_than_allowed(cache):
-    with JudgeServer(endorse, delay=0.05) as server:
-        judge_of(server, cache, calls=3).ask(questions(12))
-        assert server.most == 3
+def test_as_many_calls_are_in_flight_as_allowed_and_no_more(cache):
+    together = threading.Barrier(3)
+
+    def wait_for_the_others(prompt):
+        together.wait(timeout=60)
+        return endorse(prompt)
+
+    with JudgeServer(wait_for_the_others) as server:
+        judge_of(server, cache, calls=3, timeout_seconds=90.0).ask(questions(12))
+        assert (server.number, server.most) == (12, 3)
 
 
 def test_what_does_not_parse_is_asked_once_more_and_kept(cache):

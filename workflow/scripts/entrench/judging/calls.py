@@ -124,24 +124,23 @@ class Calls:
         from openai import BadRequestError
 
         self.sent += 1
+        answer = None
         try:
             # The client's timeout runs between bytes; a server that trickles must end too.
             response = await asyncio.wait_for(
                 client.chat.completions.create(**request), self._server.timeout_seconds
             )
-            return _answer_of(response)
+            answer = _answer_of(response)
         except BadRequestError as error:
-            self.failed += 1
             text = str(error).lower()
             if any(mark in text for mark in ABOUT_THE_PROMPT):
                 return Answer(self._clean(str(error)), "refused", 0, 0)
             raise
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            self.failed += 1
             raise _Unusable(f"a body that is not JSON ({error})") from None
-        except Exception:
-            self.failed += 1
-            raise
+        finally:
+            self.failed += answer is None
+        return answer
 
     async def _sleep(self, seconds: float) -> None:
         """Wait, but no longer than until another call gave up."""
