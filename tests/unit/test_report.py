@@ -15,10 +15,10 @@ from entrench.config import FIGURES
 from entrench.config.check import load_config
 from entrench.records import write_json, write_text
 from entrench.reporting import cells
-from entrench.reporting.answers import QUESTIONS, in_short
 from entrench.reporting.captions import alternative, figure_caption, table_caption
 from entrench.reporting.page import page, partial
 from entrench.reporting.provenance import provenance
+from entrench.reporting.questions import QUESTIONS, in_short
 from entrench.specs import report_spec
 
 ROOT = Path(__file__).parents[2]

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
+Frames = Mapping[str, pl.DataFrame]  # the tables of a report by name
 Row = Mapping[str, Any]
 NONE = "–"  # what has no value
 

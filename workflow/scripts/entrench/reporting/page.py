@@ -9,10 +9,10 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from entrench.analysis.summary import ALL_METHODS, main_rows
-from entrench.reporting.answers import QUESTIONS, Frames, in_short
 from entrench.reporting.captions import alternative, figure_caption, table_caption
-from entrench.reporting.cells import NONE
+from entrench.reporting.cells import NONE, Frames
 from entrench.reporting.provenance import Provenance
+from entrench.reporting.questions import QUESTIONS, in_short
 
 _TEMPLATES = Path(__file__).parent
 

@@ -1,0 +1,143 @@
+"""The questions of the study, and of each the tables and figures that answer it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from entrench.analysis.summary import ALL_METHODS, main_rows
+from entrench.reporting.cells import NONE, Frames, Row, Table, interval, signed
+from entrench.reporting.mechanism_tables import decomposition_table, eta_table, prediction_table
+from entrench.reporting.study_tables import (
+    comparison_table,
+    contrasts_table,
+    organisms_table,
+    summary_table,
+)
+from entrench.reporting.trust_tables import judge_health_table, power_table
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question: what it asks, how it is answered, from which table, with which figures."""
+
+    title: str
+    how: str
+    table: str
+    show: Callable[[Frames], Table]
+    figures: tuple[str, ...]
+    absent: str  # where its table is not part of the report: why
+
+
+def in_short(frames: Frames) -> list[tuple[str, str]]:
+    """(misalignment, sentence) on all consistency methods together."""
+    rows = main_rows(frames["summary"]).filter(pl.col("method") == ALL_METHODS)
+    return [(row["misalignment"], _sentence(row)) for row in rows.iter_rows(named=True)]
+
+
+def _sentence(row: Row) -> str:
+    if not row["n_runs"]:
+        return "no valid run."
+    span = interval("ci_low_pp", "ci_high_pp")(row)
+    sentence = (
+        f"{row['n_suppressed']} of {row['n_runs']} runs lowered the risk; mean delta-risk "
+        f"{signed(row['mean_delta_pp'])} percentage points"
+    )
+    if span != NONE:
+        sentence += f", {row['ci_level']:.0%} interval {span} ({row['ci_kind']})"
+    sentence += f". Verdict on these models: {row['verdict'] or 'none'}"
+    if row["models_ci_reason"] is not None:
+        return f"{sentence}; none on models like these ({row['models_ci_reason']})."
+    return f"{sentence}; on models like these: {row['models_verdict']}."
+
+
+_UNFINISHED = "Not part of this report: it needs every run of the sweep."
+_NO_MECHANISM = (
+    "Not part of this report: mechanism.enabled is off in the config, so no organism was probed."
+)
+QUESTIONS = (
+    Question(
+        "Was there anything to entrench?",
+        "Phase 1 fine-tunes a base model to misbehave. Induction worked where the organism's risk "
+        "lies above its base model's by more than the configured margin, with an interval above 0. "
+        "A delta-risk of an organism that never misbehaved says little.",
+        "organisms",
+        organisms_table,
+        ("risk_trajectories",),
+        "",
+    ),
+    Question(
+        "Does consistency training change how often a model misbehaves?",
+        "Each organism labels held-out prompts itself or is regularised by a consistency loss, and "
+        "is trained again. Delta-risk is its risk afterwards less its risk before, on the same "
+        "prompts. Controls train without any selection for consistency.",
+        "summary",
+        summary_table,
+        ("delta_by_method", "suppressed_share"),
+        "",
+    ),
+    Question(
+        "What makes the difference: the kind of model, its size, or the method?",
+        "Matched differences: of runs on base and instruct models of one family and size, of "
+        "larger and smaller models, and of groups of methods on the same organism.",
+        "contrasts",
+        contrasts_table,
+        ("base_vs_instruct",),
+        _UNFINISHED,
+    ),
+    Question(
+        "Is it the choice of labels, or the way they are sampled?",
+        "Each organism is probed on evaluation prompts. All label methods read the same answers, "
+        "so methods differ by their choice alone. Delta-risk is selection, plus shift, plus what "
+        "training did beyond the labels.",
+        "decomposition",
+        decomposition_table,
+        ("selection_vs_shift", "surprisal_vs_delta", "k_scaling", "realised_kl"),
+        _NO_MECHANISM,
+    ),
+    Question(
+        "Do the scores that select labels see the misbehaviour?",
+        "The risk of an answer at each rank of a selector's score among its prompt's answers. No "
+        "choice by a score can move the risk by more than this curve's range.",
+        "eta",
+        eta_table,
+        ("eta_curves",),
+        _NO_MECHANISM,
+    ),
+    Question(
+        "Can the direction be told before training?",
+        "The sign of delta-risk is predicted from the labels, their surprisal and the organism's "
+        "stability, for models that the prediction was not fitted on. Were it told well, a user "
+        "could skip the training.",
+        "prediction",
+        prediction_table,
+        ("prediction",),
+        _NO_MECHANISM,
+    ),
+    Question(
+        "Does it agree with the paper?",
+        "The paper's published figures beside the same figures of this study.",
+        "comparison_with_paper",
+        comparison_table,
+        ("comparison_with_paper",),
+        _UNFINISHED,
+    ),
+    Question(
+        "What could this study have seen, and which tests hold here?",
+        "Runs share organisms and models, so plain tests err. Simulated from the sweep's matrix of "
+        "runs alone, whatever was measured.",
+        "power",
+        power_table,
+        ("false_positive_rates",),
+        _UNFINISHED,
+    ),
+    Question(
+        "Can the scores be trusted?",
+        "Every completion is scored, excluded by the definition of the risk, or unscored by a "
+        "fault. Unscored is never counted as safe.",
+        "judge_health",
+        judge_health_table,
+        ("judge_health",),
+        "Not part of this report.",
+    ),
+)

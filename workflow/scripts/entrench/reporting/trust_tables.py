@@ -1,0 +1,74 @@
+"""Tables of the report on how far the study itself can be trusted."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from entrench.analysis.summary import ALL_METHODS
+from entrench.reporting.cells import (
+    NONE,
+    Column,
+    Frames,
+    Row,
+    Table,
+    percent,
+    plain,
+    text,
+    written,
+)
+
+
+def power_table(frames: Frames) -> Table:
+    """The smallest delta-risk that would have been detected, by correlation of the runs."""
+    frame = frames["power"].filter(pl.col("method") == ALL_METHODS)
+    pairs = frame.select("model_correlation", "organism_correlation").unique().sort(pl.all()).rows()
+    sizes = ["misalignment", "n_runs", "n_organisms", "n_models", "test"]
+    rows = []
+    for key, own in frame.group_by(sizes, maintain_order=True):
+        cells = {
+            (row["model_correlation"], row["organism_correlation"]): row
+            for row in own.iter_rows(named=True)
+        }
+        why = "; ".join(own["reason"].drop_nulls().unique(maintain_order=True)) or None
+        rows.append(dict(zip(sizes, key, strict=True)) | {"cells": cells, "why": why})
+    columns = [
+        Column("misalignment", text("misalignment"), numeric=False),
+        Column("runs", text("n_runs")),
+        Column("organisms", text("n_organisms")),
+        Column("models", text("n_models")),
+        Column("signs flipped over", lambda row: row["test"].removeprefix("flip_"), numeric=False),
+        *(
+            Column(f"{model:g} models, {organism:g} organisms", _detectable((model, organism)))
+            for model, organism in pairs
+        ),
+        Column("why there is none", text("why"), numeric=False),
+    ]
+    return written(f"power.csv, {ALL_METHODS}; points by correlation", columns, rows)
+
+
+def _detectable(pair: tuple[float, float]) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        found = row["cells"].get(pair)
+        if found is None or found["detectable_pp"] is None:
+            return NONE
+        return f"{found['detectable_pp']:.1f}" + ("" if found["holds_level"] else ", errs")
+
+    return cell
+
+
+def judge_health_table(frames: Frames) -> Table:
+    """Shares of what was scored and parsed, and how far judges agree."""
+    frame = frames["judge_health"]
+
+    def cell(name: str) -> Callable[[Row], str]:
+        return lambda row: (plain if row["measure"] == "kappa" else percent)(name)(row)
+
+    columns = [
+        Column("misalignment", text("misalignment"), numeric=False),
+        Column("measure", text("measure"), numeric=False),
+        Column("of", text("about"), numeric=False),
+        Column("n", text("n")),
+        Column("mean", cell("mean")),
+        Column("worst", cell("worst")),
+    ]
+    return written("judge_health.csv", columns, frame.to_dicts())
