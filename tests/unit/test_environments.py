@@ -46,7 +46,7 @@ def test_every_direct_need_is_pinned_alike_in_what_is_installed():
 
 def test_vllms_tests_run_the_same_versions():
     """But for the Slurm executor, and the numpy that it asks for: see environment.yml."""
-    installed = pins((ROOT / "tests" / "vllm" / "requirements.txt").read_text())
+    installed = pins((ROOT / "tests" / "engine_vllm" / "requirements.txt").read_text())
     elsewhere = {"numpy", "snakemake-executor-plugin-slurm"}
     wanted = {name: version for name, version in direct().items() if name not in elsewhere}
     assert {name: installed.get(name) for name in wanted} == wanted

@@ -1,5 +1,11 @@
 # How far the judges can be trusted; made on request alone, no other result rests on it.
 
+ENDPOINTS = [name for name, judge in specs.judges(CONFIG).items() if judge.server]
+# Whatever the judge, rules alone score a misalignment that has no judge prompt.
+COMPARED = [
+    name for name in SWEEP.misalignments if CONFIG.judging.second and specs.JUDGE_PROMPTS[name]
+]
+
 
 rule judges_compare:
     input:

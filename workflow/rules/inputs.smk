@@ -1,0 +1,144 @@
+# What tables, figures, the report and the plan are made from; no rule stands here.
+
+from entrench.analysis.inputs import (
+    divergence_inputs,
+    explained,
+    mechanism_inputs,
+    organism_inputs,
+    run_inputs,
+)
+from entrench.config import MECHANISM_FIGURES, MECHANISM_TABLES, STUDY_FIGURES
+from entrench.planning import plan
+from entrench.planning.complete import complete_part, finished
+from entrench.sweep import part_of
+
+FIGURE_FILES = [
+    f"<results>/figures/{figure}.{suffix}"
+    for figure in STUDY_FIGURES
+    for suffix in ("pdf", "png", "csv")
+]
+MECHANISM_FILES = [f"<results>/{name}.csv" for name in MECHANISM_TABLES] + [
+    f"<results>/figures/{figure}.{suffix}"
+    for figure, tables in MECHANISM_FIGURES.items()
+    for suffix in ("pdf", "png", "csv")
+    if "divergence" not in tables or CONFIG.mechanism.divergence
+]
+REPORT_TABLES = [
+    *("organisms", "runs", "summary", "contrasts", "comparison_with_paper", "power"),
+    *("error_rates", "judge_health"),
+    *(MECHANISM_TABLES if CONFIG.mechanism.enabled else []),
+    *(["divergence"] if CONFIG.mechanism.enabled and CONFIG.mechanism.divergence else []),
+]
+PARTIAL_TABLES = ["organisms", "runs", "summary", "judge_health", "missing"]
+
+
+@cache
+def part(name):
+    """The sweep, or the part of it whose tables lie in this folder."""
+    try:
+        return part_of(SWEEP, name)
+    except EntrenchError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def spec_of_part(builder):
+    """As `spec`, for tables of the sweep or a part of it."""
+    return lambda wildcards: specs.spec_text(builder(CONFIG, part(wildcards.part)))
+
+
+def organism_table_inputs(wildcards):
+    """Input function: what organisms.csv is made from."""
+    organisms = part(wildcards.get("part", "")).organisms
+    return sorted({path for o in organisms for path in organism_inputs("<results>", o).values()})
+
+
+def run_table_inputs(wildcards):
+    """Input function: what runs.csv is made from."""
+    operators = {name: method.operator for name, method in CONFIG.methods.items()}
+    files = (
+        run_inputs("<results>", run, operators[run.method])
+        for run in part(wildcards.get("part", "")).runs
+    )
+    return sorted({path for paths in files for path in paths.values()})
+
+
+def partial_spec(_wildcards):
+    """The params of the partial tables: what is complete now."""
+    return specs.spec_text(specs.partial_spec(CONFIG, SWEEP, complete_part(CONFIG, SWEEP)))
+
+
+def judged_files(wildcards, name):
+    """A file of every organism of the wildcards' misalignment."""
+    return [
+        f"<results>/{organism.path}/{name}"
+        for organism in SWEEP.organisms
+        if organism.misalignment == wildcards.misalignment
+    ]
+
+
+def judge_health_spec(wildcards):
+    """The params of the judges' health: the agreement that has been measured."""
+    return specs.spec_text(specs.judge_health_spec(CONFIG, part(wildcards.part)))
+
+
+def figure_tables(wildcards):
+    """Input function: the tables a figure is drawn from."""
+    return [f"<results>/{{part}}{name}.csv" for name in FIGURES[wildcards.figure]]
+
+
+def mechanism_table_inputs(wildcards):
+    """Input function: what the mechanism's tables are made from, besides runs.csv."""
+    return mechanism_inputs("<results>", explained(CONFIG, part(wildcards.part)))
+
+
+def divergence_table_inputs(wildcards):
+    """Input function: what divergence.csv is made from."""
+    return divergence_inputs("<results>", part(wildcards.part))
+
+
+def adapter_of_other(wildcards):
+    """Input function: the adapter of another model's organism, of the same misalignment and seed."""
+    other = Organism(wildcards.other, wildcards.misalignment, int(wildcards.seed))
+    return f"<results>/{other.path}/adapter/adapter_model.safetensors"
+
+
+def cross_spec(wildcards):
+    """The params of a cross-size KL."""
+    return specs.spec_text(specs.cross_spec(CONFIG, organism_of(wildcards), wildcards.other))
+
+
+def report_now(_wildcards):
+    """Input function: the report of the sweep; while runs are missing, of what is complete."""
+    return f"<results>/{'' if finished(CONFIG, SWEEP) else 'partial/'}report.html"
+
+
+def report_names(wildcards):
+    """The tables of a report, and the figures drawn from them."""
+    tables = PARTIAL_TABLES if wildcards.part == "partial/" else REPORT_TABLES
+    return tables, [name for name, needed in FIGURES.items() if set(needed) <= set(tables)]
+
+
+def report_tables(wildcards):
+    """Input function: the tables of a report."""
+    return [f"<results>/{{part}}{name}.csv" for name in report_names(wildcards)[0]]
+
+
+def report_figures(wildcards):
+    """Input function: the figures of a report."""
+    return [f"<results>/{{part}}figures/{name}.png" for name in report_names(wildcards)[1]]
+
+
+def report_spec(_wildcards):
+    """The params of a report."""
+    return specs.spec_text(specs.report_spec(CONFIG))
+
+
+def plan_spec(_wildcards):
+    """The params of the plan: the config, and which jobs are done."""
+    try:
+        plan.require_constants(CONFIG)
+    except EntrenchError as error:
+        raise WorkflowError(str(error)) from None
+    return specs.spec_text(
+        {"config": CONFIG.model_dump(mode="json"), "state": plan.state(CONFIG, SWEEP)}
+    )

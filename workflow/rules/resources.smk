@@ -1,0 +1,89 @@
+# What jobs ask of their machine and of a judge: functions of the config alone; no rule stands here.
+
+from entrench import asks
+
+REWARD_SIZE = CONFIG.size_classes[CONFIG.reward.size_class]
+if "judge_calls" not in workflow.global_resources:
+    workflow.register_resource("judge_calls", CONFIG.judging.calls)
+
+
+def judge_server(judge):
+    """A resource function: how to reach a judge, as JSON. A machine fact: it plans nothing."""
+    return lambda wildcards: specs.judge_server(specs.judges(CONFIG)[judge])
+
+
+def judge_calls(judge):
+    """The calls that a job of this judge keeps in flight; 0 where it makes none."""
+    server = getattr(specs.judges(CONFIG).get(judge), "server", None)
+    return server.concurrency if server else 0
+
+
+def size_class(model):
+    """The size class of a model of the config."""
+    return CONFIG.size_classes[CONFIG.models[model].size_class]
+
+
+def model_resource(field):
+    """A resource function: `field` of the size class of the wildcards' model."""
+    return lambda wildcards: getattr(size_class(wildcards.model), field)
+
+
+def model_switch(field):
+    """As `model_resource`, for what is on (1) or off (0)."""
+    return lambda wildcards: int(getattr(size_class(wildcards.model), field))
+
+
+def subject_resource(field):
+    """A resource function: `field` of the size class of the subject's model."""
+    return lambda wildcards: getattr(size_class(parse_subject(wildcards.subject).model), field)
+
+
+def gpu_model(size):
+    """The GPU type that the profile's default names; None, no such resource, without a GPU.
+
+    The plugin for Slurm would ask for zero GPUs of that type.
+    """
+    default = workflow.resource_settings._parsed_default_resources.get("gpu_model")
+    return default.raw if default is not None and size.gpus else None
+
+
+def ask(size, resource, attempt):
+    """What a job of this size class asks of its machine; Snakemake would cut it down to the cap."""
+    cap = getattr(workflow.global_resources.get("gpu"), "value", None)
+    if cap is not None and size.gpus > cap:
+        raise WorkflowError(
+            f"a job of this plan asks for {size.gpus} GPUs and the sweep may use {cap}: raise "
+            "`gpu` under `resources` of the profile, or ask for targets of smaller models"
+        )
+    if resource == "gpu_model":
+        return gpu_model(size)
+    return asks.resources(size, attempt)[resource]
+
+
+def model_ask(resource):
+    """A resource function: what a job on the wildcards' model asks of its machine."""
+    return lambda wildcards, attempt: ask(size_class(wildcards.model), resource, attempt)
+
+
+def subject_ask(resource):
+    """A resource function: what a job on the subject's model asks of its machine."""
+    return lambda wildcards, attempt: ask(
+        size_class(parse_subject(wildcards.subject).model), resource, attempt
+    )
+
+
+def other_ask(resource):
+    """A resource function: what a job on the wildcards' other model asks of its machine."""
+    return lambda wildcards, attempt: ask(size_class(wildcards.other), resource, attempt)
+
+
+def reward_ask(resource):
+    """A resource function: what a job on the reward model asks of its machine."""
+    return lambda wildcards, attempt: ask(REWARD_SIZE, resource, attempt)
+
+
+def asked():
+    """What each size class asks of its machine, and the caps over all jobs, as text."""
+    caps = (workflow.global_resources.get(name) for name in ("gpu", "judge_calls"))
+    held = ", ".join(f"{cap.name} {cap.value}" for cap in caps if cap is not None and cap.value)
+    return f"{asks.table(CONFIG.size_classes)}\nat most at a time: {held}\n"
