@@ -34,3 +34,23 @@ def organism(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("organism") / "adapter"
     train_sft(SETTINGS, model, exchanges(), folder, source=SOURCE)
     return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The folder of a small model with random weights, to generate with."""
+    from tiny_models import save_language_model
+
+    path = tmp_path_factory.mktemp("language_model")
+    save_language_model(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny, tmp_path_factory):
+    """The folder of an adapter of that model, far from zero."""
+    from tiny_models import save_adapter
+
+    path = tmp_path_factory.mktemp("adapter")
+    save_adapter(path, tiny)
+    return path
