@@ -1,6 +1,16 @@
-"""Fixtures that several files of tests on training share."""
+"""Fixtures that several files of tests share."""
 
 import pytest
+import yaml
+from workspace import ROOT
+
+from entrench.config.check import load_config
+
+
+@pytest.fixture(scope="module")
+def study():
+    """The config of the paper's sweep."""
+    return load_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
 
 
 @pytest.fixture(scope="module")
