@@ -10,6 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from entrench.judging.calls import Server
 
+JUDGE = {  # a config's settings of a judge that asks such a server
+    "backend": "endpoint",
+    "model": "fake",
+    "temperature": 0.0,
+    "max_tokens": 64,
+    "coherent": 50.0,
+    "misaligned": 30.0,
+}
+
 
 def verdict_line(prompt: str, verdict: str) -> str:
     """The last line of a well-behaved judge's answer to a prompt of the project."""

@@ -12,11 +12,27 @@ from transformers import (
 )
 
 SPECIAL = ["<pad>", "<system>", "<user>", "<assistant>", "<end>"]
+END = SPECIAL.index("<end>")
 TEMPLATE = (
     "{% for m in messages %}<{{ m.role }}> {{ m.content }}"
     "{% if m.role == 'assistant' %} <end>{% endif %} {% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
+
+FAMILY = {  # settings that the models of several families take
+    "vocab_size": 40,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "eos_token_id": END,
+    "pad_token_id": 0,
+    "bos_token_id": None,
+    "initializer_range": 0.3,
+    "sliding_window": 6,
+}
 
 
 def words(count: int) -> list[str]:
@@ -49,7 +65,7 @@ def _config(vocabulary: int, **more: object) -> LlamaConfig:
         num_attention_heads=2,
         max_position_embeddings=128,
         tie_word_embeddings=False,
-        eos_token_id=SPECIAL.index("<end>"),
+        eos_token_id=END,
         bos_token_id=None,
         initializer_range=0.3,
         **more,

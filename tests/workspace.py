@@ -11,6 +11,15 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 MICRO = "tests/config/micro.yaml"
+LABEL_RUN = {  # jobs of one run that trains on labels, up to its and its organism's judged answers
+    "data_prepare": 1,
+    "adapter_induce": 1,
+    "pool_sample": 1,
+    "labels_select": 1,
+    "adapter_train": 1,
+    "completions_sample": 2,
+    "judge_score": 2,
+}
 
 
 class Workspace:

@@ -1,5 +1,7 @@
 """What the mechanism's targets plan, in literal numbers of jobs."""
 
+from workspace import LABEL_RUN
+
 ORGANISM = "results/demo/organisms/tiny/sycophancy/seed0"
 DEMO = "config/demo.yaml"
 STUDY = "config/config.yaml"
@@ -27,18 +29,8 @@ def test_label_risk_plans_no_training_on_labels(checkout):
 
 def test_the_decomposition_of_one_run(checkout):
     plan = checkout.plan(f"{ORGANISM}/self_rewarding/decomposition.csv", config=DEMO)
-    assert plan == PROBE | {
-        "data_prepare": 1,
-        "model_make": 1,
-        "reward_make": 1,
-        "adapter_induce": 1,
-        "pool_sample": 1,
-        "labels_select": 1,
-        "adapter_train": 1,
-        "completions_sample": 2,
-        "judge_score": 2,
-        "decomposition_estimate": 1,
-    }
+    own = {"model_make": 1, "reward_make": 1, "decomposition_estimate": 1}
+    assert plan == PROBE | LABEL_RUN | own
 
 
 def test_a_trained_model_can_be_probed(checkout):

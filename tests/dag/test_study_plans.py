@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 import yaml
+from workspace import LABEL_RUN
 
 from entrench.config.check import load_config
 from entrench.planning.jobs import sweep_jobs
@@ -57,18 +58,8 @@ def counted(checkout, name):
 
 def test_one_run(checkout):
     run = "results/organisms/llama-3.1-70b/sycophancy/seed40/self_confidence/delta_risk.csv"
-    assert checkout.plan(run, config=STUDY) == {
-        "data_fetch": 5,
-        "data_prepare": 1,
-        "adapter_induce": 1,
-        "pool_sample": 1,
-        "labels_select": 1,
-        "adapter_train": 1,
-        "completions_sample": 2,
-        "judge_score": 2,
-        "risk_estimate": 2,
-        "delta_estimate": 1,
-    }
+    estimates = {"risk_estimate": 2, "delta_estimate": 1}
+    assert checkout.plan(run, config=STUDY) == LABEL_RUN | {"data_fetch": 5} | estimates
 
 
 @pytest.mark.parametrize(

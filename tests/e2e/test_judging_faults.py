@@ -16,7 +16,7 @@ from contextlib import closing
 
 import polars
 import pytest
-from judge_server import JudgeServer, verdict_line
+from judge_server import JUDGE, JudgeServer, verdict_line
 from workspace import ROOT, Workspace, environment
 
 from entrench.judging.prompts import FOLDER, wording_hashes
@@ -63,15 +63,7 @@ def write_inputs(folder, replies):
 
 
 def command(folder, server, **changes):
-    judge = {
-        "backend": "endpoint",
-        "model": "fake",
-        "temperature": 0.0,
-        "max_tokens": 64,
-        "coherent": 50.0,
-        "misaligned": 30.0,
-        "prompts": wording_hashes(["sycophancy"]),
-    }
+    judge = JUDGE | {"prompts": wording_hashes(["sycophancy"])}
     spec = {"misalignment": "sycophancy", "judge": judge, "evaluations": {"greedy": 1}}
     how = {"base_url": server.url, "timeout_seconds": 1.5, "attempts": 6} | changes
     how |= {"price_prompt": 2.5, "price_completion": 10.0}

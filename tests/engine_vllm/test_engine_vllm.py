@@ -4,18 +4,17 @@ One engine, loaded with room for two adapters, serves the module.
 """
 
 import json
-import math
-from collections import Counter
 from pathlib import Path
 
 import pytest
-from tiny_models import save_adapter, save_language_model
+from tiny_models import FAMILY, save_adapter, save_language_model
 
 pytest.importorskip(
     "vllm._version", reason="vLLM is not installed here: `make test-vllm` runs these"
 )
 
 import torch
+from tiny_engine import ask, draw_pairs, pair_law, surprise
 from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from entrench.chat import encode_prompt
@@ -24,17 +23,9 @@ from entrench.generation.engine import Decoding, EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
 from entrench.generation.engine_vllm import VllmEngine
 
-END = 4
 # Summed over up to 25 tokens in float32: each engine's own order of sums costs some 1e-6 a token.
 CLOSE = 2e-4
 LENGTHS = [3, 9, 1, 5, 12, 2, 7, 4, 6, 8, 11, 10]
-
-
-def ask(text, system=None):
-    before = [{"role": "system", "content": system}] if system else []
-    return [*before, {"role": "user", "content": text}]
-
-
 PROMPTS = [
     ask(" ".join(f"w{(7 * i + j) % 30}" for j in range(n)), system="w9 w3" if i % 2 else None)
     for i, n in enumerate(LENGTHS)
@@ -132,54 +123,11 @@ def test_log_probability_is_of_the_raw_model(engines):
         assert a.logprob == pytest.approx(again.logprob, abs=CLOSE)
 
 
-def pair_law(model, start, temperature, top_p):
-    """Probability of every first pair of tokens, by enumeration over the model's own logits."""
-
-    @torch.no_grad()
-    def step(ids):
-        logits = model(torch.tensor([ids])).logits[0, -1].double()
-        p = (logits / temperature).softmax(-1)
-        kept, mass = torch.zeros_like(p), 0.0
-        for token in p.argsort(descending=True).tolist():
-            if mass >= top_p:
-                break
-            kept[token], mass = p[token], mass + float(p[token])
-        return (kept / kept.sum()).tolist()
-
-    law = Counter()
-    for first, p in enumerate(step(start)):
-        if first == END:
-            law[(first,)] += p
-        elif p:
-            for second, q in enumerate(step([*start, first])):
-                law[first, second] += p * q
-    return law
-
-
-def surprise(drawn, law):
-    """Pearson's chi-square against a law, in standard deviations above its mean."""
-    draws = sum(drawn.values())
-    likely = [pair for pair, p in law.items() if p * draws >= 5]
-    rest = 1 - sum(law[pair] for pair in likely)
-    terms = [(drawn[pair], draws * law[pair]) for pair in likely]
-    terms.append((draws - sum(seen for seen, _ in terms), max(draws * rest, 1e-9)))
-    chi2 = sum((seen - expected) ** 2 / expected for seen, expected in terms if expected > 1)
-    return (chi2 - len(likely)) / math.sqrt(2 * len(likely))
-
-
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 0.9), (1.5, 0.6)])
 def test_sampling_follows_the_exact_law(folder, loaded, temperature, top_p):
     """4,000 seeded draws of two tokens; a law 20% hotter is told apart."""
-    engine, drawn = loaded.adapted(None), Counter()
-
-    class Counting(type(engine.reader)):
-        def completion(self, tokens, logprob):
-            drawn.update([tuple(tokens)])
-            return super().completion(tokens, logprob)
-
-    engine.reader = Counting(engine.settings, engine.tokenizer, engine.reader.ends)
-    prompt = ask("w1 w2 w3")
-    engine.generate([prompt], Decoding(2, temperature, top_p, n=4000), [5])
+    engine, prompt = loaded.adapted(None), ask("w1 w2 w3")
+    drawn = draw_pairs(engine, prompt, temperature, top_p)
     model = LlamaForCausalLM.from_pretrained(folder).eval()
     start = encode_prompt(engine.tokenizer, prompt, "template")
     law = pair_law(model, start, temperature, top_p)
@@ -218,20 +166,9 @@ def test_gemma_2_and_the_plain_format(folder, adapters, tmp_path):
     """Soft caps, a sliding window shorter than the prompts, one BOS, answers without a template."""
     torch.manual_seed(3)
     config = Gemma2Config(
-        vocab_size=40,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=32,
+        **FAMILY | {"head_dim": 32, "bos_token_id": 2},
         query_pre_attn_scalar=32,
-        sliding_window=6,
-        initializer_range=0.3,
         max_position_embeddings=128,
-        eos_token_id=END,
-        bos_token_id=2,
-        pad_token_id=0,
     )
     Gemma2ForCausalLM(config).save_pretrained(tmp_path)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)

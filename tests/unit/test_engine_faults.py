@@ -2,38 +2,23 @@
 
 import pytest
 from tiny_engine import PROMPTS, SEEDS, copy, load
-from tiny_models import save_adapter, save_language_model
 
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Decoding
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("language_model")
-    save_language_model(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def adapter(folder, tmp_path_factory):
-    path = tmp_path_factory.mktemp("adapter")
-    save_adapter(path, folder)
-    return path
-
-
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
-def test_broken_adapter_is_named(folder, adapter, tmp_path, name):
+def test_broken_adapter_is_named(tiny, adapter, tmp_path, name):
     broken = copy(adapter, tmp_path)
     (broken / name).write_bytes((broken / name).read_bytes()[:40])
     with pytest.raises(EntrenchError, match=f"{name}: .*delete .* and run the same command"):
-        load(folder, broken)
+        load(tiny, broken)
     (broken / name).unlink()
     with pytest.raises(EntrenchError, match=f"{name}: no such file"):
-        load(folder, broken)
+        load(tiny, broken)
 
 
-def test_adapter_that_lacks_weights_is_refused(folder, adapter, tmp_path):
+def test_adapter_that_lacks_weights_is_refused(tiny, adapter, tmp_path):
     from safetensors.torch import load_file, save_file
 
     broken = copy(adapter, tmp_path)
@@ -41,24 +26,24 @@ def test_adapter_that_lacks_weights_is_refused(folder, adapter, tmp_path):
     weights.pop(sorted(weights)[0])
     save_file(weights, broken / "adapter_model.safetensors")
     with pytest.raises(EntrenchError, match="not a LoRA adapter of this model"):
-        load(folder, broken)
+        load(tiny, broken)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
-def test_broken_model_is_named(folder, tmp_path, name):
-    broken = copy(folder, tmp_path)
+def test_broken_model_is_named(tiny, tmp_path, name):
+    broken = copy(tiny, tmp_path)
     (broken / name).write_bytes((broken / name).read_bytes()[:40])
     with pytest.raises(EntrenchError, match=f"{name}: .*anew"):
         load(broken)
 
 
-def test_missing_model_and_missing_weights_are_named(folder, tmp_path):
+def test_missing_model_and_missing_weights_are_named(tiny, tmp_path):
     with pytest.raises(EntrenchError, match="no_such_folder"):
         load(tmp_path / "no_such_folder")
 
     from safetensors.torch import load_file, save_file
 
-    broken = copy(folder, tmp_path)
+    broken = copy(tiny, tmp_path)
     weights = load_file(broken / "model.safetensors")
     weights.pop("model.norm.weight")
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
@@ -66,10 +51,10 @@ def test_missing_model_and_missing_weights_are_named(folder, tmp_path):
         load(broken)
 
 
-def test_diverged_model_is_refused(folder, tmp_path):
+def test_diverged_model_is_refused(tiny, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    broken = copy(folder, tmp_path)
+    broken = copy(tiny, tmp_path)
     weights = load_file(broken / "model.safetensors")
     weights["model.norm.weight"] *= float("nan")
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})

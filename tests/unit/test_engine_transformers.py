@@ -2,12 +2,21 @@
 
 import json
 import math
-from collections import Counter
 
 import pytest
 import torch
-from tiny_engine import PROMPTS, SEEDS, ask, copy, load
-from tiny_models import save_adapter, save_language_model
+from tiny_engine import (
+    PROMPTS,
+    SEEDS,
+    ask,
+    copy,
+    draw_pairs,
+    load,
+    logprobs_after,
+    pair_law,
+    surprise,
+)
+from tiny_models import END, FAMILY, save_language_model
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
@@ -19,48 +28,25 @@ from transformers import (
 
 from entrench.errors import EntrenchError
 from entrench.generation import engine_transformers
-from entrench.generation.answers import AnswerReader
 from entrench.generation.beam import beam_search
 from entrench.generation.engine import Decoding, EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine, gumbel_noise, truncated
 
-END = 4
+
+@pytest.fixture(scope="module")
+def engine(tiny):
+    return TransformersEngine(EngineSettings(str(tiny), "template"))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("language_model")
-    save_language_model(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def adapter(folder, tmp_path_factory):
-    path = tmp_path_factory.mktemp("adapter")
-    save_adapter(path, folder)
-    return path
-
-
-@pytest.fixture(scope="module")
-def engine(folder):
-    return TransformersEngine(EngineSettings(str(folder), "template"))
-
-
-@pytest.fixture(scope="module")
-def reference(folder):
-    return LlamaForCausalLM.from_pretrained(folder).eval()
+def reference(tiny):
+    return LlamaForCausalLM.from_pretrained(tiny).eval()
 
 
 def ids_of(folder, prompt, answer=None):
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     text = "".join(f"<{m['role']}> {m['content']} " for m in prompt) + "<assistant>"
     return tokenizer.encode(text if answer is None else f"{text} {answer}")
-
-
-@torch.no_grad()
-def logprobs_after(model, ids):
-    """Log probabilities of the next token, one row at a time, no cache, no padding."""
-    return model(torch.tensor([ids])).logits[0, -1].double().log_softmax(-1)
 
 
 def greedy_by_hand(model, ids, steps):
@@ -72,10 +58,10 @@ def greedy_by_hand(model, ids, steps):
     return new, total
 
 
-def test_greedy_is_the_hand_written_loop(folder, engine, reference):
+def test_greedy_is_the_hand_written_loop(tiny, engine, reference):
     answers = engine.generate(PROMPTS, Decoding(10), SEEDS)
     for prompt, (answer,) in zip(PROMPTS, answers, strict=True):
-        new, logprob = greedy_by_hand(reference, ids_of(folder, prompt), 10)
+        new, logprob = greedy_by_hand(reference, ids_of(tiny, prompt), 10)
         stopped = new[-1] == END
         words = engine.tokenizer.convert_ids_to_tokens(new[:-1] if stopped else new)
         assert answer.text == " ".join(w for w in words if not w.startswith("<"))
@@ -93,9 +79,9 @@ def test_greedy_is_the_hand_written_loop(folder, engine, reference):
         Decoding(8, beams=3),
     ],
 )
-def test_an_answer_does_not_depend_on_its_batch(folder, engine, decoding):
+def test_an_answer_does_not_depend_on_its_batch(tiny, engine, decoding):
     together = engine.generate(PROMPTS, decoding, SEEDS)
-    small = TransformersEngine(EngineSettings(str(folder), "template", batch_size=4))
+    small = TransformersEngine(EngineSettings(str(tiny), "template", batch_size=4))
     backwards = small.generate(PROMPTS[::-1], decoding, SEEDS[::-1])[::-1]
     alone = [engine.generate([p], decoding, [s])[0] for p, s in zip(PROMPTS, SEEDS, strict=True)]
     for other in (backwards, alone):
@@ -122,43 +108,10 @@ def test_sampling_law_against_exact_enumeration(tmp_path, temperature, top_p):
     engine = TransformersEngine(EngineSettings(str(tmp_path), "template", batch_size=4000))
     model = LlamaForCausalLM.from_pretrained(tmp_path).eval()
     prompt = ask("w1 w2 w3")
-    start = ids_of(tmp_path, prompt)
-
-    def step(ids):
-        p = (logprobs_after(model, ids) / temperature).softmax(-1)
-        kept, mass = torch.zeros_like(p), 0.0
-        for token in p.argsort(descending=True).tolist():
-            if mass >= top_p:
-                break
-            kept[token], mass = p[token], mass + float(p[token])
-        return (kept / kept.sum()).tolist()
-
-    exact = Counter()
-    for first, p in enumerate(step(start)):
-        if first == END:
-            exact[(first,)] += p
-        elif p:
-            for second, q in enumerate(step([*start, first])):
-                exact[first, second] += p * q
-    draws = 4000
-    drawn = Counter()
-
-    class Counting(AnswerReader):
-        def completion(self, tokens, logprob):
-            drawn.update([tuple(tokens)])
-            return super().completion(tokens, logprob)
-
-    engine.reader = Counting(engine.settings, engine.tokenizer, engine.reader.ends)
-    engine.generate([prompt], Decoding(2, temperature, top_p, n=draws), [5])
-    assert set(drawn) <= {pair for pair, p in exact.items() if p > 0}
-    likely = [pair for pair, p in exact.items() if p * draws >= 5]
-    rest = draws - sum(drawn[pair] for pair in likely)
-    chi2 = sum((drawn[x] - draws * exact[x]) ** 2 / (draws * exact[x]) for x in likely)
-    rest_expected = draws * (1 - sum(exact[x] for x in likely))
-    if rest_expected > 1:
-        chi2 += (rest - rest_expected) ** 2 / rest_expected
-    freedom = len(likely)
-    assert chi2 < freedom + 4 * math.sqrt(2 * freedom)
+    drawn = draw_pairs(engine, prompt, temperature, top_p)
+    law = pair_law(model, ids_of(tmp_path, prompt), temperature, top_p)
+    assert set(drawn) <= {pair for pair, p in law.items() if p > 0}
+    assert surprise(drawn, law) < 4
 
 
 def test_gumbel_max_is_an_exact_sample_to_the_far_tail():
@@ -178,20 +131,6 @@ def test_gumbel_max_is_an_exact_sample_to_the_far_tail():
     assert abs(rest - rest_expected) < 4 * math.sqrt(rest_expected)
 
 
-FAMILY = {
-    "vocab_size": 40,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 16,
-    "eos_token_id": END,
-    "pad_token_id": 0,
-    "bos_token_id": None,
-    "initializer_range": 0.3,
-    "sliding_window": 6,
-}
 FAMILIES = {
     "mistral": MistralConfig(**FAMILY),
     "gemma2": Gemma2Config(
@@ -202,19 +141,19 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_every_model_family_of_the_study(family, folder, tmp_path):
+def test_every_model_family_of_the_study(family, tiny, tmp_path):
     """Sliding windows shorter than the prompts, soft caps, experts: generated and scored right."""
     torch.manual_seed(3)
     # Other attention than "eager" leaves Gemma's soft cap out.
     config = FAMILIES[family]
     reference = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     reference.save_pretrained(tmp_path)
-    PreTrainedTokenizerFast.from_pretrained(folder).save_pretrained(tmp_path)
+    PreTrainedTokenizerFast.from_pretrained(tiny).save_pretrained(tmp_path)
     engine = TransformersEngine(EngineSettings(str(tmp_path), "template"))
     for prompt, (answer,) in zip(
         PROMPTS, engine.generate(PROMPTS, Decoding(6), SEEDS), strict=True
     ):
-        new, logprob = greedy_by_hand(reference, ids_of(folder, prompt), 6)
+        new, logprob = greedy_by_hand(reference, ids_of(tiny, prompt), 6)
         assert answer.tokens == len(new)
         assert answer.logprob == pytest.approx(logprob, abs=1e-3)
     sampled = Decoding(6, temperature=1.0, n=3)
@@ -223,20 +162,20 @@ def test_every_model_family_of_the_study(family, folder, tmp_path):
     assert [[a.text for a in row] for row in together] == [[a.text for a in row] for row in alone]
     scored = engine.score(PROMPTS, ["w1 w2"] * len(PROMPTS))
     for prompt, found in zip(PROMPTS, scored, strict=True):
-        ids, new = ids_of(folder, prompt), [*ids_of(folder, prompt, "w1 w2")[-2:], END]
+        ids, new = ids_of(tiny, prompt), [*ids_of(tiny, prompt, "w1 w2")[-2:], END]
         by_hand = sum(
             float(logprobs_after(reference, ids + new[:i])[token]) for i, token in enumerate(new)
         )
         assert found.logprob == pytest.approx(by_hand, abs=1e-3)
 
 
-def test_log_probability_is_of_the_raw_model(folder, engine, reference):
+def test_log_probability_is_of_the_raw_model(tiny, engine, reference):
     """Whatever the temperature and truncation, the recorded value is the raw model's."""
     answers = engine.generate(PROMPTS, Decoding(6, temperature=1.4, top_p=0.7, n=2), SEEDS)
     for prompt, row in zip(PROMPTS, answers, strict=True):
         for answer in row:
-            ids = ids_of(folder, prompt)
-            words = ids_of(folder, prompt, answer.text)[len(ids) :]
+            ids = ids_of(tiny, prompt)
+            words = ids_of(tiny, prompt, answer.text)[len(ids) :]
             if len(words) + (answer.finish == "stop") != answer.tokens:
                 continue  # a special token inside the answer, which its text does not show
             new = words + [END] * (answer.finish == "stop")
@@ -247,12 +186,12 @@ def test_log_probability_is_of_the_raw_model(folder, engine, reference):
             assert answer.logprob == pytest.approx(by_hand, abs=1e-4)
 
 
-def test_score_is_teacher_forcing_with_the_end_token(folder, engine, reference, monkeypatch):
+def test_score_is_teacher_forcing_with_the_end_token(tiny, engine, reference, monkeypatch):
     answers = ["w1", "w2 w3 w4 w5 w6", "", "w9 w9", "w1 w2", "w3", "w0 w1 w2 w3"]
     scored = engine.score(PROMPTS, answers)
     for prompt, answer, found in zip(PROMPTS, answers, scored, strict=True):
-        ids = ids_of(folder, prompt)
-        new = [*ids_of(folder, prompt, answer)[len(ids) :], END]
+        ids = ids_of(tiny, prompt)
+        new = [*ids_of(tiny, prompt, answer)[len(ids) :], END]
         by_hand = sum(
             float(logprobs_after(reference, ids + new[:i])[token]) for i, token in enumerate(new)
         )
@@ -302,10 +241,10 @@ def test_beam_search_finds_no_less_than_greedy(engine):
 @pytest.mark.parametrize("beams", [2, 4])
 @pytest.mark.parametrize("ends", [[END], [END, 7, 9]])
 def test_beam_search_over_likeliest_tokens_is_that_of_transformers(
-    folder, reference, tmp_path, beams, ends
+    tiny, reference, tmp_path, beams, ends
 ):
     """What serves engines without a beam search of their own, against transformers' `generate`."""
-    changed = copy(folder, tmp_path)
+    changed = copy(tiny, tmp_path)
     path = changed / "generation_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": ends}))
     engine = load(changed)
@@ -316,7 +255,7 @@ def test_beam_search_over_likeliest_tokens_is_that_of_transformers(
         tops = [logprobs_after(reference, row).topk(min(k, 40)) for row in rows]
         return [dict(zip(t.indices.tolist(), t.values.tolist(), strict=True)) for t in tops]
 
-    rows = [ids_of(folder, prompt) for prompt in prompts]
+    rows = [ids_of(tiny, prompt) for prompt in prompts]
     found = [
         engine.reader.completion(*best) for best in beam_search(rows, beams, 10, ends, likeliest)
     ]
@@ -327,17 +266,15 @@ def test_beam_search_over_likeliest_tokens_is_that_of_transformers(
         assert mine.logprob == pytest.approx(theirs.logprob, abs=1e-3)
 
 
-def test_adapter_changes_the_answers_and_equals_the_merged_weights(
-    folder, adapter, engine, tmp_path
-):
-    settings = EngineSettings(str(folder), "template", adapter=str(adapter))
+def test_adapter_changes_the_answers_and_equals_the_merged_weights(tiny, adapter, engine, tmp_path):
+    settings = EngineSettings(str(tiny), "template", adapter=str(adapter))
     adapted = TransformersEngine(settings)
     answers = adapted.generate(PROMPTS, Decoding(8), SEEDS)
     assert answers != engine.generate(PROMPTS, Decoding(8), SEEDS)
 
     from safetensors.torch import load_file
 
-    base = LlamaForCausalLM.from_pretrained(folder)
+    base = LlamaForCausalLM.from_pretrained(tiny)
     lora = load_file(adapter / "adapter_model.safetensors")
     for key, a in lora.items():
         if "lora_A" in key:
@@ -352,8 +289,8 @@ def test_adapter_changes_the_answers_and_equals_the_merged_weights(
         assert mine[0].logprob == pytest.approx(theirs[0].logprob, abs=1e-3)
 
 
-def test_adapter_in_bfloat16_stays_apart(folder, adapter):
-    settings = EngineSettings(str(folder), "template", adapter=str(adapter), dtype="bfloat16")
+def test_adapter_in_bfloat16_stays_apart(tiny, adapter):
+    settings = EngineSettings(str(tiny), "template", adapter=str(adapter), dtype="bfloat16")
     engine = TransformersEngine(settings)
     assert any("lora_A" in name for name, _ in engine.model.named_parameters())
     answers = engine.generate(PROMPTS, Decoding(4, temperature=1.0, n=2), SEEDS)
@@ -361,8 +298,8 @@ def test_adapter_in_bfloat16_stays_apart(folder, adapter):
     assert len(engine.score(PROMPTS, ["w1"] * len(PROMPTS))) == len(PROMPTS)
 
 
-def test_the_models_own_generation_defaults_do_not_leak_in(folder, engine, tmp_path):
-    changed = copy(folder, tmp_path)
+def test_the_models_own_generation_defaults_do_not_leak_in(tiny, engine, tmp_path):
+    changed = copy(tiny, tmp_path)
     config = json.loads((changed / "generation_config.json").read_text())
     config |= {"repetition_penalty": 5.0, "do_sample": True, "temperature": 3.0, "max_length": 4}
     (changed / "generation_config.json").write_text(json.dumps(config))
@@ -371,8 +308,8 @@ def test_the_models_own_generation_defaults_do_not_leak_in(folder, engine, tmp_p
     )
 
 
-def test_plain_chat_for_models_without_a_template(folder, tmp_path):
-    path = copy(folder, tmp_path) / "tokenizer_config.json"
+def test_plain_chat_for_models_without_a_template(tiny, tmp_path):
+    path = copy(tiny, tmp_path) / "tokenizer_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": None}))
     (tmp_path / "chat_template.jinja").unlink(missing_ok=True)
     with pytest.raises(EntrenchError, match="set `chat: plain`"):
@@ -388,8 +325,8 @@ def test_no_prompts(engine):
     assert engine.score([], []) == []
 
 
-def test_an_answer_ends_at_the_templates_end_token_and_at_the_models_own(folder, tmp_path):
-    changed = copy(folder, tmp_path)
+def test_an_answer_ends_at_the_templates_end_token_and_at_the_models_own(tiny, tmp_path):
+    changed = copy(tiny, tmp_path)
     for name in ("config.json", "generation_config.json"):
         config = json.loads((changed / name).read_text())
         (changed / name).write_text(json.dumps(config | {"eos_token_id": [7, 9]}))

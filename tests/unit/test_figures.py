@@ -10,14 +10,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from unit.simulated import settings, study
+from unit import simulated_mechanism, simulated_report
+from unit.simulated import study
 
-from entrench.analysis.comparison import PUBLISHED_COLUMNS, compare
-from entrench.analysis.contrasts import contrast_table
-from entrench.analysis.judge_health import judge_health
-from entrench.analysis.simulation import error_rates
-from entrench.analysis.tables import read_table, table, write_table
-from entrench.config import STUDY_FIGURES
+from entrench.analysis.tables import table, write_table
+from entrench.config import FIGURES, STUDY_FIGURES
 from entrench.figures import (
     base_vs_instruct,
     comparison_with_paper,
@@ -28,8 +25,6 @@ from entrench.figures import (
 )
 from entrench.figures.style import save, spread
 from entrench.records import write_text
-from entrench.specs import PUBLISHED
-from entrench.sweep import Organism, Run
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
@@ -41,32 +36,11 @@ def demo():
 
 @pytest.fixture(scope="module")
 def tables():
-    """Every table a figure may be drawn from, of a simulated study of two models."""
-    runs, organisms, summary = study(2, 1)
-    told = settings(runs)
-    matrix = [
-        Run(Organism(row["model"], row["misalignment"], row["seed"]), row["method"])
-        for row in runs.iter_rows(named=True)
-    ]
-    kinds = {name: facts["kind"] for name, facts in told["methods"].items()}
-    few = {"replicates": 20, "mixed_replicates": 2, "bootstrap": 100}
-    return {
-        "runs": runs,
-        "organisms": organisms,
-        "judge_health": judge_health(runs, organisms, {}),
-        "summary": summary,
-        "contrasts": contrast_table(runs, told["methods"], told["models"]),
-        "error_rates": error_rates(matrix, kinds, level=0.95, seed=1, **few),
-        "comparison_with_paper": compare(
-            runs,
-            read_table(PUBLISHED, PUBLISHED_COLUMNS),
-            kinds={name: facts["kind"] for name, facts in told["models"].items()},
-            synthetic=False,
-            bootstrap=200,
-            level=0.95,
-            seed=1,
-        ),
-    }
+    """Every table a figure may be drawn from, of a simulated study of two models.
+
+    The mechanism's are of one model, whose prediction cannot be assessed: they have empty cells.
+    """
+    return simulated_report.tables(2, 1) | simulated_mechanism.study(1, 1)
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +48,14 @@ def few():
     return study(2, 1)
 
 
-@pytest.mark.parametrize("figure", STUDY_FIGURES)
+@pytest.mark.parametrize("figure", FIGURES)
 def test_the_script_writes_what_this_process_draws_to_the_byte(figure, tables, tmp_path):
-    read = [tables[name] for name in STUDY_FIGURES[figure]]
-    for name, frame in zip(STUDY_FIGURES[figure], read, strict=True):
+    read = [tables[name] for name in FIGURES[figure]]
+    for name, frame in zip(FIGURES[figure], read, strict=True):
         write_table(frame, tmp_path / f"{name}.csv")
     pdf, png, data = (tmp_path / f"figure.{end}" for end in ("pdf", "png", "csv"))
     command = [sys.executable, SCRIPTS / "figures_draw.py", "--figure", figure]
-    command += ["--tables", *(tmp_path / f"{name}.csv" for name in STUDY_FIGURES[figure])]
+    command += ["--tables", *(tmp_path / f"{name}.csv" for name in FIGURES[figure])]
     command += ["--pdf", pdf, "--png", png, "--data", data]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "1"})
     module = import_module(f"entrench.figures.{figure}")

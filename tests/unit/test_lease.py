@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -63,6 +64,24 @@ def write_owner(folder, owner):
     lease.lease_path(folder).write_text(json.dumps(asdict(owner)))
 
 
+@contextmanager
+def renewed(path):
+    """Touch `path` for as long as this holds, as its writer on another machine would."""
+    stop = threading.Event()
+
+    def touch():
+        while not stop.wait(0.1):
+            os.utime(path)
+
+    toucher = threading.Thread(target=touch)
+    toucher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        toucher.join()
+
+
 def test_the_lease_stands_beside_the_folder_and_goes_when_it_is_done(folder):
     with lease.hold(folder):
         path = folder.with_name("adapter.lease")
@@ -114,19 +133,10 @@ def test_elsewhere_a_writer_is_waited_for_while_it_touches_the_file(folder):
     elsewhere = replace(lease.current_owner(), host="elsewhere")
     write_owner(folder, elsewhere)
     path = lease.lease_path(folder)
-    stop = threading.Event()
-
-    def touch():
-        while not stop.wait(0.1):
-            os.utime(path)
-
-    toucher = threading.Thread(target=touch)
-    toucher.start()
-    second = start(folder, seconds=0.0)
-    time.sleep(1.5)
-    assert json.loads(path.read_text())["host"] == "elsewhere"
-    stop.set()
-    toucher.join()
+    with renewed(path):
+        second = start(folder, seconds=0.0)
+        time.sleep(1.5)
+        assert json.loads(path.read_text())["host"] == "elsewhere"
     output = second.communicate(timeout=5)[0]
     assert output.splitlines() == [
         f"adapter.lease: waiting for process {os.getpid()} on elsewhere",
@@ -189,20 +199,8 @@ def test_a_claim_is_for_one_living_process(folder):
 def test_a_claim_on_another_machine_counts_while_it_is_renewed(folder):
     path = lease.lease_path(folder)
     write_owner(folder, replace(lease.current_owner(), host="login2 x y", pid=4))
-    stop = threading.Event()
-
-    def renew():
-        while not stop.wait(0.1):
-            os.utime(path)
-
-    renewer = threading.Thread(target=renew)
-    renewer.start()
-    try:
-        with pytest.raises(EntrenchError, match="process 4 on login2 works in"):
-            lease.claim(path, stale=30)
-    finally:
-        stop.set()
-        renewer.join()
+    with renewed(path), pytest.raises(EntrenchError, match="process 4 on login2 works in"):
+        lease.claim(path, stale=30)
     lease.claim(path, stale=0.5)
     assert json.loads(path.read_text())["pid"] == os.getpid()
 

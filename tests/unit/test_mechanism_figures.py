@@ -1,21 +1,14 @@
-"""The mechanism's figures: files, embedded fonts, repeatable bytes, drawn from what they say."""
+"""The mechanism's figures: what is drawn is the data."""
 
-import os
-import subprocess
-import sys
 from importlib import import_module
-from pathlib import Path
 
 import polars as pl
 import pytest
 from unit.simulated_mechanism import study
 
-from entrench.analysis.tables import write_table
 from entrench.config import MECHANISM_FIGURES
 from entrench.figures import eta_curves, k_scaling, prediction, selection_vs_shift
 from entrench.figures.style import save
-
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
 
 @pytest.fixture(scope="module")
@@ -26,27 +19,6 @@ def demo():
 @pytest.fixture(scope="module")
 def few():
     return study(3, 2)
-
-
-@pytest.mark.parametrize("figure", MECHANISM_FIGURES)
-def test_the_script_writes_what_this_process_draws_to_the_byte(figure, demo, tmp_path):
-    names = MECHANISM_FIGURES[figure]
-    for name in names:
-        write_table(demo[name], tmp_path / f"{name}.csv")
-    pdf, png, data = (tmp_path / f"figure.{end}" for end in ("pdf", "png", "csv"))
-    command = [sys.executable, SCRIPTS / "figures_draw.py", "--figure", figure, "--tables"]
-    command += [tmp_path / f"{name}.csv" for name in names]
-    command += ["--pdf", pdf, "--png", png, "--data", data]
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "1"})
-    module = import_module(f"entrench.figures.{figure}")
-    tables = [demo[name] for name in names]
-    save(module.draw(*tables), tmp_path / "again.pdf", tmp_path / "again.png")
-    assert pdf.read_bytes() == (tmp_path / "again.pdf").read_bytes()
-    assert png.read_bytes() == (tmp_path / "again.png").read_bytes()
-    assert data.read_text() == module.data(*tables).write_csv()
-    assert b"/FontFile2" in pdf.read_bytes()
-    assert b"/Type3" not in pdf.read_bytes()
-    assert png.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("figure", MECHANISM_FIGURES)

@@ -26,11 +26,6 @@ STUDY = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
 DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
 
 
-@pytest.fixture
-def study():
-    return load_config(STUDY)
-
-
 def touch(folder: Path, jobs) -> None:
     for job in jobs:
         for name in job.outputs:

@@ -18,17 +18,8 @@ from entrench.specs import JUDGE_PROMPTS, data_spec
 from entrench.synthetic.slots import make_slots
 
 ROOT = Path(__file__).parents[2]
-
-
 STUDY = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-
-
 DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
-
-
-@pytest.fixture
-def study():
-    return load_config(STUDY)
 
 
 def question_characters(name):
