@@ -12,25 +12,22 @@ Seeds derive from the identity, the evaluation and the prompt, and not from the 
 and what was trained from it are compared on common random numbers.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command, lease
-from entrench.generation.command import add_engine_options, open_engine
+from entrench import command
+from entrench.generation.command import open_engine, start
 
 
 def main(argv: Sequence[str]) -> None:
     """Load the model once, answer, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("--spec", "--prompts", "--completions", "--engine"):
-        parser.add_argument(name, required=True)
-    parser.add_argument("--adapter", default="")
-    add_engine_options(parser)
-    arguments = parser.parse_args(argv)
-    spec = command.parse_spec(arguments.spec)
-    command.limit_threads(spec["threads"])
-    lease.keep(arguments.completions)
+    arguments, spec = start(
+        argv,
+        __doc__,
+        ("prompts", "completions", "engine"),
+        optional=("adapter",),
+        writes="completions",
+    )
 
     from entrench.generation.engine import Decoding
     from entrench.generation.evaluation import sample_completions

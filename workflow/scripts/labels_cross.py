@@ -8,25 +8,21 @@
 other model, "sets": the sample sets to score, "bootstrap", "level", "seed".
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command, lease
-from entrench.generation.command import add_engine_options, open_engine
+from entrench import command
+from entrench.generation.command import open_engine, start
 
 
 def main(argv: Sequence[str]) -> None:
     """Load the other organism once, score, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("--spec", "--adapter", "--prompts", "--candidates", "--cross", "--table"):
-        parser.add_argument(name, required=True)
-    parser.add_argument("--engine", required=True)
-    add_engine_options(parser)
-    arguments = parser.parse_args(argv)
-    spec = command.parse_spec(arguments.spec)
-    command.limit_threads(spec["threads"])
-    lease.keep(arguments.cross)
+    arguments, spec = start(
+        argv,
+        __doc__,
+        ("adapter", "prompts", "candidates", "cross", "table", "engine"),
+        writes="cross",
+    )
 
     from entrench.analysis.divergence import label_kl
     from entrench.analysis.tables import write_table

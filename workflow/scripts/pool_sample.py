@@ -9,25 +9,21 @@ The spec: {"engine", "model", "revision", "chat", "dtype", "threads",
 `entrench.generation.sampling`. `engine.json` says which engine ran.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command, lease
-from entrench.generation.command import add_engine_options, open_engine
+from entrench import command
+from entrench.generation.command import open_engine, start
 
 
 def main(argv: Sequence[str]) -> None:
     """Load the organism once, sample everything, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("--spec", "--adapter", "--consistency", "--clean", "--candidates", "--responses"):
-        parser.add_argument(name, required=True)
-    parser.add_argument("--engine", required=True)
-    add_engine_options(parser)
-    arguments = parser.parse_args(argv)
-    spec = command.parse_spec(arguments.spec)
-    command.limit_threads(spec["threads"])
-    lease.keep(arguments.candidates)
+    arguments, spec = start(
+        argv,
+        __doc__,
+        ("adapter", "consistency", "clean", "candidates", "responses", "engine"),
+        writes="candidates",
+    )
 
     from entrench.generation.pool import sample_pool, sample_responses
     from entrench.generation.sampling import PoolSettings

@@ -8,25 +8,22 @@
 organism and what was trained from it are probed on common random numbers.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command, lease
-from entrench.generation.command import add_engine_options, open_engine
+from entrench import command
+from entrench.generation.command import open_engine, start
 
 
 def main(argv: Sequence[str]) -> None:
     """Load the model once, sample everything, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("--spec", "--prompts", "--probe", "--refined", "--engine"):
-        parser.add_argument(name, required=True)
-    parser.add_argument("--adapter", default="")
-    add_engine_options(parser)
-    arguments = parser.parse_args(argv)
-    spec = command.parse_spec(arguments.spec)
-    command.limit_threads(spec["threads"])
-    lease.keep(arguments.probe)
+    arguments, spec = start(
+        argv,
+        __doc__,
+        ("prompts", "probe", "refined", "engine"),
+        optional=("adapter",),
+        writes="probe",
+    )
 
     from entrench.generation.pool import sample_pool
     from entrench.generation.probe import score_refined

@@ -8,24 +8,16 @@ The spec: {"backend": "sequence_classifier", "model", "revision", "dtype", "thre
 base.
 """
 
-import argparse
 from collections.abc import Sequence
 
-from entrench import command, lease
+from entrench import command
 from entrench.errors import EntrenchError
-from entrench.generation.command import add_engine_options, open_engine
+from entrench.generation.command import open_engine, start
 
 
 def main(argv: Sequence[str]) -> None:
     """Load the reward, score, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("--spec", "--prompts", "--candidates", "--rewards"):
-        parser.add_argument(name, required=True)
-    add_engine_options(parser)
-    arguments = parser.parse_args(argv)
-    spec = command.parse_spec(arguments.spec)
-    command.limit_threads(spec["threads"])
-    lease.keep(arguments.rewards)
+    arguments, spec = start(argv, __doc__, ("prompts", "candidates", "rewards"), writes="rewards")
 
     from entrench.imports import without_collection
     from entrench.records import read_jsonl, write_jsonl

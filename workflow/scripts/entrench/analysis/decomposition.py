@@ -22,7 +22,7 @@ from entrench.analysis.probes import Judged, half_of, row_means
 from entrench.analysis.risk import prompt_risks, risk_rows
 from entrench.analysis.selection import kl_bound
 from entrench.analysis.stability import PARTS
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, table, with_intervals
 from entrench.errors import EntrenchError
 from entrench.labelling.operators import OPERATORS
 from entrench.records import Record
@@ -51,11 +51,7 @@ DECOMPOSITION_COLUMNS = {
     **{f"{term}{bound}_pp": NUMBER for term in TERMS for bound in ("", "_low", "_high")},
     "ci_level": NUMBER,
     "n_labels": COUNT,
-    **{
-        f"surprisal_per_{per}{bound}": NUMBER
-        for per in ("token", "answer")
-        for bound in ("", "_low", "_high")
-    },
+    **with_intervals("surprisal_per_token", "surprisal_per_answer"),
     "kl_bound": NUMBER,
 }
 
@@ -97,9 +93,9 @@ def decompose(
     surprisal_per_*  E_labels[-log P] - E_raw samples[-log P], nats: a proxy of how far the labels
                      are from what the organism says, negative for likely labels (greedy ones, say)
     """
-    numbers, abstained = _prompt_numbers(
-        judged, labels, read, organism_scores, trained_scores, headline, nats
-    )
+    organism = _risks(organism_scores, headline, judged)
+    trained = _risks(trained_scores, headline, judged) if trained_scores is not None else None
+    numbers, abstained = _prompt_numbers(judged, labels, read, organism, trained, nats)
     halves = np.array([half_of(prompt) for prompt in judged.ids])
     strata = np.asarray(judged.strata, dtype=str)
     rows = []
@@ -160,9 +156,8 @@ def _prompt_numbers(
     judged: Judged,
     labels: Sequence[Record],
     read: Mapping[str, int],
-    organism_scores: Sequence[Record],
-    trained_scores: Sequence[Record] | None,
-    headline: str,
+    organism: np.ndarray,
+    trained: np.ndarray | None,
     nats: Mapping[tuple[str, str, int], tuple[float, int]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """[prompts, RISKS and SURPRISAL], NaN where a prompt has no part in a term; who abstained."""
@@ -173,8 +168,6 @@ def _prompt_numbers(
         None if label_of[i]["label"] is None else (i, label_of[i]["set"], label_of[i]["index"])
         for i in judged.ids
     ]
-    organism = _risks(organism_scores, headline, judged)
-    trained = _risks(trained_scores, headline, judged) if trained_scores is not None else None
     label = np.array([np.nan if c is None else judged.value.get(c, np.nan) for c in chosen])
     among = row_means(np.hstack([judged.of_set(name, size) for name, size in read.items()]))
     # A refined answer differs from the evaluation's twice: its draft's decoding, then the view.

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from entrench.analysis.bootstrap import column_replicates, percentiles
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, table, with_intervals
 from entrench.records import Record
 
 DIRECTIONS = {  # source of the answers -> name of the divergence
@@ -28,11 +28,7 @@ LABEL_KL_COLUMNS = {
     "set": TEXT,
     "n_prompts": COUNT,
     "n_answers": COUNT,
-    **{
-        f"kl_per_{per}{bound}": NUMBER
-        for per in ("answer", "token")
-        for bound in ("", "_low", "_high")
-    },
+    **with_intervals("kl_per_answer", "kl_per_token"),
     "ci_level": NUMBER,
 }
 

@@ -5,16 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from entrench.analysis.tables import NUMBER, TEXT
+from entrench.analysis.tables import TEXT, with_intervals
 
-SLOPE_COLUMNS = {
-    **{
-        f"{which}_slope{bound}": NUMBER
-        for which in ("pooled", "within")
-        for bound in ("", "_low", "_high")
-    },
-    "slopes": TEXT,
-}
+SLOPE_COLUMNS = {**with_intervals("pooled_slope", "within_slope"), "slopes": TEXT}
 
 
 def slopes(values: np.ndarray, scores: np.ndarray, *, level: float) -> dict[str, Any]:

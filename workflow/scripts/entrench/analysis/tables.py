@@ -14,6 +14,11 @@ Columns = Mapping[str, Any]
 TEXT, NUMBER, COUNT, YES_NO = pl.String, pl.Float64, pl.Int64, pl.Boolean
 
 
+def with_intervals(*names: str) -> dict[str, Any]:
+    """Columns of these numbers, each followed by the ends of its interval, *_low and *_high."""
+    return {f"{name}{bound}": NUMBER for name in names for bound in ("", "_low", "_high")}
+
+
 def table(rows: Iterable[Mapping[str, Any]], columns: Columns) -> pl.DataFrame:
     """A frame of `rows` with exactly these columns and types; a name a row lacks is null."""
     return pl.DataFrame(

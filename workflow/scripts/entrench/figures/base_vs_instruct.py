@@ -5,10 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from entrench.analysis.summary import ALL_ORGANISMS
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, panels, style
+from entrench.figures.layout import misalignment_panels
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, style
 
 _CONTRAST = "instruct - base"
-_COLUMNS = 2
 # Pairs of models are told apart by shade and marker alike.
 _LOOKS = [(CONSISTENCY, "o"), (CONTROL, "s"), (INK, "^"), (DOT, "D")]
 
@@ -33,18 +33,16 @@ def data(contrasts: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noq
 def draw(contrasts: pl.DataFrame, summary: pl.DataFrame) -> Figure:
     """A panel per misalignment: base along, instruct up; on the diagonal both are the same."""
     drawn = data(contrasts, summary)
-    misalignments = drawn["misalignment"].unique().sort().to_list()
     pairs = drawn["model"].unique().sort().to_list()
     with style():
-        figure, axes = panels(
-            len(misalignments), _COLUMNS, 3.1, "no matched pair of a base and an instruct model"
+        figure, parts = misalignment_panels(
+            drawn, 3.1, "no matched pair of a base and an instruct model"
         )
-        if not axes:
+        if not parts:
             return figure
         values = drawn.select("base_delta_pp", "instruct_delta_pp").unpivot()["value"]
         reach = max(5.0, 1.1 * float(values.abs().max()))
-        for axis, misalignment in zip(axes, misalignments, strict=True):
-            mine = drawn.filter(pl.col("misalignment") == misalignment)
+        for axis, mine in parts:
             for number, pair in enumerate(pairs):
                 colour, marker = _LOOKS[number % len(_LOOKS)]
                 own = mine.filter(pl.col("model") == pair)
@@ -60,14 +58,13 @@ def draw(contrasts: pl.DataFrame, summary: pl.DataFrame) -> Figure:
                     zorder=3,
                 )
             _frame(axis, reach)
-            axis.set_title(misalignment)
             row = summary.filter(
-                (pl.col("misalignment") == misalignment)
+                (pl.col("misalignment") == mine["misalignment"][0])
                 & (pl.col("method") == _CONTRAST)
                 & (pl.col("organisms") == ALL_ORGANISMS)
             ).row(0, named=True)
             axis.text(0.03, 0.97, _said(row), transform=axis.transAxes, va="top", fontsize=6.5)
-        axes[0].legend(loc="lower right", frameon=False, fontsize=6, handletextpad=0.2)
+        parts[0][0].legend(loc="lower right", frameon=False, fontsize=6, handletextpad=0.2)
         figure.supxlabel("delta-risk on the base model, percentage points", fontsize=7.5)
         figure.supylabel("delta-risk on the instruct model, percentage points", fontsize=7.5)
     return figure

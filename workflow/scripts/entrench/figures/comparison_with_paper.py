@@ -5,17 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from entrench.analysis.comparison import MEAN, SHARE
-from entrench.figures.style import (
-    CONSISTENCY,
-    CONTROL,
-    DOT,
-    FAINT,
-    HALO,
-    INK,
-    beside_axis,
-    panels,
-    style,
-)
+from entrench.figures.layout import beside_axis, panels
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, HALO, INK, style
 
 _AXES = {
     SHARE: ("runs whose risk fell, % of all", 50.0, 100.0),

@@ -8,20 +8,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.analysis.summary import ALL_METHODS, main_rows
-from entrench.figures.style import (
-    CONSISTENCY,
-    CONTROL,
-    DOT,
-    FAINT,
-    INK,
-    beside_axis,
-    method_order,
-    panels,
-    style,
-)
-
-_COLUMNS = 2
+from entrench.analysis.summary import main_rows
+from entrench.figures.layout import beside_axis, misalignment_panels, name_methods
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method_order, style
 
 
 def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
@@ -59,14 +48,12 @@ def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
     """A panel per misalignment, a line per method, percentage points along the axis."""
     drawn = data(runs, organisms, summary)
     methods = method_order(drawn)
-    misalignments = drawn["misalignment"].unique().sort().to_list()
     with style():
-        figure, axes = panels(len(misalignments), _COLUMNS, 1.0 + 0.19 * len(methods))
-        for axis, misalignment in zip(axes, misalignments, strict=True):
-            _panel(axis, drawn.filter(pl.col("misalignment") == misalignment), methods)
-            axis.set_title(misalignment, pad=12)
-        if axes:
-            _shared_axis(axes, drawn, methods)
+        figure, parts = misalignment_panels(drawn, 1.0 + 0.19 * len(methods), pad=12)
+        for axis, mine in parts:
+            _panel(axis, mine, methods)
+        if parts:
+            _shared_axis([axis for axis, _ in parts], drawn, methods)
             levels = summary["ci_level"].drop_nulls()
             figure.supxlabel(
                 "delta-risk = Risk(trained) − Risk(organism), percentage points\n"
@@ -123,11 +110,7 @@ def _shared_axis(
     for axis in axes:
         axis.set_xlim(-reach, reach)
         axis.set_ylim(len(methods) - 0.4, -0.6)
-        axis.set_yticks(range(len(methods)))
-        axis.set_yticklabels([f"{m} (control)" if k == "control" else m for m, k in methods])
-        axis.tick_params(axis="y", length=0)
-        for label, (method, _) in zip(axis.get_yticklabels(), methods, strict=False):
-            label.set_fontweight("bold" if method == ALL_METHODS else "normal")
+        name_methods(axis, methods)
         if controls and controls[0]:
             axis.axhline(controls[0] - 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
         for place, text, side in ((0.0, "← suppresses", "left"), (1.0, "amplifies →", "right")):

@@ -4,9 +4,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, INK, panels, spread, style
+from entrench.figures.layout import misalignment_panels
+from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, INK, spread, style
 
-_COLUMNS = 2
 _CURVE = ["misalignment", "selector", "set"]
 _LOOKS = {
     "self_confidence": ("o", CONSISTENCY),
@@ -49,13 +49,11 @@ def data(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> pl.DataFrame:
 def draw(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> Figure:
     """A panel per misalignment: faint lines are organisms, bold ones their mean, labelled."""
     drawn = data(eta, eta_bins)
-    misalignments = drawn["misalignment"].unique().sort().to_list()
     with style():
-        figure, axes = panels(len(misalignments), _COLUMNS, 2.7)
-        for axis, misalignment in zip(axes, misalignments, strict=True):
-            _panel(axis, drawn.filter(pl.col("misalignment") == misalignment))
-            axis.set_title(misalignment)
-        if axes:
+        figure, parts = misalignment_panels(drawn, 2.7)
+        for axis, mine in parts:
+            _panel(axis, mine)
+        if parts:
             level = f"{eta['ci_level'][0]:.0%}"
             figure.supylabel("risk of the answers at this rank (eta), %", fontsize=7.5)
             figure.supxlabel(

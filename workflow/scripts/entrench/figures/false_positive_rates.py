@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from entrench.analysis.summary import ALL_METHODS
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, panels, style
+from entrench.figures.layout import panels
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, style
 
 _LOOKS = {
     "sign_test": ("sign test", DOT, "s", ":"),

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from entrench.figures.style import ALARM, CONSISTENCY, DOT, FAINT, WIDTH, beside_axis, style
+from entrench.figures.layout import beside_axis
+from entrench.figures.style import ALARM, CONSISTENCY, DOT, FAINT, WIDTH, style
 
 # Panels from top to bottom: what it says, the measures in it.
 _PANELS = (

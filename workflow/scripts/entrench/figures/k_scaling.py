@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from entrench.figures.layout import legend_above
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, INK, WIDTH, style
 
 _LOOKS = {
@@ -43,14 +44,7 @@ def draw(k_scaling: pl.DataFrame) -> Figure:
             for axis in grid.flat
             for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
         }
-        figure.legend(
-            handles.values(),
-            handles.keys(),
-            loc="outside upper center",
-            ncols=4,
-            frameon=False,
-            fontsize=6.5,
-        )
+        legend_above(figure, handles, 4, size=6.5)
         figure.supxlabel(
             "k, samples to choose from; means over the n organisms (above) and runs (beside each "
             "mark, below)",

@@ -6,9 +6,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, panels, style
+from entrench.figures.layout import beside_axis, legend_above, misalignment_panels, name_methods
+from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, method_order, style
 
-_COLUMNS = 2
 _KEYS = ["misalignment", "method", "kind"]
 DIRECTIONS = {  # column -> marker and words
     "kl_trained_from_organism": ("o", "KL(trained || organism)"),
@@ -54,26 +54,15 @@ def data(divergence: pl.DataFrame) -> pl.DataFrame:
 def draw(divergence: pl.DataFrame) -> Figure:
     """A panel per misalignment, a line per method, on a logarithmic axis."""
     drawn = data(divergence)
-    misalignments = drawn["misalignment"].unique().sort().to_list()
-    pairs = sorted(
-        set(drawn.select("method", "kind").iter_rows()), key=lambda p: (p[1] == "control", p[0])
-    )
+    pairs = method_order(drawn)
     with style():
-        figure, axes = panels(len(misalignments), _COLUMNS, 0.9 + 0.22 * len(pairs))
-        for axis, misalignment in zip(axes, misalignments, strict=True):
-            _panel(axis, drawn.filter(pl.col("misalignment") == misalignment), pairs)
-            axis.set_title(misalignment)
-        if axes:
-            handles, labels = axes[0].get_legend_handles_labels()
+        figure, parts = misalignment_panels(drawn, 0.9 + 0.22 * len(pairs))
+        for axis, mine in parts:
+            _panel(axis, mine, pairs)
+        if parts:
+            handles, labels = parts[0][0].get_legend_handles_labels()
             unique = dict(zip(labels[::-1], handles[::-1], strict=True))  # the first of each
-            figure.legend(
-                unique.values(),
-                unique.keys(),
-                loc="outside upper center",
-                ncols=2,
-                frameon=False,
-                fontsize=7.5,
-            )
+            legend_above(figure, unique, 2)
             figure.supxlabel(
                 "nats per answer (logarithmic), exact over the vocabulary at each token of sampled "
                 "answers\nmean over the n runs ± 2 standard errors (n = 1: over prompts); "
@@ -112,18 +101,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) ->
                 label=words,
             )
         count = drawn.filter(pl.col("method") == method, pl.col("what") == "mean")["n_runs"].max()
-        axis.annotate(
-            f"n={count or 0}",
-            (1, height),
-            xycoords=("axes fraction", "data"),
-            xytext=(3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=6,
-        )
+        beside_axis(axis, height, f"n={count or 0}")
     axis.set_xscale("log")
     axis.set_ylim(len(pairs) - 0.5, -0.5)
-    axis.set_yticks(
-        range(len(pairs)), [f"{m} (control)" if k == "control" else m for m, k in pairs]
-    )
-    axis.tick_params(axis="y", length=0)
+    name_methods(axis, pairs)

@@ -4,9 +4,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, HALO, INK, panels, spread, style
+from entrench.figures.layout import misalignment_panels
+from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, HALO, INK, spread, style
 
-_COLUMNS = 2
 _STAGES = ("base", "organism", "trained")
 _PERCENT = [f"{stage}_percent" for stage in _STAGES]
 _ORGANISM = ["model", "misalignment", "seed"]
@@ -49,12 +49,11 @@ def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
 def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> Figure:
     """A panel per misalignment: faint lines are runs, bold lines means, labelled at their end."""
     drawn = data(runs, organisms, summary)
-    misalignments = drawn["misalignment"].unique().sort().to_list()
     with style():
-        figure, axes = panels(len(misalignments), _COLUMNS, 2.7)
-        for axis, misalignment in zip(axes, misalignments, strict=True):
-            _panel(axis, misalignment, drawn.filter(pl.col("misalignment") == misalignment))
-        if axes:
+        figure, parts = misalignment_panels(drawn, 2.7)
+        for axis, mine in parts:
+            _panel(axis, mine)
+        if parts:
             figure.supylabel("risk, %", fontsize=7.5)
             figure.supxlabel(
                 "grey: one run   black: mean over organisms   labelled: mean over a method's "
@@ -64,7 +63,7 @@ def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
     return figure
 
 
-def _panel(axis: Axes, misalignment: str, drawn: pl.DataFrame) -> None:
+def _panel(axis: Axes, drawn: pl.DataFrame) -> None:
     runs = drawn.filter(pl.col("what") == "run")
     for run in runs.select(_PERCENT).iter_rows():
         axis.plot(range(3), run, color=FAINT, linewidth=0.4, zorder=1)
@@ -89,7 +88,6 @@ def _panel(axis: Axes, misalignment: str, drawn: pl.DataFrame) -> None:
     many = "organisms" if start["n"] > 1 else "organism"
     counts = f"{start['n']} {many}\n{runs.height} runs"
     axis.text(0.03, 0.98, counts, transform=axis.transAxes, va="top", fontsize=6.5)
-    axis.set_title(misalignment)
     axis.set_xticks(range(3), _STAGES)
     axis.set_xlim(-0.15, 3.45)
     axis.set_ylim(-4, 104)

@@ -7,9 +7,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, panels, style
+from entrench.figures.layout import beside_axis, legend_above, misalignment_panels, name_methods
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method_order, style
 
-_COLUMNS = 2
 TERMS = {  # term -> marker and colour
     "selection": ("o", CONSISTENCY),
     "shift": ("s", CONTROL),
@@ -54,26 +54,18 @@ def data(decomposition: pl.DataFrame) -> pl.DataFrame:
 def draw(decomposition: pl.DataFrame) -> Figure:
     """A panel per misalignment, a block of lines per method."""
     drawn = data(decomposition)
-    misalignments = drawn["misalignment"].unique().sort().to_list()
-    pairs = sorted(
-        set(drawn.select("method", "kind").iter_rows()), key=lambda p: (p[1] == "control", p[0])
-    )
+    pairs = method_order(drawn)
     with style():
-        figure, axes = panels(len(misalignments), _COLUMNS, 1.0 + 0.34 * len(pairs))
-        for axis, misalignment in zip(axes, misalignments, strict=True):
-            _panel(axis, drawn.filter(pl.col("misalignment") == misalignment), pairs)
-            axis.set_title(misalignment, pad=4)
-        if axes:
+        figure, parts = misalignment_panels(drawn, 1.0 + 0.34 * len(pairs), pad=4)
+        for axis, mine in parts:
+            _panel(axis, mine, pairs)
+        if parts:
             ends = drawn.select("points", "low", "high").unpivot()["value"].drop_nulls()
             reach = max(5.0, 1.05 * float(ends.abs().max() or 0))
-            axes[0].set_xlim(-reach, reach)
-            figure.legend(
-                *axes[0].get_legend_handles_labels(),
-                loc="outside upper center",
-                ncols=len(TERMS),
-                frameon=False,
-                fontsize=7.5,
-            )
+            first = parts[0][0]
+            first.set_xlim(-reach, reach)
+            handles, labels = first.get_legend_handles_labels()
+            legend_above(figure, dict(zip(labels, handles, strict=True)), len(TERMS))
             figure.supxlabel(
                 "percentage points: selection + shift + transfer = delta (+ abstention, not drawn, "
                 "where a method gives no label)\n"
@@ -106,20 +98,9 @@ def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) ->
         if height:
             axis.axhline(height - 0.5, color=FAINT, linewidth=0.4, zorder=0)
         if mine.height:
-            axis.annotate(
-                f"n={mine['n_runs'].max()}",
-                (1, height),
-                xycoords=("axes fraction", "data"),
-                xytext=(3, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=6,
-            )
+            beside_axis(axis, height, f"n={mine['n_runs'].max()}")
     axis.set_ylim(len(pairs) - 0.5, -0.5)
-    axis.set_yticks(
-        range(len(pairs)), [f"{m} (control)" if k == "control" else m for m, k in pairs]
-    )
-    axis.tick_params(axis="y", length=0)
+    name_methods(axis, pairs)
 
 
 def _interval(

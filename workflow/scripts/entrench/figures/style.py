@@ -8,8 +8,6 @@ from textwrap import fill
 import matplotlib as mpl
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy.optimize import isotonic_regression
@@ -61,46 +59,11 @@ def style() -> Iterator[None]:
         yield
 
 
-def panels(
-    count: int, columns: int, height: float, nothing: str = "no valid run", *, shared: bool = True
-) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels in rows of `columns`, each row `height` inches.
-
-    Without a panel it says `nothing`. `shared`: all panels have the same axes.
-    """
-    rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTH, max(1, rows) * height), layout="constrained")
-    FigureCanvasAgg(figure)
-    if not count:
-        figure.text(0.5, 0.5, nothing, ha="center")
-        return figure, []
-    grid = figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False)
-    axes = list(grid.flat)
-    for spare in axes[count:]:
-        spare.remove()
-    for above in axes[max(0, count - columns) : count]:
-        above.tick_params(labelbottom=True)
-    return figure, axes[:count]
-
-
 def method_order(drawn: pl.DataFrame) -> list[tuple[str, str]]:
     """(method, kind) of `drawn`, top to bottom: consistency methods, their mean, controls."""
     pairs = sorted(set(drawn.select("method", "kind").iter_rows()))
     rank = {"consistency": 0, "control": 2}
     return sorted(pairs, key=lambda pair: (1 if pair[0] == ALL_METHODS else rank[pair[1]], pair[0]))
-
-
-def beside_axis(axis: Axes, height: float, text: str) -> None:
-    """Small text right of the axis, at `height` of its data."""
-    axis.annotate(
-        text,
-        (1, height),
-        xycoords=("axes fraction", "data"),
-        xytext=(3, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=6,
-    )
 
 
 def save(

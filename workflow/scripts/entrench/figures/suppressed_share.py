@@ -3,20 +3,9 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from entrench.analysis.summary import ALL_METHODS, main_rows
-from entrench.figures.style import (
-    CONSISTENCY,
-    CONTROL,
-    DOT,
-    FAINT,
-    INK,
-    beside_axis,
-    method_order,
-    panels,
-    style,
-)
-
-_COLUMNS = 2
+from entrench.analysis.summary import main_rows
+from entrench.figures.layout import beside_axis, misalignment_panels, name_methods
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method_order, style
 
 
 def data(summary: pl.DataFrame) -> pl.DataFrame:
@@ -45,13 +34,10 @@ def draw(summary: pl.DataFrame) -> Figure:
     """A panel per misalignment, a line per method."""
     drawn = data(summary)
     methods = method_order(drawn)
-    misalignments = drawn["misalignment"].unique().sort().to_list()
     with style():
-        figure, axes = panels(len(misalignments), _COLUMNS, 0.9 + 0.19 * len(methods))
-        for axis, misalignment in zip(axes, misalignments, strict=True):
-            axis.set_title(misalignment)
+        figure, parts = misalignment_panels(drawn, 0.9 + 0.19 * len(methods))
+        for axis, mine in parts:
             axis.axvline(50, color=INK, linewidth=0.8, zorder=1)
-            mine = drawn.filter(pl.col("misalignment") == misalignment)
             rows = {row["method"]: row for row in mine.iter_rows(named=True)}
             for height, (method, kind) in enumerate(methods):
                 axis.axhline(height, color=FAINT, linewidth=0.4, zorder=0)
@@ -69,14 +55,10 @@ def draw(summary: pl.DataFrame) -> Figure:
             axis.set_xlim(-3, 103)
             axis.set_xticks(range(0, 101, 25))
             axis.set_ylim(len(methods) - 0.4, -0.6)
-            axis.set_yticks(range(len(methods)))
-            axis.set_yticklabels([f"{m} (control)" if k == "control" else m for m, k in methods])
-            axis.tick_params(axis="y", length=0)
-            for label, (method, _) in zip(axis.get_yticklabels(), methods, strict=False):
-                label.set_fontweight("bold" if method == ALL_METHODS else "normal")
+            name_methods(axis, methods)
             if controls := [place for place, (_, kind) in enumerate(methods) if kind == "control"]:
                 axis.axhline(controls[0] - 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
-        if axes:
+        if parts:
             figure.supxlabel(
                 "runs whose risk fell, % of all runs, with the exact "
                 f"{drawn['ci_level'][0]:.0%} interval that takes runs as independent\n"

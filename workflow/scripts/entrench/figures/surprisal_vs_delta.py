@@ -5,9 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, HALO, INK, panels, spread, style
+from entrench.figures.layout import misalignment_panels
+from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, HALO, INK, spread, style
 
-_COLUMNS = 2
 _KEYS = ["misalignment", "method", "kind"]
 _NUMBERS = ["surprisal_per_token", "delta_pp"]
 
@@ -31,13 +31,11 @@ def data(decomposition: pl.DataFrame) -> pl.DataFrame:
 def draw(decomposition: pl.DataFrame) -> Figure:
     """A panel per misalignment: open dots are runs, diamonds their method's mean, labelled."""
     drawn = data(decomposition)
-    misalignments = drawn["misalignment"].unique().sort().to_list()
     with style():
-        figure, axes = panels(len(misalignments), _COLUMNS, 2.8)
-        for axis, misalignment in zip(axes, misalignments, strict=True):
-            _panel(axis, drawn.filter(pl.col("misalignment") == misalignment), drawn)
-            axis.set_title(misalignment)
-        if axes:
+        figure, parts = misalignment_panels(drawn, 2.8)
+        for axis, mine in parts:
+            _panel(axis, mine, drawn)
+        if parts:
             figure.supylabel("delta-risk, percentage points", fontsize=7.5)
             figure.supxlabel(
                 "excess surprisal of the labels under the organism, nats per token "

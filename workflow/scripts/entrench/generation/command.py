@@ -1,14 +1,15 @@
-"""What the scripts that generate share: their options, and the engine behind a spec."""
+"""What the scripts that generate share: their start, and the engine behind a spec."""
 
 import argparse
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from entrench import command, lease
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Engine, EngineSettings
 from entrench.imports import without_collection
@@ -18,6 +19,32 @@ PACKAGES = {
     "transformers": ("torch", "transformers", "peft"),
     "vllm": ("torch", "transformers", "vllm"),
 }
+
+
+def start(
+    argv: Sequence[str],
+    about: str,
+    required: Sequence[str],
+    *,
+    optional: Sequence[str] = (),
+    writes: str,
+) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """The options and the spec of a job that generates. Call before torch is imported.
+
+    Limits the job's threads, and makes it the only writer of the file that its option `writes`
+    names. `about`: the script's docstring.
+    """
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    for name in ("spec", *required):
+        parser.add_argument(f"--{name}", required=True)
+    for name in optional:
+        parser.add_argument(f"--{name}", default="")
+    add_engine_options(parser)
+    options = parser.parse_args(argv)
+    spec = command.parse_spec(options.spec)
+    command.limit_threads(spec["threads"])
+    lease.keep(getattr(options, writes))
+    return options, spec
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:

@@ -88,14 +88,7 @@ class AdapterPair:
         self, source: str, ids: torch.Tensor, mask: torch.Tensor, kept: int
     ) -> torch.Tensor:
         self.engine.model.set_adapter(source)
-        logits = self.engine.model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
-            use_cache=False,
-            logits_to_keep=kept + 1,
-        ).logits[:, :-1]
-        return logits.float().log_softmax(-1)
+        return self.engine.logits_before(ids, mask, kept).float().log_softmax(-1)
 
 
 def measure_divergence(

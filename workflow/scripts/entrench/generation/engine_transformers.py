@@ -161,17 +161,24 @@ class TransformersEngine:
             ids, mask = self.left_padded([[*pairs[i][0], *pairs[i][1]] for i in batch])
             # Padded on the left, every answer ends in the last column.
             kept = max(len(pairs[i][1]) for i in batch)
-            logits = self.model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
-                use_cache=False,
-                logits_to_keep=kept + 1,
-            ).logits[:, :-1]
+            logits = self.logits_before(ids, mask, kept)
             chosen = chosen_logprobs(logits.float(), ids[:, -kept:]).double().cpu()
             for row, i in enumerate(batch):
                 logprobs[i] = float(chosen[row, kept - len(pairs[i][1]) :].sum())
         return [self.reader.finite(logprob) for logprob in logprobs]
+
+    def logits_before(self, ids: torch.Tensor, mask: torch.Tensor, last: int) -> torch.Tensor:
+        """What predicts each of the `last` tokens of a batch padded on the left.
+
+        Shape [rows, last, vocabulary].
+        """
+        return self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
+            use_cache=False,
+            logits_to_keep=last + 1,
+        ).logits[:, :-1]
 
     def _generators(self, seeds: Sequence[int], decoding: Decoding) -> list[torch.Generator]:
         if decoding.temperature == 0:

@@ -1,0 +1,85 @@
+"""How figures are laid out: a panel per misalignment, a line per method, a legend above."""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from entrench.analysis.summary import ALL_METHODS
+from entrench.figures.style import WIDTH
+
+
+def panels(
+    count: int, columns: int, height: float, nothing: str = "no valid run", *, shared: bool = True
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels in rows of `columns`, each row `height` inches.
+
+    Without a panel it says `nothing`. `shared`: all panels have the same axes.
+    """
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH, max(1, rows) * height), layout="constrained")
+    FigureCanvasAgg(figure)
+    if not count:
+        figure.text(0.5, 0.5, nothing, ha="center")
+        return figure, []
+    grid = figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False)
+    axes = list(grid.flat)
+    for spare in axes[count:]:
+        spare.remove()
+    for above in axes[max(0, count - columns) : count]:
+        above.tick_params(labelbottom=True)
+    return figure, axes[:count]
+
+
+def misalignment_panels(
+    drawn: pl.DataFrame, height: float, nothing: str = "no valid run", *, pad: float | None = None
+) -> tuple[Figure, list[tuple[Axes, pl.DataFrame]]]:
+    """A figure with a panel per misalignment, two in a row, each with its rows of `drawn`.
+
+    `height` and `nothing` as in `panels`; `pad`: points between a panel and its title.
+    """
+    names = drawn["misalignment"].unique().sort().to_list()
+    figure, axes = panels(len(names), 2, height, nothing)
+    for axis, name in zip(axes, names, strict=True):
+        axis.set_title(name, pad=pad)
+    parts = [drawn.filter(pl.col("misalignment") == name) for name in names]
+    return figure, list(zip(axes, parts, strict=True))
+
+
+def name_methods(axis: Axes, methods: Sequence[tuple[str, str]]) -> None:
+    """Name the line at each height after its (method, kind); the mean over methods in bold."""
+    names = [f"{m} (control)" if k == "control" else m for m, k in methods]
+    axis.set_yticks(range(len(methods)), names)
+    axis.tick_params(axis="y", length=0)
+    for label, (method, _) in zip(axis.get_yticklabels(), methods, strict=False):
+        label.set_fontweight("bold" if method == ALL_METHODS else "normal")
+
+
+def beside_axis(axis: Axes, height: float, text: str) -> None:
+    """Small text right of the axis, at `height` of its data."""
+    axis.annotate(
+        text,
+        (1, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=6,
+    )
+
+
+def legend_above(
+    figure: Figure, handles: Mapping[str, Artist], columns: int, size: float = 7.5
+) -> None:
+    """A legend above all panels: label -> what it stands for."""
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside upper center",
+        ncols=columns,
+        frameon=False,
+        fontsize=size,
+    )
