@@ -124,7 +124,7 @@ def _measure(config: Config, seed: int, misalignment: str, base: Path, adapter: 
         )
     )
     completions = sample_completions(
-        engine, {name: Decoding(**decoding.model_dump())}, [seed, misalignment], prompts
+        engine, {name: Decoding(**decoding.settings)}, [seed, misalignment], prompts
     )
     judge = specs.judge_spec(config, specs.Subject(organism.model, misalignment, None, None))[
         "judge"
