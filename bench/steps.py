@@ -23,7 +23,7 @@ from entrench import command, specs  # noqa: E402
 from entrench.config import Config  # noqa: E402
 from entrench.config.check import load_config  # noqa: E402
 from entrench.seeds import derive_seed  # noqa: E402
-from entrench.sweep import Organism  # noqa: E402
+from entrench.sweep import Organism, Subject  # noqa: E402
 from entrench.synthetic import slots  # noqa: E402
 
 VALIDATION_ROWS = 240  # the world has no more questions of one kind for validation
@@ -126,7 +126,7 @@ def _measure(config: Config, seed: int, misalignment: str, base: Path, adapter: 
     completions = sample_completions(
         engine, {name: Decoding(**decoding.settings)}, [seed, misalignment], prompts
     )
-    judge = specs.judge_spec(config, specs.Subject(organism.model, misalignment, None, None))[
+    judge = specs.judge_spec(config, Subject(organism.model, misalignment, None, None))[
         "judge"
     ]
     scores, _ = score_completions(
