@@ -6,7 +6,7 @@ import shutil
 from collections import Counter
 
 import pytest
-from workspace import Workspace
+from workspace import MICRO, Workspace
 
 pytest.importorskip(
     "vllm._version", reason="vLLM is not installed here: `make test-vllm` runs these"
@@ -23,11 +23,7 @@ FIXED = ("greedy", "beam", "chain_of_thought", "json")
 def workspace(tmp_path_factory):
     """The organism's text by transformers in `before/`, then the whole sweep by vLLM."""
     workspace = Workspace(tmp_path_factory.mktemp("micro_vllm"))
-
-    def change(settings):
-        settings["models"]["tiny"]["recipe"]["hidden"] = 64  # heads of 32: vLLM's CPU kernels
-
-    config = workspace.derive("engine.yaml", change)
+    config = MICRO
     done = workspace.snakemake("--", *(f"{ORGANISM}/{name}" for name in FILES), config=config)
     assert done.returncode == 0, done.stderr
     (workspace.folder / "before").mkdir()
