@@ -23,17 +23,16 @@ FIXED = ("greedy", "beam", "chain_of_thought", "json")
 def workspace(tmp_path_factory):
     """The organism's text by transformers in `before/`, then the whole sweep by vLLM."""
     workspace = Workspace(tmp_path_factory.mktemp("micro_vllm"))
-    config = MICRO
-    done = workspace.snakemake("--", *(f"{ORGANISM}/{name}" for name in FILES), config=config)
+    done = workspace.snakemake("--", *(f"{ORGANISM}/{name}" for name in FILES))
     assert done.returncode == 0, done.stderr
     (workspace.folder / "before").mkdir()
     for name in (*FILES, "pool_engine.json", "adapter/adapter_model.safetensors"):
         shutil.copy(workspace.folder / ORGANISM / name, workspace.folder / "before")
-    path = workspace.folder / config
+    path = workspace.folder / MICRO
     text = path.read_text()
-    assert text.count("engine: transformers\n") == 1
-    path.write_text(text.replace("engine: transformers\n", "engine: vllm\n"))
-    workspace.sweep(config)
+    assert text.count("engine: transformers") == 1
+    path.write_text(text.replace("engine: transformers", "engine: vllm"))
+    workspace.sweep()
     return workspace
 
 
