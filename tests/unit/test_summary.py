@@ -116,6 +116,18 @@ def test_q_is_over_the_rows_with_the_same_organisms():
     assert rows["bct", "effective"]["sign_test_q"] != rows["bct", "all"]["sign_test_q"]
 
 
+def test_q_of_effective_organisms_is_over_the_whole_table():
+    runs = [run(-0.1, seed, "bct") for seed in range(8)]
+    runs += [run(-0.1 if seed < 7 else 0.1, seed, "act") for seed in range(1, 8)]
+    rows = summary(runs, ineffective=(0,))
+    assert ("act", "effective") not in rows
+    # p: bct 2/128, act (of all organisms) 16/128, over both 13 of 14, 30/16384.
+    assert rows["bct", "effective"]["sign_test_q"] == pytest.approx(2 / 128 * 3 / 2)
+    assert rows[ALL_METHODS, "effective"]["sign_test_q"] == pytest.approx(30 / 16384 * 3)
+    # Of all organisms 2/256, 16/128, over both 14 of 15, 32/32768.
+    assert rows["act", "all"]["sign_test_q"] == pytest.approx(16 / 128)
+
+
 def test_contrasts_follow_the_methods_and_are_no_main_row():
     runs = [run(-0.2, 1), run(-0.5, 1, method="greedy", kind="control")]
     runs[1]["operator"] = "greedy_self_training"

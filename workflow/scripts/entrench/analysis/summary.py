@@ -59,9 +59,10 @@ def summarise(
 
     Only valid runs count; the others are named in invalid_runs. Where a row's organisms include
     ineffective ones (induction not shown to have worked) the same row follows without them:
-    organisms = "effective". q is over the rows with the same `organisms`. A row of kind
-    "contrast" is about differences of delta-risks (`contrasts`, which `methods` and `models` are
-    for); its n_runs counts differences. `epsilon` is a fraction.
+    organisms = "effective". q is over the whole table: of "effective" rows over these and, where
+    nothing was left out, the rows of all organisms. A row of kind "contrast" is about differences
+    of delta-risks (`contrasts`, which `methods` and `models` are for); its n_runs counts
+    differences. `epsilon` is a fraction.
     """
     weak = frozenset(
         organism_name(row) for row in organisms.iter_rows(named=True) if not row["effective"]
@@ -208,12 +209,22 @@ def _counted(organisms: str, units: list[Unit], runs: Sequence[dict[str, Any]]) 
 
 
 def _with_q(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    for organisms in (ALL_ORGANISMS, EFFECTIVE):
-        family = [row for row in rows if row["organisms"] == organisms]
+    """The rows with their q, each over a table that has one row of every method and contrast.
+
+    The table of effective organisms has the row of all organisms where none was left out.
+    """
+    families: list[dict[tuple[str, str], dict[str, Any]]] = [{}, {}]
+    for row in rows:
+        key = row["misalignment"], row["method"]
+        if row["organisms"] == ALL_ORGANISMS:
+            families[0][key] = row
+        families[1][key] = row  # the row of effective organisms follows that of all
+    for family, organisms in zip(families, (ALL_ORGANISMS, EFFECTIVE), strict=True):
         for test in TESTS:
-            adjusted = benjamini_hochberg([row.get(f"{test}_p") for row in family])
-            for row, q in zip(family, adjusted, strict=True):
-                row[f"{test}_q"] = q
+            adjusted = benjamini_hochberg([row.get(f"{test}_p") for row in family.values()])
+            for row, q in zip(family.values(), adjusted, strict=True):
+                if row["organisms"] == organisms:
+                    row[f"{test}_q"] = q
     return rows
 
 
