@@ -65,6 +65,7 @@ def contrasts(
                                        on one organism: the mean over its methods of either group
     METHOD - greedy_self_training      on one organism
     METHOD - its random control        on one organism: `random` on the sample set METHOD reads
+                                       (diverse_decoding reads greedy and beam answers beside it)
 
     The first two take methods of kind consistency. `methods` holds of each method its operator,
     kind and, where it has one, set; `models` of each model its kind, family and size_billion.

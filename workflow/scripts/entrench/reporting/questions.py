@@ -87,9 +87,9 @@ QUESTIONS = (
     ),
     Question(
         "Is it the choice of labels, or the way they are sampled?",
-        "Each organism is probed on evaluation prompts. All label methods read the same answers, "
-        "so methods differ by their choice alone. Delta-risk is selection, plus shift, plus what "
-        "training did beyond the labels.",
+        "Each organism is probed on evaluation prompts. All label methods read one pool of "
+        "answers: those on one sample set differ by their choice alone. Delta-risk is selection, "
+        "plus shift, plus what training did beyond the labels.",
         "decomposition",
         decomposition_table,
         ("selection_vs_shift", "surprisal_vs_delta", "k_scaling", "realised_kl"),
