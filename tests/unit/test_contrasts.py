@@ -57,6 +57,12 @@ def test_sizes_are_matched_within_one_kind():
     assert unit.model == "large - small"
 
 
+def test_variants_are_in_no_pair_of_models():
+    methods = METHODS | {"bct2": METHODS["bct"] | {"variant_of": "bct"}}
+    runs = [run(model, "bct", 0.1) | {"method": "bct2"} for model in ("small", "small-it", "large")]
+    assert list(contrasts(runs, methods, MODELS, frozenset())) == []
+
+
 def test_a_model_of_unknown_size_is_in_no_pair():
     facts = {
         "one": {"kind": "base", "family": "f", "size_billion": None},

@@ -18,6 +18,7 @@ from entrench.analysis.simulation import (
     simulate,
 )
 from entrench.config.check import load_config
+from entrench.specs import power_spec
 from entrench.sweep import Organism, Run, expand
 
 KINDS = {"act": "consistency", "bct": "consistency", "greedy": "control"}
@@ -56,6 +57,17 @@ def test_the_papers_matrix(paper):
     assert shapes["sycophancy", "act"] == (20, 20, 4)
     assert shapes["sycophancy", "self_confidence"] == (23, 23, 7)
     assert len(shapes) == 4 * 8
+
+
+def test_variants_enter_no_power():
+    raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    plain = power_spec(load_config(raw), expand(load_config(raw)))
+    for block in raw["sweep"]:
+        if block["name"] in ("k-scaling", "losses of the released code"):
+            block["enabled"] = True
+    config = load_config(raw)
+    assert len(expand(config).runs) == 602 + 80 * 14
+    assert power_spec(config, expand(config)) == plain
 
 
 @pytest.mark.parametrize(("model", "organism"), GRID)

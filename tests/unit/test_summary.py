@@ -164,6 +164,26 @@ def test_controls_stay_out_of_the_row_over_methods():
     assert (ALL_METHODS, "all") not in summary([run(0.9, method="greedy", kind="control")])
 
 
+def test_a_variant_has_its_row_and_enters_no_other():
+    runs = [run(-0.2), run(-0.4, method="act"), run(-0.9, method="bct_released")]
+    runs += [run(0.1, method="greedy", kind="control"), run(0.7, method="g2", kind="control")]
+    runs[4]["operator"] = "random"
+    for row, operator in zip(runs[2:4], ("bct", "rejection_sampling"), strict=True):
+        row["operator"] = operator
+    frame = table(runs, RUN_COLUMNS)
+    told = settings(frame)
+    told["methods"]["bct_released"]["variant_of"] = "bct"
+    told["methods"]["g2"] |= {"variant_of": "greedy", "set": "samples"}
+    organism = {"model": "tiny", "misalignment": "sycophancy", "seed": 40, "effective": True}
+    found = summarise(frame, table([organism], ORGANISM_COLUMNS), **told)
+    rows = {row["method"]: row for row in found.to_dicts()}
+    assert (rows[ALL_METHODS]["n_runs"], rows[ALL_METHODS]["n_suppressed"]) == (2, 2)
+    assert rows[ALL_METHODS]["mean_delta_pp"] == pytest.approx(-30)
+    assert rows["regularisers - controls"]["mean_delta_pp"] == pytest.approx(-30 - 10)
+    assert rows["bct_released"]["mean_delta_pp"] == pytest.approx(-90)
+    assert (rows["bct_released"]["variant_of"], rows["bct"]["variant_of"]) == ("bct", None)
+
+
 def test_a_method_whose_runs_are_all_invalid_keeps_its_row():
     row = summary([run(None)])["bct", "all"]
     assert (row["n_runs"], row["mean_delta_pp"], row["share_suppressed"]) == (0, None, None)

@@ -45,13 +45,12 @@ def main(argv: Sequence[str]) -> None:
     run_table = collect_runs(args.results, complete.runs, methods=methods, **spec["runs"])
     settings = spec_fields(spec["summary"], *SETTINGS)
     summary = summarise(run_table, organism_table, **settings)
-    kinds = {name: facts["kind"] for name, facts in methods.items()}
     missing = missing_table(sweep, complete)
 
     write_table(organism_table, args.tables / "organisms.csv")
     write_table(run_table, args.tables / "runs.csv")
     write_table(missing, args.tables / "missing.csv")
-    write_table(mark_partial(summary, sweep, complete, kinds), args.tables / "summary.csv")
+    write_table(mark_partial(summary, sweep, complete, methods), args.tables / "summary.csv")
     print(readable(summary) if complete.runs else "No run is complete yet.")
     print(f"PARTIAL: {missing.height} of {len(sweep.runs)} runs are missing, see missing.csv.")
 

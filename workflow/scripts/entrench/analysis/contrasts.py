@@ -67,11 +67,12 @@ def contrasts(
     METHOD - its random control        on one organism: `random` on the sample set METHOD reads
                                        (diverse_decoding reads greedy and beam answers beside it)
 
-    The first two take methods of kind consistency. `methods` holds of each method its operator,
-    kind and, where it has one, set; `models` of each model its kind, family and size_billion.
+    The first two take the methods that are `pooled`; variants are in no group. `methods` holds of
+    each method its operator, kind and, where it has one, set and variant_of; `models` of each model
+    its kind, family and size_billion.
     `weak` names the organisms whose induction was not effective (`organism_name`).
     """
-    consistency = [run for run in runs if run["kind"] == "consistency"]
+    consistency = [run for run in runs if pooled(methods[run["method"]])]
     yield from _between_models(consistency, models, weak)
     by_organism: dict[str, dict[str, Row]] = {}
     for run in runs:
@@ -99,6 +100,11 @@ def contrast_table(runs: pl.DataFrame, methods: Facts, models: Facts) -> pl.Data
         for unit in units
     ]
     return table(rows, CONTRAST_COLUMNS)
+
+
+def pooled(method: Mapping[str, Any]) -> bool:
+    """Whether these facts are of a method that means over methods count: no control, no variant."""
+    return method["kind"] == "consistency" and method.get("variant_of") is None
 
 
 def organism_name(run: Mapping[str, Any]) -> str:
@@ -149,7 +155,8 @@ def _between_groups(
         for runs in by_organism.values():
             groups: dict[str, list[Row]] = {one: [], other: []}
             for method in sorted(runs):
-                groups.setdefault(_group(methods[method]), []).append(runs[method])
+                if methods[method].get("variant_of") is None:
+                    groups.setdefault(_group(methods[method]), []).append(runs[method])
             if groups[one] and groups[other]:
                 units.append(_difference(groups[one], groups[other], one, weak))
         if units:

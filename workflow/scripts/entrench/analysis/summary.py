@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from entrench.analysis.bootstrap import Interval
-from entrench.analysis.contrasts import Facts, contrasts, organism_name
+from entrench.analysis.contrasts import Facts, contrasts, organism_name, pooled
 from entrench.analysis.inference import INFERENCE_COLUMNS, TESTS, Settings, Unit, infer
 from entrench.analysis.risk import STATES
 from entrench.analysis.significance import benjamini_hochberg
@@ -29,6 +29,7 @@ SUMMARY_COLUMNS = {
     "misalignment": TEXT,
     "method": TEXT,
     "kind": TEXT,
+    "variant_of": TEXT,
     "organisms": TEXT,
     "evaluation": TEXT,
     "n_runs": COUNT,
@@ -55,7 +56,7 @@ def summarise(
     epsilon: float,
     seed: int,
 ) -> pl.DataFrame:
-    """One row per misalignment x method, one over its methods of kind consistency, then contrasts.
+    """One row per misalignment x method, one over its `pooled` methods, then contrasts.
 
     Only valid runs count; the others are named in invalid_runs. Where a row's organisms include
     ineffective ones (induction not shown to have worked) the same row follows without them:
@@ -81,6 +82,7 @@ def summarise(
                         "misalignment": misalignment,
                         "method": method,
                         "kind": kind,
+                        "variant_of": methods.get(method, {}).get("variant_of"),
                         "evaluation": mine["evaluation"][0],
                         **chosen,
                         **infer(chosen.pop("units"), own),
@@ -165,7 +167,7 @@ def _parts(
         (name, run["kind"]): [own for own in runs if own["method"] == name]
         for name, run in sorted({run["method"]: run for run in runs}.items())
     }
-    if consistency := [run for run in runs if run["kind"] == "consistency"]:
+    if consistency := [run for run in runs if pooled(methods[run["method"]])]:
         groups[ALL_METHODS, "consistency"] = consistency
     for key, own in groups.items():
         yield key, {"units": units_of(own, weak), "runs": own}
