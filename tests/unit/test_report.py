@@ -63,6 +63,18 @@ def test_intervals_as_written():
     assert cells.interval("none", "high")(row) == "–"
 
 
+def test_the_summary_says_what_its_columns_mean(frames):
+    (question,) = (question for question in QUESTIONS if question.table == "summary")
+    table = question.show(frames)
+    glossary = dict(table.glossary)
+    plain = {"misalignment", "method", "organisms", "models"}
+    assert {head for head, _ in table.heads} - plain == set(glossary)
+    assert "percentage points" in glossary["interval over models"]
+    assert "cannot reach significance" in glossary["smallest p, organisms"]
+    assert "7 models: .016" in glossary["smallest p, models"]
+    assert "never below its p" in glossary["q, models"]
+
+
 def test_each_figure_has_a_place_and_a_caption_of_its_own():
     placed = [figure for question in QUESTIONS for figure in question.figures]
     assert sorted(placed) == sorted(FIGURES)

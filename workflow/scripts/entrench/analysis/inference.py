@@ -96,7 +96,7 @@ def infer(units: Sequence[Unit], settings: Settings) -> dict[str, Any]:
     suppressed, amplified = int((values < -ROUNDING).sum()), int((values > ROUNDING).sum())
     low, high = share_interval(suppressed, len(values), settings.level)
     kind, interval = mean_interval(units, settings)
-    models_kind, models_interval = _models_interval(units, settings)
+    models_kind, over_models = models_interval(units, settings)
     return {
         **shared,
         "n_suppressed": suppressed,
@@ -111,12 +111,12 @@ def infer(units: Sequence[Unit], settings: Settings) -> dict[str, Any]:
         "ci_high_pp": _points(interval.high),
         "ci_kind": kind,
         "ci_reason": interval.reason,
-        "models_ci_low_pp": _points(models_interval.low),
-        "models_ci_high_pp": _points(models_interval.high),
+        "models_ci_low_pp": _points(over_models.low),
+        "models_ci_high_pp": _points(over_models.high),
         "models_ci_kind": models_kind,
-        "models_ci_reason": models_interval.reason,
+        "models_ci_reason": over_models.reason,
         "verdict": verdict(interval, settings.epsilon),
-        "models_verdict": verdict(models_interval, settings.epsilon),
+        "models_verdict": verdict(over_models, settings.epsilon),
         **_tests(values, units, settings.seed),
     }
 
@@ -147,7 +147,7 @@ def suppressed_interval(units: Sequence[Unit], settings: Settings) -> tuple[str 
     fell = [replace(unit, value=float(unit.value < -ROUNDING), over_prompts=None) for unit in units]
     labels = [unit.model for unit in units]
     if len(set(labels)) >= FEWEST_TO_RESAMPLE:
-        kind, interval = _models_interval(fell, settings)
+        kind, interval = models_interval(fell, settings)
     else:
         kind, interval = mean_interval(fell, settings)
         labels = [unit.organism for unit in units]
@@ -175,7 +175,8 @@ def verdict(interval: Interval, epsilon: float) -> str:
     return "undetermined"
 
 
-def _models_interval(units: Sequence[Unit], settings: Settings) -> tuple[str | None, Interval]:
+def models_interval(units: Sequence[Unit], settings: Settings) -> tuple[str | None, Interval]:
+    """As `mean_interval`, with models as the clusters."""
     labels = [unit.model for unit in units]
     if len(set(labels)) == 1:
         return None, Interval(None, None, "1 model, 2 are needed")
