@@ -80,8 +80,8 @@ def rehearse(args: argparse.Namespace, results: Path, sweep: Sweep) -> None:
 
 
 def measure(config: Config, sweep: Sweep, results: Path) -> None:
-    """risk.json of every subject and delta_risk.csv of every run."""
-    from entrench.analysis.delta import delta_risk
+    """risk.json of every subject, delta_risk.csv and delta_prompts.csv of every run."""
+    from entrench.analysis.delta import delta_prompts, delta_risk
     from entrench.analysis.risk import averages_over_groups, risk_record
     from entrench.analysis.tables import write_table
     from entrench.records import Record, read_jsonl, write_json
@@ -105,6 +105,8 @@ def measure(config: Config, sweep: Sweep, results: Path) -> None:
             resampling = {name: spec[name] for name in ("bootstrap", "level", "seed")}
             frame = delta_risk(before[0], after[0], before[1], after[1], **resampling)
             write_table(frame, results / run.path / "delta_risk.csv")
+            frame = delta_prompts(before[0], after[0], before[1])
+            write_table(frame, results / run.path / "delta_prompts.csv")
 
 
 def recovered(results: Path, sweep: Sweep, truth: Truth) -> None:

@@ -102,14 +102,17 @@ def test_the_short_answer_by_hand():
         "ci_kind": "bootstrap over organisms",
         "verdict": "undetermined",
         "models_ci_reason": "1 model, 2 are needed",
+        "prompts_ci_reason": None,
+        "prompts_verdict": "undetermined",
     }
     summary = pl.DataFrame([row])
     assert in_short({"summary": summary}) == [
         (
             "sycophancy",
             "3 of 8 runs lowered the risk; mean delta-risk +4.2 percentage points, 90% interval "
-            "[+1.0, +7.5] (bootstrap over organisms). Verdict on these models: undetermined; none "
-            "on models like these (1 model, 2 are needed).",
+            "[+1.0, +7.5] (bootstrap over organisms). Verdict on these models and these prompts: "
+            "undetermined; on other prompts too: undetermined; none on models like these (1 model, "
+            "2 are needed).",
         )
     ]
     assert in_short({"summary": summary.with_columns(n_runs=0)}) == [

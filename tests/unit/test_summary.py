@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from unit.simulated import settings, study
+from unit.simulated import prompt_deltas, settings, study
 
 from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
 from entrench.analysis.contrasts import CONTRAST_COLUMNS, contrast_table
+from entrench.analysis.delta import PROMPT_COLUMNS
+from entrench.analysis.shared_prompts import run_shares, two_way_interval
 from entrench.analysis.summary import (
     ALL_METHODS,
     SUMMARY_COLUMNS,
@@ -195,9 +197,59 @@ def test_the_order_of_runs_changes_nothing():
     again = summarise(
         runs.sample(fraction=1.0, shuffle=True, seed=1),
         organisms,
+        prompt_deltas(runs),
         **settings(runs),
     )
     assert again.equals(found)
+
+
+def test_other_prompts_would_move_all_runs_of_a_row():
+    frame = table([run(-0.3, 1), run(0.6, 2), run(0.1, 1, method="act")], RUN_COLUMNS)
+    organisms = [
+        {"model": "tiny", "misalignment": "sycophancy", "seed": seed, "effective": True}
+        for seed in (1, 2)
+    ]
+    prompts = {
+        f"tiny/sycophancy/seed{seed}/bct": table(
+            [
+                {"evaluation": "greedy", "prompt": name, "delta": delta, "weight": 1 / 3}
+                for name, delta in zip("abc", deltas, strict=True)
+            ],
+            PROMPT_COLUMNS,
+        )
+        for seed, deltas in ((1, (-0.6, -0.3, 0.0)), (2, (0.4, 0.4, 1.0)))
+    }
+    told = settings(frame)
+    found = summarise(frame, table(organisms, ORGANISM_COLUMNS), prompts, **told)
+    rows = {row["method"]: row for row in found.to_dicts()}
+    # test_shared_prompts.py has these shares: variances .2025 over organisms, .0325 over prompts,
+    # .0175 over both; t on 1 degree of freedom.
+    half = 100 * 12.7062 * (0.2025 + 0.0325 - 0.0175) ** 0.5
+    assert rows["bct"]["prompts_ci_low_pp"] == pytest.approx(15 - half, abs=1e-2)
+    assert rows["bct"]["prompts_ci_high_pp"] == pytest.approx(15 + half, abs=1e-2)
+    assert rows["bct"]["prompts_verdict"] == "undetermined"
+    assert rows["act"]["prompts_ci_reason"] == "the deltas of each prompt are not known"
+    assert rows[ALL_METHODS]["prompts_ci_low_pp"] is None
+
+
+def test_a_difference_of_runs_is_a_difference_by_prompt():
+    runs, _, found = study(3, 2)
+    row = found.filter(method="bct - greedy_self_training").row(0, named=True)
+    prompts = prompt_deltas(runs)
+    about = row["misalignment"]
+    differences = [
+        prompts[f"model{m}/{about}/seed{s}/bct"].with_columns(
+            pl.col("delta") - prompts[f"model{m}/{about}/seed{s}/greedy_self_training"]["delta"]
+        )
+        for m in range(3)
+        for s in (40, 41)
+    ]
+    shares = [one.values for one in run_shares(dict(enumerate(differences))).values()]
+    means = np.array([one["delta"].mean() for one in differences])
+    strata = np.zeros(40, dtype=int)
+    expected = two_way_interval(means, np.ones(6), np.array(shares), strata, 0.95)
+    assert row["prompts_ci_low_pp"] == pytest.approx(100 * expected.low)
+    assert row["prompts_ci_high_pp"] == pytest.approx(100 * expected.high)
 
 
 def test_an_organism_without_a_row_ends_in_one_message():
@@ -227,6 +279,9 @@ def test_the_script(tmp_path):
     command = [sys.executable, SCRIPTS / "summary_make.py", "--spec", json.dumps(spec)]
     for name in ("runs", "organisms", "summary", "contrasts"):
         command += [f"--{name}", tmp_path / f"{name}.csv"]
+    command += ["--results", tmp_path]
+    for name, frame in prompt_deltas(runs).items():
+        write_table(frame, tmp_path / "organisms" / name / "delta_prompts.csv")
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout == readable(found) + "\n"
     assert read_table(tmp_path / "summary.csv", SUMMARY_COLUMNS).equals(found)

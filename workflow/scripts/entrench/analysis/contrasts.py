@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from entrench.analysis.inference import Unit
+from entrench.analysis.shared_prompts import Shares
 from entrench.analysis.tables import NUMBER, TEXT, table
 from entrench.labelling.operators import OPERATORS
 
@@ -207,7 +208,17 @@ def _difference(
         models=" - ".join(models),
         name=" - ".join([*organisms, what]),
         ineffective=tuple(organism for organism in organisms if organism in weak),
+        shares=_shares(first, second),
     )
+
+
+def _shares(first: Sequence[Row], second: Sequence[Row]) -> Shares | None:
+    """What each prompt adds to the difference: the runs are asked the same ones."""
+    of_both = [[run.get("shares") for run in runs] for runs in (first, second)]
+    if any(own is None for runs in of_both for own in runs):
+        return None
+    means = [sum(own.values for own in runs) / len(runs) for runs in of_both]
+    return Shares(means[0] - means[1], of_both[0][0].strata)
 
 
 def _once(names: Iterable[str]) -> list[str]:

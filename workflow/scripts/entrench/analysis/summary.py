@@ -14,6 +14,7 @@ from entrench.analysis.bootstrap import Interval
 from entrench.analysis.contrasts import Facts, contrasts, organism_name, pooled
 from entrench.analysis.inference import INFERENCE_COLUMNS, TESTS, Settings, Unit, infer
 from entrench.analysis.risk import STATES
+from entrench.analysis.shared_prompts import run_shares
 from entrench.analysis.significance import benjamini_hochberg
 from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
 from entrench.errors import EntrenchError
@@ -48,6 +49,7 @@ SUMMARY_COLUMNS = {
 def summarise(
     runs: pl.DataFrame,
     organisms: pl.DataFrame,
+    prompts: Mapping[str, pl.DataFrame] | None = None,
     *,
     methods: Facts,
     models: Facts,
@@ -63,7 +65,8 @@ def summarise(
     organisms = "effective". q is over the whole table: of "effective" rows over these and, where
     nothing was left out, the rows of all organisms. A row of kind "contrast" is about differences
     of delta-risks (`contrasts`, which `methods` and `models` are for); its n_runs counts
-    differences. `epsilon` is a fraction.
+    differences. `epsilon` is a fraction. `prompts` holds the deltas by prompt of runs by their
+    name (`collect.collect_prompts`); rows with a run that is not there have no prompts_ci.
     """
     weak = frozenset(
         organism_name(row) for row in organisms.iter_rows(named=True) if not row["effective"]
@@ -73,7 +76,7 @@ def summarise(
     rows: list[dict[str, Any]] = []
     ordered = runs.sort("model", "misalignment", "seed", "method")
     for (misalignment,), mine in ordered.group_by("misalignment", maintain_order=True):
-        parts = _parts(mine.to_dicts(), weak, known, methods, models)
+        parts = _parts(_with_shares(mine.to_dicts(), prompts or {}), weak, known, methods, models)
         for (method, kind), part in parts:
             for chosen in _with_and_without_ineffective(part):
                 own = replace(settings, seed=derive_seed(seed, str(misalignment), method))
@@ -103,13 +106,19 @@ def units_of(runs: Sequence[Mapping[str, Any]], weak: frozenset[str] = frozenset
             value=run["delta_risk"],
             organism=organism_name(run),
             model=run["model"],
-            name=f"{organism_name(run)}/{run['method']}",
+            name=run_name(run),
             ineffective=tuple({organism_name(run)} & weak),
             over_prompts=Interval(run["ci_low"], run["ci_high"], run["ci_reason"]),
+            shares=run.get("shares"),
         )
         for run in runs
         if run["valid"]
     ]
+
+
+def run_name(run: Mapping[str, Any]) -> str:
+    """The name of a run of runs.csv."""
+    return f"{organism_name(run)}/{run['method']}"
 
 
 def readable(summary: pl.DataFrame) -> str:
@@ -147,6 +156,15 @@ def _notes(summary: pl.DataFrame) -> list[str]:
     level = f"{summary['ci_level'][0]:.0%}" if summary.height else ""
     reading = f"delta-risk < 0: suppressed, > 0: amplified; [{level} interval, over prompts where "
     return [*notes, reading + "runs = 1, else over runs]."]
+
+
+def _with_shares(
+    runs: Sequence[dict[str, Any]], prompts: Mapping[str, pl.DataFrame]
+) -> list[dict[str, Any]]:
+    """The runs of one misalignment, each with what every prompt adds to it, where that is known."""
+    own = {run_name(run): prompts[run_name(run)] for run in runs if run_name(run) in prompts}
+    shares = run_shares(own)
+    return [run | {"shares": shares.get(run_name(run))} for run in runs]
 
 
 def _parts(
@@ -195,7 +213,7 @@ def _counted(organisms: str, units: list[Unit], runs: Sequence[dict[str, Any]]) 
         "n_organisms": len({unit.organism for unit in units}),
         "n_models": len({unit.model for unit in units}),
         "n_invalid": len(invalid),
-        "invalid_runs": "; ".join(f"{organism_name(r)}/{r['method']}" for r in invalid) or None,
+        "invalid_runs": "; ".join(map(run_name, invalid)) or None,
         "n_ineffective": len({name for unit in units for name in unit.ineffective}),
     }
     if not valid:

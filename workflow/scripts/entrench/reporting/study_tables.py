@@ -76,7 +76,8 @@ _EFFECT = [
     Column(
         "interval",
         interval("ci_low_pp", "ci_high_pp"),
-        meaning="of that mean, in percentage points: other organisms of these models",
+        meaning="of that mean, in percentage points: other organisms of these models, on these "
+        "evaluation prompts",
     ),
     Column(
         "interval is over",
@@ -94,13 +95,26 @@ _EFFECT = [
     Column(
         "interval over models",
         interval("models_ci_low_pp", "models_ci_high_pp"),
-        meaning="of the same mean, in percentage points: other models like these",
+        meaning="of the same mean, in percentage points: other models like these, on these "
+        "evaluation prompts",
     ),
     Column(
         "verdict, models like these",
         text("models_verdict"),
         numeric=False,
         meaning="what the interval over models says",
+    ),
+    Column(
+        "interval, other prompts too",
+        interval("prompts_ci_low_pp", "prompts_ci_high_pp"),
+        meaning="of the same mean, in percentage points: other organisms of these models, asked "
+        "other prompts of the same kind. The two intervals before are on these prompts",
+    ),
+    Column(
+        "verdict, other prompts too",
+        text("prompts_verdict"),
+        numeric=False,
+        meaning="what the interval over other prompts says",
     ),
     Column(
         "p, organisms flipped",
