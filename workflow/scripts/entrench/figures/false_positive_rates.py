@@ -15,9 +15,19 @@ _LOOKS = {
     "flip_models": ("sign-flip over models", CONSISTENCY, "D", "-"),
     "mixed": ("mixed model", INK, "v", "-."),
     "interval over organisms": ("interval over organisms", CONTROL, "o", "--"),
-    "interval over organisms, for these models": ("the same, for these models", CONTROL, "v", "-"),
+    "interval over organisms, for these models": (
+        "interval over organisms, of these models",
+        CONTROL,
+        "v",
+        "-",
+    ),
     "interval over models": ("interval over models", CONSISTENCY, "D", "-"),
-    "interval over models, for these models": ("the same, for these models", DOT, "s", ":"),
+    "interval over models, for these models": (
+        "interval over models, of these models",
+        DOT,
+        "s",
+        ":",
+    ),
 }
 _MEASURES = ("false positives", "coverage")
 
@@ -58,7 +68,7 @@ def draw(error_rates: pl.DataFrame) -> Figure:
                 "above: correlation of runs on one organism, within its model; "
                 "below: of runs on one model\nsimulated without any effect; "
                 "bars: 95% interval over replicates; thin line: nominal\n"
-                "coverage is of the mean over models like these, where nothing else is said",
+                "coverage is of the mean over models like these, where none is named",
                 fontsize=7.5,
             )
     return figure
@@ -99,8 +109,8 @@ def _panel(axis: Axes, drawn: pl.DataFrame, measure: str) -> None:
         )
     if names:
         axis.axhline(drawn["nominal_percent"][0], color=INK, linewidth=0.6, zorder=0)
-        corner = "lower left" if measure == "coverage" else "upper left"
-        axis.legend(frameon=False, fontsize=6.5, loc=corner, ncols=2)
+        corner, columns = ("lower left", 1) if measure == "coverage" else ("upper left", 2)
+        axis.legend(frameon=False, fontsize=6.5, loc=corner, ncols=columns)
     for border in range(1, len(cells)):
         if cells[border][0] != cells[border - 1][0]:
             axis.axvline(border - 0.5, color=FAINT, linewidth=0.8, zorder=0)
