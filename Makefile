@@ -49,7 +49,7 @@ rehearsal: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python bench/planning.py
-	$(BIN)/python bench/rehearsal.py --replicates 100
+	$(BIN)/python bench/rehearsal.py --replicates 200
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet all --rerun-triggers mtime params input -- results/power.csv
 	$(BIN)/python bench/rates.py
 	$(BIN)/python workflow/scripts/sweep_run.py organisms --config config/demo.yaml bench/seeds.yaml --cores $(CORES)

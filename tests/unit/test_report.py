@@ -137,6 +137,16 @@ def test_what_is_partial_is_said(frames, config):
     assert not any("One model" in sentence for sentence in said)
 
 
+def test_simulated_runs_claim_no_training(frames, config, tmp_path):
+    runs, organisms = (frames[name].head(1) for name in ("runs", "organisms"))
+    (organism,) = organisms.to_dicts()
+    folder = f"organisms/{organism['model']}/{organism['misalignment']}/seed{organism['seed']}"
+    write_json(tmp_path / folder / "run.json", {"simulated": "SIMULATED: x", "training": {}})
+    facts = dict(provenance(tmp_path, runs, organisms, config).facts)
+    assert facts["Training"] == "SIMULATED: x"
+    assert "Trained by" not in facts
+
+
 def test_provenance_by_hand(frames, config, tmp_path):
     runs, organisms = (
         frames[name].filter(misalignment="sycophancy", model="model0")
