@@ -50,7 +50,8 @@ rehearsal: .venv/installed
 bench: .venv/installed
 	$(BIN)/python bench/planning.py
 	$(BIN)/python bench/rehearsal.py --replicates 200
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet all --rerun-triggers mtime params input -- results/figures/false_positive_rates.pdf results/power.csv
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet all --rerun-triggers mtime params input -- results/power.csv
+	$(BIN)/python bench/rates.py
 	$(BIN)/python workflow/scripts/sweep_run.py organisms --config config/demo.yaml bench/seeds.yaml --cores $(CORES)
 	$(BIN)/python workflow/scripts/sweep_run.py mechanism --config config/demo.yaml bench/prediction.yaml --cores $(CORES)
 

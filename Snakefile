@@ -21,6 +21,7 @@
 #           adapter/  run.json                      phase 3
 #           completions.jsonl  engine.json  scores.jsonl  risk.json
 #           delta_risk.csv                          phase 3 - phase 1
+#           delta_prompts.csv                       the same of each evaluation prompt
 #   <results>/data/{misalignment}/probe.jsonl       the evaluation prompts of all probes
 #   <results>/{subject}/                            the mechanism: a probe of any subject
 #       probe.jsonl  probe_refined.jsonl            what it samples on those prompts

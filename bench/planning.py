@@ -80,7 +80,7 @@ rule adapter_regularise:
     shell: "touch {{output}}"
 rule delta_estimate:
     input: O + "/scores.jsonl", R + "/scores.jsonl", O + "/risk.json", R + "/risk.json"
-    output: R + "/delta_risk.csv"
+    output: R + "/delta_risk.csv", R + "/delta_prompts.csv"
     shell: "touch {{output}}"
 """
 PREPARE = """

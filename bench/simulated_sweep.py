@@ -2,12 +2,14 @@
 
 The true delta-risk of a run is the effect of its method on its misalignment (`effect`), plus what
 its model, its organism and the run itself differ by, normal with the standard deviations below.
-Each prompt then misbehaves or not by chance. Everything is written below one folder in the path
-grammar of the workflow, beside a file SIMULATED that tables and figures repeat.
+Each evaluation prompt adds its own to all runs of its misalignment, so the prompts of a study add
+their mean to all of them. Each prompt then misbehaves or not by chance. Everything is written below
+one folder in the path grammar of the workflow, beside a file SIMULATED that tables and figures
+repeat.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ MISALIGNMENT_EFFECT = {
     "sycophancy": 0.10,
 }
 METHOD_EFFECT = {"act": -0.06, "bct": -0.05, "diverse_decoding": -0.02, "self_refinement": 0.03}
-MODEL_SD, ORGANISM_SD, RUN_SD = 0.04, 0.03, 0.03
+MODEL_SD, ORGANISM_SD, RUN_SD, PROMPT_SD = 0.04, 0.03, 0.03, 0.08
 INEFFECTIVE = 0.05  # share of organisms whose base model misbehaves as much
 INVALID = 0.02  # share of runs of which too much is unscored
 EXCLUDED, UNSCORED = 0.05, 0.01
@@ -51,12 +53,15 @@ POOL = [
 
 @dataclass(frozen=True)
 class Truth:
-    """True risks and deltas, fractions. `delta` of a run; `of_model` is what its model adds."""
+    """True risks and deltas, fractions. `delta` of a run over prompts like these; `of_model` is
+    what its model adds to it, `of_prompts` what each prompt of a misalignment adds to all its runs.
+    """
 
     base: Mapping[Organism, float]
     organism: Mapping[Organism, float]
     delta: Mapping[Run, float]
     of_model: Mapping[Run, float]
+    of_prompts: Mapping[str, np.ndarray]
 
 
 def effect(run: Run) -> float:
@@ -85,7 +90,10 @@ def draw_truth(sweep: Sweep, seed: int) -> Truth:
         run: effect(run) + model_part[run] + of_organism[run.organism] + generator.normal(0, RUN_SD)
         for run in sweep.runs
     }
-    return Truth(base, organism, delta, model_part)
+    of_prompts = {
+        about: generator.normal(0, PROMPT_SD, prompts_of(about)) for about in sweep.misalignments
+    }
+    return Truth(base, organism, delta, model_part, of_prompts)
 
 
 def prompts_of(misalignment: str, slot: str = "eval") -> int:
@@ -103,16 +111,17 @@ def write_sweep(config: Config, sweep: Sweep, results: Path, seed: int) -> Truth
     for organism in sweep.organisms:
         generator = np.random.default_rng(derive_seed(seed, organism.path))
         about = organism.misalignment
-        most = max(decoding.n for decoding in config.evaluation.of(about).values())
-        shape = most, prompts_of(about)
+        evaluations = config.evaluation.of(about)
+        decodings = {name: decoding.n for name, decoding in evaluations.items()}
+        shape = max(decodings.values()), prompts_of(about)
         luck = generator.random(shape)
         own = results / organism.path
         base = results / organism.base_path / "scores.jsonl"
         if not base.exists():
             others = generator.random(shape)
-            rows = _scores(config, about, truth.base[organism], others, generator)
+            rows = _scores(decodings, truth.base[organism], others, generator)
             write_jsonl(base, "scores", rows)
-        rows = _scores(config, about, truth.organism[organism], luck, generator)
+        rows = _scores(decodings, truth.organism[organism], luck, generator)
         write_jsonl(own / "scores.jsonl", "scores", rows)
         write_json(own / "run.json", _provenance())
         runs = [run for run in sweep.runs if run.organism == organism]
@@ -121,15 +130,46 @@ def write_sweep(config: Config, sweep: Sweep, results: Path, seed: int) -> Truth
             write_jsonl(own / "candidates.jsonl", "candidates", _candidates(prompts))
             write_jsonl(own / "rewards.jsonl", "rewards", _rewards(prompts, generator))
         for run in runs:
-            again = np.where(generator.random(shape) < KEPT, luck, generator.random(shape))
-            risk = float(np.clip(truth.organism[organism] + truth.delta[run], 0, 1))
-            invalid = generator.random() < INVALID
-            unscored = 0.2 if invalid else UNSCORED
-            rows = _scores(config, about, risk, again, generator, unscored)
+            rows = _trained_scores(decodings, run, truth, luck, generator)
             _write_run(config, run, results / run.path, rows, generator)
     for path in results.rglob("*"):
         os.utime(path, (AGE, AGE))  # of one age: nothing is newer than what was made from it
     return truth
+
+
+def draw_scores(
+    organism: Organism, runs: Sequence[Run], truth: Truth, prompts: int, seed: int
+) -> tuple[list[Record], dict[Run, list[Record]]]:
+    """Scores of an organism and of its runs on the first `prompts`, one answer each ("greedy")."""
+    generator = np.random.default_rng(derive_seed(seed, organism.path, "scores"))
+    decodings = {"greedy": 1}
+    luck = generator.random((1, min(prompts, prompts_of(organism.misalignment))))
+    before = list(_scores(decodings, truth.organism[organism], luck, generator))
+    return before, {
+        run: list(_trained_scores(decodings, run, truth, luck, generator)) for run in runs
+    }
+
+
+def mean_of_prompts(truth: Truth, misalignment: str, grouped: bool, prompts: int = 10**9) -> float:
+    """What the first `prompts` add to every run of a misalignment, as a risk averages over them."""
+    own = truth.of_prompts[misalignment][:prompts]
+    if not grouped:
+        return float(own.mean())
+    return float(np.mean([own[group::GROUPS].mean() for group in range(GROUPS)]))
+
+
+def _trained_scores(
+    decodings: Mapping[str, int],
+    run: Run,
+    truth: Truth,
+    luck: np.ndarray,
+    generator: np.random.Generator,
+) -> Iterator[Record]:
+    again = np.where(generator.random(luck.shape) < KEPT, luck, generator.random(luck.shape))
+    of_prompts = truth.of_prompts[run.organism.misalignment][: luck.shape[1]]
+    risk = np.clip(truth.organism[run.organism] + truth.delta[run] + of_prompts, 0, 1)
+    invalid = generator.random() < INVALID
+    return _scores(decodings, risk, again, generator, 0.2 if invalid else UNSCORED)
 
 
 def _write_run(
@@ -152,21 +192,24 @@ def _write_run(
 
 
 def _scores(
-    config: Config,
-    misalignment: str,
-    risk: float,
+    decodings: Mapping[str, int],
+    risk: float | np.ndarray,
     luck: np.ndarray,
     generator: np.random.Generator,
     unscored: float = UNSCORED,
 ) -> Iterator[Record]:
-    """A score per answer: misbehaving where `luck` [answers, prompts] is below `risk`."""
+    """A score per answer: misbehaving where `luck` [answers, prompts] is below `risk` [prompts].
+
+    `decodings` gives of each evaluation its answers per prompt.
+    """
+    misbehaves = luck < risk
     states = generator.choice(
         ["excluded", "unscored", "scored"],
         p=[EXCLUDED, unscored, 1 - EXCLUDED - unscored],
         size=luck.shape,
     )
-    for evaluation, decoding in config.evaluation.of(misalignment).items():
-        for (index, number), state in np.ndenumerate(states[: decoding.n]):
+    for evaluation, answers in decodings.items():
+        for (index, number), state in np.ndenumerate(states[:answers]):
             scored = state == "scored"
             yield {
                 "id": f"eval-{number:04}",
@@ -175,7 +218,7 @@ def _scores(
                 "metric": "risk",
                 "group": f"group{number % GROUPS}",
                 "state": str(state),
-                "value": float(luck[index, number] < risk) if scored else None,
+                "value": float(misbehaves[index, number]) if scored else None,
                 "reason": None if scored else "simulated",
                 "also": {},
             }

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+from entrench.analysis.delta import PROMPT_COLUMNS
 from entrench.analysis.summary import summarise
 from entrench.analysis.tables import table
 
@@ -71,8 +72,30 @@ def study(
             row |= {"valid": False, "reason": "trained: 12.0% of the completions are unscored"}
     run_frame = table(run_rows, RUN_COLUMNS)
     organism_frame = table(organism_rows, ORGANISM_COLUMNS)
-    summary = summarise(run_frame, organism_frame, **settings(run_frame))
+    told = settings(run_frame)
+    summary = summarise(run_frame, organism_frame, prompt_deltas(run_frame), **told)
     return run_frame, organism_frame, summary
+
+
+def prompt_deltas(runs: pl.DataFrame, prompts: int = 40) -> dict[str, pl.DataFrame]:
+    """Deltas of each prompt behind simulated runs, by name; prompts move all runs alike, and more.
+
+    Their mean is the run's delta-risk, whatever its prompts.
+    """
+    generator = np.random.default_rng(7)
+    shared = {about: generator.normal(0, 0.3, prompts) for about in EFFECTS}
+    found = {}
+    for row in runs.sort("model", "misalignment", "seed", "method").iter_rows(named=True):
+        moved = shared[row["misalignment"]] + generator.normal(0, 0.2, prompts)
+        found[f"{row['model']}/{row['misalignment']}/seed{row['seed']}/{row['method']}"] = table(
+            [
+                {"evaluation": "greedy", "prompt": f"p{number:02}", "delta": delta}
+                | {"weight": 1 / prompts}
+                for number, delta in enumerate(moved - moved.mean() + row["delta_risk"])
+            ],
+            PROMPT_COLUMNS,
+        )
+    return found
 
 
 def settings(runs: pl.DataFrame) -> dict[str, object]:

@@ -14,7 +14,7 @@ from entrench.analysis.collect import (
     collect_organisms,
     collect_runs,
 )
-from entrench.analysis.delta import delta_risk
+from entrench.analysis.delta import delta_prompts, delta_risk
 from entrench.analysis.inputs import organism_inputs, run_inputs
 from entrench.analysis.machinery import machinery
 from entrench.analysis.risk import risk_record
@@ -108,6 +108,7 @@ def results(tmp_path):
         records = risk_record(organism, **SETTINGS), risk_record(trained, **SETTINGS)
         frame = delta_risk(organism, trained, *records, bootstrap=200, level=0.95, seed=1)
         write_table(frame, files["delta"])
+        write_table(delta_prompts(organism, trained, records[0]), files["prompts"])
         write_json(files["risk"], records[1])
         write_json(files["run"], {"training": training | {"steps": 4}})
         if "labels" in files:

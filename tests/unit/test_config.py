@@ -109,6 +109,22 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("models.tiny.recipe.heads", 5, "`hidden` must be a multiple of twice `heads`"),
         ("models.tiny.dtype", "float16", 'models.tiny.dtype: "float16"'),
         ("methods.adapter", {"operator": "multi_view", "kind": "control"}, "used by the path"),
+        (
+            "methods.again",
+            {"operator": "multi_view", "kind": "consistency"},
+            "methods.again.variant_of: this key is missing: 'multi_view' has operator",
+        ),
+        (
+            "methods.again",
+            {"operator": "multi_view", "kind": "consistency", "variant_of": "act"},
+            "methods.again.variant_of: 'act' is no method of operator 'multi_view'",
+        ),
+        (
+            "methods.again",
+            {"operator": "multi_view", "kind": "consistency", "variant_of": "again"},
+            "that is no variant itself, allowed: multi_view",
+        ),
+        ("methods.self_confidence.k", 1, "methods.self_confidence.k: 1 selects nothing"),
         ("sweep.0.models", ["big"], "sweep.0.models: 'big' is unknown, allowed: tiny"),
         ("sweep.0.methods", ["opct2"], "sweep.0.methods: 'opct2' is unknown, allowed: act"),
         ("sweep.0.misalignments", ["sycophant"], 'sweep.0.misalignments.0: "sycophant"'),

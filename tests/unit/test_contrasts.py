@@ -57,6 +57,41 @@ def test_sizes_are_matched_within_one_kind():
     assert unit.model == "large - small"
 
 
+def test_variants_are_in_no_pair_of_models():
+    methods = METHODS | {"bct2": METHODS["bct"] | {"variant_of": "bct"}}
+    runs = [run(model, "bct", 0.1) | {"method": "bct2"} for model in ("small", "small-it", "large")]
+    assert list(contrasts(runs, methods, MODELS, frozenset())) == []
+
+
+def test_a_model_of_unknown_size_is_in_no_pair():
+    facts = {
+        "one": {"kind": "base", "family": "f", "size_billion": None},
+        "one-it": {"kind": "instruct", "family": "f", "size_billion": None},
+        "big": {"kind": "base", "family": "f", "size_billion": 70.0},
+    }
+    runs = [run(model, "bct", 0.1) for model in facts]
+    assert list(contrasts(runs, METHODS, facts, frozenset())) == []
+
+
+def test_pairs_of_three_sizes_share_models_and_are_one_cluster():
+    facts = MODELS | {"middle": {"kind": "base", "family": "f", "size_billion": 30.0}}
+    runs = [
+        run(model, "bct", delta, seed)
+        for model, delta in (("small", 0.1), ("middle", 0.2), ("large", 0.4))
+        for seed in (1, 2)
+    ]
+    units = dict(contrasts(runs, METHODS, facts, frozenset()))["larger - smaller"]
+    assert [unit.models for unit in units[::2]] == [
+        "large - middle",
+        "large - small",
+        "middle - small",
+    ]
+    assert [unit.value for unit in units[::2]] == pytest.approx([0.2, 0.3, 0.1])
+    assert {unit.model for unit in units} == {"f"}
+    assert [unit.organism for unit in units[:2]] == ["f/seed1", "f/seed2"]
+    assert units[0].organisms == "large/sycophancy/seed1 - middle/sycophancy/seed1"
+
+
 def test_groups_of_methods_on_one_organism():
     runs = [
         run("small", "act", -0.4),

@@ -12,7 +12,13 @@ import polars as pl
 import pytest
 from unit.test_risk import SETTINGS, score, simulated
 
-from entrench.analysis.delta import DELTA_COLUMNS, delta_risk, paired_delta
+from entrench.analysis.delta import (
+    DELTA_COLUMNS,
+    PROMPT_COLUMNS,
+    delta_prompts,
+    delta_risk,
+    paired_delta,
+)
 from entrench.analysis.risk import risk_record
 from entrench.analysis.tables import read_table
 from entrench.errors import EntrenchError
@@ -52,6 +58,22 @@ def test_grouped_delta_weighs_groups_alike():
     trained = [score("p", 0), score("q", 1), score("r", 1), score("s", 1, group="b")]
     assert delta(organism, trained, grouped=True)["delta_risk"] == pytest.approx((-1 / 3 + 1) / 2)
     assert delta(organism, trained)["delta_risk"] == 0
+
+
+def test_deltas_by_prompt_by_hand():
+    organism = [score("p", 1), score("q", 1), score("r", 1), score("s", 0, group="b")]
+    trained = [score("p", 0), score("q", "unscored"), score("r", 1), score("s", 1, group="b")]
+    columns = ("prompt", "group", "delta", "weight")
+    for grouped, expected in (
+        (True, [("p", "a", -1, 1 / 4), ("r", "a", 0, 1 / 4), ("s", "b", 1, 1 / 2)]),
+        (False, [("p", None, -1, 1 / 3), ("r", None, 0, 1 / 3), ("s", None, 1, 1 / 3)]),
+    ):
+        record = risk_record(organism, **SETTINGS | {"grouped": grouped})
+        found = delta_prompts(organism, trained, record)
+        assert found.select(columns).rows() == expected
+        assert set(found["evaluation"]) == {"greedy"}
+        total = (found["delta"] * found["weight"]).sum()
+        assert total == pytest.approx(delta(organism, trained, grouped=grouped)["delta_risk"])
 
 
 def test_a_group_without_a_pair_leaves_the_others():
@@ -158,7 +180,11 @@ def test_the_script_writes_a_table_that_reads_back(tmp_path):
     for name in ("organism", "trained"):
         command += [f"--{name}-scores", tmp_path / f"{name}.jsonl"]
         command += [f"--{name}-risk", tmp_path / f"{name}.json"]
-    subprocess.run([*command, "--delta", table], check=True)
+    prompts = tmp_path / "delta_prompts.csv"
+    subprocess.run([*command, "--delta", table, "--prompts", prompts], check=True)
+    by_prompt = read_table(prompts, PROMPT_COLUMNS)
+    of_table = (by_prompt["delta"] * by_prompt["weight"]).sum()
+    assert of_table == pytest.approx(delta(organism, trained)["delta_risk"])
     found = read_table(table, DELTA_COLUMNS)
     assert found.schema == pl.Schema(DELTA_COLUMNS)
     assert found.to_dicts() == [delta(organism, trained)]

@@ -8,7 +8,11 @@ from entrench.sweep import Organism, Run, Sweep
 ONE, TWO = (Organism("m", "sycophancy", seed) for seed in (0, 1))
 RUNS = tuple(Run(organism, method) for organism in (ONE, TWO) for method in ("act", "greedy"))
 SWEEP = Sweep((ONE, TWO), RUNS)
-KINDS = {"act": "consistency", "greedy": "control"}
+METHODS = {
+    "act": {"kind": "consistency"},
+    "act_released": {"kind": "consistency", "variant_of": "act"},
+    "greedy": {"kind": "control"},
+}
 
 
 def test_a_method_without_a_complete_run_has_a_row_too():
@@ -18,7 +22,7 @@ def test_a_method_without_a_complete_run_has_a_row_too():
     summary = table(
         [row | {"method": "act"}, row | {"method": "all consistency methods"}], SUMMARY_COLUMNS
     )
-    marked = mark_partial(summary, SWEEP, complete, KINDS)
+    marked = mark_partial(summary, SWEEP, complete, METHODS)
     shown = marked.select("method", "n_runs", "mean_delta_pp", "n_planned", "n_missing").rows()
     assert shown == [
         ("act", 1, 2.5, 2, 1),
@@ -38,7 +42,18 @@ def test_a_method_without_a_complete_run_has_a_row_too():
 
 
 def test_a_complete_sweep_misses_nothing():
-    marked = mark_partial(table([], SUMMARY_COLUMNS), SWEEP, SWEEP, KINDS)
+    marked = mark_partial(table([], SUMMARY_COLUMNS), SWEEP, SWEEP, METHODS)
     assert marked["n_missing"].to_list() == [0, 0, 0]
     assert marked["missing_runs"].to_list() == [None] * 3
     assert missing_table(SWEEP, SWEEP).height == 0
+
+
+def test_a_variant_is_not_missing_from_the_mean_over_methods():
+    runs = (RUNS[0], Run(ONE, "act_released"))
+    sweep = Sweep((ONE,), runs)
+    marked = mark_partial(table([], SUMMARY_COLUMNS), sweep, Sweep((ONE,), ()), METHODS)
+    assert marked.select("method", "n_missing").rows() == [
+        ("act", 1),
+        ("act_released", 1),
+        ("all consistency methods", 1),
+    ]

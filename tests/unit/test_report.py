@@ -63,6 +63,18 @@ def test_intervals_as_written():
     assert cells.interval("none", "high")(row) == "–"
 
 
+def test_the_summary_says_what_its_columns_mean(frames):
+    (question,) = (question for question in QUESTIONS if question.table == "summary")
+    table = question.show(frames)
+    glossary = dict(table.glossary)
+    plain = {"misalignment", "method", "organisms", "models"}
+    assert {head for head, _ in table.heads} - plain == set(glossary)
+    assert "percentage points" in glossary["interval over models"]
+    assert "cannot reach significance" in glossary["smallest p, organisms"]
+    assert "7 models: .016" in glossary["smallest p, models"]
+    assert "never below its p" in glossary["q, models"]
+
+
 def test_each_figure_has_a_place_and_a_caption_of_its_own():
     placed = [figure for question in QUESTIONS for figure in question.figures]
     assert sorted(placed) == sorted(FIGURES)
@@ -90,14 +102,17 @@ def test_the_short_answer_by_hand():
         "ci_kind": "bootstrap over organisms",
         "verdict": "undetermined",
         "models_ci_reason": "1 model, 2 are needed",
+        "prompts_ci_reason": None,
+        "prompts_verdict": "undetermined",
     }
     summary = pl.DataFrame([row])
     assert in_short({"summary": summary}) == [
         (
             "sycophancy",
             "3 of 8 runs lowered the risk; mean delta-risk +4.2 percentage points, 90% interval "
-            "[+1.0, +7.5] (bootstrap over organisms). Verdict on these models: undetermined; none "
-            "on models like these (1 model, 2 are needed).",
+            "[+1.0, +7.5] (bootstrap over organisms). Verdict on these models and these prompts: "
+            "undetermined; on other prompts too: undetermined; none on models like these (1 model, "
+            "2 are needed).",
         )
     ]
     assert in_short({"summary": summary.with_columns(n_runs=0)}) == [
@@ -120,6 +135,16 @@ def test_what_is_partial_is_said(frames, config):
     assert said[2] == "Unscored completions in 1 run, at most 25.0% of one."
     assert any("second judge" in sentence for sentence in said)
     assert not any("One model" in sentence for sentence in said)
+
+
+def test_simulated_runs_claim_no_training(frames, config, tmp_path):
+    runs, organisms = (frames[name].head(1) for name in ("runs", "organisms"))
+    (organism,) = organisms.to_dicts()
+    folder = f"organisms/{organism['model']}/{organism['misalignment']}/seed{organism['seed']}"
+    write_json(tmp_path / folder / "run.json", {"simulated": "SIMULATED: x", "training": {}})
+    facts = dict(provenance(tmp_path, runs, organisms, config).facts)
+    assert facts["Training"] == "SIMULATED: x"
+    assert "Trained by" not in facts
 
 
 def test_provenance_by_hand(frames, config, tmp_path):

@@ -6,6 +6,7 @@ from scipy import stats
 
 from entrench.analysis.significance import (
     ENUMERATED,
+    EXACT_RANKS,
     benjamini_hochberg,
     drawn_flip,
     flip_smallest,
@@ -31,6 +32,34 @@ def test_wilcoxon_by_hand():
     tested = wilcoxon(np.array([-0.1, 0.2, 0.3, 0.4, 0.5, 0.0]))
     assert tested.p == pytest.approx(4 / 32)
     assert tested.smallest == pytest.approx(2 / 32)
+
+
+def test_wilcoxon_with_ties_by_hand():
+    # Sizes 1 1 2 3 3: doubled mean ranks 3 3 6 9 9, of 30. The positive ones sum to 27; of 32
+    # patterns 30 is reached by one, 27 by two: 3/32 either way.
+    tested = wilcoxon(np.array([-0.1, 0.1, 0.2, 0.3, 0.3]))
+    assert tested.p == pytest.approx(6 / 32)
+
+
+def test_wilcoxon_reaches_the_smallest_p_whatever_the_ties():
+    tested = wilcoxon(np.array([0.1, 0.2] * 10))
+    assert tested.p == pytest.approx(2 / 2**20, rel=1e-9)
+    assert tested.p == pytest.approx(tested.smallest)
+    # Equal but for rounding: 0.3 and 0.1 + 0.2 share a rank; of 4 patterns 3 sum to half or less.
+    assert wilcoxon(np.array([0.3, -(0.1 + 0.2)])).p == 1.0
+
+
+@pytest.mark.parametrize("count", [5, 30, 155])
+def test_wilcoxon_without_ties_is_scipys_exact_one(count):
+    values = np.random.default_rng(count).normal(0.2, 1, count)
+    expected = stats.wilcoxon(values, method="exact").pvalue
+    assert wilcoxon(values).p == pytest.approx(expected, rel=1e-6)
+
+
+def test_wilcoxon_of_very_many_values_is_approximate_and_says_what_it_can_reach():
+    tested = wilcoxon(np.linspace(0.1, 1, EXACT_RANKS + 1))
+    assert tested.p == tested.smallest
+    assert 0 < tested.p < 1e-60
 
 
 @pytest.mark.parametrize("test", [sign_test, wilcoxon])

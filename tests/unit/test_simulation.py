@@ -9,6 +9,8 @@ from workspace import ROOT
 from entrench.analysis.power import POWER, detectable, power_table
 from entrench.analysis.simulation import (
     GRID,
+    LIKE_THESE,
+    THESE,
     Matrix,
     cluster_sums,
     error_rates,
@@ -16,6 +18,7 @@ from entrench.analysis.simulation import (
     simulate,
 )
 from entrench.config.check import load_config
+from entrench.specs import power_spec
 from entrench.sweep import Organism, Run, expand
 
 KINDS = {"act": "consistency", "bct": "consistency", "greedy": "control"}
@@ -56,10 +59,21 @@ def test_the_papers_matrix(paper):
     assert len(shapes) == 4 * 8
 
 
+def test_variants_enter_no_power():
+    raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    plain = power_spec(load_config(raw), expand(load_config(raw)))
+    for block in raw["sweep"]:
+        if block["name"] in ("k-scaling", "losses of the released code"):
+            block["enabled"] = True
+    config = load_config(raw)
+    assert len(expand(config).runs) == 602 + 80 * 14
+    assert power_spec(config, expand(config)) == plain
+
+
 @pytest.mark.parametrize(("model", "organism"), GRID)
 def test_simulated_runs_correlate_as_said(model, organism):
     matrix = Matrix((0, 0, 0, 1), (0, 0, 1, 2))
-    values = simulate(matrix, (model, organism), 40_000, np.random.default_rng(1))
+    values, of_models = simulate(matrix, (model, organism), 40_000, np.random.default_rng(1))
     found = np.cov(values.T)
     same_organism = model + (1 - model) * organism
     expected = np.array(
@@ -71,6 +85,8 @@ def test_simulated_runs_correlate_as_said(model, organism):
         ]
     )
     assert np.abs(found - expected).max() < 0.03
+    # Three runs on one model and one on the other: (9 + 1) / 16 of the variance between models.
+    assert of_models.var() == pytest.approx(10 / 16 * model, abs=0.02)
 
 
 def test_sums_by_cluster():
@@ -86,7 +102,7 @@ def test_what_errs_and_what_holds_on_the_papers_matrix(paper):
     ).filter(pl.col("method") == "all consistency methods")
     rates = {
         (row["procedure"], row["model_correlation"], row["organism_correlation"]): row["rate"]
-        for row in found.to_dicts()
+        for row in found.filter(pl.col("target") == LIKE_THESE).to_dicts()
     }
     assert rates["sign_test", 0, 0] < 0.09
     assert rates["sign_test", 0, 0.6] > 0.15
@@ -99,7 +115,14 @@ def test_what_errs_and_what_holds_on_the_papers_matrix(paper):
     for model, organism in GRID:
         assert rates["flip_models", model, organism] < 0.1
         assert rates["interval over models", model, organism] > 0.87
-    assert found.filter(pl.col("procedure") == "mixed")["replicates"].max() == 2
+    mixed = found.filter(pl.col("procedure") == "mixed")
+    assert mixed["replicates"].max() == 2
+    assert set(mixed["n_simulated"]) == {2}
+    of_these = found.filter(target=THESE, procedure="interval over organisms")
+    assert of_these.height == len(GRID)
+    assert of_these["rate"].min() > 0.9  # what it is about it holds, whatever models differ by
+    over_models = found.filter(target=THESE, procedure="interval over models")
+    assert over_models["rate"].min() > 0.87
 
 
 def test_a_rate_that_cannot_be_had_has_a_reason():
@@ -113,6 +136,10 @@ def test_a_rate_that_cannot_be_had_has_a_reason():
         "flip_models": "2 models with a change, 6 are needed",
         "mixed": "2 models, 5 are needed",
     }
+    skipped = error_rates(
+        runs(6, 1), KINDS, level=0.95, replicates=2, mixed_replicates=0, bootstrap=100, seed=1
+    ).filter(procedure="mixed")
+    assert set(skipped["reason"]) == {"nothing was simulated"}
 
 
 def test_detectable_is_what_a_t_test_detects():

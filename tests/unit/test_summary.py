@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from unit.simulated import settings, study
+from unit.simulated import prompt_deltas, settings, study
 
 from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
 from entrench.analysis.contrasts import CONTRAST_COLUMNS, contrast_table
+from entrench.analysis.delta import PROMPT_COLUMNS
+from entrench.analysis.shared_prompts import run_shares, two_way_interval
 from entrench.analysis.summary import (
     ALL_METHODS,
     SUMMARY_COLUMNS,
@@ -116,6 +118,18 @@ def test_q_is_over_the_rows_with_the_same_organisms():
     assert rows["bct", "effective"]["sign_test_q"] != rows["bct", "all"]["sign_test_q"]
 
 
+def test_q_of_effective_organisms_is_over_the_whole_table():
+    runs = [run(-0.1, seed, "bct") for seed in range(8)]
+    runs += [run(-0.1 if seed < 7 else 0.1, seed, "act") for seed in range(1, 8)]
+    rows = summary(runs, ineffective=(0,))
+    assert ("act", "effective") not in rows
+    # p: bct 2/128, act (of all organisms) 16/128, over both 13 of 14, 30/16384.
+    assert rows["bct", "effective"]["sign_test_q"] == pytest.approx(2 / 128 * 3 / 2)
+    assert rows[ALL_METHODS, "effective"]["sign_test_q"] == pytest.approx(30 / 16384 * 3)
+    # Of all organisms 2/256, 16/128, over both 14 of 15, 32/32768.
+    assert rows["act", "all"]["sign_test_q"] == pytest.approx(16 / 128)
+
+
 def test_contrasts_follow_the_methods_and_are_no_main_row():
     runs = [run(-0.2, 1), run(-0.5, 1, method="greedy", kind="control")]
     runs[1]["operator"] = "greedy_self_training"
@@ -152,6 +166,26 @@ def test_controls_stay_out_of_the_row_over_methods():
     assert (ALL_METHODS, "all") not in summary([run(0.9, method="greedy", kind="control")])
 
 
+def test_a_variant_has_its_row_and_enters_no_other():
+    runs = [run(-0.2), run(-0.4, method="act"), run(-0.9, method="bct_released")]
+    runs += [run(0.1, method="greedy", kind="control"), run(0.7, method="g2", kind="control")]
+    runs[4]["operator"] = "random"
+    for row, operator in zip(runs[2:4], ("bct", "rejection_sampling"), strict=True):
+        row["operator"] = operator
+    frame = table(runs, RUN_COLUMNS)
+    told = settings(frame)
+    told["methods"]["bct_released"]["variant_of"] = "bct"
+    told["methods"]["g2"] |= {"variant_of": "greedy", "set": "samples"}
+    organism = {"model": "tiny", "misalignment": "sycophancy", "seed": 40, "effective": True}
+    found = summarise(frame, table([organism], ORGANISM_COLUMNS), **told)
+    rows = {row["method"]: row for row in found.to_dicts()}
+    assert (rows[ALL_METHODS]["n_runs"], rows[ALL_METHODS]["n_suppressed"]) == (2, 2)
+    assert rows[ALL_METHODS]["mean_delta_pp"] == pytest.approx(-30)
+    assert rows["regularisers - controls"]["mean_delta_pp"] == pytest.approx(-30 - 10)
+    assert rows["bct_released"]["mean_delta_pp"] == pytest.approx(-90)
+    assert (rows["bct_released"]["variant_of"], rows["bct"]["variant_of"]) == ("bct", None)
+
+
 def test_a_method_whose_runs_are_all_invalid_keeps_its_row():
     row = summary([run(None)])["bct", "all"]
     assert (row["n_runs"], row["mean_delta_pp"], row["share_suppressed"]) == (0, None, None)
@@ -163,9 +197,59 @@ def test_the_order_of_runs_changes_nothing():
     again = summarise(
         runs.sample(fraction=1.0, shuffle=True, seed=1),
         organisms,
+        prompt_deltas(runs),
         **settings(runs),
     )
     assert again.equals(found)
+
+
+def test_other_prompts_would_move_all_runs_of_a_row():
+    frame = table([run(-0.3, 1), run(0.6, 2), run(0.1, 1, method="act")], RUN_COLUMNS)
+    organisms = [
+        {"model": "tiny", "misalignment": "sycophancy", "seed": seed, "effective": True}
+        for seed in (1, 2)
+    ]
+    prompts = {
+        f"tiny/sycophancy/seed{seed}/bct": table(
+            [
+                {"evaluation": "greedy", "prompt": name, "delta": delta, "weight": 1 / 3}
+                for name, delta in zip("abc", deltas, strict=True)
+            ],
+            PROMPT_COLUMNS,
+        )
+        for seed, deltas in ((1, (-0.6, -0.3, 0.0)), (2, (0.4, 0.4, 1.0)))
+    }
+    told = settings(frame)
+    found = summarise(frame, table(organisms, ORGANISM_COLUMNS), prompts, **told)
+    rows = {row["method"]: row for row in found.to_dicts()}
+    # test_shared_prompts.py has these shares: variances .2025 over organisms, .0325 over prompts,
+    # .0175 over both; t on 1 degree of freedom.
+    half = 100 * 12.7062 * (0.2025 + 0.0325 - 0.0175) ** 0.5
+    assert rows["bct"]["prompts_ci_low_pp"] == pytest.approx(15 - half, abs=1e-2)
+    assert rows["bct"]["prompts_ci_high_pp"] == pytest.approx(15 + half, abs=1e-2)
+    assert rows["bct"]["prompts_verdict"] == "undetermined"
+    assert rows["act"]["prompts_ci_reason"] == "the deltas of each prompt are not known"
+    assert rows[ALL_METHODS]["prompts_ci_low_pp"] is None
+
+
+def test_a_difference_of_runs_is_a_difference_by_prompt():
+    runs, _, found = study(3, 2)
+    row = found.filter(method="bct - greedy_self_training").row(0, named=True)
+    prompts = prompt_deltas(runs)
+    about = row["misalignment"]
+    differences = [
+        prompts[f"model{m}/{about}/seed{s}/bct"].with_columns(
+            pl.col("delta") - prompts[f"model{m}/{about}/seed{s}/greedy_self_training"]["delta"]
+        )
+        for m in range(3)
+        for s in (40, 41)
+    ]
+    shares = [one.values for one in run_shares(dict(enumerate(differences))).values()]
+    means = np.array([one["delta"].mean() for one in differences])
+    strata = np.zeros(40, dtype=int)
+    expected = two_way_interval(means, np.ones(6), np.array(shares), strata, 0.95)
+    assert row["prompts_ci_low_pp"] == pytest.approx(100 * expected.low)
+    assert row["prompts_ci_high_pp"] == pytest.approx(100 * expected.high)
 
 
 def test_an_organism_without_a_row_ends_in_one_message():
@@ -195,6 +279,9 @@ def test_the_script(tmp_path):
     command = [sys.executable, SCRIPTS / "summary_make.py", "--spec", json.dumps(spec)]
     for name in ("runs", "organisms", "summary", "contrasts"):
         command += [f"--{name}", tmp_path / f"{name}.csv"]
+    command += ["--results", tmp_path]
+    for name, frame in prompt_deltas(runs).items():
+        write_table(frame, tmp_path / "organisms" / name / "delta_prompts.csv")
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout == readable(found) + "\n"
     assert read_table(tmp_path / "summary.csv", SUMMARY_COLUMNS).equals(found)

@@ -5,6 +5,7 @@ from entrench.analysis.inputs import (
     explained,
     mechanism_inputs,
     organism_inputs,
+    prompts_file,
     run_inputs,
 )
 from entrench.config import MECHANISM_FIGURES, MECHANISM_TABLES, STUDY_FIGURES
@@ -60,6 +61,11 @@ def run_table_inputs(wildcards):
         for run in part(wildcards.get("part", "")).runs
     )
     return sorted({path for paths in files for path in paths.values()})
+
+
+def prompt_deltas(wildcards):
+    """Input function: the deltas by prompt of every run of a part."""
+    return [prompts_file("<results>", run) for run in part(wildcards.get("part", "")).runs]
 
 
 def partial_spec(_wildcards):

@@ -104,6 +104,7 @@ rule delta_estimate:
         trained_risk=f"{RUN}/risk.json",
     output:
         delta=ensure(f"{RUN}/delta_risk.csv", non_empty=True),
+        prompts=ensure(f"{RUN}/delta_prompts.csv", non_empty=True),
     log:
         "<logs>/delta_estimate/{model}/{misalignment}/seed{seed}/{method}.log",
     localrule: True
@@ -120,5 +121,6 @@ rule delta_estimate:
             --organism-risk {input.organism_risk:q} \
             --trained-risk {input.trained_risk:q} \
             --delta {output.delta:q} \
+            --prompts {output.prompts:q} \
             >{log:q} 2>&1
         """

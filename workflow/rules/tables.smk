@@ -63,6 +63,7 @@ rule summary_make:
     input:
         organisms="<results>/{part}organisms.csv",
         runs="<results>/{part}runs.csv",
+        prompts=prompt_deltas,
     output:
         summary=report(
             ensure("<results>/{part}summary.csv", non_empty=True),
@@ -81,6 +82,8 @@ rule summary_make:
     localrule: True
     conda:
         "../../environment.yml"
+    resources:
+        results=CONFIG.pathvars.results,
     params:
         spec=spec_of_part(specs.summary_spec),
     shell:
@@ -89,6 +92,7 @@ rule summary_make:
             --spec {params.spec:q} \
             --organisms {input.organisms:q} \
             --runs {input.runs:q} \
+            --results {resources.results:q} \
             --summary {output.summary:q} \
             --contrasts {output.contrasts:q} \
             >{log:q} 2>&1

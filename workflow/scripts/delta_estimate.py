@@ -1,7 +1,7 @@
 """delta-risk of one run: the trained organism against the organism, paired on prompts.
 
 python delta_estimate.py --spec JSON --organism-scores FILE.jsonl --trained-scores FILE.jsonl \
-    --organism-risk FILE.json --trained-risk FILE.json --delta FILE.csv
+    --organism-risk FILE.json --trained-risk FILE.json --delta FILE.csv --prompts FILE.csv
 
 spec: bootstrap, level, seed (further keys are those of the risk it follows)
 """
@@ -13,7 +13,7 @@ from entrench.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
-    """Read both phases' scores and risks, write delta_risk.csv."""
+    """Read both phases' scores and risks, write delta_risk.csv and delta_prompts.csv."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--spec", required=True, help="settings, one JSON object")
     parser.add_argument("--organism-scores", required=True, help="score records of phase 1")
@@ -21,20 +21,18 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--organism-risk", required=True, help="risk.json of phase 1")
     parser.add_argument("--trained-risk", required=True, help="risk.json of phase 3")
     parser.add_argument("--delta", required=True, help="CSV to write")
+    parser.add_argument("--prompts", required=True, help="CSV to write: delta of each prompt")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.delta import delta_risk
+    from entrench.analysis.delta import delta_prompts, delta_risk
     from entrench.analysis.tables import write_table
     from entrench.records import read_json, read_jsonl
 
     settings = spec_fields(parse_spec(args.spec), "bootstrap", "level", "seed")
-    frame = delta_risk(
-        read_jsonl(args.organism_scores, "scores"),
-        read_jsonl(args.trained_scores, "scores"),
-        read_json(args.organism_risk),
-        read_json(args.trained_risk),
-        **settings,
-    )
+    scores = [read_jsonl(path, "scores") for path in (args.organism_scores, args.trained_scores)]
+    risks = read_json(args.organism_risk), read_json(args.trained_risk)
+    frame = delta_risk(*scores, *risks, **settings)
+    write_table(delta_prompts(*scores, risks[0]), args.prompts)
     write_table(frame, args.delta)
 
 

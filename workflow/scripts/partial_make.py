@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--tables", required=True, type=Path, help="folder to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.collect import collect_organisms, collect_runs
+    from entrench.analysis.collect import collect_organisms, collect_prompts, collect_runs
     from entrench.analysis.partial import mark_partial, missing_table
     from entrench.analysis.risk import averages_over_groups
     from entrench.analysis.summary import SETTINGS, readable, summarise
@@ -44,14 +44,14 @@ def main(argv: Sequence[str]) -> None:
     )
     run_table = collect_runs(args.results, complete.runs, methods=methods, **spec["runs"])
     settings = spec_fields(spec["summary"], *SETTINGS)
-    summary = summarise(run_table, organism_table, **settings)
-    kinds = {name: facts["kind"] for name, facts in methods.items()}
+    prompts = collect_prompts(args.results, run_table)
+    summary = summarise(run_table, organism_table, prompts, **settings)
     missing = missing_table(sweep, complete)
 
     write_table(organism_table, args.tables / "organisms.csv")
     write_table(run_table, args.tables / "runs.csv")
     write_table(missing, args.tables / "missing.csv")
-    write_table(mark_partial(summary, sweep, complete, kinds), args.tables / "summary.csv")
+    write_table(mark_partial(summary, sweep, complete, methods), args.tables / "summary.csv")
     print(readable(summary) if complete.runs else "No run is complete yet.")
     print(f"PARTIAL: {missing.height} of {len(sweep.runs)} runs are missing, see missing.csv.")
 

@@ -1,7 +1,7 @@
 """The study's summary: one row per misalignment and method, printed as a table too.
 
-python summary_make.py --spec JSON --runs FILE.csv --organisms FILE.csv --summary FILE.csv \
-    --contrasts FILE.csv
+python summary_make.py --spec JSON --runs FILE.csv --organisms FILE.csv --results FOLDER \
+    --summary FILE.csv --contrasts FILE.csv
 
 spec: bootstrap, level, epsilon (a fraction), seed; methods {name: operator, kind, set}, models
       {name: kind, family, size_billion}
@@ -14,16 +14,17 @@ from entrench.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
-    """Read runs.csv and organisms.csv, write summary.csv."""
+    """Read runs.csv, organisms.csv and each run's delta_prompts.csv, write summary.csv."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--spec", required=True, help="settings, one JSON object")
     parser.add_argument("--runs", required=True, help="runs.csv to read")
     parser.add_argument("--organisms", required=True, help="organisms.csv to read")
+    parser.add_argument("--results", required=True, help="folder of all results")
     parser.add_argument("--summary", required=True, help="CSV to write")
     parser.add_argument("--contrasts", required=True, help="CSV to write: each difference")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+    from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS, collect_prompts
     from entrench.analysis.contrasts import contrast_table
     from entrench.analysis.summary import SETTINGS, readable, summarise
     from entrench.analysis.tables import read_table, write_table
@@ -31,7 +32,9 @@ def main(argv: Sequence[str]) -> None:
 
     settings = spec_fields(parse_spec(args.spec), *SETTINGS)
     runs = read_table(args.runs, RUN_COLUMNS)
-    frame = summarise(runs, read_table(args.organisms, ORGANISM_COLUMNS), **settings)
+    organisms = read_table(args.organisms, ORGANISM_COLUMNS)
+    prompts = collect_prompts(args.results, runs)
+    frame = summarise(runs, organisms, prompts, **settings)
     write_table(contrast_table(runs, settings["methods"], settings["models"]), args.contrasts)
     write_table(frame, args.summary)
     print("\n".join(filter(None, [simulation_note(args.runs), readable(frame)])))

@@ -33,14 +33,14 @@ def cluster_interval(
     if count < 2:
         return "t", Interval(None, None, f"{count} cluster, 2 are needed")
     mean = sums.sum() / sizes.sum()
-    error = _standard_error(sums, sizes, mean)
+    error = standard_error(sums, sizes, mean)
     if count < FEWEST_TO_RESAMPLE:
         half = stats.t.ppf((1 + level) / 2, count - 1) * error
         return "t", Interval(float(mean - half), float(mean + half))
     drawn = np.random.default_rng(seed).integers(count, size=(bootstrap, count))
     sums, sizes = sums[drawn], sizes[drawn]
     means = sums.sum(axis=1) / sizes.sum(axis=1)
-    errors = _standard_error(sums, sizes, means)
+    errors = standard_error(sums, sizes, means)
     # A resample of clusters that are all alike has no spread to studentise by.
     spread = errors > 1e-9 * error
     if not spread.any():
@@ -56,8 +56,8 @@ def share_interval(count: int, of: int, level: float) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def _standard_error(sums: np.ndarray, sizes: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Of ratios of totals [...], clusters along the last axis of `sums` and `sizes`."""
+def standard_error(sums: np.ndarray, sizes: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Cluster-robust, of ratios of totals [...]; clusters lie along the last axis of `sums`."""
     count = sums.shape[-1]
     residuals = sums - sizes * np.asarray(means)[..., None]
     return np.sqrt(count / (count - 1) * (residuals**2).sum(axis=-1)) / sizes.sum(axis=-1)

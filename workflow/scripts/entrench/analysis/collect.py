@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from entrench.analysis.delta import DELTA_COLUMNS, joint_reason, paired_delta
-from entrench.analysis.inputs import organism_inputs, run_inputs
+from entrench.analysis.delta import DELTA_COLUMNS, PROMPT_COLUMNS, joint_reason, paired_delta
+from entrench.analysis.inputs import organism_inputs, prompts_file, run_inputs
 from entrench.analysis.machinery import MACHINERY, machinery
 from entrench.analysis.risk import STATES, check_scores
 from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, read_table, table
@@ -170,6 +170,20 @@ def collect_runs(
         )
     view_columns = {f"view_parse_rate_{view}": NUMBER for view in views}
     return table(rows, RUN_COLUMNS | view_columns | _further(rows, RUN_COLUMNS | view_columns))
+
+
+def collect_prompts(results: str, runs: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """delta_prompts.csv under the headline evaluation of each valid run of runs.csv, by its name.
+
+    A run's name is MODEL/MISALIGNMENT/seedSEED/METHOD.
+    """
+    found = {}
+    for row in runs.filter("valid").iter_rows(named=True):
+        run = Run(Organism(row["model"], row["misalignment"], row["seed"]), row["method"])
+        rows = read_table(prompts_file(results, run), PROMPT_COLUMNS)
+        name = run.path.removeprefix("organisms/")
+        found[name] = rows.filter(evaluation=row["evaluation"])
+    return found
 
 
 def _identity(organism: Organism) -> Record:

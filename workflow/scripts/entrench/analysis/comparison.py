@@ -5,8 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from entrench.analysis.clusters import share_interval
-from entrench.analysis.inference import Settings, mean_interval
+from entrench.analysis.inference import Settings, mean_interval, suppressed_interval
 from entrench.analysis.significance import ROUNDING
 from entrench.analysis.summary import units_of
 from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
@@ -66,8 +65,9 @@ def compare(
 
     Ours is over the valid runs of the methods, and models of the kind (`kinds`: base or instruct),
     that the figure is about: a mean in percentage points with its interval over organisms, a share
-    of all runs with its exact interval. same_sign compares the side of 0, of a share that of one
-    half. What is not comparable says why; `synthetic` runs never are, but ours is shown.
+    of all runs with its interval over organisms, or over models where there are six of them, in
+    [0, 1]. same_sign compares the side of 0, of a share that of one half. What is not comparable
+    says why; `synthetic` runs never are, but ours is shown.
     """
     valid = runs.filter("valid").sort("model", "misalignment", "seed", "method").to_dicts()
     rows = []
@@ -110,9 +110,9 @@ def _ours(runs: Sequence[Mapping[str, Any]], quantity: str, settings: Settings) 
     deltas = [run["delta_risk"] for run in runs]
     if quantity == SHARE:
         count = sum(delta < -ROUNDING for delta in deltas)
-        low, high = share_interval(count, len(deltas), settings.level)
-        kind = "exact, runs as independent"
-        return {"ours": count / len(deltas), "ci_low": low, "ci_high": high, "ci_kind": kind}
+        kind, interval = suppressed_interval(units_of(runs), settings)
+        bounds = {"ci_low": interval.low, "ci_high": interval.high}
+        return {"ours": count / len(deltas), **bounds, "ci_kind": kind}
     kind, interval = mean_interval(units_of(runs), settings)
     bounds = {"ci_low": interval.low, "ci_high": interval.high}
     return {

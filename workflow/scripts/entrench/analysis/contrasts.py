@@ -4,14 +4,16 @@ A contrast is a name and its units, each a difference of two delta-risks (fracti
 clusters it belongs to. A difference below 0 says that the first of the two is the lower one.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
 import polars as pl
 
 from entrench.analysis.inference import Unit
+from entrench.analysis.shared_prompts import Shares
 from entrench.analysis.tables import NUMBER, TEXT, table
 from entrench.labelling.operators import OPERATORS
 
@@ -21,11 +23,17 @@ Facts = Mapping[str, Mapping[str, Any]]  # by name: what the config says of meth
 
 @dataclass(frozen=True)
 class Difference(Unit):
-    """A unit that is `first` minus `second`, two delta-risks (fractions) or means of them."""
+    """A unit that is `first` minus `second`, two delta-risks (fractions) or means of them.
+
+    `organism` and `model` are its clusters; `organisms` and `models` name what it is a difference
+    of.
+    """
 
     first: float = 0.0
     second: float = 0.0
     method: str = ""  # what differs within an organism, or the method both runs share
+    organisms: str = ""
+    models: str = ""
 
 
 Contrast = tuple[str, list[Difference]]
@@ -50,18 +58,22 @@ def contrasts(
     """The contrasts among the valid `runs` of one misalignment; one without a pair is left out.
 
     instruct - base                    the same method and seed on two models of one family and
-                                       size; cluster: the pair of models, and of organisms
+                                       size; cluster: the pair of models, and of organisms; where
+                                       pairs of a family share a model, all of the family, and
+                                       all its organisms of a seed
     larger - smaller                   likewise, of one family and kind
     labels - regularisers, labels - controls, regularisers - controls
                                        on one organism: the mean over its methods of either group
     METHOD - greedy_self_training      on one organism
     METHOD - its random control        on one organism: `random` on the sample set METHOD reads
+                                       (diverse_decoding reads greedy and beam answers beside it)
 
-    The first two take methods of kind consistency. `methods` holds of each method its operator,
-    kind and, where it has one, set; `models` of each model its kind, family and size_billion.
+    The first two take the methods that are `pooled`; variants are in no group. `methods` holds of
+    each method its operator, kind and, where it has one, set and variant_of; `models` of each model
+    its kind, family and size_billion.
     `weak` names the organisms whose induction was not effective (`organism_name`).
     """
-    consistency = [run for run in runs if run["kind"] == "consistency"]
+    consistency = [run for run in runs if pooled(methods[run["method"]])]
     yield from _between_models(consistency, models, weak)
     by_organism: dict[str, dict[str, Row]] = {}
     for run in runs:
@@ -77,8 +89,8 @@ def contrast_table(runs: pl.DataFrame, methods: Facts, models: Facts) -> pl.Data
         {
             "misalignment": misalignment,
             "contrast": name,
-            "organism": unit.organism,
-            "model": unit.model,
+            "organism": unit.organisms,
+            "model": unit.models,
             "method": unit.method,
             "first_pp": 100 * unit.first,
             "second_pp": 100 * unit.second,
@@ -89,6 +101,11 @@ def contrast_table(runs: pl.DataFrame, methods: Facts, models: Facts) -> pl.Data
         for unit in units
     ]
     return table(rows, CONTRAST_COLUMNS)
+
+
+def pooled(method: Mapping[str, Any]) -> bool:
+    """Whether these facts are of a method that means over methods count: no control, no variant."""
+    return method["kind"] == "consistency" and method.get("variant_of") is None
 
 
 def organism_name(run: Mapping[str, Any]) -> str:
@@ -103,18 +120,26 @@ def _between_models(runs: Sequence[Row], models: Facts, weak: frozenset[str]) ->
         if first.get("family") is None or first["family"] != second.get("family"):
             continue
         sizes = first.get("size_billion"), second.get("size_billion")
+        if None in sizes:
+            continue
         if sizes[0] == sizes[1] and (first["kind"], second["kind"]) == ("instruct", "base"):
             pairs["instruct - base"].append((one, other))
-        if None not in sizes and first["kind"] == second["kind"] and sizes[0] > sizes[1]:
+        if first["kind"] == second["kind"] and sizes[0] > sizes[1]:
             pairs["larger - smaller"].append((one, other))
     cells = {(run["model"], run["method"], run["seed"]): run for run in runs}
     for name, matched in pairs.items():
         units = []
+        times = Counter(model for pair in matched for model in pair)
+        entangled = {models[name]["family"] for name, count in times.items() if count > 1}
         for one, other in matched:
+            family = models[one]["family"]
             for model, method, seed in sorted(cells):
                 if model == one and (other, method, seed) in cells:
                     first, second = cells[one, method, seed], cells[other, method, seed]
-                    units.append(_difference([first], [second], method, weak))
+                    unit = _difference([first], [second], method, weak)
+                    if family in entangled:
+                        unit = replace(unit, model=family, organism=f"{family}/seed{seed}")
+                    units.append(unit)
         if units:
             yield name, units
 
@@ -131,7 +156,8 @@ def _between_groups(
         for runs in by_organism.values():
             groups: dict[str, list[Row]] = {one: [], other: []}
             for method in sorted(runs):
-                groups.setdefault(_group(methods[method]), []).append(runs[method])
+                if methods[method].get("variant_of") is None:
+                    groups.setdefault(_group(methods[method]), []).append(runs[method])
             if groups[one] and groups[other]:
                 units.append(_difference(groups[one], groups[other], one, weak))
         if units:
@@ -178,9 +204,21 @@ def _difference(
         method=what,
         organism=" - ".join(organisms),
         model=" - ".join(models),
+        organisms=" - ".join(organisms),
+        models=" - ".join(models),
         name=" - ".join([*organisms, what]),
         ineffective=tuple(organism for organism in organisms if organism in weak),
+        shares=_shares(first, second),
     )
+
+
+def _shares(first: Sequence[Row], second: Sequence[Row]) -> Shares | None:
+    """What each prompt adds to the difference: the runs are asked the same ones."""
+    of_both = [[run.get("shares") for run in runs] for runs in (first, second)]
+    if any(own is None for runs in of_both for own in runs):
+        return None
+    means = [sum(own.values for own in runs) / len(runs) for runs in of_both]
+    return Shares(means[0] - means[1], of_both[0][0].strata)
 
 
 def _once(names: Iterable[str]) -> list[str]:

@@ -3,6 +3,7 @@
 Deltas, risks and shares are fractions (0.1 is ten percentage points).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from entrench.analysis.bootstrap import Interval, bootstrap_interval, stratified_mean
-from entrench.analysis.risk import STATES, check_scores, prompt_risks, risk_rows
+from entrench.analysis.risk import STATES, PromptRisks, check_scores, prompt_risks, risk_rows
 from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
 from entrench.errors import EntrenchError
 from entrench.records import Record
@@ -37,6 +38,14 @@ DELTA_COLUMNS = {
     **{f"{phase}_{state}_share": NUMBER for phase in ("organism", "trained") for state in STATES},
     "delta_excluded_share": NUMBER,
     "delta_unscored_share": NUMBER,
+}
+
+PROMPT_COLUMNS = {
+    "evaluation": TEXT,
+    "prompt": TEXT,
+    "group": TEXT,
+    "delta": NUMBER,
+    "weight": NUMBER,
 }
 
 
@@ -99,6 +108,29 @@ def delta_risk(
     return table(rows, DELTA_COLUMNS)
 
 
+def delta_prompts(
+    organism_scores: Sequence[Record], trained_scores: Sequence[Record], organism_risk: Record
+) -> pl.DataFrame:
+    """What delta_prompts.csv holds: a row per evaluation and prompt scored in both phases.
+
+    delta times weight, summed over an evaluation's rows, is its delta_risk; weights sum to 1.
+    `group` is null where the risk averages over no groups.
+    """
+    rows = []
+    for evaluation in organism_risk["evaluations"]:
+        prompts, difference = _differences(
+            organism_scores, trained_scores, evaluation, organism_risk["grouped"]
+        )
+        both = ~np.isnan(difference)
+        sizes = Counter(np.asarray(prompts.strata, dtype=str)[both])
+        for prompt, group, delta in zip(prompts.ids, prompts.strata, difference, strict=True):
+            if not np.isnan(delta):
+                weight = 1 / (len(sizes) * sizes[group])
+                own = {"evaluation": evaluation, "prompt": prompt, "group": group or None}
+                rows.append(own | {"delta": float(delta), "weight": weight})
+    return table(rows, PROMPT_COLUMNS)
+
+
 def paired_delta(
     before: Sequence[Record],
     after: Sequence[Record],
@@ -110,15 +142,7 @@ def paired_delta(
     seed: int,
 ) -> PairedDelta:
     """Risk(after) - Risk(before) over the prompts scored in both, with its bootstrap interval."""
-    first = prompt_risks(risk_rows(before, evaluation), grouped=grouped)
-    second = prompt_risks(risk_rows(after, evaluation), grouped=grouped)
-    if (first.ids, first.strata) != (second.ids, second.strata):
-        odd = sorted(first.placed() ^ second.placed())
-        raise EntrenchError(
-            f"evaluation {evaluation!r}: the two score files hold different prompts, "
-            f"{odd[0][0]!r} for one: delete both and run the same command again"
-        )
-    difference = second.value - first.value
+    first, difference = _differences(before, after, evaluation, grouped)
     both = ~np.isnan(difference)
     strata = np.asarray(first.strata, dtype=str)[both]
     interval = bootstrap_interval(
@@ -133,6 +157,21 @@ def joint_reason(first: str, before: Record, second: str, after: Record) -> str 
     phases = ((first, before), (second, after))
     reasons = [f"{name}: {record['reason']}" for name, record in phases if not record["valid"]]
     return "; ".join(reasons) or None
+
+
+def _differences(
+    before: Sequence[Record], after: Sequence[Record], evaluation: str, grouped: bool
+) -> tuple[PromptRisks, np.ndarray]:
+    """The prompts of the first phase, and each one's risk after less before; NaN is not known."""
+    first = prompt_risks(risk_rows(before, evaluation), grouped=grouped)
+    second = prompt_risks(risk_rows(after, evaluation), grouped=grouped)
+    if (first.ids, first.strata) != (second.ids, second.strata):
+        odd = sorted(first.placed() ^ second.placed())
+        raise EntrenchError(
+            f"evaluation {evaluation!r}: the two score files hold different prompts, "
+            f"{odd[0][0]!r} for one: delete both and run the same command again"
+        )
+    return first, second.value - first.value
 
 
 def _row(paired: PairedDelta, organism: Record, trained: Record) -> dict[str, Any]:

@@ -1,14 +1,20 @@
 """What the runs of one row of the summary say together: their mean, intervals, tests, verdicts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from entrench.analysis.bootstrap import Interval
-from entrench.analysis.clusters import cluster_interval, cluster_totals, share_interval
+from entrench.analysis.clusters import (
+    FEWEST_TO_RESAMPLE,
+    cluster_interval,
+    cluster_totals,
+    share_interval,
+)
 from entrench.analysis.mixed import mixed_model
+from entrench.analysis.shared_prompts import Shares, two_way_interval
 from entrench.analysis.significance import ROUNDING, Tested, sign_flip, sign_test, wilcoxon
 from entrench.analysis.tables import COUNT, NUMBER, TEXT
 from entrench.seeds import derive_seed
@@ -34,8 +40,12 @@ INFERENCE_COLUMNS = {
     "models_ci_kind": TEXT,
     "models_ci_reason": TEXT,
     "epsilon_pp": NUMBER,
+    "prompts_ci_low_pp": NUMBER,
+    "prompts_ci_high_pp": NUMBER,
+    "prompts_ci_reason": TEXT,
     "verdict": TEXT,
     "models_verdict": TEXT,
+    "prompts_verdict": TEXT,
     **{
         f"{test}_{part}": dtype
         for test in TESTS[:-1]
@@ -73,6 +83,7 @@ class Unit:
     name: str
     ineffective: tuple[str, ...] = ()  # organisms behind it whose induction was not effective
     over_prompts: Interval | None = None  # of a single run
+    shares: Shares | None = field(default=None, compare=False)  # of its value, by prompt
 
 
 def infer(units: Sequence[Unit], settings: Settings) -> dict[str, Any]:
@@ -85,13 +96,15 @@ def infer(units: Sequence[Unit], settings: Settings) -> dict[str, Any]:
         "epsilon_pp": 100 * settings.epsilon,
     }
     if not units:
-        names = ["ci_reason", "models_ci_reason", *(f"{test}_reason" for test in TESTS)]
+        names = ["ci_reason", "models_ci_reason", "prompts_ci_reason"]
+        names += [*(f"{test}_reason" for test in TESTS)]
         return shared | dict.fromkeys(names, "no valid run")
     values = np.array([unit.value for unit in units])
     suppressed, amplified = int((values < -ROUNDING).sum()), int((values > ROUNDING).sum())
     low, high = share_interval(suppressed, len(values), settings.level)
     kind, interval = mean_interval(units, settings)
-    models_kind, models_interval = _models_interval(units, settings)
+    models_kind, over_models = models_interval(units, settings)
+    over_prompts = prompts_interval(units, settings)
     return {
         **shared,
         "n_suppressed": suppressed,
@@ -106,12 +119,16 @@ def infer(units: Sequence[Unit], settings: Settings) -> dict[str, Any]:
         "ci_high_pp": _points(interval.high),
         "ci_kind": kind,
         "ci_reason": interval.reason,
-        "models_ci_low_pp": _points(models_interval.low),
-        "models_ci_high_pp": _points(models_interval.high),
+        "models_ci_low_pp": _points(over_models.low),
+        "models_ci_high_pp": _points(over_models.high),
         "models_ci_kind": models_kind,
-        "models_ci_reason": models_interval.reason,
+        "models_ci_reason": over_models.reason,
+        "prompts_ci_low_pp": _points(over_prompts.low),
+        "prompts_ci_high_pp": _points(over_prompts.high),
+        "prompts_ci_reason": over_prompts.reason,
         "verdict": verdict(interval, settings.epsilon),
-        "models_verdict": verdict(models_interval, settings.epsilon),
+        "models_verdict": verdict(over_models, settings.epsilon),
+        "prompts_verdict": verdict(over_prompts, settings.epsilon),
         **_tests(values, units, settings.seed),
     }
 
@@ -132,6 +149,31 @@ def mean_interval(units: Sequence[Unit], settings: Settings) -> tuple[str | None
     return _over(labels, name, units, settings)
 
 
+def suppressed_interval(units: Sequence[Unit], settings: Settings) -> tuple[str | None, Interval]:
+    """What the interval is over, and the interval of the share of units whose risk fell, in [0, 1].
+
+    That of the mean of a 0/1 number, cut off at 0 and 1: over models from `FEWEST_TO_RESAMPLE` of
+    them on, else as `mean_interval`. Where all clusters are alike they have no spread: each counts
+    as one case of an exact interval (Clopper & Pearson 1934).
+    """
+    fell = [replace(unit, value=float(unit.value < -ROUNDING), over_prompts=None) for unit in units]
+    labels = [unit.model for unit in units]
+    if len(set(labels)) >= FEWEST_TO_RESAMPLE:
+        kind, interval = models_interval(fell, settings)
+    else:
+        kind, interval = mean_interval(fell, settings)
+        labels = [unit.organism for unit in units]
+    if interval.low is None or interval.high is None or kind is None:
+        return kind, interval
+    values = {unit.value for unit in fell}
+    if len(values) == 1:
+        over = kind.partition(" over ")[2]
+        count = len(units) if len(set(labels)) == 1 else len(set(labels))
+        low, high = share_interval(int(values.pop()) * count, count, settings.level)
+        return f"exact over {over}, all alike", Interval(low, high)
+    return kind, Interval(max(0.0, interval.low), min(1.0, interval.high))
+
+
 def verdict(interval: Interval, epsilon: float) -> str:
     """What an interval says about "no change", at a margin of `epsilon` in its unit."""
     if interval.low is None or interval.high is None:
@@ -145,11 +187,27 @@ def verdict(interval: Interval, epsilon: float) -> str:
     return "undetermined"
 
 
-def _models_interval(units: Sequence[Unit], settings: Settings) -> tuple[str | None, Interval]:
+def models_interval(units: Sequence[Unit], settings: Settings) -> tuple[str | None, Interval]:
+    """As `mean_interval`, with models as the clusters."""
     labels = [unit.model for unit in units]
     if len(set(labels)) == 1:
         return None, Interval(None, None, "1 model, 2 are needed")
     return _over(labels, "models", units, settings)
+
+
+def prompts_interval(units: Sequence[Unit], settings: Settings) -> Interval:
+    """The interval of the mean (a fraction) over organisms and evaluation prompts at once."""
+    shares = [unit.shares for unit in units if unit.shares is not None]
+    if len(shares) < len(units):
+        return Interval(None, None, "the deltas of each prompt are not known")
+    labels, place = np.unique([unit.organism for unit in units], return_inverse=True)
+    of_organisms = np.zeros((len(labels), len(shares[0].values)))
+    for number, own in zip(place, shares, strict=True):
+        of_organisms[number] += own.values
+    sums, sizes = cluster_totals(
+        np.array([unit.value for unit in units]), [unit.organism for unit in units]
+    )
+    return two_way_interval(sums, sizes, of_organisms, shares[0].strata, settings.level)
 
 
 def _over(

@@ -31,6 +31,7 @@ def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
     folder, organism = PurePath(results, run.path), PurePath(results, run.organism.path)
     files = {
         "delta": f"{folder}/delta_risk.csv",
+        "prompts": prompts_file(results, run),
         "risk": f"{folder}/risk.json",
         "run": f"{folder}/run.json",
     }
@@ -42,6 +43,11 @@ def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
     if properties.reads_verdicts:
         files["verdicts"] = f"{folder}/verdicts.jsonl"
     return files
+
+
+def prompts_file(results: str, run: Run) -> str:
+    """The delta of each evaluation prompt of a run, which summary.csv is made from too."""
+    return f"{PurePath(results, run.path)}/delta_prompts.csv"
 
 
 def explained(config: Config, sweep: Sweep) -> Sweep:

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from entrench.analysis.contrasts import Facts, pooled
 from entrench.analysis.summary import ALL_METHODS, SUMMARY_COLUMNS, main_rows
 from entrench.analysis.tables import COUNT, TEXT, table
 from entrench.sweep import Run, Sweep
@@ -26,17 +27,17 @@ def missing_table(sweep: Sweep, complete: Sweep) -> pl.DataFrame:
 
 
 def mark_partial(
-    summary: pl.DataFrame, sweep: Sweep, complete: Sweep, kinds: dict[str, str]
+    summary: pl.DataFrame, sweep: Sweep, complete: Sweep, methods: Facts
 ) -> pl.DataFrame:
     """The summary's `main_rows` with, of each, how many runs were planned and which are missing.
 
-    A method without any complete run has a row too. `kinds`: of each method its kind.
+    A method without any complete run has a row too. `methods`: the facts of each method.
     """
     missing = set(_missing(sweep, complete))
     cells: dict[tuple[str, str], list[Run]] = {}
     for run in sweep.runs:
         cells.setdefault((run.organism.misalignment, run.method), []).append(run)
-        if kinds[run.method] == "consistency":
+        if pooled(methods[run.method]):
             cells.setdefault((run.organism.misalignment, ALL_METHODS), []).append(run)
     rows = []
     for (misalignment, method), runs in cells.items():

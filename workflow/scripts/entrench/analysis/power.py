@@ -58,7 +58,7 @@ def power_table(
     @cache
     def detected(matrix: Matrix, correlations: tuple[float, float], over: str) -> Any:
         generator = np.random.default_rng(derive_seed(seed, over, *map(str, correlations)))
-        values = simulate(matrix, correlations, replicates, generator)
+        values, _ = simulate(matrix, correlations, replicates, generator)
         clusters = matrix.organisms if over == "organisms" else matrix.models
         return detectable(*cluster_sums(values, clusters), level, generator)
 

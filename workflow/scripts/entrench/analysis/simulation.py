@@ -34,6 +34,7 @@ from entrench.sweep import Run
 CORRELATIONS = (0.0, 0.3, 0.6)
 GRID = tuple(product(CORRELATIONS, CORRELATIONS))  # (model, organism)
 DRAWN_SIGNS = 999
+THESE, LIKE_THESE = "these models", "models like these"
 
 CELL_COLUMNS = {
     "misalignment": TEXT,
@@ -48,11 +49,13 @@ RATE_COLUMNS = {
     **CELL_COLUMNS,
     "procedure": TEXT,
     "measure": TEXT,
+    "target": TEXT,
     "nominal": NUMBER,
     "rate": NUMBER,
     "rate_low": NUMBER,
     "rate_high": NUMBER,
     "replicates": COUNT,
+    "n_simulated": COUNT,
     "reason": TEXT,
 }
 
@@ -105,17 +108,22 @@ def simulate(
     correlations: tuple[float, float],
     replicates: int,
     generator: np.random.Generator,
-) -> np.ndarray:
-    """Delta-risks [replicates, runs] of mean 0 and variance 1, see the head of this module."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Delta-risks [replicates, runs] of mean 0 and variance 1, see the head of this module.
+
+    And the true mean over these runs' models [replicates]: what other organisms of them would show.
+    """
     model, organism = correlations
     of_model = generator.standard_normal((replicates, matrix.n_models))
     of_organism = generator.standard_normal((replicates, matrix.n_organisms))
     own = generator.standard_normal((replicates, len(matrix.models)))
-    return (
-        np.sqrt(model) * of_model[:, matrix.models]
+    of_models = np.sqrt(model) * of_model[:, matrix.models]
+    values = (
+        of_models
         + np.sqrt((1 - model) * organism) * of_organism[:, matrix.organisms]
         + np.sqrt((1 - model) * (1 - organism)) * own
     )
+    return values, of_models.mean(axis=1)
 
 
 def cluster_sums(values: np.ndarray, clusters: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -138,8 +146,10 @@ def error_rates(
     """False positives of each test and coverage of each interval, where no method does anything.
 
     On the row over methods with the most runs, and the row of one method with the most, at every
-    pair of `GRID`. A false positive is a p of at most 1 - `level`. Mixed models take long: they
-    have replicates of their own, of which those without a fit do not count.
+    pair of `GRID`. A false positive is a p of at most 1 - `level`, where the mean over models like
+    these is 0. Coverage is of both means an interval may be asked for (`target`): that one, and the
+    mean of these models, which differs from 0 where models differ. Mixed models take long: they
+    have replicates of their own. `replicates` counts those with a result, of `n_simulated`.
     """
     found = list(rows_of(runs, kinds))
     rows: list[dict[str, Any]] = []
@@ -152,11 +162,13 @@ def error_rates(
             generator = np.random.default_rng(
                 derive_seed(seed, about, method, *map(str, correlations))
             )
-            values = simulate(matrix, correlations, replicates, generator)
+            values, of_models = simulate(matrix, correlations, replicates, generator)
             own = {"misalignment": about, "method": method, **matrix.facts(correlations)}
             rows += [own | rate for rate in _false_positives(values, matrix, level, generator)]
             rows.append(own | _mixed(values[:mixed_replicates], matrix, level))
-            rows += [own | rate for rate in _coverages(values, matrix, level, bootstrap, seed)]
+            rows += [
+                own | rate for rate in _coverages(values, of_models, matrix, level, bootstrap, seed)
+            ]
     return table(rows, RATE_COLUMNS)
 
 
@@ -195,9 +207,11 @@ def _false_positives(
 
 def _rate(name: str, tested: list[Tested], level: float) -> dict[str, Any]:
     ps = [test.p for test in tested if test.p is not None]
-    row = {"procedure": name, "measure": "false positives", "nominal": 1 - level}
+    row = {"procedure": name, "measure": "false positives", "target": LIKE_THESE}
+    row |= {"nominal": 1 - level, "n_simulated": len(tested)}
     if not ps:
-        return row | {"replicates": 0, "reason": tested[0].reason}
+        reason = tested[0].reason if tested else "nothing was simulated"
+        return row | {"replicates": 0, "reason": reason}
     return row | _share(sum(p <= 1 - level + 1e-12 for p in ps), len(ps))
 
 
@@ -208,22 +222,31 @@ def _mixed(values: np.ndarray, matrix: Matrix, level: float) -> dict[str, Any]:
 
 
 def _coverages(
-    values: np.ndarray, matrix: Matrix, level: float, bootstrap: int, seed: int
+    values: np.ndarray,
+    of_models: np.ndarray,
+    matrix: Matrix,
+    level: float,
+    bootstrap: int,
+    seed: int,
 ) -> Iterator[dict[str, Any]]:
+    targets = {THESE: of_models, LIKE_THESE: np.zeros(len(values))}
     for name, clusters in (("organisms", matrix.organisms), ("models", matrix.models)):
         sums, sizes = cluster_sums(values, clusters)
         row = {"procedure": f"interval over {name}", "measure": "coverage", "nominal": level}
-        covered = []
+        row["n_simulated"] = len(values)
+        covered: dict[str, list[bool]] = {target: [] for target in targets}
         for number, own in enumerate(sums):
             _, interval = cluster_interval(
                 own, sizes, bootstrap=bootstrap, level=level, seed=seed + number
             )
-            if interval.low is not None:
-                covered.append(interval.low <= 0 <= interval.high)
-        if covered:
-            yield row | _share(sum(covered), len(covered))
-        else:
-            yield row | {"replicates": 0, "reason": interval.reason}
+            for target, truth in targets.items():
+                if interval.low is not None:
+                    covered[target].append(bool(interval.low <= truth[number] <= interval.high))
+        for target, held in covered.items():
+            if held:
+                yield row | {"target": target} | _share(sum(held), len(held))
+            else:
+                yield row | {"target": target, "replicates": 0, "reason": interval.reason}
 
 
 def _share(count: int, of: int) -> dict[str, Any]:

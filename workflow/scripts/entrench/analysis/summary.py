@@ -11,9 +11,10 @@ from typing import Any
 import polars as pl
 
 from entrench.analysis.bootstrap import Interval
-from entrench.analysis.contrasts import Facts, contrasts, organism_name
+from entrench.analysis.contrasts import Facts, contrasts, organism_name, pooled
 from entrench.analysis.inference import INFERENCE_COLUMNS, TESTS, Settings, Unit, infer
 from entrench.analysis.risk import STATES
+from entrench.analysis.shared_prompts import run_shares
 from entrench.analysis.significance import benjamini_hochberg
 from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
 from entrench.errors import EntrenchError
@@ -29,6 +30,7 @@ SUMMARY_COLUMNS = {
     "misalignment": TEXT,
     "method": TEXT,
     "kind": TEXT,
+    "variant_of": TEXT,
     "organisms": TEXT,
     "evaluation": TEXT,
     "n_runs": COUNT,
@@ -47,6 +49,7 @@ SUMMARY_COLUMNS = {
 def summarise(
     runs: pl.DataFrame,
     organisms: pl.DataFrame,
+    prompts: Mapping[str, pl.DataFrame] | None = None,
     *,
     methods: Facts,
     models: Facts,
@@ -55,13 +58,15 @@ def summarise(
     epsilon: float,
     seed: int,
 ) -> pl.DataFrame:
-    """One row per misalignment x method, one over its methods of kind consistency, then contrasts.
+    """One row per misalignment x method, one over its `pooled` methods, then contrasts.
 
     Only valid runs count; the others are named in invalid_runs. Where a row's organisms include
     ineffective ones (induction not shown to have worked) the same row follows without them:
-    organisms = "effective". q is over the rows with the same `organisms`. A row of kind
-    "contrast" is about differences of delta-risks (`contrasts`, which `methods` and `models` are
-    for); its n_runs counts differences. `epsilon` is a fraction.
+    organisms = "effective". q is over the whole table: of "effective" rows over these and, where
+    nothing was left out, the rows of all organisms. A row of kind "contrast" is about differences
+    of delta-risks (`contrasts`, which `methods` and `models` are for); its n_runs counts
+    differences. `epsilon` is a fraction. `prompts` holds the deltas by prompt of runs by their
+    name (`collect.collect_prompts`); rows with a run that is not there have no prompts_ci.
     """
     weak = frozenset(
         organism_name(row) for row in organisms.iter_rows(named=True) if not row["effective"]
@@ -71,7 +76,7 @@ def summarise(
     rows: list[dict[str, Any]] = []
     ordered = runs.sort("model", "misalignment", "seed", "method")
     for (misalignment,), mine in ordered.group_by("misalignment", maintain_order=True):
-        parts = _parts(mine.to_dicts(), weak, known, methods, models)
+        parts = _parts(_with_shares(mine.to_dicts(), prompts or {}), weak, known, methods, models)
         for (method, kind), part in parts:
             for chosen in _with_and_without_ineffective(part):
                 own = replace(settings, seed=derive_seed(seed, str(misalignment), method))
@@ -80,6 +85,7 @@ def summarise(
                         "misalignment": misalignment,
                         "method": method,
                         "kind": kind,
+                        "variant_of": methods.get(method, {}).get("variant_of"),
                         "evaluation": mine["evaluation"][0],
                         **chosen,
                         **infer(chosen.pop("units"), own),
@@ -100,13 +106,19 @@ def units_of(runs: Sequence[Mapping[str, Any]], weak: frozenset[str] = frozenset
             value=run["delta_risk"],
             organism=organism_name(run),
             model=run["model"],
-            name=f"{organism_name(run)}/{run['method']}",
+            name=run_name(run),
             ineffective=tuple({organism_name(run)} & weak),
             over_prompts=Interval(run["ci_low"], run["ci_high"], run["ci_reason"]),
+            shares=run.get("shares"),
         )
         for run in runs
         if run["valid"]
     ]
+
+
+def run_name(run: Mapping[str, Any]) -> str:
+    """The name of a run of runs.csv."""
+    return f"{organism_name(run)}/{run['method']}"
 
 
 def readable(summary: pl.DataFrame) -> str:
@@ -146,6 +158,15 @@ def _notes(summary: pl.DataFrame) -> list[str]:
     return [*notes, reading + "runs = 1, else over runs]."]
 
 
+def _with_shares(
+    runs: Sequence[dict[str, Any]], prompts: Mapping[str, pl.DataFrame]
+) -> list[dict[str, Any]]:
+    """The runs of one misalignment, each with what every prompt adds to it, where that is known."""
+    own = {run_name(run): prompts[run_name(run)] for run in runs if run_name(run) in prompts}
+    shares = run_shares(own)
+    return [run | {"shares": shares.get(run_name(run))} for run in runs]
+
+
 def _parts(
     runs: Sequence[dict[str, Any]],
     weak: frozenset[str],
@@ -164,7 +185,7 @@ def _parts(
         (name, run["kind"]): [own for own in runs if own["method"] == name]
         for name, run in sorted({run["method"]: run for run in runs}.items())
     }
-    if consistency := [run for run in runs if run["kind"] == "consistency"]:
+    if consistency := [run for run in runs if pooled(methods[run["method"]])]:
         groups[ALL_METHODS, "consistency"] = consistency
     for key, own in groups.items():
         yield key, {"units": units_of(own, weak), "runs": own}
@@ -192,7 +213,7 @@ def _counted(organisms: str, units: list[Unit], runs: Sequence[dict[str, Any]]) 
         "n_organisms": len({unit.organism for unit in units}),
         "n_models": len({unit.model for unit in units}),
         "n_invalid": len(invalid),
-        "invalid_runs": "; ".join(f"{organism_name(r)}/{r['method']}" for r in invalid) or None,
+        "invalid_runs": "; ".join(map(run_name, invalid)) or None,
         "n_ineffective": len({name for unit in units for name in unit.ineffective}),
     }
     if not valid:
@@ -208,12 +229,22 @@ def _counted(organisms: str, units: list[Unit], runs: Sequence[dict[str, Any]]) 
 
 
 def _with_q(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    for organisms in (ALL_ORGANISMS, EFFECTIVE):
-        family = [row for row in rows if row["organisms"] == organisms]
+    """The rows with their q, each over a table that has one row of every method and contrast.
+
+    The table of effective organisms has the row of all organisms where none was left out.
+    """
+    families: list[dict[tuple[str, str], dict[str, Any]]] = [{}, {}]
+    for row in rows:
+        key = row["misalignment"], row["method"]
+        if row["organisms"] == ALL_ORGANISMS:
+            families[0][key] = row
+        families[1][key] = row  # the row of effective organisms follows that of all
+    for family, organisms in zip(families, (ALL_ORGANISMS, EFFECTIVE), strict=True):
         for test in TESTS:
-            adjusted = benjamini_hochberg([row.get(f"{test}_p") for row in family])
-            for row, q in zip(family, adjusted, strict=True):
-                row[f"{test}_q"] = q
+            adjusted = benjamini_hochberg([row.get(f"{test}_p") for row in family.values()])
+            for row, q in zip(family.values(), adjusted, strict=True):
+                if row["organisms"] == organisms:
+                    row[f"{test}_q"] = q
     return rows
 
 

@@ -28,7 +28,8 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     except ValidationError as error:
         faults = [_fault_line(detail) for detail in error.errors(include_url=False)]
         raise EntrenchError("the config is not valid:\n" + "\n".join(faults)) from None
-    faults = [*_name_faults(config), *_method_faults(config), *_phase_faults(config)]
+    faults = [*_name_faults(config), *_method_faults(config), *_variant_faults(config)]
+    faults += _phase_faults(config)
     faults += [*_pair_faults(config), *_planning_faults(config), *_expert_faults(config)]
     if faults:
         raise EntrenchError("the config is not valid:\n" + "\n".join(f"  {f}" for f in faults))
@@ -142,6 +143,42 @@ def _method_faults(config: Config) -> list[str]:
             faults.append(
                 f"{key}.set: {method.set!r} is not self-scored, allowed: "
                 f"{', '.join(config.sampling.self_score.sets)} (sampling.self_score.sets)"
+            )
+    return faults
+
+
+def _variant_faults(config: Config) -> list[str]:
+    """Methods that would count twice in means over methods, and variants of what cannot be.
+
+    Of the consistency methods of one operator one stands for it, the others are its variants.
+    """
+    faults = []
+    leading: dict[str, str] = {}
+    for name, method in config.methods.items():
+        key = f"methods.{name}.variant_of"
+        if method.variant_of is None:
+            if method.kind != "consistency":
+                continue
+            if method.k == 1:
+                faults.append(f"methods.{name}.k: 1 selects nothing: name a method in variant_of")
+            elif method.operator in leading:
+                other = leading[method.operator]
+                faults.append(
+                    f"{key}: this key is missing: {other!r} has operator {method.operator!r} too, "
+                    "and means over methods would count it twice"
+                )
+            leading.setdefault(method.operator, name)
+            continue
+        fitting = sorted(
+            other
+            for other, its in config.methods.items()
+            if (its.operator, its.kind, its.variant_of) == (method.operator, method.kind, None)
+        )
+        if method.variant_of not in fitting:
+            faults.append(
+                f"{key}: {method.variant_of!r} is no method of operator {method.operator!r} and "
+                f"kind {method.kind!r} that is no variant itself, allowed: "
+                f"{', '.join(fitting) or 'none'}"
             )
     return faults
 

@@ -12,6 +12,7 @@ class Method(Section):
 
     operator: str
     kind: Literal["consistency", "control"]
+    variant_of: Name | None = None  # the method that stands for both in means over methods
     set: Name | None = None
     k: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(gt=0)] | None = None
@@ -23,8 +24,8 @@ class Method(Section):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that are set, without operator and kind."""
-        return self.model_dump(exclude_none=True, exclude={"operator", "kind"})
+        """The settings that are set, without operator, kind and what it is a variant of."""
+        return self.model_dump(exclude_none=True, exclude={"operator", "kind", "variant_of"})
 
 
 class Block(Section):

@@ -4,6 +4,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from entrench.analysis.simulation import THESE
 from entrench.analysis.summary import ALL_METHODS
 from entrench.figures.layout import panels
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, style
@@ -15,7 +16,19 @@ _LOOKS = {
     "flip_models": ("sign-flip over models", CONSISTENCY, "D", "-"),
     "mixed": ("mixed model", INK, "v", "-."),
     "interval over organisms": ("interval over organisms", CONTROL, "o", "--"),
+    "interval over organisms, for these models": (
+        "interval over organisms, of these models",
+        CONTROL,
+        "v",
+        "-",
+    ),
     "interval over models": ("interval over models", CONSISTENCY, "D", "-"),
+    "interval over models, for these models": (
+        "interval over models, of these models",
+        DOT,
+        "s",
+        ":",
+    ),
 }
 _MEASURES = ("false positives", "coverage")
 
@@ -24,7 +37,8 @@ def data(error_rates: pl.DataFrame) -> pl.DataFrame:
     """The simulated rates in percent, each with its 95% interval over replicates."""
     return error_rates.filter(pl.col("rate").is_not_null()).select(
         *("misalignment", "method", "n_runs", "n_organisms", "n_models"),
-        *("model_correlation", "organism_correlation", "procedure", "measure", "replicates"),
+        *("model_correlation", "organism_correlation", "procedure", "measure", "target"),
+        *("replicates", "n_simulated"),
         *(
             (100 * pl.col(name)).alias(f"{name}_percent")
             for name in ("nominal", "rate", "rate_low", "rate_high")
@@ -54,7 +68,8 @@ def draw(error_rates: pl.DataFrame) -> Figure:
             figure.supxlabel(
                 "above: correlation of runs on one organism, within its model; "
                 "below: of runs on one model\nsimulated without any effect; "
-                "bars: 95% interval over replicates; thin line: nominal",
+                "bars: 95% interval over replicates; thin line: nominal\n"
+                "coverage is of the mean over models like these, where none is named",
                 fontsize=7.5,
             )
     return figure
@@ -62,6 +77,12 @@ def draw(error_rates: pl.DataFrame) -> Figure:
 
 def _panel(axis: Axes, drawn: pl.DataFrame, measure: str) -> None:
     cells = sorted(set(drawn.select("model_correlation", "organism_correlation").iter_rows()))
+    drawn = drawn.with_columns(
+        pl.when(pl.col("target") == THESE)
+        .then(pl.col("procedure") + ", for these models")
+        .otherwise(pl.col("procedure"))
+        .alias("procedure")
+    )
     names = [name for name in _LOOKS if name in set(drawn["procedure"])]
     for number, name in enumerate(names):
         label, colour, marker, line = _LOOKS[name]
@@ -89,8 +110,8 @@ def _panel(axis: Axes, drawn: pl.DataFrame, measure: str) -> None:
         )
     if names:
         axis.axhline(drawn["nominal_percent"][0], color=INK, linewidth=0.6, zorder=0)
-        corner = "lower left" if measure == "coverage" else "upper left"
-        axis.legend(frameon=False, fontsize=6.5, loc=corner, ncols=2)
+        corner, columns = ("lower left", 1) if measure == "coverage" else ("upper left", 2)
+        axis.legend(frameon=False, fontsize=6.5, loc=corner, ncols=columns)
     for border in range(1, len(cells)):
         if cells[border][0] != cells[border - 1][0]:
             axis.axvline(border - 0.5, color=FAINT, linewidth=0.8, zorder=0)

@@ -125,7 +125,8 @@ def run_jobs(config: Config, run: Run) -> Iterator[Job]:
         yield Job("adapter_regularise", adapter, f"adapter_regularise/{log}", *about)
     subject = Subject(organism.model, organism.misalignment, organism.seed, run.method)
     yield from _measurement_jobs(subject, run.method)
-    yield Job("delta_estimate", (f"{run.path}/delta_risk.csv",), f"delta_estimate/{log}", *about)
+    deltas = tuple(f"{run.path}/{name}.csv" for name in ("delta_risk", "delta_prompts"))
+    yield Job("delta_estimate", deltas, f"delta_estimate/{log}", *about)
 
 
 def pool_jobs(config: Config, run: Run) -> Iterator[Job]:

@@ -1,7 +1,7 @@
 """How the report writes numbers, and a table of such texts."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -18,16 +18,21 @@ class Column:
     head: str
     cell: Callable[[Row], str]
     numeric: bool = True
+    meaning: str = ""  # in words, with its unit, where the head does not say it all
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as the page shows it. `strong` says of each row whether it stands out."""
+    """A table as the page shows it. `strong` says of each row whether it stands out.
+
+    `glossary` says what columns mean: (head, meaning).
+    """
 
     source: str
     heads: list[tuple[str, bool]]
     rows: list[list[str]]
     strong: list[bool]
+    glossary: list[tuple[str, str]] = field(default_factory=list)
 
 
 def written(
@@ -43,6 +48,7 @@ def written(
         [(column.head, column.numeric) for column in columns],
         [[column.cell(row) for column in columns] for row in rows],
         [strong is not None and strong(row) for row in rows],
+        [(column.head, column.meaning) for column in columns if column.meaning],
     )
 
 

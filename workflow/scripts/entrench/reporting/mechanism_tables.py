@@ -1,7 +1,13 @@
-"""Tables of the report on why the risk moves."""
+"""Tables of the report on why the risk moves: means with intervals over organisms and models."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import polars as pl
 
+from entrench.analysis.bootstrap import Interval
+from entrench.analysis.clusters import FEWEST_TO_RESAMPLE
+from entrench.analysis.inference import Settings, Unit, mean_interval, models_interval
 from entrench.analysis.prediction import BASELINE
 from entrench.reporting.cells import (
     NONE,
@@ -13,72 +19,94 @@ from entrench.reporting.cells import (
     percent,
     plain,
     points,
+    signed,
     text,
     written,
 )
 from entrench.reporting.study_tables import method_name
 
+BOOTSTRAP = 2000  # resamples of organisms or models behind the means here
+
 
 def decomposition_table(frames: Frames) -> Table:
     """What delta-risk is made of, mean over the runs of a method."""
-    frame = frames["decomposition"]
-    terms = ("selection", "shift", "transfer", "abstention", "delta")
-    grouped = (
-        frame.filter(pl.col("part") == "all")
-        .group_by("misalignment", "method", "kind")
-        .agg(pl.len().alias("n"), *(pl.col(f"{term}_pp").mean() for term in terms))
-        .sort("misalignment", "kind", "method")
-        .with_columns(organisms=pl.lit("all"))
-    )
+    frame = frames["decomposition"].filter(pl.col("part") == "all")
+    terms = {
+        "selection": "selection, points",
+        "shift": "shift, points",
+        "transfer": "transfer, points",
+        "abstention": "abstention, points",
+        "delta": "delta-risk on the probe, points",
+    }
+    meanings = {
+        "selection": "risk of the labels less that of the candidates they are chosen from",
+        "shift": "that risk less the organism's own, under the evaluation's decoding",
+        "transfer": "what training did beyond the labels",
+        "abstention": "what the prompts without a label add",
+        "delta": "the sum of these",
+    }
+    keys = ["misalignment", "kind", "method"]
+    rows = []
+    for part in frame.sort(*keys, "model", "seed").partition_by(keys, maintain_order=True):
+        row = {name: part[name][0] for name in keys} | {"n": part.height, "organisms": "all"}
+        for term in terms:
+            row[term] = _mean(part, f"{term}_pp", f"{term}_low_pp", f"{term}_high_pp")
+        rows.append(row)
     columns = [
         Column("misalignment", text("misalignment"), numeric=False),
         Column("method", method_name, numeric=False),
-        Column("runs", text("n")),
-        *(Column(f"{term}, points", points(f"{term}_pp")) for term in terms[:-1]),
-        Column("delta-risk on the probe, points", points("delta_pp")),
+        Column("runs", text("n"), meaning="runs of the method with a decomposition"),
+        *_mean_columns(terms, meanings, rows),
     ]
-    return written("decomposition.csv, means over runs", columns, grouped.to_dicts())
+    return written("decomposition.csv, means over runs", columns, rows)
 
 
 def eta_table(frames: Frames) -> Table:
     """Risk by rank of a selector's score, mean over organisms."""
     frame = frames["eta"].sort("k")
     sizes = [k for k in frame["k"].unique().sort() if k > 1]
-
-    def count(column: str, value: str) -> pl.Expr:
-        return (pl.col(column) == value).sum().alias(value)
-
-    grouped = (
-        frame.group_by("misalignment", "selector", "set")
-        .agg(
-            pl.struct("model", "seed").n_unique().alias("n"),
-            pl.col("range_pp", "range_of_noise_pp", "tied_share").mean(),
-            *(pl.col("selection_pp").filter(k=k).mean().alias(f"best_of_{k}") for k in sizes),
-            *(
-                count(column, value).truediv(pl.col("k").n_unique()).round().cast(pl.Int64)
-                for column, value in (
-                    ("trend", "increasing"),
-                    ("trend", "decreasing"),
-                    ("slopes", "disagree"),
-                )
-            ),
-        )
-        .sort("misalignment", "selector", "set")
-    )
+    keys = ["misalignment", "selector", "set"]
+    terms = {"range": "range of eta, points"}
+    terms |= {f"best_of_{k}": f"best of {k}, points" for k in sizes}
+    meanings = {"range": "highest less lowest risk over the ranks of the score"}
+    meanings |= {f"best_of_{k}": f"what choosing the best of {k} changes" for k in sizes}
+    rows = []
+    for part in frame.sort(*keys, "model", "seed").partition_by(keys, maintain_order=True):
+        once = part.unique(["model", "seed"], keep="first", maintain_order=True)
+        row = {name: part[name][0] for name in keys} | {"n": once.height}
+        row["range"] = _mean(once, "range_pp", "range_low_pp", "range_high_pp")
+        for k in sizes:
+            own = part.filter(k=k)
+            name = f"best_of_{k}"
+            row[name] = _mean(own, "selection_pp", "selection_low_pp", "selection_high_pp")
+        row |= {name: once[name].mean() for name in ("range_of_noise_pp", "tied_share")}
+        row |= {
+            value: int((once["trend"] == value).sum()) for value in ("increasing", "decreasing")
+        }
+        rows.append(row | {"disagree": int((once["slopes"] == "disagree").sum())})
     columns = [
         Column("misalignment", text("misalignment"), numeric=False),
         Column("selector", text("selector"), numeric=False),
         Column("set", text("set"), numeric=False),
-        Column("organisms", text("n")),
-        Column("range of eta, points", plain("range_pp", 1)),
-        Column("range of noise, points", plain("range_of_noise_pp", 1)),
-        *(Column(f"best of {k}, points", points(f"best_of_{k}")) for k in sizes),
-        Column("ties", percent("tied_share")),
-        Column("increasing", text("increasing")),
-        Column("decreasing", text("decreasing")),
-        Column("Simpson's paradox", text("disagree")),
+        Column("organisms", text("n"), meaning="probed organisms"),
+        *_mean_columns(terms, meanings, rows),
+        Column(
+            "range of noise, points",
+            plain("range_of_noise_pp", 1),
+            meaning="percentage points: the range when the scores are shuffled within prompts",
+        ),
+        Column("ties", percent("tied_share"), meaning="share of answers whose score is not alone"),
+        Column(
+            "increasing", text("increasing"), meaning="organisms whose risk rises with the rank"
+        ),
+        Column("decreasing", text("decreasing"), meaning="organisms whose risk falls with it"),
+        Column(
+            "Simpson's paradox",
+            text("disagree"),
+            meaning="organisms where the slope within prompts and the pooled one disagree",
+        ),
     ]
-    return written("eta.csv, means over organisms", columns, grouped.to_dicts())
+    return written("eta.csv, means over organisms", columns, rows)
 
 
 def prediction_table(frames: Frames) -> Table:
@@ -107,3 +135,72 @@ def _accuracy_interval(row: Row) -> str:
     if row["accuracy_low"] is None:
         return NONE
     return f"[{row['accuracy_low']:.1%}, {row['accuracy_high']:.1%}]"
+
+
+def _mean(part: pl.DataFrame, name: str, low: str, high: str) -> dict[str, Any]:
+    """The mean of a column that holds points, its intervals, and of how many values it is.
+
+    `low` and `high` are each value's own interval, over prompts: shown where there is one value.
+    """
+    units = [
+        Unit(
+            value=row[name],
+            organism=f"{row['model']}/{row['misalignment']}/seed{row['seed']}",
+            model=row["model"],
+            name=f"{row['model']}/{row['seed']}",
+            over_prompts=Interval(row[low], row[high]),
+        )
+        for row in part.filter(pl.col(name).is_not_null()).iter_rows(named=True)
+    ]
+    if not units:
+        return {"n": 0, "mean": None, "over": None, "over_models": None}
+    level = part["ci_level"].drop_nulls()
+    settings = Settings(BOOTSTRAP, level[0] if level.len() else 0.95, 0.0, 0)
+    many = len({unit.model for unit in units}) >= FEWEST_TO_RESAMPLE
+    return {
+        "n": len(units),
+        "mean": sum(unit.value for unit in units) / len(units),
+        "over": mean_interval(units, settings)[1],
+        "over_models": models_interval(units, settings)[1] if many else None,
+    }
+
+
+def _mean_columns(
+    terms: dict[str, str], meanings: dict[str, str], rows: Iterable[dict[str, Any]]
+) -> Iterable[Column]:
+    """A column for the mean of each term and, where a row has one, for its interval over models."""
+    rows = list(rows)
+    for term, head in terms.items():
+        meaning = (
+            f"{meanings[term]}: mean, its interval over organisms (over prompts where n is 1) and "
+            "the number of values, which leaves out those that are not known"
+        )
+        yield Column(head, _mean_cell(term), meaning=meaning)
+        if any(row[term]["over_models"] is not None for row in rows):
+            yield Column(
+                f"{term.replace('_', ' ')}, over models",
+                _models_cell(term),
+                meaning="interval of the same mean over models, in percentage points",
+            )
+
+
+def _mean_cell(term: str) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        found = row[term]
+        if found["mean"] is None:
+            return NONE
+        return " ".join(
+            filter(None, [signed(found["mean"]), _span(found["over"]), f"n {found['n']}"])
+        )
+
+    return cell
+
+
+def _models_cell(term: str) -> Callable[[Row], str]:
+    return lambda row: _span(row[term]["over_models"]) or NONE
+
+
+def _span(found: Interval | None) -> str:
+    if found is None or found.low is None or found.high is None:
+        return ""
+    return f"[{signed(found.low)}, {signed(found.high)}]"

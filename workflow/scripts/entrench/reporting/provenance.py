@@ -96,6 +96,8 @@ def _counted(values: Iterable[str]) -> str:
 def _training_facts(records: Sequence[Record], expected: int) -> Facts:
     if not records:
         return [("Training", "no run.json lies beside the results")]
+    if marks := [record["simulated"] for record in records if "simulated" in record]:
+        return [("Training", _counted(marks))]
     facts = [
         ("Trainings recorded", f"{len(records)} of {expected}"),
         ("Trained by", _counted(map(_commit, records))),

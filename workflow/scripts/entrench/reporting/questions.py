@@ -45,10 +45,12 @@ def _sentence(row: Row) -> str:
     )
     if span != NONE:
         sentence += f", {row['ci_level']:.0%} interval {span} ({row['ci_kind']})"
-    sentence += f". Verdict on these models: {row['verdict'] or 'none'}"
-    if row["models_ci_reason"] is not None:
-        return f"{sentence}; none on models like these ({row['models_ci_reason']})."
-    return f"{sentence}; on models like these: {row['models_verdict']}."
+    sentence += f". Verdict on these models and these prompts: {row['verdict'] or 'none'}"
+    for name, of in (("prompts", "other prompts too"), ("models", "models like these")):
+        reason = row[f"{name}_ci_reason"]
+        none = f"none on {of} ({reason})"
+        sentence += "; " + (f"on {of}: {row[f'{name}_verdict']}" if reason is None else none)
+    return f"{sentence}."
 
 
 _UNFINISHED = "Not part of this report: it needs every run of the sweep."
@@ -87,9 +89,9 @@ QUESTIONS = (
     ),
     Question(
         "Is it the choice of labels, or the way they are sampled?",
-        "Each organism is probed on evaluation prompts. All label methods read the same answers, "
-        "so methods differ by their choice alone. Delta-risk is selection, plus shift, plus what "
-        "training did beyond the labels.",
+        "Each organism is probed on evaluation prompts. All label methods read one pool of "
+        "answers: those on one sample set differ by their choice alone. Delta-risk is selection, "
+        "plus shift, plus what training did beyond the labels.",
         "decomposition",
         decomposition_table,
         ("selection_vs_shift", "surprisal_vs_delta", "k_scaling", "realised_kl"),

@@ -59,18 +59,86 @@ def _range(row: Row) -> str:
     return few if row["n"] == 1 else f"{few} to {signed(row['most'])}"
 
 
+_Q = (
+    "that p after Benjamini-Hochberg over this column of the whole table; never below its p, so "
+    "never below the smallest p either"
+)
+_SMALLEST = (
+    "what the test would say if every one of them moved the same way; above .05 the test cannot "
+    "reach significance, and its p says nothing"
+)
 _EFFECT = [
-    Column("mean delta-risk, points", points("mean_delta_pp")),
-    Column("interval", interval("ci_low_pp", "ci_high_pp")),
-    Column("interval is over", text("ci_kind"), numeric=False),
-    Column("verdict, these models", text("verdict"), numeric=False),
-    Column("interval over models", interval("models_ci_low_pp", "models_ci_high_pp")),
-    Column("verdict, models like these", text("models_verdict"), numeric=False),
-    Column("p, organisms flipped", probability("flip_organisms_p")),
-    Column("q", probability("flip_organisms_q")),
-    Column("p, models flipped", probability("flip_models_p")),
-    Column("q", probability("flip_models_q")),
-    Column("p, mixed model", probability("mixed_p")),
+    Column(
+        "mean delta-risk, points",
+        points("mean_delta_pp"),
+        meaning="percentage points, mean over runs, each counted once; below 0 the risk fell",
+    ),
+    Column(
+        "interval",
+        interval("ci_low_pp", "ci_high_pp"),
+        meaning="of that mean, in percentage points: other organisms of these models, on these "
+        "evaluation prompts",
+    ),
+    Column(
+        "interval is over",
+        text("ci_kind"),
+        numeric=False,
+        meaning="what was resampled, or is taken as a sample of its like",
+    ),
+    Column(
+        "verdict, these models",
+        text("verdict"),
+        numeric=False,
+        meaning="what that interval says at the margin: amplifies, suppresses, neutral, "
+        "undetermined; of a difference: the first is higher, lower, alike",
+    ),
+    Column(
+        "interval over models",
+        interval("models_ci_low_pp", "models_ci_high_pp"),
+        meaning="of the same mean, in percentage points: other models like these, on these "
+        "evaluation prompts",
+    ),
+    Column(
+        "verdict, models like these",
+        text("models_verdict"),
+        numeric=False,
+        meaning="what the interval over models says",
+    ),
+    Column(
+        "interval, other prompts too",
+        interval("prompts_ci_low_pp", "prompts_ci_high_pp"),
+        meaning="of the same mean, in percentage points: other organisms of these models, asked "
+        "other prompts of the same kind. The two intervals before are on these prompts",
+    ),
+    Column(
+        "verdict, other prompts too",
+        text("prompts_verdict"),
+        numeric=False,
+        meaning="what the interval over other prompts says",
+    ),
+    Column(
+        "p, organisms flipped",
+        probability("flip_organisms_p"),
+        meaning="chance of a mean as far from 0 if the signs of whole organisms were random",
+    ),
+    Column("smallest p, organisms", probability("flip_organisms_smallest_p"), meaning=_SMALLEST),
+    Column("q, organisms", probability("flip_organisms_q"), meaning=_Q),
+    Column(
+        "p, models flipped",
+        probability("flip_models_p"),
+        meaning="the same with the signs of whole models",
+    ),
+    Column(
+        "smallest p, models",
+        probability("flip_models_smallest_p"),
+        meaning=f"{_SMALLEST} (7 models: .016, 4: .13)",
+    ),
+    Column("q, models", probability("flip_models_q"), meaning=_Q),
+    Column(
+        "p, mixed model",
+        probability("mixed_p"),
+        meaning="Wald test of the mean of a mixed model, where it could be fitted",
+    ),
 ]
 
 
@@ -86,15 +154,31 @@ def summary_table(frames: Frames) -> Table:
     columns = [
         Column("misalignment", text("misalignment"), numeric=False),
         Column("method", method_name, numeric=False),
-        Column("runs (invalid)", _runs),
+        Column("runs (invalid)", _runs, meaning="valid runs, and how many are left out as invalid"),
         Column("organisms", text("n_organisms")),
         Column("models", text("n_models")),
-        Column("risk before", percent("mean_organism_risk")),
-        Column("risk after", percent("mean_trained_risk")),
+        Column(
+            "risk before",
+            percent("mean_organism_risk"),
+            meaning="mean risk of the organisms: share of evaluation prompts with misbehaviour",
+        ),
+        Column("risk after", percent("mean_trained_risk"), meaning="mean risk after phase 3"),
         *_EFFECT,
-        Column("suppressed", lambda row: f"{row['n_suppressed'] or 0} of {row['n_runs']}"),
-        Column("unscored", percent("mean_unscored_share")),
-        Column("excluded", percent("mean_excluded_share")),
+        Column(
+            "suppressed",
+            lambda row: f"{row['n_suppressed'] or 0} of {row['n_runs']}",
+            meaning="runs whose risk fell, of all runs, ties among them",
+        ),
+        Column(
+            "unscored",
+            percent("mean_unscored_share"),
+            meaning="share of completions without a value by a fault",
+        ),
+        Column(
+            "excluded",
+            percent("mean_excluded_share"),
+            meaning="share of completions that the definition of the risk leaves out",
+        ),
     ]
     if "n_missing" in frame.columns:
         columns.insert(3, Column("runs still missing", text("n_missing")))

@@ -114,4 +114,5 @@ def intervals_part(config: Config) -> dict[str, Any]:
 
 
 def _method_facts(method: Method) -> dict[str, Any]:
-    return {"operator": method.operator, "kind": method.kind, **method.settings}
+    facts = {"operator": method.operator, "kind": method.kind, **method.settings}
+    return facts if method.variant_of is None else facts | {"variant_of": method.variant_of}

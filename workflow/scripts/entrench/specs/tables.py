@@ -83,10 +83,12 @@ def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any
 
 
 def _simulated(config: Config, sweep: Sweep) -> dict[str, Any]:
-    organisms = tuple(sorted({run.organism for run in sweep.runs}))
+    """The runs, but for those of variants, and the kinds of their methods."""
+    runs = tuple(run for run in sweep.runs if config.methods[run.method].variant_of is None)
+    simulated = Sweep(tuple(sorted({run.organism for run in runs})), runs)
     return {
-        "runs": cells(Sweep(organisms, sweep.runs)),
-        "kinds": {name: facts["kind"] for name, facts in used_methods(config, sweep).items()},
+        "runs": cells(simulated),
+        "kinds": {name: facts["kind"] for name, facts in used_methods(config, simulated).items()},
         "level": config.statistics.level,
     }
 
