@@ -1,5 +1,6 @@
 """One writer per folder, with real processes."""
 
+import errno
 import json
 import os
 import signal
@@ -213,6 +214,70 @@ def test_a_writer_whose_lease_was_taken_over_ends(folder, holder):
     assert holder.returncode == 1
     assert "another writer has taken over" in output
     assert json.loads(lease.lease_path(folder).read_text())["host"] == "elsewhere"
+
+
+FAILING = """
+import os, sys, time
+from pathlib import Path
+from entrench import lease
+path, kind, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+code, times = map(int, sys.argv[4:])
+real = os.utime
+calls = 0
+def utime(handle):
+    global calls
+    calls += 1
+    if calls <= times:
+        raise OSError(code, os.strerror(code))
+    real(handle)
+os.utime = utime
+if kind == "claim":
+    lease.claim(path, heartbeat=0.1, stale=4)
+    print("held", flush=True)
+    time.sleep(seconds)
+else:
+    with lease.hold(path, heartbeat=0.1, stale=4):
+        print("held", flush=True)
+        time.sleep(seconds)
+print(f"{calls} touches", flush=True)
+"""
+
+
+def fail(folder, kind, seconds, code, times):
+    """A holder whose first touches of its lease fail; exit status, output, seconds it held."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", FAILING, folder, kind, *map(str, (seconds, code, times))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+    )
+    assert process.stdout.readline() == "held\n"
+    began = time.monotonic()
+    output = process.communicate(timeout=30)[0]
+    return process.returncode, output, time.monotonic() - began
+
+
+@pytest.mark.parametrize("kind", ["hold", "claim"])
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EROFS])
+def test_a_file_system_may_fail_for_a_moment(folder, kind, code):
+    status, output, _ = fail(folder, kind, 1.5, code, times=3)
+    assert status == 0, output
+    assert int(output.split()[0]) > 4  # it touches on
+
+
+@pytest.mark.parametrize("kind", ["hold", "claim"])
+def test_who_cannot_renew_its_lease_ends_before_another_may_take_it(folder, kind):
+    status, output, seconds = fail(folder, kind, 60, errno.ESTALE, times=10000)
+    assert status == 1
+    assert f"not renewed for 2 s ({os.strerror(errno.ESTALE)}): this process ends" in output
+    assert "Traceback" not in output
+    assert seconds < 4
+
+
+def test_a_lease_that_cannot_be_given_back_is_no_fault_of_the_work(folder, monkeypatch):
+    with lease.hold(folder):
+        monkeypatch.setattr(lease, "_locked", lambda _: (_ for _ in ()).throw(OSError(errno.EIO)))
 
 
 def test_of_many_at_once_one_holds_at_a_time(folder):

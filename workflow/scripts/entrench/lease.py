@@ -66,14 +66,15 @@ def hold(
 
     `grace` is the time a live owner on this host gets between SIGTERM and SIGKILL, `heartbeat` the
     time between two touches of the file, `stale` the time without a touch after which an owner on
-    another host counts as gone; all in seconds. A writer that finds its lease taken ends itself.
+    another host counts as gone; all in seconds. A writer that finds its lease taken, or cannot
+    touch it for half of `stale`, ends itself.
     """
     path = lease_path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     me = current_owner()
     _acquire(path, me, grace, stale, heartbeat)
     done = threading.Event()
-    beat = threading.Thread(target=_beat, args=(path, me, heartbeat, done), daemon=True)
+    beat = threading.Thread(target=_beat, args=(path, me, heartbeat, stale, done), daemon=True)
     beat.start()
     try:
         yield
@@ -115,13 +116,14 @@ def claim(
             _take_silent(path, owner, seen, me)
         time.sleep(POLL_SECONDS)
     done = threading.Event()
-    threading.Thread(target=_beat, args=(path, me, heartbeat, done), daemon=True).start()
+    threading.Thread(target=_beat, args=(path, me, heartbeat, stale, done), daemon=True).start()
     atexit.register(_release, path, me, done)
 
 
 def _release(path: Path, me: Owner, done: threading.Event) -> None:
+    """Give the lease back; one that stays is free to others once its owner has ended."""
     done.set()
-    with _locked(path) as handle:
+    with contextlib.suppress(OSError), _locked(path) as handle:
         if _read(handle) == me:
             path.unlink()
 
@@ -196,18 +198,42 @@ def _take_silent(path: Path, owner: Owner, seen: int, me: Owner) -> None:
             os.ftruncate(handle, 0)
 
 
-def _beat(path: Path, me: Owner, seconds: float, done: threading.Event) -> None:
+def _beat(path: Path, me: Owner, seconds: float, stale: float, done: threading.Event) -> None:
+    """Touch the lease until `done`. End the process where the lease is another's by now, or soon.
+
+    A file system may fail for a moment. Where it does so for half of `stale`, this process ends
+    while the lease still looks alive to the others.
+    """
+    touched = time.monotonic()
     while not done.wait(seconds):
-        with _locked(path) as handle:
-            owner = _read(handle)
-            if owner is None:  # somebody has cleaned up
-                _write(handle, me)
-            if owner in (me, None):
-                os.utime(handle)
-                continue
-        print(f"error: {path}: another writer has taken over: this one ends", file=sys.stderr)
-        sys.stderr.flush()
-        os._exit(1)
+        now = time.monotonic()
+        try:
+            mine = _touch(path, me)
+        except OSError as error:
+            if now - touched > stale / 2:
+                _end_this(path, f"not renewed for {stale / 2:.0f} s ({error.strerror or error})")
+            continue
+        if not mine:
+            _end_this(path, "another writer has taken over")
+        touched = now
+
+
+def _touch(path: Path, me: Owner) -> bool:
+    """Renew the lease; False where it is another's."""
+    with _locked(path) as handle:
+        owner = _read(handle)
+        if owner is None:  # somebody has cleaned up
+            _write(handle, me)
+        if owner in (me, None):
+            os.utime(handle)
+            return True
+    return False
+
+
+def _end_this(path: Path, why: str) -> None:
+    with contextlib.suppress(OSError):  # a log may lie where the lease does
+        print(f"error: {path}: {why}: this process ends", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 @contextlib.contextmanager
