@@ -23,14 +23,20 @@ def remake_stale(wildcards):
     return []
 
 
+def works():
+    """Whether this plan holds more than light rules and targets."""
+    jobs = workflow.dag.needrun_jobs()
+    return any(job.output and job.rule.name not in takeover.LIGHT_RULES for job in jobs)
+
+
 def take_over():
     """Make sure that no other head works in this folder, and no job of a killed one.
 
-    Tables, figures and plans may be asked for beside a sweep at work.
+    Tables, figures, reports and plans may be asked for beside a sweep at work.
     """
-    if not any("gpu" in job.rule.resources for job in workflow.dag.needrun_jobs()):
+    if not works():
         return
     try:
         takeover.take_over(Path.cwd(), workflow.executor_plugin.name == "slurm")
-    except EntrenchError as error:
+    except (EntrenchError, OSError) as error:
         raise WorkflowError(str(error)) from None
