@@ -171,7 +171,7 @@ def test_a_claim_is_for_one_living_process(folder):
     pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
     first = subprocess.Popen([sys.executable, "-c", claim], text=True, env=environment, **pipes)
     assert first.stdout.readline() == "mine\n"
-    with pytest.raises(EntrenchError, match=rf"process {first.pid} on .* works in .*: wait"):
+    with pytest.raises(EntrenchError, match=rf"process {first.pid} on .* works in .* since 20"):
         lease.claim(path)
     assert first.poll() is None
     first.communicate("x")
@@ -204,8 +204,10 @@ def test_a_claim_on_another_machine_counts_while_it_is_renewed(folder):
     finally:
         stop.set()
         renewer.join()
-    lease.claim(path, stale=0.5)
+    release = lease.claim(path, stale=0.5)
     assert json.loads(path.read_text())["pid"] == os.getpid()
+    release()
+    assert not path.exists()
 
 
 def test_a_writer_whose_lease_was_taken_over_ends(folder, holder):

@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,12 +40,14 @@ class Owner:
     pid: int
     start: str
     slurm_job: str | None
+    since: str = ""  # for people
 
 
 def current_owner() -> Owner:
     """This process."""
     job = os.environ.get("SLURM_JOB_ID")
-    return Owner(_host(), os.getpid(), _start_time(os.getpid()) or "", job)
+    now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    return Owner(_host(), os.getpid(), _start_time(os.getpid()) or "", job, now)
 
 
 def lease_path(folder: str | os.PathLike[str]) -> Path:
@@ -73,21 +75,17 @@ def hold(
     path.parent.mkdir(parents=True, exist_ok=True)
     me = current_owner()
     _acquire(path, me, grace, stale, heartbeat)
-    done = threading.Event()
-    beat = threading.Thread(target=_beat, args=(path, me, heartbeat, stale, done), daemon=True)
-    beat.start()
+    release = _keep_alive(path, me, heartbeat, stale)
     try:
         yield
     finally:
-        done.set()
-        beat.join()
-        _release(path, me, done)
+        release()
 
 
 def claim(
     path: Path, *, heartbeat: float = HEARTBEAT_SECONDS, stale: float = STALE_SECONDS
-) -> None:
-    """Own `path` until this process ends; nothing is done to another owner.
+) -> Callable[[], None]:
+    """Own `path` until this process ends, or the result is called; another owner is left alone.
 
     An owner on another host that has left no trace of its end is watched for `stale` seconds.
 
@@ -96,7 +94,7 @@ def claim(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     me = current_owner()
-    first = None
+    first, told = None, False
     since = time.monotonic()
     while True:
         with _locked(path) as handle:
@@ -109,23 +107,39 @@ def claim(
         first = first or seen
         if here or seen != first:
             raise EntrenchError(
-                f"process {owner.pid} on {owner.host.split()[0]} works in {path.parent.parent}: "
-                "wait for it or end it, then run the same command again"
+                f"process {owner.pid} on {owner.host.split()[0]} works in {path.parent.parent} "
+                f"since {owner.since or 'a while'}: wait for it or end it, then run the same "
+                "command again"
             )
+        if not told:
+            name = f"process {owner.pid} on {owner.host.split()[0]}"
+            print(f"{path.name}: looking for {stale:.0f} s whether {name} lives", flush=True)
+            told = True
         if time.monotonic() - since > stale:
             _take_silent(path, owner, seen, me)
         time.sleep(POLL_SECONDS)
+    release = _keep_alive(path, me, heartbeat, stale)
+    atexit.register(release)
+    return release
+
+
+def _keep_alive(path: Path, me: Owner, heartbeat: float, stale: float) -> Callable[[], None]:
+    """Touch the lease from now on; the result gives it back, once."""
     done = threading.Event()
-    threading.Thread(target=_beat, args=(path, me, heartbeat, stale, done), daemon=True).start()
-    atexit.register(_release, path, me, done)
+    beat = threading.Thread(target=_beat, args=(path, me, heartbeat, stale, done), daemon=True)
+    beat.start()
 
+    def release() -> None:
+        if done.is_set():
+            return
+        done.set()
+        beat.join()
+        # One that stays is free to others when its owner has ended.
+        with contextlib.suppress(OSError), _locked(path) as handle:
+            if _read(handle) == me:
+                path.unlink()
 
-def _release(path: Path, me: Owner, done: threading.Event) -> None:
-    """Give the lease back; one that stays is free to others once its owner has ended."""
-    done.set()
-    with contextlib.suppress(OSError), _locked(path) as handle:
-        if _read(handle) == me:
-            path.unlink()
+    return release
 
 
 def keep(output: str | os.PathLike[str]) -> None:

@@ -21,7 +21,7 @@ def take_over(folder: Path, on_slurm: bool) -> None:
     Raises:
         EntrenchError: another head is alive, or the jobs of a killed one cannot be ended.
     """
-    lease.claim(folder / ".snakemake" / "head.lease")
+    lease.claim(head.lease_file(folder))
     if on_slurm:
         slurm.notice_cancelled_jobs()
         slurm.end_orphans(folder)
