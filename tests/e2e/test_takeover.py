@@ -30,9 +30,14 @@ def test_beside_a_living_head_there_is_no_second_one_and_reports_still_work(tmp_
     judging = workspace.snakemake("--allowed-rules", "judge_score", "--", scores)
     assert judging.returncode == 1
     assert f"works in {workspace.folder} since 20" in judging.stdout + judging.stderr
+    # The sweep is about to make this table again: a report that ends meanwhile leaves it noted.
+    note = workspace.folder / "results/micro/.planned.json"
+    note.write_text('["results/micro/partial/summary.csv"]')
     report = workspace.snakemake("--", "results/micro/partial/summary.csv")
     assert report.returncode == 0, report.stderr
     assert (workspace.folder / "results/micro/partial/missing.csv").is_file()
+    assert json.loads(note.read_text()) == ["results/micro/partial/summary.csv"]
+    assert [path.name for path in note.parent.glob(".planned*")] == [note.name]
 
 
 def test_a_head_on_another_machine_keeps_its_lock(tmp_path):

@@ -3,13 +3,16 @@
 from entrench import takeover, unfinished
 from entrench.foreign import foreign_adapters
 
-PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
+# Two notes: a report that ends beside a sweep at work must not settle what that one is yet to make.
+WORK_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
+LIGHT_NOTE = Path(CONFIG.pathvars.results, ".planned_light.json")
 
 
 @cache
 def stale_files():
     """Outputs that Snakemake alone would not make again."""
-    return [*unfinished.missing(PLAN_NOTE), *foreign_adapters(CONFIG, SWEEP)]
+    noted = [*unfinished.missing(WORK_NOTE), *unfinished.missing(LIGHT_NOTE)]
+    return [*noted, *foreign_adapters(CONFIG, SWEEP)]
 
 
 def remake_stale(wildcards):
@@ -23,10 +26,16 @@ def remake_stale(wildcards):
     return []
 
 
+@cache
 def works():
-    """Whether this plan holds more than light rules and targets."""
+    """Whether this plan holds more than light rules and targets; said at its start."""
     jobs = workflow.dag.needrun_jobs()
     return any(job.output and job.rule.name not in takeover.LIGHT_RULES for job in jobs)
+
+
+def plan_note():
+    """Where this head notes what it plans."""
+    return WORK_NOTE if works() else LIGHT_NOTE
 
 
 def take_over():
