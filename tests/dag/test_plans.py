@@ -1,7 +1,9 @@
 """What a dry run plans, in literal numbers of jobs."""
 
+import shutil
+
 import pytest
-from workspace import MICRO
+from workspace import MICRO, environment
 
 from entrench.config import FIGURES
 
@@ -172,7 +174,11 @@ def plan_with(checkout, profile, model):
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_cluster_is_planned_without_one(checkout):
+def test_a_cluster_is_planned_without_one(checkout, monkeypatch, tmp_path):
+    for tool in ("bash", "which"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    monkeypatch.setenv("PATH", str(tmp_path))  # without the Slurm that this machine may have
+    assert shutil.which("sinfo", path=environment()["PATH"]) is None
     status, output = plan_with(checkout, "slurm", "llama-3.1-70b")
     assert status == 0, output
     assert f"{ASKED}at most at a time: gpu 32, judge_calls 16\n" in output
