@@ -1,5 +1,6 @@
 """What a dry run plans, in literal numbers of jobs."""
 
+import re
 import shutil
 
 import pytest
@@ -205,6 +206,15 @@ def test_a_gpu_model_is_asked_for_where_a_gpu_is(checkout, config, subject, aske
             found.append((int(resources["gpu"]) > 0, resources.get("gpu_model")))
     assert len(found) >= 2
     assert set(found) == {(asked is not None, asked)}
+
+
+@pytest.mark.parametrize("page", ["README.md", "profiles/local/README.md"])
+def test_the_profile_of_one_machine_can_do_as_shipped_what_its_page_begins_with(checkout, page):
+    text = (checkout.folder / page).read_text()
+    target = re.search(r"^    snakemake --profile profiles/local (\S+)", text, re.MULTILINE)[1]
+    done = checkout.run("-m", "snakemake", "--profile", "profiles/local", "-n", target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "at most at a time: gpu 1," in done.stdout + done.stderr
 
 
 def test_a_job_never_gets_fewer_gpus_than_it_asks_for(checkout):
