@@ -83,10 +83,6 @@ wildcard_constraints:
     **WILDCARDS,
 
 
-if workflow.output_settings.dryrun:
-    logger.info(asked())
-
-
 onstart:
     take_over()
     unfinished.note_plan(

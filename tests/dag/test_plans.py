@@ -161,11 +161,18 @@ def test_planning_imports_neither_torch_nor_the_libraries_of_the_jobs(checkout):
     assert done.returncode == 0, done.stderr
 
 
-ASKED = (
+# What a profile allows: on a cluster two retries, on one machine one.
+ASKED_OF_A_CLUSTER = (
     "size class  GPUs  CPUs  memory MB by attempt  minutes by attempt\n"
     "8b          1     8     64000 128000 192000   480 960 1440\n"
     "20b         1     8     96000 192000 288000   480 960 1440\n"
     "70b         4     32    320000 640000 960000  1440 2880 4320\n"
+)
+ASKED_OF_ONE_MACHINE = (
+    "size class  GPUs  CPUs  memory MB by attempt  minutes by attempt\n"
+    "8b          1     8     64000 128000          480 960\n"
+    "20b         1     8     96000 192000          480 960\n"
+    "70b         4     32    320000 640000         1440 2880\n"
 )
 
 
@@ -182,7 +189,7 @@ def test_a_cluster_is_planned_without_one(checkout, monkeypatch, tmp_path):
     assert shutil.which("sinfo", path=environment()["PATH"]) is None
     status, output = plan_with(checkout, "slurm", "llama-3.1-70b")
     assert status == 0, output
-    assert f"{ASKED}at most at a time: gpu 32, judge_calls 16\n" in output
+    assert f"{ASKED_OF_A_CLUSTER}at most at a time: gpu 32, judge_calls 16\n" in output
     assert "gpu=4, cpus_per_task=32" in output
     assert "mem_mb=320000" in output
     assert "slurm_partition=gpu, nodes=1" in output
@@ -220,7 +227,7 @@ def test_the_profile_of_one_machine_can_do_as_shipped_what_its_page_begins_with(
 def test_a_job_never_gets_fewer_gpus_than_it_asks_for(checkout):
     status, output = plan_with(checkout, "local", "llama-3.1-8b")
     assert status == 0, output
-    assert f"{ASKED}at most at a time: gpu 1, judge_calls 16\n" in output
+    assert f"{ASKED_OF_ONE_MACHINE}at most at a time: gpu 1, judge_calls 16\n" in output
     status, output = plan_with(checkout, "local", "llama-3.1-70b")
     assert status != 0
     assert "asks for 4 GPUs and the sweep may use 1: raise `gpu` under `resources`" in output

@@ -20,8 +20,9 @@ def remake_stale(wildcards):
 
     Forces, among the jobs of this plan, those whose output an interrupted sweep left missing (see
     `entrench.unfinished`) and adapters of another config (`entrench.foreign`). Snakemake has no
-    public door for that.
+    public door for that. A dry run says here what its jobs ask for.
     """
+    show_asked()
     workflow.dag.forcefiles.update(stale_files())
     return []
 
