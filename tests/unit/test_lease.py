@@ -282,6 +282,18 @@ def test_a_lease_that_cannot_be_given_back_is_no_fault_of_the_work(folder, monke
         monkeypatch.setattr(lease, "_locked", lambda _: (_ for _ in ()).throw(OSError(errno.EIO)))
 
 
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+@pytest.mark.parametrize("take", [lambda path: lease.hold(path).__enter__(), lease.claim])
+def test_a_file_system_without_locks_is_named_with_what_to_do(folder, monkeypatch, code, take):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(lease.fcntl, "flock", refuse)
+    message = rf"adapter.*: {os.strerror(code)}: this file system gives no locks .*`-o flock`"
+    with pytest.raises(EntrenchError, match=message):
+        take(folder)
+
+
 def test_of_many_at_once_one_holds_at_a_time(folder):
     """Each ends whoever holds the lease, so at least the last one finishes; none meets another."""
     deaf = start(folder, "ignore")

@@ -9,6 +9,7 @@ so two writers cannot both take it.
 
 import atexit
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -27,6 +28,7 @@ HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
 GRACE_SECONDS = 60.0
 POLL_SECONDS = 0.2
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def _keep_alive(path: Path, me: Owner, heartbeat: float, stale: float) -> Callab
         done.set()
         beat.join()
         # One that stays is free to others when its owner has ended.
-        with contextlib.suppress(OSError), _locked(path) as handle:
+        with contextlib.suppress(OSError, EntrenchError), _locked(path) as handle:
             if _read(handle) == me:
                 path.unlink()
 
@@ -223,9 +225,10 @@ def _beat(path: Path, me: Owner, seconds: float, stale: float, done: threading.E
         now = time.monotonic()
         try:
             mine = _touch(path, me)
-        except OSError as error:
+        except (OSError, EntrenchError) as error:
             if now - touched > stale / 2:
-                _end_this(path, f"not renewed for {stale / 2:.0f} s ({error.strerror or error})")
+                why = getattr(error, "strerror", None) or error
+                _end_this(path, f"not renewed for {stale / 2:.0f} s ({why})")
             continue
         if not mine:
             _end_this(path, "another writer has taken over")
@@ -256,7 +259,7 @@ def _locked(path: Path) -> Iterator[int]:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _lock(handle, path)
             # Its owner may have removed the file between the two calls: then the lock is on a file
             # without a name, and another process may hold one on its successor.
             if _same_file(handle, path):
@@ -264,6 +267,18 @@ def _locked(path: Path) -> Iterator[int]:
                 return
         finally:
             os.close(handle)
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise EntrenchError(
+            f"{path}: {error.strerror}: this file system gives no locks between processes: have it "
+            "mounted with them (Lustre: `-o flock`), or work in a folder of another one"
+        ) from None
 
 
 def _same_file(handle: int, path: Path) -> bool:
