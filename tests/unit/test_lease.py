@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -159,6 +160,32 @@ def test_a_sampler_that_is_told_to_end_gives_its_lease_back(folder):
     assert process.communicate(timeout=30)[1] == "stopped by SIGTERM\n"
     assert process.returncode == 1
     assert not lease.lease_path(folder).exists()
+
+
+class Kept(Exception):
+    """Carries the file that a script asked the lease of."""
+
+
+# A judge's calls are paid for, and an orphan on another login node is seen by its lease alone.
+@pytest.mark.parametrize(
+    ("script", "files", "kept"),
+    [
+        ("judge_score", "prompts completions scores judgements usage", "scores"),
+        ("labels_judge", "prompts candidates verdicts usage", "verdicts"),
+        ("judges_compare", "prompts completions scores agreement confusion usage", "agreement"),
+        ("judges_attack", "attempts usage", "attempts"),
+    ],
+)
+def test_who_asks_a_judge_is_the_only_writer_before_it_asks(monkeypatch, script, files, kept):
+    def keep(path):
+        raise Kept(path)
+
+    monkeypatch.setattr(lease, "keep", keep)
+    main = runpy.run_path(str(SCRIPTS / f"{script}.py"))["main"]
+    options = [word for name in files.split() for word in (f"--{name}", f"no/{name}")]
+    judge = ["--spec", "{}", "--server", "{}", "--calls", "1", "--cache", "no/cache"]
+    with pytest.raises(Kept, match=f"no/{kept}"):
+        main([*options, *judge])
 
 
 def test_a_claim_is_for_one_living_process(folder):
