@@ -169,7 +169,6 @@ class Fault:
     small_disk: bool = False
 
 
-TWICE = ("FAILED", "FAILED")  # the retry meets the same disk
 FAULTS = {
     "scancel of a running job": Fault(scancel, ("CANCELLED",)),
     "kill -9 of the training process": Fault(training_killed, ("FAILED",)),
@@ -177,8 +176,16 @@ FAULTS = {
     "kill -9 of a slurmd, node down": Fault(node_down, ("NODE_FAIL",)),
     "requeue, as by preemption": Fault(requeue, ("REQUEUED",)),
     "job over its time limit": Fault(time_limit, ("TIMEOUT",)),
-    "disk full in the results folder": Fault(disk_full, TWICE, small_disk=True),
-    "read-only results folder": Fault(read_only, TWICE, small_disk=True),
+    "disk full in the results folder": Fault(
+        disk_full,
+        ("FAILED", "FAILED"),  # the retry meets the same disk
+        small_disk=True,
+    ),
+    "read-only results folder": Fault(
+        read_only,
+        ("FAILED",),  # and the head, which cannot take its outputs away
+        small_disk=True,
+    ),
     "corrupt adapter left by a dying node": Fault(corrupt_adapter, ("CANCELLED",)),
     "truncated JSONL left by a dying node": Fault(
         truncated_records, ("CANCELLED",), rule="completions_sample"
