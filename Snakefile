@@ -84,19 +84,15 @@ wildcard_constraints:
     **WILDCARDS,
 
 
-if workflow.output_settings.dryrun:
-    logger.info(asked())
-
-
 onstart:
     take_over()
     unfinished.note_plan(
-        PLAN_NOTE, [str(path) for job in workflow.dag.needrun_jobs() for path in job.output]
+        plan_note(), [str(path) for job in workflow.dag.needrun_jobs() for path in job.output]
     )
 
 
 onsuccess:
-    unfinished.settle(PLAN_NOTE)
+    unfinished.settle(plan_note())
 
 
 rule all:

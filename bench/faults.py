@@ -7,12 +7,13 @@ As root on a machine with Debian's Slurm (see tests/slurm/README.md); takes abou
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "slurm")]
 
-from faults import FAULTS, config_of, play  # noqa: E402
+from faults import FAULTS, Outcome, config_of, play  # noqa: E402
 from pretend_site import Cluster, missing  # noqa: E402
 from workspace import Workspace  # noqa: E402
 
@@ -29,7 +30,7 @@ def main(wanted: list[str]) -> int:
         print(f"{'fault':<40}{'head':>6}{'again':>7}{'seconds':>9}{'survived':>10}{'lost':>6}")
         with Cluster(Path(folder) / "cluster") as cluster:
             for number, name in enumerate(names):
-                outcome = play(name, cluster, reference, Path(folder) / f"fault{number}")
+                outcome = try_play(name, cluster, reference, Path(folder) / f"fault{number}")
                 outcomes.append(outcome)
                 survived = "yes" if outcome.survived else "NO"
                 print(
@@ -37,12 +38,22 @@ def main(wanted: list[str]) -> int:
                     f"{survived:>10}{len(outcome.lost):>6}",
                     flush=True,
                 )
-                for problem in (*outcome.lost, *outcome.doubled):
-                    print(f"    {problem}")
+                for problem in filter(None, (*outcome.lost, *outcome.doubled, outcome.amiss)):
+                    print(f"    {problem}", flush=True)
     survived = sum(outcome.survived for outcome in outcomes)
     lost = sum(len(outcome.lost) for outcome in outcomes)
     print(f"{len(outcomes)} faults tried, {survived} survived, {lost} results lost")
     return 0 if survived == len(names) else 1
+
+
+def try_play(name: str, cluster: Cluster, reference: Workspace, folder: Path) -> Outcome:
+    """As `play`; one that cannot be played to its end is a line of the table too."""
+    began = time.monotonic()
+    try:
+        return play(name, cluster, reference, folder)
+    except Exception as error:
+        amiss = f"{type(error).__name__}: {error}"
+        return Outcome(name, -1, -1, time.monotonic() - began, [], [], amiss)
 
 
 if __name__ == "__main__":

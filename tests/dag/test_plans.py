@@ -1,7 +1,10 @@
 """What a dry run plans, in literal numbers of jobs."""
 
+import re
+import shutil
+
 import pytest
-from workspace import LABEL_RUN, MICRO
+from workspace import LABEL_RUN, MICRO, environment
 
 from entrench.config import FIGURES
 
@@ -148,11 +151,18 @@ def test_planning_imports_neither_torch_nor_the_libraries_of_the_jobs(checkout):
     assert done.returncode == 0, done.stderr
 
 
-ASKED = (
+# What a profile allows: on a cluster two retries, on one machine one.
+ASKED_OF_A_CLUSTER = (
     "size class  GPUs  CPUs  memory MB by attempt  minutes by attempt\n"
     "8b          1     8     64000 128000 192000   480 960 1440\n"
     "20b         1     8     96000 192000 288000   480 960 1440\n"
     "70b         4     32    320000 640000 960000  1440 2880 4320\n"
+)
+ASKED_OF_ONE_MACHINE = (
+    "size class  GPUs  CPUs  memory MB by attempt  minutes by attempt\n"
+    "8b          1     8     64000 128000          480 960\n"
+    "20b         1     8     96000 192000          480 960\n"
+    "70b         4     32    320000 640000         1440 2880\n"
 )
 
 
@@ -162,10 +172,14 @@ def plan_with(checkout, profile, model):
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_cluster_is_planned_without_one(checkout):
+def test_a_cluster_is_planned_without_one(checkout, monkeypatch, tmp_path):
+    for tool in ("bash", "which"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    monkeypatch.setenv("PATH", str(tmp_path))  # without the Slurm that this machine may have
+    assert shutil.which("sinfo", path=environment()["PATH"]) is None
     status, output = plan_with(checkout, "slurm", "llama-3.1-70b")
     assert status == 0, output
-    assert f"{ASKED}at most at a time: gpu 32, judge_calls 16\n" in output
+    assert f"{ASKED_OF_A_CLUSTER}at most at a time: gpu 32, judge_calls 16\n" in output
     assert "gpu=4, cpus_per_task=32" in output
     assert "mem_mb=320000" in output
     assert "slurm_partition=gpu, nodes=1" in output
@@ -191,10 +205,19 @@ def test_a_gpu_model_is_asked_for_where_a_gpu_is(checkout, config, subject, aske
     assert set(found) == {(asked is not None, asked)}
 
 
+@pytest.mark.parametrize("page", ["README.md", "profiles/local/README.md"])
+def test_the_profile_of_one_machine_can_do_as_shipped_what_its_page_begins_with(checkout, page):
+    text = (checkout.folder / page).read_text()
+    target = re.search(r"^    snakemake --profile profiles/local (\S+)", text, re.MULTILINE)[1]
+    done = checkout.run("-m", "snakemake", "--profile", "profiles/local", "-n", target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "at most at a time: gpu 1," in done.stdout + done.stderr
+
+
 def test_a_job_never_gets_fewer_gpus_than_it_asks_for(checkout):
     status, output = plan_with(checkout, "local", "llama-3.1-8b")
     assert status == 0, output
-    assert f"{ASKED}at most at a time: gpu 1, judge_calls 16\n" in output
+    assert f"{ASKED_OF_ONE_MACHINE}at most at a time: gpu 1, judge_calls 16\n" in output
     status, output = plan_with(checkout, "local", "llama-3.1-70b")
     assert status != 0
     assert "asks for 4 GPUs and the sweep may use 1: raise `gpu` under `resources`" in output

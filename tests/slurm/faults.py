@@ -58,9 +58,12 @@ class Scene:
     def state_of(self, job: str) -> str:
         return self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%T")
 
-    def freeze(self, rule: str) -> None:
-        for process in self.user.processes(rule):
-            process.send_signal(signal.SIGSTOP)
+    def signal(self, rule: str, number: int) -> None:
+        """Signal the scripts of `rule`; where none runs, nothing would be hit."""
+        processes = self.user.processes(rule)
+        assert processes, f"no process of {rule} to hit"
+        for process in processes:
+            process.send_signal(number)
 
 
 Mend = Callable[[], None] | None
@@ -72,21 +75,21 @@ def scancel(scene: Scene) -> Mend:
 
 def training_killed(scene: Scene) -> Mend:
     scene.training_job()
-    for process in scene.user.processes("adapter_regularise"):
-        process.kill()
+    scene.signal("adapter_regularise", signal.SIGKILL)
 
 
 def head_killed(scene: Scene) -> Mend:
     scene.training_job()
     # The hung orphan is still there when the next head comes.
-    scene.freeze("adapter_regularise")
+    scene.signal("adapter_regularise", signal.SIGSTOP)
     scene.head.kill()
 
 
 def node_down(scene: Scene) -> Mend:
     node = scene.node_of(job := scene.training_job())
     scene.cluster.kill_node(node)
-    scene.freeze("adapter_regularise")  # a writer that lives on where Slurm cannot reach it
+    # A writer that lives on where Slurm cannot reach it.
+    scene.signal("adapter_regularise", signal.SIGSTOP)
     wait_for("the requeue", lambda: scene.state_of(job) != "RUNNING" or scene.node_of(job) != node)
     return lambda: scene.cluster.start_node(node)
 
@@ -97,18 +100,17 @@ def requeue(scene: Scene) -> Mend:
 
 def time_limit(scene: Scene) -> Mend:
     scene.training_job()
-    scene.freeze("adapter_regularise")  # hung until Slurm ends it
+    scene.signal("adapter_regularise", signal.SIGSTOP)  # hung until Slurm ends it
 
 
 def disk_full(scene: Scene) -> Mend:
     scene.training_job()
-    scene.freeze("adapter_regularise")
+    scene.signal("adapter_regularise", signal.SIGSTOP)
     filler = scene.user.workspace.folder / "results/filler"
     with suppress(OSError), filler.open("wb", buffering=0) as handle:
         while True:
             handle.write(bytes(4096))
-    for process in scene.user.processes("adapter_regularise"):
-        process.send_signal(signal.SIGCONT)
+    scene.signal("adapter_regularise", signal.SIGCONT)
     assert scene.head.wait(timeout=900) != 0
     assert "No space left on device" in scene.user.log.read_text()
     return filler.unlink
@@ -116,14 +118,13 @@ def disk_full(scene: Scene) -> Mend:
 
 def read_only(scene: Scene) -> Mend:
     scene.training_job()
-    scene.freeze("adapter_regularise")
+    scene.signal("adapter_regularise", signal.SIGSTOP)
     folder = scene.user.workspace.folder / "results"
     wait_for(
         "a read-only folder",
         lambda: subprocess.run(["mount", "-o", "remount,ro", folder]).returncode == 0,
     )
-    for process in scene.user.processes("adapter_regularise"):
-        process.send_signal(signal.SIGCONT)
+    scene.signal("adapter_regularise", signal.SIGCONT)
     assert scene.head.wait(timeout=900) != 0
     assert "read-only" in scene.user.log.read_text().lower()
     return lambda: subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
@@ -143,9 +144,11 @@ def truncated_records(scene: Scene) -> Mend:
 def _die_with_half_a_file(scene: Scene, rule: str, name: str) -> Mend:
     """The node and the head die at once, and the file system has half of an output."""
     node = scene.node_of(scene.hit[-1])
+    processes = scene.user.processes(rule)
+    assert processes, f"no process of {rule} to hit"
     scene.head.kill()
     scene.cluster.kill_node(node)
-    for process in scene.user.processes(rule):
+    for process in processes:
         above = [parent for parent in process.parents() if parent.name() == "slurmstepd"]
         for one in (*above, process):
             one.kill()
@@ -156,19 +159,38 @@ def _die_with_half_a_file(scene: Scene, rule: str, name: str) -> Mend:
     return lambda: scene.cluster.start_node(node)
 
 
-FAULTS: dict[str, Callable[[Scene], Mend]] = {
-    "scancel of a running job": scancel,
-    "kill -9 of the training process": training_killed,
-    "kill -9 of the head, jobs run on": head_killed,
-    "kill -9 of a slurmd, node down": node_down,
-    "requeue, as by preemption": requeue,
-    "job over its time limit": time_limit,
-    "disk full in the results folder": disk_full,
-    "read-only results folder": read_only,
-    "corrupt adapter left by a dying node": corrupt_adapter,
-    "truncated JSONL left by a dying node": truncated_records,
+@dataclass(frozen=True)
+class Fault:
+    """What is done, and by which states Slurm's accounts show that it happened."""
+
+    do: Callable[[Scene], Mend]
+    states: tuple[str, ...]  # of the jobs before the one that completed
+    rule: str = "adapter_regularise"  # whose job is hit
+    small_disk: bool = False
+
+
+FAULTS = {
+    "scancel of a running job": Fault(scancel, ("CANCELLED",)),
+    "kill -9 of the training process": Fault(training_killed, ("FAILED",)),
+    "kill -9 of the head, jobs run on": Fault(head_killed, ("CANCELLED",)),
+    "kill -9 of a slurmd, node down": Fault(node_down, ("NODE_FAIL",)),
+    "requeue, as by preemption": Fault(requeue, ("REQUEUED",)),
+    "job over its time limit": Fault(time_limit, ("TIMEOUT",)),
+    "disk full in the results folder": Fault(
+        disk_full,
+        ("FAILED", "FAILED"),  # the retry meets the same disk
+        small_disk=True,
+    ),
+    "read-only results folder": Fault(
+        read_only,
+        ("FAILED",),  # and the head, which cannot take its outputs away
+        small_disk=True,
+    ),
+    "corrupt adapter left by a dying node": Fault(corrupt_adapter, ("CANCELLED",)),
+    "truncated JSONL left by a dying node": Fault(
+        truncated_records, ("CANCELLED",), rule="completions_sample"
+    ),
 }
-ON_SMALL_DISK = ("disk full in the results folder", "read-only results folder")
 
 
 @dataclass(frozen=True)
@@ -181,10 +203,11 @@ class Outcome:
     seconds: float
     lost: list[str]  # results that are missing or differ from the undisturbed sweep's
     doubled: list[str]  # Slurm jobs that ran while another did the same work
+    amiss: str = ""  # why this says nothing: the fault did not happen, or the sweep was not started
 
     @property
     def survived(self) -> bool:
-        return self.again == 0 and not self.lost and not self.doubled
+        return self.again == 0 and not self.lost and not self.doubled and not self.amiss
 
 
 def config_of(workspace: Workspace, minutes: int = 10) -> str:
@@ -198,26 +221,27 @@ def config_of(workspace: Workspace, minutes: int = 10) -> str:
     return workspace.derive("cluster.yaml", change)
 
 
-def play(fault: str, cluster: Cluster, reference: Workspace, folder: Path) -> Outcome:
-    """Let `fault` happen to a sweep in `folder` that has one run to do, and recover."""
+def play(name: str, cluster: Cluster, reference: Workspace, folder: Path) -> Outcome:
+    """Let a fault happen to a sweep in `folder` that has one run to do, and recover."""
     began = time.monotonic()
+    fault = FAULTS[name]
     workspace = Workspace(folder)
-    config = config_of(workspace, minutes=1 if FAULTS[fault] is time_limit else 10)
+    config = config_of(workspace, minutes=1 if fault.do is time_limit else 10)
     results = folder / "results"
     results.mkdir()
-    if fault in ON_SMALL_DISK:
+    if fault.small_disk:
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=64m", "entrench-test", results], check=True
         )
+    user = User(workspace, config)
     try:
         subprocess.run(["cp", "-a", reference.folder / "results/micro", results], check=True)
-        for name in (RUN, "runs.csv", "summary.csv", "figures"):
-            done = results / "micro" / name
+        for part in (RUN, "runs.csv", "summary.csv", "figures"):
+            done = results / "micro" / part
             shutil.rmtree(done) if done.is_dir() else done.unlink()
-        user = User(workspace, config)
         scene = Scene(cluster, user, user.start(), reference)
         try:
-            mend = FAULTS[fault](scene)
+            mend = fault.do(scene)
             status = scene.head.wait(timeout=900)
         finally:
             scene.head.kill()
@@ -226,12 +250,17 @@ def play(fault: str, cluster: Cluster, reference: Workspace, folder: Path) -> Ou
         again = user.finish()
         user.end_strays()
         expected, found = reference.results(), workspace.results()
-        lost = [name for name in expected if found.get(name) != expected[name]]
+        lost = [result for result in expected if found.get(result) != expected[result]]
         doubled = _overlaps(cluster.jobs(folder))
+        jobs = cluster.jobs_of_rule(folder, fault.rule)
+        states = [job["State"].partition(" ")[0] for job in jobs]
+        wanted = [*fault.states, "COMPLETED"]
+        amiss = f"the jobs of {fault.rule} were {states}, not {wanted}" if states != wanted else ""
     finally:
-        if fault in ON_SMALL_DISK:
+        user.end_strays()
+        if fault.small_disk:
             subprocess.run(["umount", results], check=True)
-    return Outcome(fault, status, again, time.monotonic() - began, lost, doubled)
+    return Outcome(name, status, again, time.monotonic() - began, lost, doubled, amiss)
 
 
 def _overlaps(jobs: list[dict[str, str]]) -> list[str]:

@@ -1,7 +1,9 @@
 """One writer per folder, with real processes."""
 
+import errno
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -170,6 +172,32 @@ def test_a_sampler_that_is_told_to_end_gives_its_lease_back(folder):
     assert not lease.lease_path(folder).exists()
 
 
+class Kept(Exception):
+    """Carries the file that a script asked the lease of."""
+
+
+# A judge's calls are paid for, and an orphan on another login node is seen by its lease alone.
+@pytest.mark.parametrize(
+    ("script", "files", "kept"),
+    [
+        ("judge_score", "prompts completions scores judgements usage", "scores"),
+        ("labels_judge", "prompts candidates verdicts usage", "verdicts"),
+        ("judges_compare", "prompts completions scores agreement confusion usage", "agreement"),
+        ("judges_attack", "attempts usage", "attempts"),
+    ],
+)
+def test_who_asks_a_judge_is_the_only_writer_before_it_asks(monkeypatch, script, files, kept):
+    def keep(path):
+        raise Kept(path)
+
+    monkeypatch.setattr(lease, "keep", keep)
+    main = runpy.run_path(str(SCRIPTS / f"{script}.py"))["main"]
+    options = [word for name in files.split() for word in (f"--{name}", f"no/{name}")]
+    judge = ["--spec", "{}", "--server", "{}", "--calls", "1", "--cache", "no/cache"]
+    with pytest.raises(Kept, match=f"no/{kept}"):
+        main([*options, *judge])
+
+
 def test_a_claim_is_for_one_living_process(folder):
     path = folder / "head.lease"
     claim = (
@@ -180,7 +208,7 @@ def test_a_claim_is_for_one_living_process(folder):
     pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
     first = subprocess.Popen([sys.executable, "-c", claim], text=True, env=environment, **pipes)
     assert first.stdout.readline() == "mine\n"
-    with pytest.raises(EntrenchError, match=rf"process {first.pid} on .* works in .*: wait"):
+    with pytest.raises(EntrenchError, match=rf"process {first.pid} on .* works in .* since 20"):
         lease.claim(path)
     assert first.poll() is None
     first.communicate("x")
@@ -201,8 +229,10 @@ def test_a_claim_on_another_machine_counts_while_it_is_renewed(folder):
     write_owner(folder, replace(lease.current_owner(), host="login2 x y", pid=4))
     with renewed(path), pytest.raises(EntrenchError, match="process 4 on login2 works in"):
         lease.claim(path, stale=30)
-    lease.claim(path, stale=0.5)
+    release = lease.claim(path, stale=0.5)
     assert json.loads(path.read_text())["pid"] == os.getpid()
+    release()
+    assert not path.exists()
 
 
 def test_a_writer_whose_lease_was_taken_over_ends(folder, holder):
@@ -211,6 +241,82 @@ def test_a_writer_whose_lease_was_taken_over_ends(folder, holder):
     assert holder.returncode == 1
     assert "another writer has taken over" in output
     assert json.loads(lease.lease_path(folder).read_text())["host"] == "elsewhere"
+
+
+FAILING = """
+import os, sys, time
+from pathlib import Path
+from entrench import lease
+path, kind, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+code, times = map(int, sys.argv[4:])
+real = os.utime
+calls = 0
+def utime(handle):
+    global calls
+    calls += 1
+    if calls <= times:
+        raise OSError(code, os.strerror(code))
+    real(handle)
+os.utime = utime
+if kind == "claim":
+    lease.claim(path, heartbeat=0.1, stale=4)
+    print("held", flush=True)
+    time.sleep(seconds)
+else:
+    with lease.hold(path, heartbeat=0.1, stale=4):
+        print("held", flush=True)
+        time.sleep(seconds)
+print(f"{calls} touches", flush=True)
+"""
+
+
+def fail(folder, kind, seconds, code, times):
+    """A holder whose first touches of its lease fail; exit status, output, seconds it held."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", FAILING, folder, kind, *map(str, (seconds, code, times))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+    )
+    assert process.stdout.readline() == "held\n"
+    began = time.monotonic()
+    output = process.communicate(timeout=30)[0]
+    return process.returncode, output, time.monotonic() - began
+
+
+@pytest.mark.parametrize("kind", ["hold", "claim"])
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EROFS])
+def test_a_file_system_may_fail_for_a_moment(folder, kind, code):
+    status, output, _ = fail(folder, kind, 1.5, code, times=3)
+    assert status == 0, output
+    assert int(output.split()[0]) > 4  # it touches on
+
+
+@pytest.mark.parametrize("kind", ["hold", "claim"])
+def test_who_cannot_renew_its_lease_ends_before_another_may_take_it(folder, kind):
+    status, output, seconds = fail(folder, kind, 60, errno.ESTALE, times=10000)
+    assert status == 1
+    assert f"not renewed for 2 s ({os.strerror(errno.ESTALE)}): this process ends" in output
+    assert "Traceback" not in output
+    assert seconds < 4
+
+
+def test_a_lease_that_cannot_be_given_back_is_no_fault_of_the_work(folder, monkeypatch):
+    with lease.hold(folder):
+        monkeypatch.setattr(lease, "_locked", lambda _: (_ for _ in ()).throw(OSError(errno.EIO)))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+@pytest.mark.parametrize("take", [lambda path: lease.hold(path).__enter__(), lease.claim])
+def test_a_file_system_without_locks_is_named_with_what_to_do(folder, monkeypatch, code, take):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(lease.fcntl, "flock", refuse)
+    message = rf"adapter.*: {os.strerror(code)}: this file system gives no locks .*`-o flock`"
+    with pytest.raises(EntrenchError, match=message):
+        take(folder)
 
 
 def test_of_many_at_once_one_holds_at_a_time(folder):

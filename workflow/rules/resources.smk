@@ -82,8 +82,14 @@ def reward_ask(resource):
     return lambda wildcards, attempt: ask(REWARD_SIZE, resource, attempt)
 
 
-def asked():
-    """What each size class asks of its machine, and the caps over all jobs, as text."""
-    caps = (workflow.global_resources.get(name) for name in ("gpu", "judge_calls"))
-    held = ", ".join(f"{cap.name} {cap.value}" for cap in caps if cap is not None and cap.value)
-    return f"{asks.table(CONFIG.size_classes)}\nat most at a time: {held}\n"
+@cache
+def show_asked():
+    """Say once in a dry run what each size class asks of its machine, and the caps over all jobs.
+
+    For the attempts that this call allows: how many is known once the Snakefile has been read.
+    """
+    if workflow.output_settings.dryrun and workflow.execution_settings:
+        caps = (workflow.global_resources.get(name) for name in ("gpu", "judge_calls"))
+        held = ", ".join(f"{cap.name} {cap.value}" for cap in caps if cap is not None and cap.value)
+        table = asks.table(CONFIG.size_classes, workflow.execution_settings.retries + 1)
+        logger.info(f"{table}\nat most at a time: {held}\n")

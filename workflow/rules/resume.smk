@@ -3,13 +3,16 @@
 from entrench import takeover, unfinished
 from entrench.foreign import foreign_adapters
 
-PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
+# Two notes: a report that ends beside a sweep at work must not settle what that one is yet to make.
+WORK_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
+LIGHT_NOTE = Path(CONFIG.pathvars.results, ".planned_light.json")
 
 
 @cache
 def stale_files():
     """Outputs that Snakemake alone would not make again."""
-    return [*unfinished.missing(PLAN_NOTE), *foreign_adapters(CONFIG, SWEEP)]
+    noted = [*unfinished.missing(WORK_NOTE), *unfinished.missing(LIGHT_NOTE)]
+    return [*noted, *foreign_adapters(CONFIG, SWEEP)]
 
 
 def remake_stale(wildcards):
@@ -17,20 +20,33 @@ def remake_stale(wildcards):
 
     Forces, among the jobs of this plan, those whose output an interrupted sweep left missing (see
     `entrench.unfinished`) and adapters of another config (`entrench.foreign`). Snakemake has no
-    public door for that.
+    public door for that. A dry run says here what its jobs ask for.
     """
+    show_asked()
     workflow.dag.forcefiles.update(stale_files())
     return []
+
+
+@cache
+def works():
+    """Whether this plan holds more than light rules and targets; said at its start."""
+    jobs = workflow.dag.needrun_jobs()
+    return any(job.output and job.rule.name not in takeover.LIGHT_RULES for job in jobs)
+
+
+def plan_note():
+    """Where this head notes what it plans."""
+    return WORK_NOTE if works() else LIGHT_NOTE
 
 
 def take_over():
     """Make sure that no other head works in this folder, and no job of a killed one.
 
-    Tables, figures and plans may be asked for beside a sweep at work.
+    Tables, figures, reports and plans may be asked for beside a sweep at work.
     """
-    if not any("gpu" in job.rule.resources for job in workflow.dag.needrun_jobs()):
+    if not works():
         return
     try:
         takeover.take_over(Path.cwd(), workflow.executor_plugin.name == "slurm")
-    except EntrenchError as error:
+    except (EntrenchError, OSError) as error:
         raise WorkflowError(str(error)) from None

@@ -12,7 +12,7 @@ The API key comes from the environment variable that --server names.
 import argparse
 from collections.abc import Sequence
 
-from entrench import command
+from entrench import command, lease
 from entrench.judging.command import add_judge_options, open_judge
 from entrench.judging.endpoint import usage_record
 from entrench.judging.scoring import answers_of_sets, score_completions
@@ -26,6 +26,7 @@ def main(argv: Sequence[str]) -> None:
         parser.add_argument(f"--{name}", required=True)
     add_judge_options(parser)
     arguments = parser.parse_args(argv)
+    lease.keep(arguments.scores)
     spec = command.parse_spec(arguments.spec)
     if "sets" in spec:
         evaluations = spec["sets"]

@@ -9,7 +9,7 @@ The spec: {"judge": {"backend": "endpoint", ...}}.
 import argparse
 from collections.abc import Sequence
 
-from entrench import command
+from entrench import command, lease
 from entrench.judging.command import add_judge_options, open_judge
 
 
@@ -20,6 +20,7 @@ def main(argv: Sequence[str]) -> None:
         parser.add_argument(f"--{name}", required=True)
     add_judge_options(parser)
     arguments = parser.parse_args(argv)
+    lease.keep(arguments.attempts)
 
     from entrench.analysis.tables import TEXT, YES_NO, table, write_table
     from entrench.judging.endpoint import usage_record

@@ -11,7 +11,7 @@ The spec: {"misalignment", "second": {"backend", ...}, "sample", "headline", "bo
 import argparse
 from collections.abc import Sequence
 
-from entrench import command
+from entrench import command, lease
 from entrench.judging.command import add_judge_options, open_judge
 
 
@@ -24,6 +24,7 @@ def main(argv: Sequence[str]) -> None:
         parser.add_argument(f"--{name}", required=True, nargs="+")
     add_judge_options(parser)
     arguments = parser.parse_args(argv)
+    lease.keep(arguments.agreement)
 
     from entrench.analysis.agreement import agreement_record, confusion_rows, opinion
     from entrench.analysis.tables import COUNT, NUMBER, TEXT, table, write_table

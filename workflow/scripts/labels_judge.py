@@ -11,7 +11,7 @@ The API key comes from the environment variable that --server names.
 import argparse
 from collections.abc import Sequence
 
-from entrench import command
+from entrench import command, lease
 from entrench.judging.command import add_judge_options, open_judge
 from entrench.judging.endpoint import usage_record
 from entrench.judging.scoring import compare_views
@@ -25,6 +25,7 @@ def main(argv: Sequence[str]) -> None:
         parser.add_argument(f"--{name}", required=True)
     add_judge_options(parser)
     arguments = parser.parse_args(argv)
+    lease.keep(arguments.verdicts)
     spec = command.parse_spec(arguments.spec)
     with open_judge(spec["judge"], arguments) as (ask, usage):
         rows = compare_views(

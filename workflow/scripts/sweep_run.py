@@ -30,8 +30,8 @@ def main(argv: Sequence[str]) -> None:
     from entrench import head
 
     folder = Path.cwd()
-    head.clear_the_way(folder)
-    head.run_snakemake(folder, arguments.config, arguments.cores, arguments.targets)
+    head.clear_the_way(folder, arguments.config)
+    head.run_snakemake(arguments.config, arguments.cores, arguments.targets)
     head.show_results(arguments.config)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from entrench.config.models import SizeClass
 
-ATTEMPTS = (1, 2, 3)  # a first one and the two retries of profiles/slurm
 HEADER = ("size class", "GPUs", "CPUs", "memory MB by attempt", "minutes by attempt")
 
 
@@ -23,11 +22,11 @@ def resources(size: SizeClass, attempt: int) -> dict[str, int]:
     }
 
 
-def table(sizes: Mapping[str, SizeClass]) -> str:
+def table(sizes: Mapping[str, SizeClass], attempts: int) -> str:
     """What each size class asks, as text: a line each, memory and time at each attempt."""
     rows = [HEADER]
     for name, size in sizes.items():
-        asked = [resources(size, attempt) for attempt in ATTEMPTS]
+        asked = [resources(size, attempt) for attempt in range(1, attempts + 1)]
         memory = " ".join(str(ask["mem_mb"]) for ask in asked)
         minutes = " ".join(str(ask["runtime"]) for ask in asked)
         first = asked[0]

@@ -10,25 +10,39 @@ from pathlib import Path
 import psutil
 import yaml
 
+from entrench import lease
 from entrench.errors import EntrenchError
 
 SCRIPTS = Path(__file__).parents[1]
 GRACE_SECONDS = 20.0  # for a left-over job to save and end
 
 
-def clear_the_way(folder: Path) -> None:
-    """Make sure that `folder` is ours: no other head alive in it, no job of a killed one.
+def lease_file(folder: Path) -> Path:
+    """What the head of a sweep in `folder` holds, for every machine that sees the folder."""
+    return folder / ".snakemake" / "head.lease"
+
+
+def clear_the_way(folder: Path, configs: Sequence[Path]) -> None:
+    """Make sure that `folder` is ours: no head alive in it, no job and no lock of a killed one.
 
     Raises:
-        EntrenchError: another head works in this folder; its process id is named.
+        EntrenchError: another head works in this folder, on this machine or another; its process id
+            is named. Or a config file is missing.
     """
+    workflow = _workflow(configs)
     heads = [p for p in _processes_in(folder) if _is_head(p)]
     if heads:
         raise EntrenchError(
             f"{folder}: process {heads[0].pid} runs Snakemake in this folder: wait for it, or end "
             f"it with `kill {heads[0].pid}`, then run the same command again"
         )
+    release = lease.claim(lease_file(folder))
     end_orphans(folder)
+    locks = folder / ".snakemake" / "locks"
+    if locks.is_dir() and any(locks.iterdir()):
+        print("A killed run left its lock; no process works in this folder: unlocking.", flush=True)
+        _snakemake(["--cores", "1", *workflow, "--quiet", "all", "--unlock"])
+    release()  # Snakemake, a process of its own, claims it next
 
 
 def end_orphans(folder: Path) -> None:
@@ -37,28 +51,15 @@ def end_orphans(folder: Path) -> None:
         _end(orphans)
 
 
-def run_snakemake(
-    folder: Path, configs: Sequence[Path], cores: int, targets: Sequence[str]
-) -> None:
+def run_snakemake(configs: Sequence[Path], cores: int, targets: Sequence[str]) -> None:
     """Run the workflow with these configs, later over earlier ones; progress goes to stderr.
 
-    Call `clear_the_way` first: a lock found here is taken for a killed head's and removed.
-
     Raises:
-        EntrenchError: the config file is missing, or Snakemake failed (it has said why).
+        EntrenchError: a config file is missing, or Snakemake failed (it has said why).
     """
-    for config in configs:
-        if not config.is_file():
-            raise EntrenchError(f"{config}: no such config file: config/demo.yaml is one")
-    workflow = ["--cores", str(cores), "--replace-workflow-config", "--configfile"]
-    workflow += [str(config) for config in configs]
-    locks = folder / ".snakemake" / "locks"
-    if locks.is_dir() and any(locks.iterdir()):
-        print("A killed run left its lock; no process works in this folder: unlocking.", flush=True)
-        _snakemake([*workflow, "--quiet", "all", "--unlock"])
     status = _snakemake(
         [
-            *workflow,
+            *("--cores", str(cores), *_workflow(configs)),
             *("--rerun-triggers", "mtime", "params", "input"),
             *("--rerun-incomplete", "--keep-going", "--logger", "entrench"),
             *("--", *targets),
@@ -69,6 +70,13 @@ def run_snakemake(
             f"the sweep is not complete (Snakemake ended with {status}): mend what is said above "
             "and run the same command again; finished jobs are kept"
         )
+
+
+def _workflow(configs: Sequence[Path]) -> list[str]:
+    for config in configs:
+        if not config.is_file():
+            raise EntrenchError(f"{config}: no such config file: config/demo.yaml is one")
+    return ["--replace-workflow-config", "--configfile", *map(str, configs)]
 
 
 def _snakemake(arguments: Sequence[str]) -> int:

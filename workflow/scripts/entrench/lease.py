@@ -9,6 +9,7 @@ so two writers cannot both take it.
 
 import atexit
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -17,7 +18,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
 GRACE_SECONDS = 60.0
 POLL_SECONDS = 0.2
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,14 @@ class Owner:
     pid: int
     start: str
     slurm_job: str | None
+    since: str = ""  # for people
 
 
 def current_owner() -> Owner:
     """This process."""
     job = os.environ.get("SLURM_JOB_ID")
-    return Owner(_host(), os.getpid(), _start_time(os.getpid()) or "", job)
+    now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    return Owner(_host(), os.getpid(), _start_time(os.getpid()) or "", job, now)
 
 
 def lease_path(folder: str | os.PathLike[str]) -> Path:
@@ -66,27 +70,24 @@ def hold(
 
     `grace` is the time a live owner on this host gets between SIGTERM and SIGKILL, `heartbeat` the
     time between two touches of the file, `stale` the time without a touch after which an owner on
-    another host counts as gone; all in seconds. A writer that finds its lease taken ends itself.
+    another host counts as gone; all in seconds. A writer that finds its lease taken, or cannot
+    touch it for half of `stale`, ends itself.
     """
     path = lease_path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     me = current_owner()
     _acquire(path, me, grace, stale, heartbeat)
-    done = threading.Event()
-    beat = threading.Thread(target=_beat, args=(path, me, heartbeat, done), daemon=True)
-    beat.start()
+    release = _keep_alive(path, me, heartbeat, stale)
     try:
         yield
     finally:
-        done.set()
-        beat.join()
-        _release(path, me, done)
+        release()
 
 
 def claim(
     path: Path, *, heartbeat: float = HEARTBEAT_SECONDS, stale: float = STALE_SECONDS
-) -> None:
-    """Own `path` until this process ends; nothing is done to another owner.
+) -> Callable[[], None]:
+    """Own `path` until this process ends, or the result is called; another owner is left alone.
 
     An owner on another host that has left no trace of its end is watched for `stale` seconds.
 
@@ -95,7 +96,7 @@ def claim(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     me = current_owner()
-    first = None
+    first, told = None, False
     since = time.monotonic()
     while True:
         with _locked(path) as handle:
@@ -108,22 +109,39 @@ def claim(
         first = first or seen
         if here or seen != first:
             raise EntrenchError(
-                f"process {owner.pid} on {owner.host.split()[0]} works in {path.parent.parent}: "
-                "wait for it or end it, then run the same command again"
+                f"process {owner.pid} on {owner.host.split()[0]} works in {path.parent.parent} "
+                f"since {owner.since or 'a while'}: wait for it or end it, then run the same "
+                "command again"
             )
+        if not told:
+            name = f"process {owner.pid} on {owner.host.split()[0]}"
+            print(f"{path.name}: looking for {stale:.0f} s whether {name} lives", flush=True)
+            told = True
         if time.monotonic() - since > stale:
             _take_silent(path, owner, seen, me)
         time.sleep(POLL_SECONDS)
+    release = _keep_alive(path, me, heartbeat, stale)
+    atexit.register(release)
+    return release
+
+
+def _keep_alive(path: Path, me: Owner, heartbeat: float, stale: float) -> Callable[[], None]:
+    """Touch the lease from now on; the result gives it back, once."""
     done = threading.Event()
-    threading.Thread(target=_beat, args=(path, me, heartbeat, done), daemon=True).start()
-    atexit.register(_release, path, me, done)
+    beat = threading.Thread(target=_beat, args=(path, me, heartbeat, stale, done), daemon=True)
+    beat.start()
 
+    def release() -> None:
+        if done.is_set():
+            return
+        done.set()
+        beat.join()
+        # One that stays is free to others when its owner has ended.
+        with contextlib.suppress(OSError, EntrenchError), _locked(path) as handle:
+            if _read(handle) == me:
+                path.unlink()
 
-def _release(path: Path, me: Owner, done: threading.Event) -> None:
-    done.set()
-    with _locked(path) as handle:
-        if _read(handle) == me:
-            path.unlink()
+    return release
 
 
 def keep(output: str | os.PathLike[str]) -> None:
@@ -196,18 +214,43 @@ def _take_silent(path: Path, owner: Owner, seen: int, me: Owner) -> None:
             os.ftruncate(handle, 0)
 
 
-def _beat(path: Path, me: Owner, seconds: float, done: threading.Event) -> None:
+def _beat(path: Path, me: Owner, seconds: float, stale: float, done: threading.Event) -> None:
+    """Touch the lease until `done`. End the process where the lease is another's by now, or soon.
+
+    A file system may fail for a moment. Where it does so for half of `stale`, this process ends
+    while the lease still looks alive to the others.
+    """
+    touched = time.monotonic()
     while not done.wait(seconds):
-        with _locked(path) as handle:
-            owner = _read(handle)
-            if owner is None:  # somebody has cleaned up
-                _write(handle, me)
-            if owner in (me, None):
-                os.utime(handle)
-                continue
-        print(f"error: {path}: another writer has taken over: this one ends", file=sys.stderr)
-        sys.stderr.flush()
-        os._exit(1)
+        now = time.monotonic()
+        try:
+            mine = _touch(path, me)
+        except (OSError, EntrenchError) as error:
+            if now - touched > stale / 2:
+                why = getattr(error, "strerror", None) or error
+                _end_this(path, f"not renewed for {stale / 2:.0f} s ({why})")
+            continue
+        if not mine:
+            _end_this(path, "another writer has taken over")
+        touched = now
+
+
+def _touch(path: Path, me: Owner) -> bool:
+    """Renew the lease; False where it is another's."""
+    with _locked(path) as handle:
+        owner = _read(handle)
+        if owner is None:  # somebody has cleaned up
+            _write(handle, me)
+        if owner in (me, None):
+            os.utime(handle)
+            return True
+    return False
+
+
+def _end_this(path: Path, why: str) -> None:
+    with contextlib.suppress(OSError):  # a log may lie where the lease does
+        print(f"error: {path}: {why}: this process ends", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 @contextlib.contextmanager
@@ -216,7 +259,7 @@ def _locked(path: Path) -> Iterator[int]:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _lock(handle, path)
             # Its owner may have removed the file between the two calls: then the lock is on a file
             # without a name, and another process may hold one on its successor.
             if _same_file(handle, path):
@@ -224,6 +267,18 @@ def _locked(path: Path) -> Iterator[int]:
                 return
         finally:
             os.close(handle)
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise EntrenchError(
+            f"{path}: {error.strerror}: this file system gives no locks between processes: have it "
+            "mounted with them (Lustre: `-o flock`), or work in a folder of another one"
+        ) from None
 
 
 def _same_file(handle: int, path: Path) -> bool:
