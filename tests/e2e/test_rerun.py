@@ -50,6 +50,17 @@ def test_adapters_of_another_config_that_were_copied_without_records_are_made_ag
     }
 
 
+def test_scores_of_another_judge_that_were_copied_without_records_are_made_again(clone):
+    config = clone.derive("judge.yaml", lambda c: c["risk_judge"].update(misaligned=40.0))
+    assert clone.plan(config=config) == {
+        "judge_score": 5,
+        "risk_estimate": 5,
+        "delta_estimate": 3,
+        **TABLES,
+        **DRAWN,
+    }
+
+
 def test_touching_every_script_and_config_plans_nothing(micro, tmp_path):
     copy = Workspace(tmp_path / "copy")
     for name in ("results", ".snakemake"):

@@ -1,7 +1,7 @@
 # Going on after a sweep that ended early; no rule stands here.
 
 from entrench import takeover, unfinished
-from entrench.foreign import foreign_adapters
+from entrench.foreign import foreign_files
 
 PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
 
@@ -9,14 +9,14 @@ PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
 @cache
 def stale_files():
     """Outputs that Snakemake alone would not make again."""
-    return [*unfinished.missing(PLAN_NOTE), *foreign_adapters(CONFIG, SWEEP)]
+    return [*unfinished.missing(PLAN_NOTE), *foreign_files(CONFIG, SWEEP)]
 
 
 def remake_stale(wildcards):
     """Input function without files; every plan reaches the data, and so asks it.
 
     Forces, among the jobs of this plan, those whose output an interrupted sweep left missing (see
-    `entrench.unfinished`) and adapters of another config (`entrench.foreign`). Snakemake has no
+    `entrench.unfinished`) and adapters, scores and verdicts of another config (`entrench.foreign`). Snakemake has no
     public door for that.
     """
     workflow.dag.forcefiles.update(stale_files())
