@@ -146,6 +146,20 @@ def test_what_a_failed_rerun_left_stale_is_planned_again(micro, tmp_path):
     assert copy.plan(config=config) == {}
 
 
+def test_partial_tables_are_made_again_when_a_risk_has_changed(micro, tmp_path):
+    copy = Workspace(tmp_path / "copy")
+    for name in ("results", ".snakemake"):
+        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
+    table = "results/micro/partial/summary.csv"
+    done = copy.snakemake("--", table)
+    assert done.returncode == 0, done.stderr
+    assert copy.plan(table) == {}
+    run = copy.folder / "results/micro/organisms/tiny/spurious_correlation/seed0/bct"
+    delta = (run / "delta_risk.csv").read_text()
+    (run / "delta_risk.csv").write_text(delta + "\n")
+    assert copy.plan(table) == {"partial_make": 1}
+
+
 def test_machine_facts_plan_nothing(micro, tmp_path):
     copy = Workspace(tmp_path / "copy")
     for name in ("results", ".snakemake"):

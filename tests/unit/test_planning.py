@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from entrench import specs
 from entrench.config.check import load_config
 from entrench.errors import EntrenchError
 from entrench.pins import unpinned
@@ -224,8 +225,29 @@ def test_complete_is_what_has_all_its_files(tmp_path, monkeypatch):
     assert complete.organisms == (run.organism, other.organism)
     (results / other.path / "adapter" / "adapter_model.safetensors").unlink()  # being trained anew
     assert complete_part(config, sweep).runs == (run,)
+    (results / run.path / "run.json").write_text('{"spec": {"training": "of another config"}}')
+    assert complete_part(config, sweep).runs == ()
+    (results / run.path / "run.json").write_text("")
+    assert complete_part(config, sweep).runs == (run,)
     (results / run.organism.path / "adapter" / "adapter_model.safetensors").unlink()
     assert complete_part(config, sweep).runs == ()
+
+
+@pytest.mark.parametrize("name", ["delta_risk.csv", "risk.json", "labels.jsonl"])
+def test_tables_of_what_is_complete_follow_the_content_of_its_files(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(DEMO)
+    sweep = expand(config)
+    results = tmp_path / "results" / "demo"
+    run = next(run for run in sweep.runs if run.method == "multi_view")
+    touch(results, [*organism_jobs(run.organism), *pool_jobs(config, run), *run_jobs(config, run)])
+    complete = complete_part(config, sweep)
+    assert complete.runs == (run,)
+    before = specs.partial_spec(config, sweep, complete)
+    assert specs.partial_spec(config, sweep, complete) == before
+    (results / run.path / name).write_text("measured anew\n")
+    assert complete_part(config, sweep) == complete
+    assert specs.partial_spec(config, sweep, complete) != before
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """The config unrolled: a table of organisms and a table of runs, and where each one lives."""
 
+import base64
+import json
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,6 +125,17 @@ def from_cells(short: Cells) -> Sweep:
     }
     runs = [Run(organism, name) for organism, names in organisms.items() for name in names]
     return Sweep(tuple(sorted(organisms)), tuple(sorted(runs)))
+
+
+def packed(sweep: Sweep) -> str:
+    """`cells` compressed to text, since a job's command holds 131,071 characters at most."""
+    text = json.dumps(cells(sweep), ensure_ascii=False)
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def unpacked(text: str) -> Sweep:
+    """The sweep of which `packed` gave this."""
+    return from_cells(json.loads(zlib.decompress(base64.b64decode(text))))
 
 
 def part_of(sweep: Sweep, part: str) -> Sweep:

@@ -2,12 +2,14 @@
 
 import hashlib
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from entrench.analysis.inputs import organism_inputs, run_inputs
 from entrench.config import Config
 from entrench.seeds import derive_seed
 from entrench.specs.parts import RESOURCES, statistics_part, used_methods
-from entrench.sweep import Sweep, cells
+from entrench.sweep import Sweep, cells, packed
 
 PUBLISHED = RESOURCES / "paper" / "published.csv"
 
@@ -73,11 +75,18 @@ def comparison_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 
 
 def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any]:
-    """partial_make: the tables of what is complete, and what is missing of the sweep."""
+    """partial_make: the tables of what is complete, and what is missing of the sweep.
+
+    Which files these are is known at planning alone: their state stands here in place of inputs.
+    """
+    organisms, runs = organisms_spec(config, complete), runs_spec(config, sweep)
+    del organisms["organisms"], runs["runs"]
     return {
-        "sweep": cells(sweep),
-        "organisms": organisms_spec(config, complete),
-        "runs": runs_spec(config, sweep) | {"runs": cells(complete)},
+        "sweep": packed(sweep),
+        "complete": packed(complete),
+        "files": _state(config, complete),
+        "organisms": organisms,
+        "runs": runs,
         "summary": summary_spec(config, sweep),
     }
 
@@ -89,6 +98,31 @@ def _simulated(config: Config, sweep: Sweep) -> dict[str, Any]:
         "kinds": {name: facts["kind"] for name, facts in used_methods(config, sweep).items()},
         "level": config.statistics.level,
     }
+
+
+def _state(config: Config, sweep: Sweep) -> str:
+    """A digest of what the tables of these organisms and runs are made from.
+
+    Of risks and delta-risks the content; of the others, some of them large, size and time.
+    """
+    results = config.pathvars.results
+    files = {file for o in sweep.organisms for file in organism_inputs(results, o).values()}
+    for run in sweep.runs:
+        files |= set(run_inputs(results, run, config.methods[run.method].operator).values())
+    digest = hashlib.sha256()
+    for path in map(Path, sorted(files)):
+        digest.update(f"{path} {_state_of(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _state_of(path: Path) -> str:
+    try:
+        if path.name in ("risk.json", "delta_risk.csv"):
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        found = path.stat()
+    except FileNotFoundError:  # a job at work is making it anew
+        return "gone"
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 @cache
