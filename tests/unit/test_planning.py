@@ -18,7 +18,7 @@ from entrench.planning.cost import job_cost
 from entrench.planning.jobs import ORGANISM, Job, organism_jobs, pool_jobs, run_jobs, sweep_jobs
 from entrench.planning.lengths import phase_steps
 from entrench.planning.machine import Machine
-from entrench.planning.plan import as_csv, measured_seconds, plan_rows, state
+from entrench.planning.plan import as_csv, measured_seconds, plan_rows, require_constants, state
 from entrench.planning.report import as_markdown
 from entrench.sweep import expand
 
@@ -265,7 +265,7 @@ def test_constants_that_are_missing_are_named(change, message):
     raw = copy.deepcopy(DEMO)
     raw["planning"] |= change
     with pytest.raises(EntrenchError, match=message):
-        load_config(raw)
+        require_constants(load_config(raw))
 
 
 @pytest.mark.parametrize(

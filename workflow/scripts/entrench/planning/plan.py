@@ -126,6 +126,16 @@ def require_constants(config: Config) -> None:
             "planning: this key is missing: the plan needs its constants; config/config.yaml and "
             "config/demo.yaml have a section to copy"
         )
+    missing = [
+        f"  planning.{key}.{name}: this key is missing: the plan needs it"
+        for key, given, wanted in (
+            ("device_of", config.planning.device_of, config.size_classes),
+            ("models", config.planning.models, config.models),
+        )
+        for name in sorted(wanted.keys() - given)
+    ]
+    if missing:
+        raise EntrenchError("the config is not complete:\n" + "\n".join(missing))
 
 
 def plan_rows(config: Config, sweep: Sweep) -> list[Row]:
