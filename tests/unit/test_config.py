@@ -128,12 +128,52 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("risk_judge.server", {"base_url": "localhost:80"}, "risk_judge.server.base_url"),
         ("label_judge", {"backend": "endpoints"}, "'rules' or 'endpoint'"),
         ("judging", {"second": {"backend": "rules"}}, "judging.second.coherent: this key is miss"),
+        ("judging", {"cache": ":memory:"}, 'judging.cache: ":memory:": give the path of a file'),
+        ("judging", {"cache": " "}, 'judging.cache: " ": give the path of a file'),
+        ("judging", {"cache": ""}, 'judging.cache: ""'),
+        ("judging", {"cache": "~/a.sqlite"}, "judging.cache: \"~/a.sqlite\": '~' is not expanded"),
+        ("data.mirror", "~/mirror", "data.mirror: \"~/mirror\": '~' is not expanded"),
+        ("models.tiny.hub", "~/mine", "models.tiny.hub: \"~/mine\": '~' is not expanded"),
+        ("models.tiny.revision", "main", "`revision` is of a model from the hub: leave it out"),
+        ("reward.revision", "main", "`revision` is of a model from the hub: leave it out"),
+        (
+            "evaluation.decodings.greedy.top_p",
+            0.9,
+            "top_p is 0.9 and must be 1 at temperature 0",
+        ),
+        ("sampling.refinement.temperature", 0.0, "top_p is 0.9 and must be 1 at temperature 0"),
     ],
 )
 def test_a_fault_is_named_with_key_value_and_what_is_allowed(path, value, message):
     with pytest.raises(EntrenchError) as caught:
         expand(load_config(changed(path, value)))
     assert message in str(caught.value)
+
+
+def test_every_fault_stands_there_once():
+    raw = changed("methods.bct.window", "prompt_suffix")
+    raw["sampling"]["views"] = {}
+    with pytest.raises(EntrenchError) as caught:
+        load_config(raw)
+    assert str(caught.value) == (
+        "the config is not valid:\n"
+        "  methods.multi_view: multi_view needs a view: add one to sampling.views\n"
+        "  methods.bct.window: 'prompt_suffix' is for act, allowed: response, trailing"
+    )
+
+
+def test_released_answers_that_differ_within_a_pair_are_refused_before_anything_runs():
+    raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    raw["methods"]["bct"]["response"] = "released"
+    with pytest.raises(EntrenchError) as caught:
+        load_config(raw)
+    assert (
+        "sweep.2.methods: 'bct' has `response: released` with `window: response`, but the answers "
+        "in the pairs of 'sycophancy' differ: set its `response` to own or `window` to trailing"
+    ) in str(caught.value)
+    assert "emergent_misalignment" not in str(caught.value)
+    raw["methods"]["bct"]["window"] = "trailing"
+    load_config(raw)
 
 
 def test_adapters_of_experts_are_refused_on_several_gpus():
