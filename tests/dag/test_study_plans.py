@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from entrench.config.check import load_config
-from entrench.planning.jobs import sweep_jobs
+from entrench.planning.jobs import STAGES, sweep_jobs
 from entrench.sweep import expand
 
 STUDY = "config/config.yaml"
@@ -48,6 +48,34 @@ def test_the_plan_counts_the_jobs_of_the_mechanism(checkout):
         planned = checkout.plan(config=name)
         del planned["all"], planned["figures_draw"]
         assert counted(checkout, name) == planned
+
+
+@pytest.mark.parametrize("name", ["config/demo.yaml", STUDY])
+def test_the_files_of_the_plan_are_those_of_the_rules(checkout, name):
+    """Else a job would count as done that Snakemake makes again."""
+    config = load_config(yaml.safe_load((checkout.folder / name).read_text()))
+    if name == STUDY:
+        target = "results/parts/llama-3.1-8b/sycophancy/seed40/summary.csv"
+        stages = ("pool_sample", "labels_judge", "completions_sample", "judge_score")
+        done = checkout.snakemake("--summary", "--", target, config=name)
+    else:
+        stages = tuple(STAGES)
+        done = checkout.snakemake("--summary", config=name)
+    assert done.returncode == 0, done.stderr
+    ruled = {
+        (rule, path)
+        for path, _, rule in (line.split("\t")[:3] for line in done.stdout.splitlines()[1:])
+        if rule in stages
+    }
+    planned = {
+        (job.stage, f"{config.pathvars.results}/{path}")
+        for job in sweep_jobs(config, expand(config))
+        for path in job.outputs
+    }
+    assert len(ruled) > 20
+    assert ruled <= planned
+    if name != STUDY:
+        assert ruled == planned
 
 
 def counted(checkout, name):

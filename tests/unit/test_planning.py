@@ -210,6 +210,37 @@ def test_the_table_is_readable_and_the_page_names_warnings_and_blocks(tmp_path, 
     assert "108 organisms, 602 runs" in page
 
 
+def test_a_resumed_sweep_shows_the_calls_and_storage_left(tmp_path, monkeypatch, study):
+    monkeypatch.chdir(tmp_path)
+    sweep = expand(study)
+    names = ("judge_calls", "judge_tokens_in", "judge_tokens_out", "storage_gb")
+
+    def totals():
+        rows = plan_rows(study, sweep)
+        assert "left" in as_markdown(study, sweep, rows)
+        return [
+            (sum(getattr(r, name) for r in rows), sum(getattr(r, f"{name}_left") for r in rows))
+            for name in names
+        ]
+
+    for whole, left in totals():
+        assert whole == pytest.approx(left)
+    judged = next(
+        job
+        for job in sweep_jobs(study, sweep)
+        if (job.stage, job.misalignment) == ("judge_score", "sycophancy")
+    )
+    touch(tmp_path / "results", [judged])
+    (calls, left), *others = totals()
+    assert calls - left == 141  # greedy answers to 141 wrong claims
+    assert all(part < whole for whole, part in others)
+    table = list(csv.DictReader(io.StringIO(as_csv(plan_rows(study, sweep)))))
+    assert sum(int(row["judge_calls_left"]) for row in table) == left
+    page = as_markdown(study, sweep, plan_rows(study, sweep))
+    line = next(line for line in page.splitlines() if line.startswith("| judge calls "))
+    assert [cell.strip() for cell in line.split("|")[2:4]] == [f"{calls:,}", f"{left:,}"]
+
+
 def test_complete_is_what_has_all_its_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_config(DEMO)
