@@ -1,9 +1,12 @@
 """What a dry run of the paper's sweep plans, whole and in part, in literal numbers of jobs."""
 
+import shutil
+import subprocess
 from collections import Counter
 
 import pytest
 import yaml
+from workspace import environment
 
 from entrench.config.check import load_config
 from entrench.planning.jobs import STAGES, sweep_jobs
@@ -32,6 +35,26 @@ WHOLE = {
 
 def test_the_whole_study(checkout):
     assert checkout.plan("results/summary.csv", config=STUDY) == WHOLE
+
+
+def test_planning_needs_no_network_and_imports_no_library_of_the_jobs(checkout):
+    alone = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"]).returncode:
+        pytest.skip("no network namespace can be made here")
+    planning = ["-X", "importtime", "-m", "snakemake", "-n", "--cores", "1", "--quiet", "rules"]
+    planning += ["--", "results/parts/llama-3.1-8b/sycophancy/seed40/summary.csv"]
+    done = subprocess.run(
+        [*alone, *checkout.command(*planning)],
+        cwd=checkout.folder,
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "entrench.specs" in imported
+    heavy = {"torch", "transformers", "peft", "vllm", "polars", "scipy", "openai"}
+    assert heavy & imported == set()
 
 
 def test_the_plan_counts_the_same_jobs(checkout):
