@@ -1,9 +1,9 @@
 """The config unrolled: a table of organisms and a table of runs, and where each one lives."""
 
 import base64
+import bz2
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -128,14 +128,16 @@ def from_cells(short: Cells) -> Sweep:
 
 
 def packed(sweep: Sweep) -> str:
-    """`cells` compressed to text, since a job's command holds 131,071 characters at most."""
+    """`cells` compressed to text: a job's command may hold 131,071 characters and no more."""
     text = json.dumps(cells(sweep), ensure_ascii=False)
-    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    return base64.b64encode(bz2.compress(text.encode())).decode()
 
 
-def unpacked(text: str) -> Sweep:
-    """The sweep of which `packed` gave this."""
-    return from_cells(json.loads(zlib.decompress(base64.b64decode(text))))
+def unpacked(given: str | Cells) -> Sweep:
+    """The sweep of which `packed` gave this; `cells` written by hand will do too."""
+    if isinstance(given, str):
+        given = json.loads(bz2.decompress(base64.b64decode(given)))
+    return from_cells(given)
 
 
 def part_of(sweep: Sweep, part: str) -> Sweep:

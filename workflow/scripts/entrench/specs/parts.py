@@ -10,7 +10,7 @@ from entrench.config import Config, resolved_phase
 from entrench.config.sweep import Method
 from entrench.seeds import derive_seed
 from entrench.step_split import step_split
-from entrench.sweep import Organism, Subject, Sweep, cells
+from entrench.sweep import Organism, Subject, Sweep, packed
 
 MODEL_SUFFIXES = {".json", ".jinja", ".model", ".safetensors", ".txt"}
 RESOURCES = Path(__file__).parents[4] / "resources"
@@ -122,7 +122,7 @@ def prompt_texts(wording: Literal["miniature", "standard"]) -> dict[str, str]:
 
 def methods_part(config: Config, sweep: Sweep) -> dict[str, Any]:
     """The runs of a sweep and the facts of their methods."""
-    return {"runs": cells(sweep), "methods": used_methods(config, sweep)}
+    return {"runs": packed(sweep), "methods": used_methods(config, sweep)}
 
 
 def used_methods(config: Config, sweep: Sweep) -> dict[str, dict[str, Any]]:

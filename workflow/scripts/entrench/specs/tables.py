@@ -9,7 +9,7 @@ from entrench.analysis.inputs import organism_inputs, run_inputs
 from entrench.config import Config
 from entrench.seeds import derive_seed
 from entrench.specs.parts import RESOURCES, statistics_part, used_methods
-from entrench.sweep import Sweep, cells, packed
+from entrench.sweep import Sweep, packed
 
 PUBLISHED = RESOURCES / "paper" / "published.csv"
 
@@ -17,7 +17,7 @@ PUBLISHED = RESOURCES / "paper" / "published.csv"
 def organisms_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """organisms_collect: the table of organisms."""
     return {
-        "organisms": cells(Sweep(sweep.organisms, ())),
+        "organisms": packed(Sweep(sweep.organisms, ())),
         **statistics_part(config),
         "min_induction_effect": config.statistics.min_induction_effect,
         "seed": derive_seed("organisms"),
@@ -27,7 +27,7 @@ def organisms_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 def runs_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """runs_collect: the table of runs."""
     return {
-        "runs": cells(Sweep(tuple(sorted({run.organism for run in sweep.runs})), sweep.runs)),
+        "runs": packed(Sweep(tuple(sorted({run.organism for run in sweep.runs})), sweep.runs)),
         "methods": used_methods(config, sweep),
         "headline": config.evaluation.headline,
         "views": sorted(config.sampling.views),
@@ -94,7 +94,7 @@ def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any
 def _simulated(config: Config, sweep: Sweep) -> dict[str, Any]:
     organisms = tuple(sorted({run.organism for run in sweep.runs}))
     return {
-        "runs": cells(Sweep(organisms, sweep.runs)),
+        "runs": packed(Sweep(organisms, sweep.runs)),
         "kinds": {name: facts["kind"] for name, facts in used_methods(config, sweep).items()},
         "level": config.statistics.level,
     }
