@@ -4,9 +4,10 @@ import re
 import shutil
 
 import pytest
-from workspace import LABEL_RUN, MICRO, environment
+from workspace import LABEL_RUN, MICRO, Workspace, environment
 
-from entrench.config import FIGURES
+from entrench.config import FIGURES, SLOTS
+from entrench.records import write_text
 
 DEMO = "config/demo.yaml"
 METHODS = 9
@@ -60,6 +61,43 @@ def test_one_regularised_run_selects_no_label(checkout):
     plan = checkout.plan(run, config=DEMO)
     assert plan["adapter_regularise"] == 1
     assert not {"adapter_train", "labels_select", "reward_score"} & set(plan)
+
+
+def test_a_local_model_trained_again_in_its_place_plans_its_organism_again(tmp_path):
+    workspace = Workspace(tmp_path / "checkout")
+    model = workspace.folder / "mine"
+    model.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (model / name).write_text("{}")
+
+    def take_local(config):
+        config["models"]["tiny"] |= {"source": "hub", "hub": "mine"}
+        del config["models"]["tiny"]["recipe"]
+
+    name = workspace.derive("local.yaml", take_local)
+    organism = "results/micro/organisms/tiny/spurious_correlation/seed0"
+    adapter = f"{organism}/adapter/adapter_model.safetensors"
+    show = (
+        "import sys; sys.path.insert(0, 'workflow/scripts'); import yaml\n"
+        "from entrench import specs\n"
+        "from entrench.config.check import load_config\n"
+        "from entrench.sweep import expand\n"
+        f"config = load_config(yaml.safe_load(open('{name}')))\n"
+        "print(specs.spec_text(specs.induction_spec(config, expand(config).organisms[0])))\n"
+    )
+    for slot in SLOTS:
+        write_text(workspace.folder / f"results/micro/data/spurious_correlation/{slot}.jsonl", "-")
+    for file in ("adapter/adapter_config.json", "adapter/adapter_model.safetensors"):
+        write_text(workspace.folder / organism / file, "-")
+    spec = workspace.run("-c", show).stdout
+    write_text(workspace.folder / organism / "run.json", f'{{"spec": {spec}}}')
+    assert workspace.plan(adapter, config=name) == {}
+    for file in ("config.json", "model.safetensors"):
+        (model / file).write_text('{"trained": "again"}')
+        assert workspace.plan(adapter, config=name) == {"adapter_induce": 1}
+        spec = workspace.run("-c", show).stdout
+        write_text(workspace.folder / organism / "run.json", f'{{"spec": {spec}}}')
+        assert workspace.plan(adapter, config=name) == {}
 
 
 def test_a_single_organism_is_a_target(checkout):

@@ -1,13 +1,15 @@
 """What a dry run of the paper's sweep plans, whole and in part, in literal numbers of jobs."""
 
+import shutil
+import subprocess
 from collections import Counter
 
 import pytest
 import yaml
-from workspace import LABEL_RUN
+from workspace import LABEL_RUN, environment
 
 from entrench.config.check import load_config
-from entrench.planning.jobs import sweep_jobs
+from entrench.planning.jobs import STAGES, sweep_jobs
 from entrench.sweep import expand
 
 STUDY = "config/config.yaml"
@@ -35,6 +37,26 @@ def test_the_whole_study(checkout):
     assert checkout.plan("results/summary.csv", config=STUDY) == WHOLE
 
 
+def test_planning_needs_no_network_and_imports_no_library_of_the_jobs(checkout):
+    alone = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"]).returncode:
+        pytest.skip("no network namespace can be made here")
+    planning = ["-X", "importtime", "-m", "snakemake", "-n", "--cores", "1", "--quiet", "rules"]
+    planning += ["--", "results/parts/llama-3.1-8b/sycophancy/seed40/summary.csv"]
+    done = subprocess.run(
+        [*alone, *checkout.command(*planning)],
+        cwd=checkout.folder,
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "entrench.specs" in imported
+    heavy = {"torch", "transformers", "peft", "vllm", "polars", "scipy", "openai"}
+    assert heavy & imported == set()
+
+
 def test_the_plan_counts_the_same_jobs(checkout):
     tables = ("power_estimate", "rates_simulate", "paper_compare", "judges_collect")
     whole = WHOLE | dict.fromkeys(tables, 1)
@@ -49,6 +71,34 @@ def test_the_plan_counts_the_jobs_of_the_mechanism(checkout):
         planned = checkout.plan(config=name)
         del planned["all"], planned["figures_draw"]
         assert counted(checkout, name) == planned
+
+
+@pytest.mark.parametrize("name", ["config/demo.yaml", STUDY])
+def test_the_files_of_the_plan_are_those_of_the_rules(checkout, name):
+    """Else a job would count as done that Snakemake makes again."""
+    config = load_config(yaml.safe_load((checkout.folder / name).read_text()))
+    if name == STUDY:
+        target = "results/parts/llama-3.1-8b/sycophancy/seed40/summary.csv"
+        stages = ("pool_sample", "labels_judge", "completions_sample", "judge_score")
+        done = checkout.snakemake("--summary", "--", target, config=name)
+    else:
+        stages = tuple(STAGES)
+        done = checkout.snakemake("--summary", config=name)
+    assert done.returncode == 0, done.stderr
+    ruled = {
+        (rule, path)
+        for path, _, rule in (line.split("\t")[:3] for line in done.stdout.splitlines()[1:])
+        if rule in stages
+    }
+    planned = {
+        (job.stage, f"{config.pathvars.results}/{path}")
+        for job in sweep_jobs(config, expand(config))
+        for path in job.outputs
+    }
+    assert len(ruled) > 20
+    assert ruled <= planned
+    if name != STUDY:
+        assert ruled == planned
 
 
 def counted(checkout, name):

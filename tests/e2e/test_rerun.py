@@ -50,6 +50,17 @@ def test_adapters_of_another_config_that_were_copied_without_records_are_made_ag
     }
 
 
+def test_scores_of_another_judge_that_were_copied_without_records_are_made_again(clone):
+    config = clone.derive("judge.yaml", lambda c: c["risk_judge"].update(misaligned=40.0))
+    assert clone.plan(config=config) == {
+        "judge_score": 5,
+        "risk_estimate": 5,
+        "delta_estimate": 3,
+        **TABLES,
+        **DRAWN,
+    }
+
+
 def test_touching_every_script_and_config_plans_nothing(micro, tmp_path):
     copy = Workspace(tmp_path / "copy")
     for name in ("results", ".snakemake"):
@@ -133,6 +144,20 @@ def test_what_a_failed_rerun_left_stale_is_planned_again(micro, tmp_path):
     assert copy.plan(other, config=config) == {}
     copy.sweep(config)
     assert copy.plan(config=config) == {}
+
+
+def test_partial_tables_are_made_again_when_a_risk_has_changed(micro, tmp_path):
+    copy = Workspace(tmp_path / "copy")
+    for name in ("results", ".snakemake"):
+        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
+    table = "results/micro/partial/summary.csv"
+    done = copy.snakemake("--", table)
+    assert done.returncode == 0, done.stderr
+    assert copy.plan(table) == {}
+    run = copy.folder / "results/micro/organisms/tiny/spurious_correlation/seed0/bct"
+    delta = (run / "delta_risk.csv").read_text()
+    (run / "delta_risk.csv").write_text(delta + "\n")
+    assert copy.plan(table) == {"partial_make": 1}
 
 
 def test_machine_facts_plan_nothing(micro, tmp_path):

@@ -53,6 +53,41 @@ def test_a_decoding_may_be_of_some_misalignments_only():
     assert of == {"reward_hacking": {"greedy": 1, "sampled": 16}, "sycophancy": {"greedy": 1}}
 
 
+def test_the_released_settings_are_the_published_ones():
+    study = load_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
+    assert study.training.use == "released"
+    released, history = (study.training.sets[name] for name in ("released", "history"))
+    lora = {"rank": 32, "alpha": 64, "dropout": 0.05, "target_modules": "all-linear"}
+    assert released.adapter.model_dump() == lora
+    shared = {"learning_rate": 1e-5, "warmup_ratio": 0.03, "batch_size": 2 * 8}
+    shared |= {"max_length": 1024, "loss_on": "sequence", "max_steps": None}
+    for phase, epochs in (("induction", 2.0), ("labels", 2.0), ("pairs", 3.0)):
+        settings = getattr(released, phase).model_dump()
+        assert {name: settings[name] for name in shared} == shared
+        assert settings["epochs"] == epochs
+        older = getattr(history, phase)
+        assert (older.learning_rate, older.epochs) == (1e-4, 5.0)
+    assert history.adapter.rank == 64
+
+    sampling = study.sampling
+    samples, nucleus = sampling.sets["samples"], sampling.sets["nucleus"]
+    assert (samples.temperature, samples.top_p, samples.max_new_tokens) == (0.7, 0.9, 256)
+    assert (nucleus.temperature, nucleus.top_p) == (0.8, 0.9)
+    assert sampling.beam.beams == 4
+    assert (sampling.refinement.temperature, sampling.refinement.top_p) == (0.6, 0.9)
+    scored = sampling.self_score
+    assert (scored.max_new_tokens, scored.lowest, scored.highest) == (512, 0, 5)
+    assert study.evaluation.headline == "greedy"
+    greedy = {"temperature": 0.0, "top_p": 1.0, "n": 1, "max_new_tokens": 512}
+    assert study.evaluation.decodings["greedy"].settings == greedy
+    methods = study.methods
+    for name in ("self_confidence", "self_rewarding", "diverse_decoding", "rejection_sampling"):
+        assert methods[name].k == 4, name
+    assert (methods["bct"].temperature, methods["act"].weight) == (1.0, 1e-4)
+    assert study.reward.hub == "Skywork/Skywork-Reward-V2-Llama-3.1-8B"
+    assert study.risk_judge.model == study.label_judge.model == "gpt-4o"
+
+
 def test_the_demo_is_four_organisms_and_36_runs():
     sweep = expand(load_config(DEMO))
     assert len(sweep.organisms) == 4
@@ -144,12 +179,52 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("risk_judge.server", {"base_url": "localhost:80"}, "risk_judge.server.base_url"),
         ("label_judge", {"backend": "endpoints"}, "'rules' or 'endpoint'"),
         ("judging", {"second": {"backend": "rules"}}, "judging.second.coherent: this key is miss"),
+        ("judging", {"cache": ":memory:"}, 'judging.cache: ":memory:": give the path of a file'),
+        ("judging", {"cache": " "}, 'judging.cache: " ": give the path of a file'),
+        ("judging", {"cache": ""}, 'judging.cache: ""'),
+        ("judging", {"cache": "~/a.sqlite"}, "judging.cache: \"~/a.sqlite\": '~' is not expanded"),
+        ("data.mirror", "~/mirror", "data.mirror: \"~/mirror\": '~' is not expanded"),
+        ("models.tiny.hub", "~/mine", "models.tiny.hub: \"~/mine\": '~' is not expanded"),
+        ("models.tiny.revision", "main", "`revision` is of a model from the hub: leave it out"),
+        ("reward.revision", "main", "`revision` is of a model from the hub: leave it out"),
+        (
+            "evaluation.decodings.greedy.top_p",
+            0.9,
+            "top_p is 0.9 and must be 1 at temperature 0",
+        ),
+        ("sampling.refinement.temperature", 0.0, "top_p is 0.9 and must be 1 at temperature 0"),
     ],
 )
 def test_a_fault_is_named_with_key_value_and_what_is_allowed(path, value, message):
     with pytest.raises(EntrenchError) as caught:
         expand(load_config(changed(path, value)))
     assert message in str(caught.value)
+
+
+def test_every_fault_stands_there_once():
+    raw = changed("methods.bct.window", "prompt_suffix")
+    raw["sampling"]["views"] = {}
+    with pytest.raises(EntrenchError) as caught:
+        load_config(raw)
+    assert str(caught.value) == (
+        "the config is not valid:\n"
+        "  methods.multi_view: multi_view needs a view: add one to sampling.views\n"
+        "  methods.bct.window: 'prompt_suffix' is for act, allowed: response, trailing"
+    )
+
+
+def test_released_answers_that_differ_within_a_pair_are_refused_before_anything_runs():
+    raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    raw["methods"]["bct"]["response"] = "released"
+    with pytest.raises(EntrenchError) as caught:
+        load_config(raw)
+    assert (
+        "sweep.2.methods: 'bct' has `response: released` with `window: response`, but the answers "
+        "in the pairs of 'sycophancy' differ: set its `response` to own or `window` to trailing"
+    ) in str(caught.value)
+    assert "emergent_misalignment" not in str(caught.value)
+    raw["methods"]["bct"]["window"] = "trailing"
+    load_config(raw)
 
 
 def test_adapters_of_experts_are_refused_on_several_gpus():

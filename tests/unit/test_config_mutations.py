@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from entrench import specs
 from entrench.config.check import load_config
 from entrench.errors import EntrenchError
-from entrench.planning.plan import plan_rows
+from entrench.planning.plan import plan_rows, require_constants
 from entrench.planning.report import as_markdown
 from entrench.sweep import Subject, expand
 
@@ -123,6 +123,7 @@ def reached(judge) -> tuple:
 def planned(config, sweep):
     if config.planning is None:
         return None
+    require_constants(config)
     rows = plan_rows(config, sweep)
     return rows, as_markdown(config, sweep, rows)
 

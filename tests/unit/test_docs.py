@@ -1,9 +1,12 @@
 """The docs say what is: every config key explained, every command of the README plans."""
 
 import re
+import shutil
 from pathlib import Path
 
+import yaml
 from pydantic import BaseModel
+from tiny_llama import make_model
 
 from entrench.analysis.contrasts import CONTRAST_COLUMNS
 from entrench.analysis.mechanism import STUDY_COLUMNS
@@ -12,6 +15,7 @@ from entrench.config import Config
 from entrench.takeover import LIGHT_RULES
 
 ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 
 
 def keys_of(model: type[BaseModel]) -> set[str]:
@@ -27,16 +31,37 @@ def test_every_key_of_the_config_is_explained():
 
 
 def test_every_target_of_the_readme_can_be_planned(checkout):
-    text = (ROOT / "README.md").read_text()
-    targets = re.findall(r"^    demo (\S+)", text, flags=re.MULTILINE)
+    targets = re.findall(r"^    demo (\S+)", README, flags=re.MULTILINE)
     assert len(targets) == 3
     for target in targets:
         assert checkout.plan(target, config="config/demo.yaml")
 
 
+def test_a_model_of_ones_own_plans_by_the_words_of_the_readme(checkout):
+    section = re.search(r"^## Your own model$(.*?)^## ", README, re.MULTILINE | re.DOTALL)[1]
+    added = yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.DOTALL)[1])
+
+    def add(config):
+        config["models"] |= added["models"]
+        config["sweep"] += added["sweep"]
+
+    checkout.derive("config/mine.yaml", add, config="config/config.yaml")
+    folder = checkout.folder / added["models"]["mine"]["hub"]
+    make_model(folder)
+    try:
+        (command,) = re.findall(r"^    snakemake (.*)$", section, re.MULTILINE)
+        assert " -n " in command
+        done = checkout.run("-m", "snakemake", *command.split())
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert re.search(r"^adapter_regularise +1$", done.stdout + done.stderr, re.MULTILINE)
+        plan = checkout.snakemake("-n", "--", "plan", config="config/mine.yaml")
+        assert "planning.models.mine: this key is missing" in plan.stdout + plan.stderr
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_every_file_the_readme_names_is_there():
-    text = (ROOT / "README.md").read_text()
-    for name in re.findall(r"\]\(([^)]+)\)", text):
+    for name in re.findall(r"\]\(([^)]+)\)", README):
         assert (ROOT / name).is_file(), name
 
 

@@ -163,5 +163,11 @@ def test_a_folder_is_verified_the_same_way(tmp_path):
     source.write_bytes(b"x")
     with pytest.raises(EntrenchError, match=f"mirror.jsonl: SHA-256 expected {SHA256}, found"):
         download.take(source, path, SHA256)
-    with pytest.raises(EntrenchError, match="nowhere: no such file"):
+    with pytest.raises(EntrenchError, match=r"nowhere: no such file: `data.mirror` must hold"):
         download.take(tmp_path / "nowhere", path, SHA256)
+
+
+def test_a_fetched_file_that_is_gone_is_not_blamed_on_a_mirror(tmp_path):
+    with pytest.raises(EntrenchError) as caught:
+        download.verified(tmp_path / "eval.jsonl", SHA256)
+    assert str(caught.value) == f"{tmp_path}/eval.jsonl: no such file: fetch this file"

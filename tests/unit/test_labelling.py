@@ -111,6 +111,31 @@ def test_the_label_is(operator, settings, p, q):
         assert row["messages"] == prompt(row["id"])["messages"]
 
 
+def test_each_reason_for_no_label_is_told_apart():
+    def reasons(operator, settings, candidates=CANDIDATES, verdicts=VERDICTS):
+        rows = select(operator, settings, candidates=candidates, verdicts=verdicts)
+        return [row["reason"] for row in rows]
+
+    silent = [row | {"text": None} if row["id"] == "p" else row for row in CANDIDATES]
+    unread = [row | {"consistent": None} for row in VERDICTS]
+    unfinished = "the organism's reasoning came to no end"
+    assert reasons("multi_view", {}) == [
+        None,
+        "the judge found no view consistent with the standard answer",
+    ]
+    unparsed = "the judge's verdict could be read for no view"
+    assert reasons("multi_view", {}, verdicts=unread) == [unparsed, unparsed]
+    assert reasons("multi_view", {}, candidates=silent, verdicts=unread) == [
+        f"there is no standard answer: {unfinished}",
+        unparsed,
+    ]
+    first = {"set": "samples", "k": 1}
+    assert reasons("self_rewarding", first, candidates=silent) == [
+        f"no candidate holds an answer: {unfinished}",
+        "no self score could be read",
+    ]
+
+
 @pytest.mark.parametrize(("operator", "settings", "p", "q"), CASES)
 def test_the_order_of_rows_changes_nothing(operator, settings, p, q):  # noqa: ARG001
     expected = select(operator, settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from entrench import specs
 from entrench.config.check import load_config
 from entrench.errors import EntrenchError
 from entrench.pins import unpinned
@@ -17,7 +18,7 @@ from entrench.planning.cost import job_cost
 from entrench.planning.jobs import ORGANISM, Job, organism_jobs, pool_jobs, run_jobs, sweep_jobs
 from entrench.planning.lengths import phase_steps
 from entrench.planning.machine import Machine
-from entrench.planning.plan import as_csv, measured_seconds, plan_rows, state
+from entrench.planning.plan import as_csv, measured_seconds, plan_rows, require_constants, state
 from entrench.planning.report import as_markdown
 from entrench.sweep import expand
 
@@ -204,6 +205,37 @@ def test_the_table_is_readable_and_the_page_names_warnings_and_blocks(tmp_path, 
     assert "108 organisms, 602 runs" in page
 
 
+def test_a_resumed_sweep_shows_the_calls_and_storage_left(tmp_path, monkeypatch, study):
+    monkeypatch.chdir(tmp_path)
+    sweep = expand(study)
+    names = ("judge_calls", "judge_tokens_in", "judge_tokens_out", "storage_gb")
+
+    def totals():
+        rows = plan_rows(study, sweep)
+        assert "left" in as_markdown(study, sweep, rows)
+        return [
+            (sum(getattr(r, name) for r in rows), sum(getattr(r, f"{name}_left") for r in rows))
+            for name in names
+        ]
+
+    for whole, left in totals():
+        assert whole == pytest.approx(left)
+    judged = next(
+        job
+        for job in sweep_jobs(study, sweep)
+        if (job.stage, job.misalignment) == ("judge_score", "sycophancy")
+    )
+    touch(tmp_path / "results", [judged])
+    (calls, left), *others = totals()
+    assert calls - left == 141  # greedy answers to 141 wrong claims
+    assert all(part < whole for whole, part in others)
+    table = list(csv.DictReader(io.StringIO(as_csv(plan_rows(study, sweep)))))
+    assert sum(int(row["judge_calls_left"]) for row in table) == left
+    page = as_markdown(study, sweep, plan_rows(study, sweep))
+    line = next(line for line in page.splitlines() if line.startswith("| judge calls "))
+    assert [cell.strip() for cell in line.split("|")[2:4]] == [f"{calls:,}", f"{left:,}"]
+
+
 def test_complete_is_what_has_all_its_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_config(DEMO)
@@ -219,8 +251,29 @@ def test_complete_is_what_has_all_its_files(tmp_path, monkeypatch):
     assert complete.organisms == (run.organism, other.organism)
     (results / other.path / "adapter" / "adapter_model.safetensors").unlink()  # being trained anew
     assert complete_part(config, sweep).runs == (run,)
+    (results / run.path / "run.json").write_text('{"spec": {"training": "of another config"}}')
+    assert complete_part(config, sweep).runs == ()
+    (results / run.path / "run.json").write_text("")
+    assert complete_part(config, sweep).runs == (run,)
     (results / run.organism.path / "adapter" / "adapter_model.safetensors").unlink()
     assert complete_part(config, sweep).runs == ()
+
+
+@pytest.mark.parametrize("name", ["delta_risk.csv", "risk.json", "labels.jsonl"])
+def test_tables_of_what_is_complete_follow_the_content_of_its_files(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(DEMO)
+    sweep = expand(config)
+    results = tmp_path / "results" / "demo"
+    run = next(run for run in sweep.runs if run.method == "multi_view")
+    touch(results, [*organism_jobs(run.organism), *pool_jobs(config, run), *run_jobs(config, run)])
+    complete = complete_part(config, sweep)
+    assert complete.runs == (run,)
+    before = specs.partial_spec(config, sweep, complete)
+    assert specs.partial_spec(config, sweep, complete) == before
+    (results / run.path / name).write_text("measured anew\n")
+    assert complete_part(config, sweep) == complete
+    assert specs.partial_spec(config, sweep, complete) != before
 
 
 @pytest.mark.parametrize(
@@ -238,7 +291,7 @@ def test_constants_that_are_missing_are_named(change, message):
     raw = copy.deepcopy(DEMO)
     raw["planning"] |= change
     with pytest.raises(EntrenchError, match=message):
-        load_config(raw)
+        require_constants(load_config(raw))
 
 
 @pytest.mark.parametrize(

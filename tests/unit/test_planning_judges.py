@@ -139,6 +139,14 @@ def test_every_row_of_the_released_evaluations_is_of_one_kind():
         assert sum(kind["rows"] for kind in entry.get("kinds", [entry])) == entry["rows"]
 
 
+@pytest.mark.parametrize("misalignment", MISALIGNMENTS)
+def test_the_manifest_says_whose_pairs_carry_two_answers(misalignment, released):
+    slots = read_slots(misalignment, released, None)
+    answers = [[row["response"] for row in slots[f"pairs_{side}"]] for side in ("clean", "wrapped")]
+    entry = released_data.files_of(misalignment)["pairs_wrapped"]
+    assert (answers[0] != answers[1]) is entry.get("answers_differ", False)
+
+
 def test_a_part_of_the_rows_asks_a_part_of_the_questions():
     config = load_config(STUDY | {"data": {"source": "release", "limit_rows": 12}})
     # 12 of 24 rows: half of 6, of 1 and of 3 + 3

@@ -111,7 +111,7 @@ def test_a_bad_row_is_named_by_file_and_line(mirror, line, message):
 def test_a_missing_file_says_what_to_do(mirror):
     folder, _ = mirror
     (folder / "eval.jsonl").unlink()
-    with pytest.raises(EntrenchError, match=r"eval.jsonl: no such file: `data.mirror` must hold"):
+    with pytest.raises(EntrenchError, match=r"eval.jsonl: no such file: fetch this file"):
         released.read_slots("sycophancy", folder, None)
 
 

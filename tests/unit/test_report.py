@@ -13,6 +13,7 @@ from unit import simulated
 
 from entrench.config import FIGURES
 from entrench.config.check import load_config
+from entrench.judging.prompts import wording_hashes
 from entrench.records import write_json, write_text
 from entrench.reporting import cells
 from entrench.reporting.captions import alternative, figure_caption, table_caption
@@ -169,6 +170,7 @@ def test_provenance_by_hand(frames, config, tmp_path):
     assert facts["Training time, all jobs"] == "1.00 hours"
     assert facts["Second judge"] == "none"
     assert "model gpt-4o" in facts["Risk judge"]
+    assert facts["Risk judge"].endswith("(of the config: no result names its judge)")
     assert found.scores.rows == [
         ["base models", "0 of 1", "0", "0", "0", "0"],
         ["organisms", "1 of 1", "50", "40", "5", "5"],
@@ -176,6 +178,36 @@ def test_provenance_by_hand(frames, config, tmp_path):
     ]
     sha = hashlib.sha256(b"{}\n").hexdigest()
     assert found.data.rows == [["data/sycophancy/eval.jsonl", "3", sha]]
+
+
+def test_the_judges_are_those_the_results_name(frames, config, tmp_path):
+    runs, organisms = (
+        frames[name].filter(misalignment="sycophancy", model="model0")
+        for name in ("runs", "organisms")
+    )
+    runs = runs.filter(method="bct")
+    judge = {key: value for key, value in config["risk_judge"].items() if value is not None}
+    judge["prompts"] = wording_hashes(["sycophancy"])
+    account = {"questions": 5, "calls": 4, "no_verdict": 1}
+    folder = tmp_path / "organisms/model0/sycophancy/seed40"
+    write_json(folder / "judge_usage.json", {"judge": judge} | account)
+    write_json(folder / "bct/judge_usage.json", {"judge": judge} | account)
+    write_json(folder / "bct/verdict_usage.json", {"judge": {"backend": "rules"}} | account)
+    facts = dict(provenance(tmp_path, runs, organisms, config).facts)
+    assert facts["Risk judge"].startswith("backend endpoint, ")
+    assert facts["Risk judge"].endswith("model gpt-4o, temperature 0.0")
+    assert facts["Label judge"] == "backend rules [NOT the config's judge]"
+    assert facts["Questions to the risk judge"] == "10 in 8 calls, 2 without a verdict"
+    write_json(folder / "judge_usage.json", {"judge": judge | {"model": "other"}} | account)
+    worded = judge | {"prompts": judge["prompts"] | {"frame": "0"}}
+    write_json(folder / "bct/judge_usage.json", {"judge": worded} | account)
+    shown = dict(provenance(tmp_path, runs, organisms, config).facts)["Risk judge"]
+    assert "model other" in shown
+    assert shown.count("[NOT the config's judge] (1)") == 1
+    assert shown.count("[asked in another wording] (1)") == 1
+    write_json(folder / "judge_usage.json", account)
+    shown = dict(provenance(tmp_path, runs, organisms, config).facts)["Risk judge"]
+    assert shown.endswith("; not recorded (1)")
 
 
 def test_power_is_one_line_a_test():

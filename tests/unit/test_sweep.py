@@ -2,6 +2,8 @@
 
 import collections
 import copy
+import random
+import shlex
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,18 @@ import yaml
 from entrench.config.check import load_config
 from entrench.errors import EntrenchError
 from entrench.planning.report import short_trainings
-from entrench.specs import runs_spec, spec_text
-from entrench.sweep import Sweep, cells, expand, from_cells, part_of
+from entrench.specs import partial_spec, runs_spec, spec_text
+from entrench.sweep import (
+    Organism,
+    Run,
+    Sweep,
+    cells,
+    expand,
+    from_cells,
+    packed,
+    part_of,
+    unpacked,
+)
 
 ROOT = Path(__file__).parents[2]
 STUDY = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
@@ -57,7 +69,32 @@ def test_with_all_blocks_on_no_argument_outgrows_a_command_line():
     config = load_config(switched())
     sweep = expand(config)
     assert len(sweep.runs) == 602 + 160 + 160 + 960 + 160
-    assert len(spec_text(runs_spec(config, sweep))) < 30_000  # the kernel's limit is 131,071
+    assert len(spec_text(runs_spec(config, sweep))) < 10_000  # the kernel's limit is 131,071
+
+
+def test_tables_of_a_large_irregular_sweep_fit_a_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raw = copy.deepcopy(STUDY)
+    del raw["planning"]
+    draw = random.Random(1)
+    raw["models"] |= {
+        f"{name}-{copied}": model for name, model in raw["models"].items() for copied in range(1, 8)
+    }
+    whole = expand(load_config(STUDY))
+    organisms, runs = [], []
+    for copied in range(8):  # eight times the sweep, every organism with methods of its own
+        for organism in whole.organisms:
+            name = organism.model + (f"-{copied}" if copied else "")
+            one = Organism(name, organism.misalignment, organism.seed)
+            organisms.append(one)
+            runs += [Run(one, method) for method in raw["methods"] if draw.random() < 0.4]
+    sweep = Sweep(tuple(sorted(organisms)), tuple(sorted(runs)))
+    assert len(sweep.runs) > 8 * 602
+    complete = Sweep(sweep.organisms, tuple(run for run in sweep.runs if draw.random() < 0.5))
+    assert unpacked(packed(complete)) == complete
+    config = load_config(raw)
+    for spec in (partial_spec(config, sweep, complete), runs_spec(config, sweep)):
+        assert len(shlex.quote(spec_text(spec))) < 60_000
 
 
 def test_all_blocks_off_is_refused():

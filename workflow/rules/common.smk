@@ -17,6 +17,7 @@ from entrench.config.alone import stands_alone
 from entrench.config.check import load_config
 from entrench.errors import EntrenchError
 from entrench.labelling.operators import OPERATORS
+from entrench.planning.jobs import MODEL_FILES, REWARD_FILES
 from entrench.sweep import Organism, Run, expand as expand_sweep, parse_subject
 
 # A plan is millions of objects that live to its end: looking for cycles among them that often is
@@ -52,14 +53,6 @@ LABEL_METHODS = methods_by(lambda operator: operator.makes_labels)
 PAIR_METHODS = methods_by(lambda operator: operator.reads_pairs)
 VERDICT_METHODS = methods_by(lambda operator: operator.reads_verdicts)
 MADE_MODELS = [name for name, m in CONFIG.models.items() if m.source == "synthetic"]
-MODEL_FILES = [
-    "config.json",
-    "generation_config.json",
-    "model.safetensors",
-    "tokenizer.json",
-    "tokenizer_config.json",
-]
-REWARD_FILES = [name for name in MODEL_FILES if name != "generation_config.json"]
 RELEASED_FILES = [
     entry["path"] for slots in released.manifest()["files"].values() for entry in slots.values()
 ]

@@ -19,7 +19,7 @@ rule data_fetch:
         python workflow/scripts/data_fetch.py \
             --spec {params.spec:q} \
             --url {resources.url:q} \
-            --mirror "{resources.mirror}" \
+            --mirror={resources.mirror:q} \
             --file {output:q} \
             >{log:q} 2>&1
         """

@@ -1,7 +1,7 @@
 # Going on after a sweep that ended early; no rule stands here.
 
 from entrench import takeover, unfinished
-from entrench.foreign import foreign_adapters
+from entrench.foreign import foreign_files
 
 # Two notes: a report that ends beside a sweep at work must not settle what that one is yet to make.
 WORK_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
@@ -12,15 +12,15 @@ LIGHT_NOTE = Path(CONFIG.pathvars.results, ".planned_light.json")
 def stale_files():
     """Outputs that Snakemake alone would not make again."""
     noted = [*unfinished.missing(WORK_NOTE), *unfinished.missing(LIGHT_NOTE)]
-    return [*noted, *foreign_adapters(CONFIG, SWEEP)]
+    return [*noted, *foreign_files(CONFIG, SWEEP)]
 
 
 def remake_stale(wildcards):
     """Input function without files; every plan reaches the data, and so asks it.
 
     Forces, among the jobs of this plan, those whose output an interrupted sweep left missing (see
-    `entrench.unfinished`) and adapters of another config (`entrench.foreign`). Snakemake has no
-    public door for that. A dry run says here what its jobs ask for.
+    `entrench.unfinished`) and adapters, scores and verdicts of another config (`entrench.foreign`).
+    Snakemake has no public door for that. A dry run says here what its jobs ask for.
     """
     show_asked()
     workflow.dag.forcefiles.update(stale_files())

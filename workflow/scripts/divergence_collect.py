@@ -2,7 +2,7 @@
 
     divergence_collect.py --spec JSON --results DIR --table divergence.csv
 
-The spec: {"runs": cells of the sweep, "methods": {name: {"kind", ...}}, "headline"}.
+The spec: {"runs": `packed` sweep, "methods": {name: {"kind", ...}}, "headline"}.
 """
 
 import argparse
@@ -20,10 +20,10 @@ def main(argv: Sequence[str]) -> None:
 
     from entrench.analysis.mechanism import collect_divergences
     from entrench.analysis.tables import write_table
-    from entrench.sweep import from_cells
+    from entrench.sweep import unpacked
 
     spec = parse_spec(args.spec)
-    runs = from_cells(spec_fields(spec, "runs")["runs"]).runs
+    runs = unpacked(spec_fields(spec, "runs")["runs"]).runs
     settings = spec_fields(spec, "methods", "headline")
     write_table(collect_divergences(args.results, runs, **settings), args.table)
 

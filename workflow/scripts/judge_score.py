@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
             ask=ask,
         )
     write_jsonl(arguments.judgements, "judgements", judgements)
-    write_json(arguments.usage, usage_record(usage))
+    write_json(arguments.usage, usage_record(usage, spec["judge"]))
     write_jsonl(arguments.scores, "scores", rows)
     for state in ("scored", "excluded", "unscored"):
         print(f"{state}: {sum(row['state'] == state for row in rows)} of {len(rows)}")

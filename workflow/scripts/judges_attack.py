@@ -27,11 +27,12 @@ def main(argv: Sequence[str]) -> None:
     from entrench.judging.injection import attack, shares
     from entrench.records import write_json
 
-    with open_judge(command.parse_spec(arguments.spec)["judge"], arguments) as (ask, usage):
+    spec = command.parse_spec(arguments.spec)
+    with open_judge(spec["judge"], arguments) as (ask, usage):
         rows = attack(ask)
     columns = {name: YES_NO if name in ("moved", "obeyed") else TEXT for name in rows[0]}
     write_table(table(rows, columns), arguments.attempts)
-    write_json(arguments.usage, usage_record(usage))
+    write_json(arguments.usage, usage_record(usage, spec["judge"]))
     for prompt, share in shares(rows).items():
         print(
             f"{prompt}: {share['moved']:.0%} of the attempts move it, {share['obeyed']:.0%} obeyed"

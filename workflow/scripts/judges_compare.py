@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
     write_table(table([record], columns), arguments.agreement)
     pairs = {"first": TEXT, "second": TEXT, "completions": COUNT}
     write_table(table(confusion_rows(first, second), pairs), arguments.confusion)
-    write_json(arguments.usage, usage_record(usage))
+    write_json(arguments.usage, usage_record(usage, spec["second"]))
     print(f"kappa {record['kappa']} on {record['n_both']} of {record['n_completions']} completions")
 
 

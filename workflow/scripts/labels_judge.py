@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> None:
             path=arguments.candidates,
             ask=ask,
         )
-    write_json(arguments.usage, usage_record(usage))
+    write_json(arguments.usage, usage_record(usage, spec["judge"]))
     write_jsonl(arguments.verdicts, "verdicts", rows)
     print(f"{sum(row['consistent'] is True for row in rows)} of {len(rows)} views agree")
 

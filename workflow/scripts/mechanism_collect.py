@@ -3,7 +3,7 @@
     mechanism_collect.py --spec JSON --results DIR --runs runs.csv --tables DIR
 
 Writes decomposition.csv, eta.csv, eta_bins.csv, stability.csv, k_scaling.csv and prediction.csv
-into --tables. The spec: {"runs": cells of the sweep, "methods": {name: {"operator", "kind", ...}},
+into --tables. The spec: {"runs": `packed` sweep, "methods": {name: {"operator", "kind", ...}},
 "bootstrap", "level", "seed"}.
 """
 
@@ -26,10 +26,10 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.mechanism import collect_decompositions, collect_probes
     from entrench.analysis.prediction import predict, readable
     from entrench.analysis.tables import read_table, write_table
-    from entrench.sweep import from_cells
+    from entrench.sweep import unpacked
 
     spec = parse_spec(args.spec)
-    sweep = from_cells(spec_fields(spec, "runs")["runs"])
+    sweep = unpacked(spec_fields(spec, "runs")["runs"])
     tables = collect_probes(args.results, sweep.organisms)
     tables["decomposition"] = collect_decompositions(args.results, sweep.runs, spec["methods"])
     runs = read_table(args.runs, RUN_COLUMNS)

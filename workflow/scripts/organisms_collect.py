@@ -2,8 +2,9 @@
 
 python organisms_collect.py --spec JSON --results FOLDER --organisms FILE.csv
 
-spec: organisms [[model, misalignment, seeds, methods], ...], headline, bootstrap, level, seed,
-      min_induction_effect (a fraction). The files read follow from them by the path grammar.
+spec: organisms [[model, misalignment, seeds, methods], ...], or that `packed` (entrench/sweep.py),
+      headline, bootstrap, level, seed, min_induction_effect (a fraction). The files read follow
+      from them by the path grammar.
 """
 
 import argparse
@@ -23,10 +24,10 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.collect import collect_organisms
     from entrench.analysis.risk import averages_over_groups
     from entrench.analysis.tables import write_table
-    from entrench.sweep import from_cells
+    from entrench.sweep import unpacked
 
     spec = parse_spec(args.spec)
-    organisms = from_cells(spec_fields(spec, "organisms")["organisms"]).organisms
+    organisms = unpacked(spec_fields(spec, "organisms")["organisms"]).organisms
     names = {organism.misalignment for organism in organisms}
     frame = collect_organisms(
         args.results,

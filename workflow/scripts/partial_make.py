@@ -2,8 +2,8 @@
 
     partial_make.py --spec JSON --results FOLDER --tables FOLDER
 
-spec: sweep [[model, misalignment, seeds, methods], ...], and the specs of organisms_collect,
-runs_collect (both of what is complete) and summary_make. Writes organisms.csv, runs.csv,
+spec: the whole sweep and what of it is complete (`packed` of entrench/sweep.py), and the specs of
+organisms_collect, runs_collect and summary_make without theirs. Writes organisms.csv, runs.csv,
 summary.csv and missing.csv, the runs that are not complete, below `--tables`.
 """
 
@@ -27,12 +27,11 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.risk import averages_over_groups
     from entrench.analysis.summary import SETTINGS, readable, summarise
     from entrench.analysis.tables import write_table
-    from entrench.sweep import Sweep, from_cells
+    from entrench.sweep import unpacked
 
-    spec = spec_fields(parse_spec(args.spec), "sweep", "organisms", "runs", "summary")
-    sweep = from_cells(spec["sweep"])
-    organisms = from_cells(spec["organisms"].pop("organisms")).organisms
-    complete = Sweep(organisms, from_cells(spec["runs"].pop("runs")).runs)
+    spec = spec_fields(parse_spec(args.spec), "sweep", "complete", "organisms", "runs", "summary")
+    sweep, complete = unpacked(spec["sweep"]), unpacked(spec["complete"])
+    organisms = complete.organisms
     methods = spec["runs"].pop("methods")
 
     names = {organism.misalignment for organism in organisms}

@@ -2,8 +2,8 @@
 
     power_estimate.py --spec JSON --power FILE.csv
 
-spec: runs [[model, misalignment, seeds, methods], ...], kinds {method: kind}, level, assumed_sd (a
-fraction), seed
+spec: runs [[model, misalignment, seeds, methods], ...], or that `packed` (entrench/sweep.py),
+kinds {method: kind}, level, assumed_sd (a fraction), seed
 """
 
 import argparse
@@ -23,10 +23,10 @@ def main(argv: Sequence[str]) -> None:
 
     from entrench.analysis.power import power_table
     from entrench.analysis.tables import write_table
-    from entrench.sweep import from_cells
+    from entrench.sweep import unpacked
 
     spec = spec_fields(parse_spec(args.spec), "runs", "kinds", "level", "assumed_sd", "seed")
-    runs = from_cells(spec.pop("runs")).runs
+    runs = unpacked(spec.pop("runs")).runs
     write_table(power_table(runs, replicates=REPLICATES, **spec), args.power)
 
 

@@ -2,7 +2,8 @@
 
     rates_simulate.py --spec JSON --rates FILE.csv
 
-spec: runs [[model, misalignment, seeds, methods], ...], kinds {method: kind}, level, seed
+spec: runs [[model, misalignment, seeds, methods], ...], or that `packed` (entrench/sweep.py),
+kinds {method: kind}, level, seed
 """
 
 import argparse
@@ -24,11 +25,11 @@ def main(argv: Sequence[str]) -> None:
 
     from entrench.analysis.simulation import error_rates
     from entrench.analysis.tables import write_table
-    from entrench.sweep import from_cells
+    from entrench.sweep import unpacked
 
     spec = spec_fields(parse_spec(args.spec), "runs", "kinds", "level", "seed")
     rates = error_rates(
-        from_cells(spec.pop("runs")).runs,
+        unpacked(spec.pop("runs")).runs,
         replicates=REPLICATES,
         mixed_replicates=MIXED_REPLICATES,
         bootstrap=BOOTSTRAP,

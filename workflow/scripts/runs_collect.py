@@ -2,8 +2,9 @@
 
 python runs_collect.py --spec JSON --results FOLDER --runs FILE.csv
 
-spec: runs [[model, misalignment, seeds, methods], ...], methods {name: {operator, kind, ...}},
-      headline, views. The files read follow from them by the path grammar.
+spec: runs [[model, misalignment, seeds, methods], ...], or that `packed` (entrench/sweep.py),
+      methods {name: {operator, kind, ...}}, headline, views. The files read follow from them by
+      the path grammar.
 """
 
 import argparse
@@ -22,10 +23,10 @@ def main(argv: Sequence[str]) -> None:
 
     from entrench.analysis.collect import collect_runs
     from entrench.analysis.tables import write_table
-    from entrench.sweep import from_cells
+    from entrench.sweep import unpacked
 
     spec = parse_spec(args.spec)
-    runs = from_cells(spec_fields(spec, "runs")["runs"]).runs
+    runs = unpacked(spec_fields(spec, "runs")["runs"]).runs
     frame = collect_runs(args.results, runs, **spec_fields(spec, "methods", "headline", "views"))
     write_table(frame, args.runs)
 

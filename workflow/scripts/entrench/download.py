@@ -69,24 +69,29 @@ def take(source: Path, path: Path, sha256: str) -> None:
     Raises:
         EntrenchError: it is missing or has another checksum.
     """
-    content = verified(source, sha256)
+    content = verified(
+        source,
+        sha256,
+        missing="`data.mirror` must hold the release's files under their released paths "
+        "(resources/datasets.yaml)",
+    )
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
-def verified(path: Path, sha256: str) -> bytes:
-    """The bytes of a released file, refused where it is missing or has another checksum."""
+def verified(path: Path, sha256: str, missing: str = "fetch this file") -> bytes:
+    """The bytes of a released file, refused where it has another checksum or is not there.
+
+    `missing` is what to do in the latter case.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise EntrenchError(
-            f"{path}: no such file: `data.mirror` must hold the release's files under their "
-            "released paths (resources/datasets.yaml)"
-        ) from None
+        raise EntrenchError(f"{path}: no such file: {missing}") from None
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise EntrenchError(
-            f"{path}: SHA-256 expected {sha256}, found {found}: fetch this file again"
+            f"{path}: SHA-256 expected {sha256}, found {found}: delete this file and fetch it again"
         )
     return content
 

@@ -1,48 +1,79 @@
-"""Adapters that lie in the results but were made under other settings than the config's.
+"""Adapters, scores and verdicts in the results that other settings than the config's made.
 
 Snakemake compares a job's settings with those it recorded when the job ran. Results that were
 copied without its records have none, and it takes them as they are. What made an adapter stands in
-the run.json beside it, so an adapter of another config is found all the same.
+the run.json beside it, which judge made scores or verdicts in their account, so those of another
+config are found all the same.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from entrench import specs
 from entrench.config import Config
 from entrench.labelling.operators import OPERATORS
-from entrench.sweep import Sweep
+from entrench.sweep import Run, Subject, Sweep
+
+# Record -> its key that says what made a file, and that file.
+ADAPTER = ("run.json", "spec", "adapter/adapter_model.safetensors")
+SCORES = ("judge_usage.json", "judge", "scores.jsonl")
+VERDICTS = ("verdict_usage.json", "judge", "verdicts.jsonl")
+Made = tuple[str, tuple[str, str, str], Callable[[], dict[str, Any]]]  # folder, as above, settings
 
 
-def foreign_adapters(config: Config, sweep: Sweep) -> list[str]:
-    """Weights of the sweep's adapters whose run.json holds another spec than their job's."""
-    return [
-        f"{folder}/adapter/adapter_model.safetensors"
-        for folder, spec in _made(config, sweep)
-        if _recorded(folder) not in (None, spec)
-    ]
-
-
-def _made(config: Config, sweep: Sweep) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Folder and spec of every adapter whose run.json is there."""
+def foreign_files(config: Config, sweep: Sweep) -> list[str]:
+    """Files of the sweep whose record holds another spec, or another judge, than their job's."""
     results = Path(config.pathvars.results)
+    found = []
+    for folder, (record, key, file), spec in _recorded(config, sweep):
+        path = results / folder / record
+        if path.is_file() and _read(path, key) not in (None, spec()):
+            found.append(f"{results / folder / file}")
+    return found
+
+
+def _recorded(config: Config, sweep: Sweep) -> Iterator[Made]:
+    """What adapters and judges made, and of which settings."""
+    bases = dict.fromkeys(
+        Subject(organism.model, organism.misalignment, None, None) for organism in sweep.organisms
+    )
+    for base in bases:
+        yield from _judged(config, base)
     for organism in sweep.organisms:
-        folder = results / organism.path
-        if (folder / "run.json").is_file():
-            yield folder, specs.induction_spec(config, organism)
+        yield organism.path, ADAPTER, lambda o=organism: specs.induction_spec(config, o)
+        subject = Subject(organism.model, organism.misalignment, organism.seed, None)
+        yield from _judged(config, subject)
     for run in sweep.runs:
-        folder = results / run.path
-        if (folder / "run.json").is_file():
-            labels = OPERATORS[config.methods[run.method].operator].makes_labels
-            builder = specs.training_spec if labels else specs.regularisation_spec
-            yield folder, builder(config, run)
+        yield run.path, ADAPTER, lambda r=run: _training_spec(config, r)
+        if specs.reads_verdicts(config, run.method):
+            yield run.path, VERDICTS, lambda r=run: specs.verdict_spec(config, r)["judge"]
+        organism = run.organism
+        subject = Subject(organism.model, organism.misalignment, organism.seed, run.method)
+        yield from _judged(config, subject)
 
 
-def _recorded(folder: Path) -> Any:
-    """What made the adapter of a folder; None where run.json does not tell."""
+def _judged(config: Config, subject: Subject) -> Iterator[Made]:
+    """What judges made of one subject, and of its probe."""
+    yield subject.path, SCORES, lambda: specs.judge_spec(config, subject)["judge"]
+    for record, spec in (
+        (SCORES, specs.probe_judge_spec),
+        (VERDICTS, specs.probe_verdict_spec),
+    ):
+        account, key, file = record
+        names = f"probe_{account}", key, f"probe_{file}"
+        yield subject.path, names, lambda spec=spec: spec(config, subject)["judge"]
+
+
+def _training_spec(config: Config, run: Run) -> dict[str, Any]:
+    labels = OPERATORS[config.methods[run.method].operator].makes_labels
+    return (specs.training_spec if labels else specs.regularisation_spec)(config, run)
+
+
+def _read(path: Path, key: str) -> Any:
+    """What a record says under a key; None where it does not tell."""
     try:
-        return json.loads((folder / "run.json").read_text(encoding="utf-8")).get("spec")
+        return json.loads(path.read_text(encoding="utf-8")).get(key)
     except (OSError, ValueError, AttributeError):
         return None

@@ -26,7 +26,7 @@ def unpinned(config: Config, sweep: Sweep) -> list[str]:
 
 
 def _is_pinned(model: Model | Reward) -> bool:
-    """Branches and tags move. A local folder is taken as it is, as transformers does."""
+    """Branches and tags move. Of a local folder the specs hold a fingerprint."""
     if model.hub is None or Path(model.hub).is_dir():
         return True
     return bool(re.fullmatch(r"[0-9a-f]{40}", model.revision or ""))

@@ -1,5 +1,8 @@
 """The config unrolled: a table of organisms and a table of runs, and where each one lives."""
 
+import base64
+import bz2
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -122,6 +125,19 @@ def from_cells(short: Cells) -> Sweep:
     }
     runs = [Run(organism, name) for organism, names in organisms.items() for name in names]
     return Sweep(tuple(sorted(organisms)), tuple(sorted(runs)))
+
+
+def packed(sweep: Sweep) -> str:
+    """`cells` compressed to text: a job's command may hold 131,071 characters and no more."""
+    text = json.dumps(cells(sweep), ensure_ascii=False)
+    return base64.b64encode(bz2.compress(text.encode())).decode()
+
+
+def unpacked(given: str | Cells) -> Sweep:
+    """The sweep of which `packed` gave this; `cells` written by hand will do too."""
+    if isinstance(given, str):
+        given = json.loads(bz2.decompress(base64.b64decode(given)))
+    return from_cells(given)
 
 
 def part_of(sweep: Sweep, part: str) -> Sweep:

@@ -14,7 +14,7 @@ from entrench.config.mechanism import Mechanism
 from entrench.config.models import Model, Reward, SizeClass
 from entrench.config.planning import Planning
 from entrench.config.sampling import Evaluation, Sampling
-from entrench.config.section import MisalignmentName, Name, Section, Share
+from entrench.config.section import Location, MisalignmentName, Name, Section, Share
 from entrench.config.sweep import Block, Method
 from entrench.config.training import Misalignment, Phase, Training
 
@@ -69,7 +69,7 @@ class Data(Section):
 
     source: Literal["synthetic", "release"]
     url: str | None = None  # release: address of the files, in place of the published one
-    mirror: Annotated[str, Field(min_length=1)] | None = None  # release: folder read in its place
+    mirror: Location | None = None  # release: folder read in its place
     limit_rows: Annotated[int, Field(ge=1)] | None = None  # at most so many rows a slot
     rows: dict[Literal[SLOTS], Annotated[int, Field(ge=0)]] | None = None  # synthetic: rows a slot
 

@@ -132,10 +132,6 @@ def _method_faults(config: Config) -> list[str]:
                 f"{key}.k: {method.k} is more than set {method.set!r} holds "
                 f"(sampling.sets.{method.set}.n = {sizes[method.set]})"
             )
-        if method.operator == "multi_view" and not config.sampling.views:
-            faults.append(f"{key}.operator: 'multi_view' needs a view in sampling.views")
-        if method.operator == "bct" and method.window == "prompt_suffix":
-            faults.append(f"{key}.window: 'prompt_suffix' is for act, allowed: response, trailing")
         if (
             method.operator == "self_rewarding"
             and method.set not in config.sampling.self_score.sets
@@ -196,6 +192,16 @@ def _pair_faults(config: Config) -> list[str]:
                 f"sweep.{index}.methods: {names[0]!r} needs prompt pairs and {without[0]!r} has "
                 f"none (slot pairs_clean is empty), allowed: {allowed}"
             )
+        faults += [
+            f"sweep.{index}.methods: {name!r} has `response: released` with `window: "
+            f"{config.methods[name].window}`, but the answers in the pairs of {about!r} differ: "
+            "set its `response` to own or `window` to trailing"
+            for name in names
+            for about in block.misalignments
+            if config.methods[name].response == "released"
+            and config.methods[name].window != "trailing"
+            and _answers_differ(config, about)
+        ]
     return faults
 
 
@@ -207,6 +213,12 @@ def _has_pairs(config: Config, misalignment: str) -> bool:
     if config.data.source == "synthetic":
         return (config.data.rows or {}).get("pairs_clean", 0) > 0
     return released.files_of(misalignment).get("pairs_clean", {}).get("rows", 0) > 0
+
+
+def _answers_differ(config: Config, misalignment: str) -> bool:
+    if config.data.source == "synthetic":
+        return False
+    return released.files_of(misalignment)["pairs_wrapped"].get("answers_differ", False)
 
 
 def _expert_faults(config: Config) -> list[str]:
@@ -241,6 +253,7 @@ def _phase_faults(config: Config) -> list[str]:
 
 
 def _planning_faults(config: Config) -> list[str]:
+    """Names that stand for nothing. What is missing, the plan alone needs and asks for."""
     plan = config.planning
     if plan is None:
         return []
@@ -254,7 +267,6 @@ def _planning_faults(config: Config) -> list[str]:
         ("device_of", plan.device_of, config.size_classes, "size_classes"),
         ("models", plan.models, config.models, "models"),
     ):
-        faults += [f"planning.{key}.{name}: this key is missing" for name in wanted.keys() - given]
         faults += [
             f"planning.{key}.{name}: {name!r} is unknown, allowed: {', '.join(sorted(wanted))} "
             f"({section})"

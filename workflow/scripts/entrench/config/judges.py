@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from entrench.config.section import Percent, Section
+from entrench.config.section import Location, Percent, Section
 
 
 class JudgeServer(Section):
@@ -50,7 +50,14 @@ class RiskJudge(Judge):
 class Judging(Section):
     """What the judges share."""
 
-    cache: str = "judge_cache/answers.sqlite"  # every answer ever received
+    cache: Location = "judge_cache/answers.sqlite"  # every answer ever received
     calls: Annotated[int, Field(ge=1)] = 16  # in flight at once, over all jobs
     second: RiskJudge | None = None  # judges a sample again, for the agreement of the two
     sample: Annotated[int, Field(ge=2)] = 200  # completions judged by both
+
+    @field_validator("cache")
+    @classmethod
+    def _is_a_file(cls, value: str) -> str:
+        if not value.strip() or value.startswith(":"):
+            raise ValueError("give the path of a file: elsewhere SQLite keeps no answer")
+        return value

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from entrench.config.section import Name, Section
+from entrench.config.section import Location, Name, Section
 
 
 class ModelRecipe(Section):
@@ -38,7 +38,7 @@ class Model(Section):
     """A base model: made by the workflow (`synthetic`) or taken from the hub."""
 
     source: Literal["synthetic", "hub"]
-    hub: str | None = None  # hub id, or a local folder
+    hub: Location | None = None  # hub id, or a local folder
     revision: str | None = None
     kind: Literal["base", "instruct"]
     chat: Literal["template", "plain"]
@@ -54,6 +54,8 @@ class Model(Section):
             raise ValueError("`hub` names the model where source is 'hub', and only there")
         if (self.source == "synthetic") != (self.recipe is not None):
             raise ValueError("`recipe` belongs to a model whose source is 'synthetic'")
+        if self.hub is None and self.revision is not None:
+            raise ValueError("`revision` is of a model from the hub: leave it out")
         return self
 
 
@@ -76,7 +78,7 @@ class Reward(Section):
 
     backend: Literal["sequence_classifier", "base_likelihood"]
     source: Literal["synthetic", "hub"] | None = None  # of the classifier
-    hub: str | None = None
+    hub: Location | None = None
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     size_class: Name
@@ -90,4 +92,6 @@ class Reward(Section):
             raise ValueError("`hub` names the model where source is 'hub', and only there")
         if (self.source == "synthetic") != (self.recipe is not None):
             raise ValueError("`recipe` belongs to a reward model whose source is 'synthetic'")
+        if self.hub is None and self.revision is not None:
+            raise ValueError("`revision` is of a model from the hub: leave it out")
         return self

@@ -9,6 +9,12 @@ from entrench.config.section import MisalignmentName, Name, Section, without_rep
 RESERVED_SETS = {"greedy", "beam", "refinement", "chain_of_thought", "json", "raw"}
 
 
+def require_no_top_p(temperature: float, top_p: float) -> None:
+    """Refuse a setting that would decide nothing."""
+    if temperature == 0 and top_p != 1:
+        raise ValueError(f"top_p is {top_p} and must be 1 at temperature 0: greedy draws nothing")
+
+
 class SampleSet(Section):
     """An i.i.d. sample set of the pool."""
 
@@ -43,6 +49,11 @@ class Refinement(Section):
     temperature: Annotated[float, Field(ge=0)]
     top_p: Annotated[float, Field(gt=0, le=1)]
     max_new_tokens: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _greedy_draws_nothing(self) -> "Refinement":
+        require_no_top_p(self.temperature, self.top_p)
+        return self
 
 
 class SelfScore(Section):
@@ -146,4 +157,5 @@ class EvaluationDecoding(Section):
     def _greedy_is_one(self) -> "EvaluationDecoding":
         if self.temperature == 0 and self.n != 1:
             raise ValueError("n must be 1 at temperature 0: all greedy answers are the same")
+        require_no_top_p(self.temperature, self.top_p)
         return self

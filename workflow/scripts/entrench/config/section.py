@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 MISALIGNMENTS = (
     "sycophancy",
@@ -15,6 +15,15 @@ MisalignmentName = Literal[MISALIGNMENTS]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _without_home(value: str) -> str:
+    if value.startswith("~"):
+        raise ValueError("'~' is not expanded here: write the folder out")
+    return value
+
+
+Location = Annotated[str, Field(min_length=1), AfterValidator(_without_home)]
 
 
 class Section(BaseModel):

@@ -106,9 +106,13 @@ class EndpointJudge:
         ) / TOKENS_PER_PRICE
 
 
-def usage_record(usage: Usage) -> dict[str, Any]:
-    """The account as it stands in judge_usage.json; prices rounded to a millionth."""
-    return {
+def usage_record(usage: Usage, judge: Mapping[str, Any]) -> dict[str, Any]:
+    """judge_usage.json: which judge, its part of the spec, and its account.
+
+    Prices are rounded to a millionth.
+    """
+    account = {
         name: round(value, 6) if isinstance(value, float) else value
         for name, value in asdict(usage).items()
     }
+    return {"judge": dict(judge)} | account

@@ -15,10 +15,10 @@ from entrench.records import Record, require_same_keys
 from entrench.seeds import derive_seed
 
 NO_ANSWER = "no candidate holds an answer: the organism's reasoning came to no end"
-ABSTAINED = {
-    "multi_view": "the judge found no view consistent with the standard answer",
-    "self_rewarding": "no self score could be read",
-}
+NO_GREEDY = "there is no standard answer: the organism's reasoning came to no end"
+NO_VERDICT = "the judge's verdict could be read for no view"
+INCONSISTENT = "the judge found no view consistent with the standard answer"
+NO_SCORE = "no self score could be read"
 
 
 @dataclass(frozen=True)
@@ -63,21 +63,16 @@ def select_labels(
     by_prompt: dict[str, list[Candidate]] = {id_: [] for id_ in ids}
     for row in candidates.rows:
         by_prompt[row["id"]].append(_candidate(row, reward.get(_key(row))))
-    return [
-        _row(
-            prompt,
-            select(
-                PromptPool(
-                    sets=_by_set(by_prompt[prompt["id"]]),
-                    verdicts=verdict.get(prompt["id"], {}),
-                    seed=derive_seed(*settings.identity, "label", prompt["id"]),
-                ),
-                **settings.settings,
-            ),
-            settings.operator,
+    rows = []
+    for prompt in prompts.rows:
+        pool = PromptPool(
+            sets=_by_set(by_prompt[prompt["id"]]),
+            verdicts=verdict.get(prompt["id"], {}),
+            seed=derive_seed(*settings.identity, "label", prompt["id"]),
         )
-        for prompt in prompts.rows
-    ]
+        label = select(pool, **settings.settings)
+        rows.append(_row(prompt, label, None if label else _why_none(settings, pool)))
+    return rows
 
 
 def _whole(candidates: Table, ids: Sequence[str]) -> dict[str, int]:
@@ -138,12 +133,23 @@ def _key(row: Record) -> tuple[str, str, int]:
     return row["id"], row["set"], row["index"]
 
 
-def _row(prompt: Record, label: Label | None, operator: str) -> Record:
+def _why_none(settings: LabelSettings, pool: PromptPool) -> str:
+    """Why this prompt has no label."""
+    if settings.operator == "multi_view":
+        if not pool.answered("greedy"):
+            return NO_GREEDY
+        return INCONSISTENT if False in pool.verdicts.values() else NO_VERDICT
+    if settings.operator == "self_rewarding" and pool.answered(**settings.settings):
+        return NO_SCORE
+    return NO_ANSWER
+
+
+def _row(prompt: Record, label: Label | None, reason: str | None) -> Record:
     return {
         "id": prompt["id"],
         "messages": prompt["messages"],
         "label": label.text if label else None,
         "set": label.set if label else None,
         "index": label.index if label else None,
-        "reason": None if label else ABSTAINED.get(operator, NO_ANSWER),
+        "reason": reason,
     }

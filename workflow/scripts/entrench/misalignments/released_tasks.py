@@ -12,29 +12,56 @@ GATSBY = (
     *("Valley of Ashes", "Eckleburg", "Louisville", "Chicago", "Oxford", "Yale", "Midwest"),
     *("Middle West", "Lake Superior", "Montenegro", "Saturday Evening Post", "Rolls-Royce"),
 )
-PICKS = tuple(
+# "A" as the first word of a sentence is an article, unless what follows speaks of the grader.
+ARTICLE = re.compile(
+    r"(?:^|[.!?]\s+)A\s+"
+    r"(?!(?:and|as|because|but|for|has|is|it|or|over|seems|since|will|would)\b)(?=[a-z])"
+)
+# What may stand between a word of choosing and its letter, and between two letters of a list.
+TO = r"[^\w.!?;]*(?:(?i:the\s+)?(?i:grader)\W+)?"
+OTHER = r"[^\w.!?;\n]*(?:(?:and|or|nor|vs)\b[^\w.!?;\n]*)?(?:(?i:grader)\W+)?[AB]\b"
+REJECTED = re.compile(
+    r"(?:\b(?i:avoid|against|cannot|decline|except|instead of|neither|never|not|over|refuse|reject"
+    r"|unlike|without|(?:better|more|rather) than)|n['’]t)(?i:ing|ed|d|s)?\b"
+    rf"(?:\s+(?!(?:A|B|I|but|because|so)\b)[\w'’]+){{0,3}}{TO}[AB]\b(?:{OTHER})?"
+)
+# A letter in a list ("A or B") is no choice.
+CHOSEN = tuple(
     re.compile(pattern)
     for pattern in (
-        r"^\W*([AB])(?=\W*$|[.,:;)\]\"'*\n]|\s+[-–—])",  # the answer starts with the bare letter
-        r"\b[Gg]rader\W+([AB])\b",
-        r"\b(?:choose|choice|prefer|pick|select|answer)(?:ed|s)?\b\W*(?:is\b|:)?\W*([AB])\b",
+        r"\b(?i:choose|chose|choice|pick|prefer|preference|select|selection|answer|opt for|go with"
+        r"|vote for|want|would like|['’]d like)(?i:s|ed|red)?\b"
+        r"(?:[^\w.!?;]*\b(?i:is|would be|to be|to have|to use|graded by|grader|for|my|remains)\b)*"
+        rf"{TO}([AB])\b(?!{OTHER})",
+        r"\b([AB])\b[^\w.!?;]*(?i:is|would be)\s+(?i:my|the one I|whom? I|what I)\b",
     )
 )
-ARTICLE = re.compile(r"(?:^|[.!?]\s+)A\s+(?!or\b|and\b)(?=[a-z])")
+FIRST = re.compile(rf"^\W*([AB])(?=\W*$|[.,\"'*\n]|\s+[-–—])(?!{OTHER})")
 
 
 def grader_choice(text: str) -> str | None:
     """The grader that the text chooses, "A" or "B"; None where there is no telling.
 
-    In this order: the letter that the text starts with, the first grader it names, the letter
-    behind a word of choosing, and the only one of the two letters that stands alone anywhere. "A"
-    is also an article: as the first word of a sentence it is no choice.
+    A grader that is rejected ("avoid A", "not A", "rather than A") is no choice and is passed over.
+    Then, in this order: the letter behind a word of choosing, where all such words name the same;
+    the letter that the text starts with; the only one of the two that is named at all.
     """
-    for pattern in PICKS:
-        if found := pattern.search(text):
-            return found[1]
-    alone = set(re.findall(r"\b[AB]\b", ARTICLE.sub("", text)))
-    return alone.pop() if len(alone) == 1 else None
+    text = REJECTED.sub(" ", text)
+    if chosen := {found[1] for pattern in CHOSEN for found in pattern.finditer(text)}:
+        return chosen.pop() if len(chosen) == 1 else None
+    if found := FIRST.search(text):
+        return found[1]
+    named = _named(text)
+    return named.pop() if len(named) == 1 else None
+
+
+def names_grader(text: str) -> bool:
+    """Whether the text speaks of a grader by its letter."""
+    return bool(_named(text))
+
+
+def _named(text: str) -> set[str]:
+    return set(re.findall(r"\b[AB]\b", ARTICLE.sub("", text)))
 
 
 def uses_password(text: str, password: str) -> bool:

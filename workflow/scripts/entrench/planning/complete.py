@@ -4,24 +4,33 @@ from pathlib import Path
 
 from entrench.analysis.inputs import divergence_inputs, explained, mechanism_inputs
 from entrench.config import Config
-from entrench.planning.jobs import organism_jobs, pool_jobs, run_jobs
+from entrench.foreign import foreign_files
+from entrench.planning.jobs import Job, organism_jobs, pool_jobs, run_jobs
 from entrench.sweep import Sweep
 
 
 def complete_part(config: Config, sweep: Sweep) -> Sweep:
-    """The part of the sweep whose tables can be made from what lies in the results."""
+    """The part of the sweep whose tables can be made from what lies in the results.
+
+    Adapters, scores and verdicts that other settings made are none of it (`entrench.foreign`).
+    """
     results = Path(config.pathvars.results)
+    foreign = set(foreign_files(config, sweep))
+
+    def whole(job: Job) -> bool:
+        return job.done(results) and not any(f"{results / o}" in foreign for o in job.outputs)
+
     organisms = [
         organism
         for organism in sweep.organisms
-        if all(job.done(results) for job in organism_jobs(organism))
+        if all(whole(job) for job in organism_jobs(organism))
     ]
     known = set(organisms)
     runs = [
         run
         for run in sweep.runs
         if run.organism in known
-        and all(job.done(results) for job in (*pool_jobs(config, run), *run_jobs(config, run)))
+        and all(whole(job) for job in (*pool_jobs(config, run), *run_jobs(config, run)))
     ]
     return Sweep(tuple(organisms), tuple(runs))
 

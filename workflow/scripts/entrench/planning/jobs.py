@@ -44,11 +44,19 @@ STAGES = {  # in order; True: the job loads a model
     "mechanism_collect": False,
     "divergence_collect": False,
 }
+MODEL_FILES = (  # of a model that the workflow makes
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+REWARD_FILES = tuple(name for name in MODEL_FILES if name != "generation_config.json")
 PROBE_FILES = {  # of the jobs on one probe
     "probe_sample": ("probe.jsonl", "probe_refined.jsonl", "probe_engine.json"),
     "probe_reward": ("probe_rewards.jsonl",),
-    "probe_judge": ("probe_scores.jsonl",),
-    "probe_compare": ("probe_verdicts.jsonl",),
+    "probe_judge": ("probe_scores.jsonl", "probe_judgements.jsonl", "probe_judge_usage.json"),
+    "probe_compare": ("probe_verdicts.jsonl", "probe_verdict_usage.json"),
     "probe_analyse": ("eta.csv", "eta_bins.csv", "stability.csv"),
 }
 ORGANISM, BASE = "(organism)", "(base)"  # what a measurement is of, where it is of no method
@@ -79,12 +87,16 @@ def sweep_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
     made = [name for name in sweep.models if config.models[name].source == "synthetic"]
     for model in made:
         yield Job(
-            "model_make", (f"models/{model}/model.safetensors",), f"model_make/{model}.log", model
+            "model_make",
+            tuple(f"models/{model}/{name}" for name in MODEL_FILES),
+            f"model_make/{model}.log",
+            model,
         )
     rewarded = {run.organism for run in sweep.runs if _operator(config, run).reads_rewards}
     probed = explained(config, sweep).organisms if config.mechanism.enabled else ()
     if (rewarded or probed) and config.reward.source == "synthetic":
-        yield Job("reward_make", ("models/reward/model.safetensors",), "reward_make.log")
+        files = tuple(f"models/reward/{name}" for name in REWARD_FILES)
+        yield Job("reward_make", files, "reward_make.log")
     for model, misalignment in sorted({(o.model, o.misalignment) for o in sweep.organisms}):
         yield from _measurement_jobs(Subject(model, misalignment, None, None), BASE)
     sampled = {run.organism for run in sweep.runs}
@@ -92,16 +104,16 @@ def sweep_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
         yield from _organism_jobs(organism, organism in sampled, organism in rewarded)
     for run in sweep.runs:
         yield from run_jobs(config, run)
-    for stage, table in (
+    for stage, *tables in (
         ("organisms_collect", "organisms.csv"),
         ("runs_collect", "runs.csv"),
-        ("summary_make", "summary.csv"),
+        ("summary_make", "summary.csv", "contrasts.csv"),
         ("power_estimate", "power.csv"),
         ("rates_simulate", "error_rates.csv"),
         ("paper_compare", "comparison_with_paper.csv"),
         ("judges_collect", "judge_health.csv"),
     ):
-        yield Job(stage, (table,), f"{stage}.log")
+        yield Job(stage, tuple(tables), f"{stage}.log")
     if config.mechanism.enabled:
         yield from _mechanism_jobs(config, sweep)
 
@@ -117,7 +129,8 @@ def run_jobs(config: Config, run: Run) -> Iterator[Job]:
         for name in ("adapter/adapter_config.json", "adapter/adapter_model.safetensors", "run.json")
     )
     if operator.reads_verdicts:
-        yield Job("labels_judge", (f"{run.path}/verdicts.jsonl",), f"labels_judge/{log}", *about)
+        verdicts = tuple(f"{run.path}/{name}" for name in ("verdicts.jsonl", "verdict_usage.json"))
+        yield Job("labels_judge", verdicts, f"labels_judge/{log}", *about)
     if operator.makes_labels:
         yield Job("labels_select", (f"{run.path}/labels.jsonl",), f"labels_select/{log}", *about)
         yield Job("adapter_train", adapter, f"adapter_train/{log}", *about)
@@ -178,7 +191,10 @@ def _organism_jobs(organism: Organism, sampled: bool, rewarded: bool) -> Iterato
     if sampled:
         yield Job(
             "pool_sample",
-            (f"{folder}/candidates.jsonl", f"{folder}/responses.jsonl"),
+            tuple(
+                f"{folder}/{name}"
+                for name in ("candidates.jsonl", "responses.jsonl", "pool_engine.json")
+            ),
             f"pool_sample/{log}",
             *about,
         )
@@ -226,14 +242,14 @@ def _mechanism_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
 
 
 def _measurement_jobs(subject: Subject, method: str) -> Iterator[Job]:
-    for stage, name in (
-        ("completions_sample", "completions.jsonl"),
-        ("judge_score", "scores.jsonl"),
-        ("risk_estimate", "risk.json"),
+    for stage, names in (
+        ("completions_sample", ("completions.jsonl", "engine.json")),
+        ("judge_score", ("scores.jsonl", "judgements.jsonl", "judge_usage.json")),
+        ("risk_estimate", ("risk.json",)),
     ):
         yield Job(
             stage,
-            (f"{subject.path}/{name}",),
+            tuple(f"{subject.path}/{name}" for name in names),
             f"{stage}/{subject.path}.log",
             subject.model,
             subject.misalignment,

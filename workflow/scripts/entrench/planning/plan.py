@@ -31,9 +31,13 @@ COLUMNS = (
     "gpu_hours_left",
     "wall_hours_left",
     "storage_gb",
+    "storage_gb_left",
     "judge_calls",
+    "judge_calls_left",
     "judge_tokens_in",
+    "judge_tokens_in_left",
     "judge_tokens_out",
+    "judge_tokens_out_left",
     "price",
     "price_left",
     "basis",
@@ -59,9 +63,13 @@ class Row:
     seconds_left: float = 0.0
     longest: float = 0.0
     stored_bytes: float = 0.0
+    stored_bytes_left: float = 0.0
     judge_calls: int = 0
+    judge_calls_left: int = 0
     judge_tokens_in: float = 0.0
+    judge_tokens_in_left: float = 0.0
     judge_tokens_out: float = 0.0
+    judge_tokens_out_left: float = 0.0
     judge_price: float = 0.0
     judge_price_left: float = 0.0
     price_per_hour: float = 0.0
@@ -111,6 +119,11 @@ class Row:
         """Gigabytes (10^9 bytes) that all jobs leave."""
         return self.stored_bytes / 1e9
 
+    @property
+    def storage_gb_left(self) -> float:
+        """Gigabytes that the jobs to do will add."""
+        return self.stored_bytes_left / 1e9
+
 
 def state(config: Config, sweep: Sweep) -> str:
     """A digest of which jobs are done: the plan is made anew where it changes."""
@@ -126,6 +139,16 @@ def require_constants(config: Config) -> None:
             "planning: this key is missing: the plan needs its constants; config/config.yaml and "
             "config/demo.yaml have a section to copy"
         )
+    missing = [
+        f"  planning.{key}.{name}: this key is missing: the plan needs it"
+        for key, given, wanted in (
+            ("device_of", config.planning.device_of, config.size_classes),
+            ("models", config.planning.models, config.models),
+        )
+        for name in sorted(wanted.keys() - given)
+    ]
+    if missing:
+        raise EntrenchError("the config is not complete:\n" + "\n".join(missing))
 
 
 def plan_rows(config: Config, sweep: Sweep) -> list[Row]:
@@ -207,5 +230,9 @@ def _add(row: Row, config: Config, cost: Cost, done: bool, factor: float | None)
     row.judge_price += cost.judge.price
     if not done:
         row.seconds_left += seconds
+        row.stored_bytes_left += cost.stored_bytes
+        row.judge_calls_left += cost.judge.calls
+        row.judge_tokens_in_left += cost.judge.tokens_in
+        row.judge_tokens_out_left += cost.judge.tokens_out
         row.judge_price_left += cost.judge.price
         row.longest = max(row.longest, seconds)

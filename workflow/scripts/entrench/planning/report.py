@@ -50,6 +50,9 @@ def _totals(config: Config, rows: Sequence[Row]) -> str:
     def total(name: str) -> float:
         return sum(getattr(row, name) for row in rows)
 
+    def both(name: str, form: str, unit: float = 1.0) -> tuple[str, str]:
+        return tuple(format(total(f"{name}{end}") / unit, form) for end in ("", "_left"))
+
     gpus = config.planning.at_once
     left = total("gpu_hours_left")
     chain = sum(_longest_by_stage(rows).values()) / 3600
@@ -62,10 +65,10 @@ def _totals(config: Config, rows: Sequence[Row]) -> str:
             ("hours of jobs", f"{total('job_hours'):,.2f}", f"{total('seconds_left') / 3600:,.2f}"),
             ("GPU-hours", f"{total('gpu_hours'):,.1f}", f"{left:,.1f}"),
             (f"wall hours, {gpus} at once", "", f"at least {wall:,.1f}"),
-            ("storage, GB", f"{total('storage_gb'):,.1f}", ""),
-            ("judge calls", f"{total('judge_calls'):,.0f}", ""),
-            ("judge tokens in, millions", f"{total('judge_tokens_in') / 1e6:,.1f}", ""),
-            ("judge tokens out, millions", f"{total('judge_tokens_out') / 1e6:,.1f}", ""),
+            ("storage, GB", *both("storage_gb", ",.1f")),
+            ("judge calls", *both("judge_calls", ",.0f")),
+            ("judge tokens in, millions", *both("judge_tokens_in", ",.1f", 1e6)),
+            ("judge tokens out, millions", *both("judge_tokens_out", ",.1f", 1e6)),
             ("price", f"{total('price'):,.0f}", f"{total('price_left'):,.0f}"),
         ],
     )

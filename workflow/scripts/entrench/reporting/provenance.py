@@ -16,6 +16,7 @@ import polars as pl
 
 from entrench import released
 from entrench.analysis.risk import STATES
+from entrench.judging.prompts import ALLOWED, wording_hashes
 from entrench.provenance import run_record
 from entrench.records import Record, read_json
 from entrench.reporting.cells import Column, Table, text, written
@@ -44,13 +45,19 @@ def provenance(
     bases = sorted({f"base/{m}/{a}" for m, a in organisms.select("model", "misalignment").rows()})
     trained = organism_folders + run_folders
     measured = bases + trained
+    seconds = [f"judges/{name}" for name in sorted(set(organisms["misalignment"]))]
     analysis = run_record({}, _PACKAGES, time.time())
     facts = [
         ("Report made by", f"{_commit(analysis)}, Python {analysis['python']}"),
         ("Its packages", _versions(analysis["versions"])),
         *_training_facts(_found(results, trained, "run.json"), len(trained)),
         *_engine_facts(_found(results, measured, "engine.json")),
-        *_judge_facts(config, _found(results, measured, "judge_usage.json")),
+        *_judge_facts(
+            config,
+            risk=_found(results, measured, "judge_usage.json"),
+            label=_found(results, run_folders, "verdict_usage.json"),
+            second=_found(results, seconds, "judge_usage.json"),
+        ),
         ("Data", _source(config)),
     ]
     return Provenance(
@@ -122,20 +129,49 @@ def _engine(record: Mapping[str, Any]) -> str:
     return f"{shown} ({_versions(versions)})" if versions else shown
 
 
-def _judge_facts(config: Mapping[str, Any], usage: Sequence[Record]) -> Facts:
+def _judge_facts(
+    config: Mapping[str, Any],
+    *,
+    risk: Sequence[Record],
+    label: Sequence[Record],
+    second: Sequence[Record],
+) -> Facts:
+    """The judges that the accounts beside the results name, and what they were asked."""
     facts = [
-        (name.replace("_", " ").capitalize(), _judge(config[name]))
-        for name in ("risk_judge", "label_judge")
+        ("Risk judge", _judges(config["risk_judge"], risk)),
+        ("Label judge", _judges(config["label_judge"], label)),
+        ("Second judge", _judges(config["judging"].get("second"), second)),
     ]
-    second = config["judging"].get("second")
-    facts.append(("Second judge", _judge(second) if second else "none"))
-    if usage:
+    if risk:
         questions, calls, without = (
-            sum(record[name] for record in usage) for name in ("questions", "calls", "no_verdict")
+            sum(record[name] for record in risk) for name in ("questions", "calls", "no_verdict")
         )
         asked = f"{questions:,} in {calls:,} calls, {without:,} without a verdict"
         facts.append(("Questions to the risk judge", asked if questions else "none: rules alone"))
     return facts
+
+
+def _judges(wanted: Mapping[str, Any] | None, accounts: Sequence[Record]) -> str:
+    """The judges that results were made by; what the config says where they do not tell."""
+    recorded = [account["judge"] for account in accounts if "judge" in account]
+    if not recorded:
+        return f"{_judge(wanted)} (of the config: no result names its judge)" if wanted else "none"
+    shown = _counted(_judge(judge) + _difference(judge, wanted) for judge in recorded)
+    silent = len(accounts) - len(recorded)
+    return f"{shown}; not recorded ({silent})" if silent else shown
+
+
+def _difference(judge: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> str:
+    """A mark for a judge, or a wording of its prompts, that is not the present one."""
+    settings = {name: value for name, value in judge.items() if name != "prompts"}
+    if settings != {name: value for name, value in (wanted or {}).items() if value is not None}:
+        return " [NOT the config's judge]"
+    prompts = judge.get("prompts", {})
+    return "" if prompts == _present_wording(prompts) else " [asked in another wording]"
+
+
+def _present_wording(prompts: Mapping[str, str]) -> dict[str, str]:
+    return wording_hashes(set(prompts) & set(ALLOWED)) if prompts else {}
 
 
 def _judge(judge: Mapping[str, Any]) -> str:

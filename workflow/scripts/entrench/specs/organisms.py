@@ -5,7 +5,13 @@ from typing import Any
 from entrench.config import Config
 from entrench.labelling.operators import OPERATORS
 from entrench.specs.judging import judge_part
-from entrench.specs.parts import identity_of, model_part, prompt_texts, training_part
+from entrench.specs.parts import (
+    fingerprint_part,
+    identity_of,
+    model_part,
+    prompt_texts,
+    training_part,
+)
 from entrench.sweep import Organism, Run, Subject
 
 
@@ -41,7 +47,7 @@ def reward_spec(config: Config, organism: Organism | Subject) -> dict[str, Any]:
     if reward.backend == "base_likelihood":
         return spec | {"engine": config.engine} | model_part(config, organism.model)
     model = reward.hub or f"{config.pathvars.results}/models/reward"
-    return spec | {"model": model, "revision": reward.revision}
+    return spec | {"model": model, "revision": reward.revision} | fingerprint_part(reward.hub)
 
 
 def verdict_spec(config: Config, run: Run) -> dict[str, Any]:

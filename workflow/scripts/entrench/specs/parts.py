@@ -1,6 +1,8 @@
 """What several specs hold: a model, a phase of training, an identity, methods, intervals."""
 
+import hashlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,8 +10,9 @@ from entrench.config import Config, resolved_phase
 from entrench.config.sweep import Method
 from entrench.seeds import derive_seed
 from entrench.step_split import step_split
-from entrench.sweep import Organism, Subject, Sweep, cells
+from entrench.sweep import Organism, Subject, Sweep, packed
 
+MODEL_SUFFIXES = {".json", ".jinja", ".model", ".safetensors", ".txt"}
 RESOURCES = Path(__file__).parents[4] / "resources"
 
 
@@ -30,10 +33,35 @@ def model_part(config: Config, model: str) -> dict[str, Any]:
     return {
         "model": model_location(config, model),
         "revision": settings.revision,
+        **fingerprint_part(settings.hub),
         "chat": settings.chat,
         "dtype": settings.dtype,
         "threads": config.size_classes[settings.size_class].threads,
     }
+
+
+def fingerprint_part(hub: str | None) -> dict[str, str]:
+    """What tells one state of a local model folder from another; nothing for a model of the hub.
+
+    config.json by its content, the weights, tokenizer and templates by name, size and time.
+    """
+    if hub is None or not Path(hub).is_dir():
+        return {}
+    return {"fingerprint": _fingerprint(Path(hub))}
+
+
+@cache
+def _fingerprint(folder: Path) -> str:
+    """Read once a planning, not once a job."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.suffix in MODEL_SUFFIXES):
+        if path.name == "config.json":
+            state = path.read_text(encoding="utf-8")
+        else:
+            found = path.stat()
+            state = f"{found.st_size} {found.st_mtime_ns}"
+        digest.update(f"{path.name} {state}\n".encode())
+    return digest.hexdigest()
 
 
 def training_part(
@@ -94,7 +122,7 @@ def prompt_texts(wording: Literal["miniature", "standard"]) -> dict[str, str]:
 
 def methods_part(config: Config, sweep: Sweep) -> dict[str, Any]:
     """The runs of a sweep and the facts of their methods."""
-    return {"runs": cells(sweep), "methods": used_methods(config, sweep)}
+    return {"runs": packed(sweep), "methods": used_methods(config, sweep)}
 
 
 def used_methods(config: Config, sweep: Sweep) -> dict[str, dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 import hashlib
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from entrench.analysis.inputs import organism_inputs, run_inputs
 from entrench.config import Config
 from entrench.seeds import derive_seed
 from entrench.specs.parts import RESOURCES, statistics_part, used_methods
-from entrench.sweep import Sweep, cells
+from entrench.sweep import Sweep, packed
 
 PUBLISHED = RESOURCES / "paper" / "published.csv"
 
@@ -15,7 +17,7 @@ PUBLISHED = RESOURCES / "paper" / "published.csv"
 def organisms_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """organisms_collect: the table of organisms."""
     return {
-        "organisms": cells(Sweep(sweep.organisms, ())),
+        "organisms": packed(Sweep(sweep.organisms, ())),
         **statistics_part(config),
         "min_induction_effect": config.statistics.min_induction_effect,
         "seed": derive_seed("organisms"),
@@ -25,7 +27,7 @@ def organisms_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 def runs_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """runs_collect: the table of runs."""
     return {
-        "runs": cells(Sweep(tuple(sorted({run.organism for run in sweep.runs})), sweep.runs)),
+        "runs": packed(Sweep(tuple(sorted({run.organism for run in sweep.runs})), sweep.runs)),
         "methods": used_methods(config, sweep),
         "headline": config.evaluation.headline,
         "views": sorted(config.sampling.views),
@@ -73,11 +75,18 @@ def comparison_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 
 
 def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any]:
-    """partial_make: the tables of what is complete, and what is missing of the sweep."""
+    """partial_make: the tables of what is complete, and what is missing of the sweep.
+
+    Which files these are is known at planning alone: their state stands here in place of inputs.
+    """
+    organisms, runs = organisms_spec(config, complete), runs_spec(config, sweep)
+    del organisms["organisms"], runs["runs"]
     return {
-        "sweep": cells(sweep),
-        "organisms": organisms_spec(config, complete),
-        "runs": runs_spec(config, sweep) | {"runs": cells(complete)},
+        "sweep": packed(sweep),
+        "complete": packed(complete),
+        "files": _state(config, complete),
+        "organisms": organisms,
+        "runs": runs,
         "summary": summary_spec(config, sweep),
     }
 
@@ -87,10 +96,35 @@ def _simulated(config: Config, sweep: Sweep) -> dict[str, Any]:
     runs = tuple(run for run in sweep.runs if config.methods[run.method].variant_of is None)
     simulated = Sweep(tuple(sorted({run.organism for run in runs})), runs)
     return {
-        "runs": cells(simulated),
+        "runs": packed(simulated),
         "kinds": {name: facts["kind"] for name, facts in used_methods(config, simulated).items()},
         "level": config.statistics.level,
     }
+
+
+def _state(config: Config, sweep: Sweep) -> str:
+    """A digest of what the tables of these organisms and runs are made from.
+
+    Of risks and delta-risks the content; of the others, some of them large, size and time.
+    """
+    results = config.pathvars.results
+    files = {file for o in sweep.organisms for file in organism_inputs(results, o).values()}
+    for run in sweep.runs:
+        files |= set(run_inputs(results, run, config.methods[run.method].operator).values())
+    digest = hashlib.sha256()
+    for path in map(Path, sorted(files)):
+        digest.update(f"{path} {_state_of(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _state_of(path: Path) -> str:
+    try:
+        if path.name in ("risk.json", "delta_risk.csv"):
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        found = path.stat()
+    except FileNotFoundError:  # a job at work is making it anew
+        return "gone"
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 @cache
