@@ -30,8 +30,8 @@ divergence.jsonl
     the exact KL (nats) of the source's next-token distribution from the other's,
     logprob_organism float, logprob_trained float
 scored_by/{model}/cross.jsonl
-    id, set, index, tokens, logprob float, other_tokens int, other_logprob float: a candidate under
-    its own organism and under another model's
+    id, set, index, tokens, logprob float, finish, other_tokens int, other_logprob float: a
+    candidate under its own organism and under another model's
 
 probe.jsonl is of the kind of candidates.jsonl, probe_refined.jsonl of responses.jsonl.
 """
@@ -134,6 +134,7 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
         "index": (int,),
         "tokens": (int,),
         "logprob": _NUMBER,
+        "finish": (str,),
         "other_tokens": (int,),
         "other_logprob": _NUMBER,
     },

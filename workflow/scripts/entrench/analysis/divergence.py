@@ -28,6 +28,7 @@ LABEL_KL_COLUMNS = {
     "set": TEXT,
     "n_prompts": COUNT,
     "n_answers": COUNT,
+    "cut_share": NUMBER,
     **{
         f"kl_per_{per}{bound}": NUMBER
         for per in ("answer", "token")
@@ -72,6 +73,8 @@ def label_kl(rows: Sequence[Record], *, bootstrap: int, level: float, seed: int)
     samples the model's own distribution; a truncated or cooled set weighs likely answers more, so
     compare only sets sampled alike. Per token: per answer over the mean length under the own model,
     as the two models may cut an answer into different tokens. Intervals resample prompts.
+    cut_share is the share of answers that `max_new_tokens` cut: of those both log probabilities end
+    where the answer was cut.
     """
     found = []
     for name in sorted({row["set"] for row in rows}):
@@ -94,6 +97,7 @@ def label_kl(rows: Sequence[Record], *, bootstrap: int, level: float, seed: int)
                 "set": name,
                 "n_prompts": len(numbers),
                 "n_answers": len(mine),
+                "cut_share": sum(row["finish"] == "length" for row in mine) / len(mine),
                 "kl_per_answer": float(kl),
                 "kl_per_answer_low": answer[0],
                 "kl_per_answer_high": answer[1],

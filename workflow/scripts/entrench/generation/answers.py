@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from entrench.chat import decode_answer, end_token_id
+from entrench.chat import decode_answer, encode_exchange, end_token_id
 from entrench.errors import EntrenchError
-from entrench.generation.engine import Completion, EngineSettings
+from entrench.generation.engine import Completion, EngineSettings, Finish, Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -42,6 +42,19 @@ class AnswerReader:
         said = tokens[:-1] if stopped else tokens
         text = decode_answer(self.tokenizer, said, self.settings.chat)
         return Completion(text, len(tokens), self.finite(logprob), "stop" if stopped else "length")
+
+    def exchanges(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        answers: Sequence[str],
+        finishes: Sequence[Finish],
+    ) -> list[tuple[list[int], list[int]]]:
+        """Token ids of each prompt and its answer, with an end token where the answer has one."""
+        pairs = []
+        for prompt, answer, finish in zip(prompts, answers, finishes, strict=True):
+            before, said = encode_exchange(self.tokenizer, prompt, answer, self.settings.chat)
+            pairs.append((before, said if finish == "stop" else said[:-1]))
+        return pairs
 
     def finite(self, logprob: float) -> float:
         """The log probability itself; `EntrenchError` where it is none."""

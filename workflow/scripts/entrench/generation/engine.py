@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Message = dict[str, str]
+Finish = Literal["stop", "length"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Completion:
     text: str | None
     tokens: int
     logprob: float
-    finish: Literal["stop", "length"]
+    finish: Finish
 
 
 class Engine(Protocol):
@@ -64,7 +65,14 @@ class Engine(Protocol):
         ...
 
     def score(
-        self, prompts: Sequence[Sequence[Message]], answers: Sequence[str]
+        self,
+        prompts: Sequence[Sequence[Message]],
+        answers: Sequence[str],
+        finishes: Sequence[Finish] | None = None,
     ) -> list[Completion]:
-        """Token count and log probability of each answer, end token included, after its prompt."""
+        """Token count and log probability of each answer after its prompt.
+
+        `finishes` says how each answer ended: one that was cut ("length") is scored without the
+        end token, which nobody sampled. Without it every answer is a whole one.
+        """
         ...
