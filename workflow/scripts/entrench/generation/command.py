@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from entrench import devices
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Engine, EngineSettings
 from entrench.imports import without_collection
@@ -41,7 +42,7 @@ def open_engine(
     # Asks the driver without holding a device: vLLM's workers cannot inherit one.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     torch.set_num_threads(spec["threads"])
-    gpu = torch.cuda.is_available()
+    gpu = devices.on_gpu(options.gpus)
     name = spec["engine"]
     if name == "auto":
         name = "vllm" if gpu and _version("vllm") else "transformers"
