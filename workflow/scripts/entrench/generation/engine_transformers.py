@@ -28,7 +28,9 @@ class TransformersEngine:
         self.tokenizer = load_tokenizer(settings.model, settings.revision)
         # A model without a chat template is refused here, before its weights are read.
         encode_prompt(self.tokenizer, [{"role": "user", "content": ""}], settings.chat)
-        model = load_model(settings.model, settings.revision, settings.dtype, "causal_lm")
+        model = load_model(
+            settings.model, settings.revision, settings.dtype, "causal_lm", spread=True
+        )
         self.reader = AnswerReader.of(
             settings, self.tokenizer, model.generation_config.eos_token_id
         )
