@@ -66,12 +66,13 @@ def open_engine(
     else:
         with without_collection():
             from entrench.generation.engine_transformers import TransformersEngine as chosen
+    engine = chosen(settings)
     record = {
         "engine": name,
+        # Not before the engine is loaded: asking for the name takes hold of the device.
         "device": torch.cuda.get_device_name() if gpu else "cpu",
         "versions": {package: _version(package) for package in PACKAGES[name]},
     }
-    engine = chosen(settings)
     print(
         f"engine start: {name} {record['versions'][name]}, {spec['model']}"
         f"{' with adapter' if adapter else ''}, {time.monotonic() - started:.1f} s",
