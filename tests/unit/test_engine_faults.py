@@ -1,11 +1,19 @@
 """What the transformers engine refuses to load, each fault named."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from tiny_engine import PROMPTS, SEEDS, copy, load
 from tiny_models import save_adapter, save_language_model
 
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Decoding
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +72,29 @@ def test_missing_model_and_missing_weights_are_named(folder, tmp_path):
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(EntrenchError, match=r"1 weights .* missing there, 'model.norm.weight'"):
         load(broken)
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_a_full_gpu_is_one_line_that_names_the_key(tmp_path, part):
+    """In a script of its own, and as one of several processes that train together."""
+    code = (
+        "import torch; from entrench import command\n"
+        "def main(_):\n"
+        "    raise torch.OutOfMemoryError('CUDA out of memory. Tried 9 GiB.\\nSee the manual.')\n"
+        "command.run(main)"
+    )
+    report = tmp_path / "report.json"
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    environment |= {"TORCHELASTIC_ERROR_FILE": str(report)} if part else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    said = json.loads(report.read_text())["message"] if part else done.stderr
+    assert said.removeprefix("error: ").strip() == (
+        "the GPU's memory ran out (CUDA out of memory. Tried 9 GiB.): lower `batch_size` of the "
+        "model's size class, or `per_device_batch` where it trains"
+    )
 
 
 def test_diverged_model_is_refused(folder, tmp_path):
