@@ -49,10 +49,10 @@ def load_model(
 ) -> "PreTrainedModel":
     """The model in evaluation mode, on the accelerator where there is one.
 
-    With `shards` above 1, the number of processes that have joined, each of them reads and keeps
-    its part of every weight alone (FSDP); a layer is whole while it computes. Else the model is on
-    one GPU, whole, and a GPU too small for it is an error. With `spread` and several GPUs its
-    layers are dealt out to them, for inference.
+    With `shards` above 1, the number of processes that have joined, each of them keeps its part of
+    every weight alone (FSDP); a layer is whole while it computes. Else the model is on one GPU,
+    whole, and a GPU too small for it is an error. With `spread` and several GPUs its layers are
+    dealt out to them, for inference.
 
     A folder or hub repository that lacks a weight is refused: transformers would initialise it at
     random with no more than a warning. MXFP4 weights (GPT-OSS) become weights of `dtype`, since
@@ -94,9 +94,15 @@ def load_model(
             f"{model}: {len(missing)} weights of a {head} model are missing there, "
             f"{missing[0]!r} for one: name a model of this kind, or make this one anew"
         )
-    for parameter in loaded.parameters():
+    if dtype != "bfloat16":
         # What was MXFP4 comes as bfloat16, whatever dtype is asked for.
-        if parameter.dtype == torch.bfloat16:
+        left = [p for p in loaded.parameters() if p.dtype == torch.bfloat16]
+        if left and shards > 1:
+            raise EntrenchError(
+                f"{model}: {len(left)} of its weights come as bfloat16 and cannot be made {dtype} "
+                "once they are shared out: set `dtype: bfloat16`, or `gpus: 1` for its size class"
+            )
+        for parameter in left:
             parameter.data = parameter.data.to(getattr(torch, dtype))
     return loaded.eval()
 
