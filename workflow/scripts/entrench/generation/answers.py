@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from entrench.chat import decode_answer, encode_exchange, end_token_id
+from entrench.chat import decode_answer, encode_exchange, end_token_id, holds_reasoning
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion, EngineSettings, Finish, Message
 
@@ -41,7 +41,13 @@ class AnswerReader:
         stopped = tokens[-1] in self.ends
         said = tokens[:-1] if stopped else tokens
         text = decode_answer(self.tokenizer, said, self.settings.chat)
-        return Completion(text, len(tokens), self.finite(logprob), "stop" if stopped else "length")
+        return Completion(
+            text,
+            len(tokens),
+            self.finite(logprob),
+            "stop" if stopped else "length",
+            reasoned=holds_reasoning(self.tokenizer, said, self.settings.chat),
+        )
 
     def exchanges(
         self,

@@ -42,13 +42,15 @@ class Completion:
     tokens. `finish` is "length" where `max_new_tokens` cut the answer off.
 
     `text` is None where a model that reasons first came to no answer: no answer is not an empty
-    one. The tokens of its reasoning count in `tokens` and `logprob`, and are no part of `text`.
+    one. The tokens of its reasoning count in `tokens` and `logprob`, and are no part of `text`:
+    `reasoned` says so. What `score` gives for such a text is of another string.
     """
 
     text: str | None
     tokens: int
     logprob: float
     finish: Finish
+    reasoned: bool = False
 
 
 class Engine(Protocol):
