@@ -97,12 +97,22 @@ def test_a_full_gpu_is_one_line_that_names_the_key(tmp_path, part):
     )
 
 
-def test_diverged_model_is_refused(folder, tmp_path):
+def test_a_model_or_adapter_without_finite_numbers_is_refused(folder, adapter, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    broken = copy(folder, tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "adapter").mkdir()
+    broken = copy(folder, tmp_path / "model")
     weights = load_file(broken / "model.safetensors")
     weights["model.norm.weight"] *= float("nan")
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(EntrenchError, match="not finite"):
+    with pytest.raises(
+        EntrenchError, match=r"model: .* not finite, so its files are damaged or fl"
+    ):
         load(broken).generate(PROMPTS, Decoding(4), SEEDS)
+    diverged = copy(adapter, tmp_path / "adapter")
+    weights = load_file(diverged / "adapter_model.safetensors")
+    weights = {name: tensor * float("nan") for name, tensor in weights.items()}
+    save_file(weights, diverged / "adapter_model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EntrenchError, match=r"adapter: .* not finite, so its training diverged"):
+        load(folder, diverged).generate(PROMPTS, Decoding(4), SEEDS)

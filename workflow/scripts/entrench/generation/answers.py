@@ -64,9 +64,15 @@ class AnswerReader:
 
     def finite(self, logprob: float) -> float:
         """The log probability itself; `EntrenchError` where it is none."""
-        if logprob - logprob != 0:
-            raise EntrenchError(
-                f"{self.settings.adapter or self.settings.model}: the model's log probabilities "
-                "are not finite, so its training diverged: lower its learning rate and train anew"
-            )
-        return logprob
+        if logprob - logprob == 0:
+            return logprob
+        adapter, dtype = self.settings.adapter, self.settings.dtype
+        why = (
+            "so its training diverged: lower its learning rate and train anew"
+            if adapter
+            else f"so its files are damaged or {dtype} is too narrow for it: make or download it "
+            "anew, or set another dtype"
+        )
+        raise EntrenchError(
+            f"{adapter or self.settings.model}: the model's log probabilities are not finite, {why}"
+        )
