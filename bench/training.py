@@ -248,6 +248,7 @@ def plain_trainer(options, student, step, examples, folder):
 def by_trl(options, model, folder):
     """TRL's SFTTrainer on the same tokens and targets."""
     from datasets import Dataset
+    from datasets.table import InMemoryTable
     from trl import SFTConfig, SFTTrainer
 
     from entrench import adapters, batches
@@ -260,6 +261,7 @@ def by_trl(options, model, folder):
         [token if place - 1 in e.positions else -100 for place, token in enumerate(e.ids)]
         for e in examples
     ]
+    columns = {"input_ids": [e.ids for e in examples], "labels": targets}
     made = SFTTrainer(
         adapters.load_student(model, here, None),
         SFTConfig(
@@ -268,9 +270,8 @@ def by_trl(options, model, folder):
             gradient_checkpointing=False,
             dataset_kwargs={"skip_prepare_dataset": True},
         ),
-        train_dataset=Dataset.from_list(
-            [{"input_ids": e.ids, "labels": t} for e, t in zip(examples, targets, strict=True)]
-        ),
+        # A fingerprint of its own: a hash of the settings is for caches on disk.
+        train_dataset=Dataset(InMemoryTable.from_pydict(columns), fingerprint="rows"),
         processing_class=tokenizer,
     )
     made.train()
