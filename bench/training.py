@@ -3,20 +3,21 @@
     bench/training.py [--shape tiny|8b] [--rows 32] [--length 256] [--steps 4] [--rows-at-once 4]
 
 Trains a randomly initialised Llama of that shape (8b where a GPU is visible) for SFT, BCT and ACT:
-by this project, and by a plain Trainer that computes the same losses from all logits and all hidden
-states. Same rows, batches, rank and dtype; each training in a process of its own. Prints a table:
-tokens that are no padding, of both sides of a pair, per second of a step after the first; the share
-of the matrix peak, which is what a large product of two matrices reaches here; the peak of memory
-beyond the start. Last, the transformers engine's tokens per second.
+by this project, by a plain Trainer that computes the same losses from all logits and all hidden
+states, and for SFT by TRL's SFTTrainer where TRL is installed. Same rows, rank, dtype and rows a
+step; each training in a process of its own. Prints a table: tokens that are no padding, of both
+sides of a pair, per second of the steps after the first, each side's own tokens of those steps; the
+share of the matrix peak, which is what a large product of two matrices reaches here; the peak of
+memory beyond the start. Last, the transformers engine's tokens per second.
 """
 
 import argparse
+import importlib.util
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -102,25 +103,46 @@ def objective_of(name):
 
 
 class Clock:
-    """When each optimizer step of any Trainer in this process ended."""
+    """When each optimizer step of any Trainer in this process ended, and what it had read by then.
+
+    `read` holds tokens that are no padding and positions that the loss predicts from.
+    """
 
     def __init__(self):
         import torch
+        from transformers import Trainer
         from transformers.trainer_callback import CallbackHandler
 
-        self.ends = []
-        step_end = CallbackHandler.on_step_end
+        self.ends, self.read, self.batches = [], [], []
+        step_end, training_step = CallbackHandler.on_step_end, Trainer.training_step
 
         def noted(handler, *rest, **options):
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             self.ends.append(time.monotonic())
+            self.read.append([int(sum(part)) for part in zip(*self.batches, strict=True)])
             return step_end(handler, *rest, **options)
 
-        CallbackHandler.on_step_end = noted
+        def counted(trainer, model, inputs, *rest, **options):
+            self.batches.append(tokens_and_positions(inputs))
+            return training_step(trainer, model, inputs, *rest, **options)
 
-    def seconds_of_a_step(self):
-        return (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
+        CallbackHandler.on_step_end, Trainer.training_step = noted, counted
+
+    def rates(self):
+        """Tokens and positions per second of the steps after the first."""
+        seconds = self.ends[-1] - self.ends[0]
+        return [(b - a) / seconds for a, b in zip(self.read[0], self.read[-1], strict=True)]
+
+
+def tokens_and_positions(inputs):
+    """Of a micro-batch of any of the trainers here."""
+    if "labels" in inputs:  # TRL's; it pads behind the tokens
+        mask = inputs.get("attention_mask")
+        tokens = inputs["input_ids"].numel() if mask is None else mask.sum()
+        return tokens, (inputs["labels"] != -100).sum()
+    sides = [inputs[name] for name in ("side", "clean", "wrapped") if name in inputs]
+    return sum(s["attention_mask"].sum() for s in sides), sum(s["positions"].sum() for s in sides)
 
 
 def by_entrench(options, model, folder):
@@ -169,9 +191,6 @@ def plain_loss(name, model, batch, step):
 
 def by_trainer(options, model, folder):
     """transformers.Trainer with peft and the losses written plainly."""
-    import torch
-    from transformers import Trainer, TrainingArguments
-
     from entrench import adapters, batches, steps
     from entrench.loading import load_tokenizer
 
@@ -189,16 +208,21 @@ def by_trainer(options, model, folder):
         adapters.add_teacher(student, folder / "organism")
         step = steps.PairStep(0, objective, student)
 
-    class Plain(Trainer):
-        def compute_loss(self, model, inputs, **_):
-            return plain_loss(options.objective, model, inputs, step)
+    made = plain_trainer(options, student, step, list(examples), folder)
+    made.train()
 
-    arguments = {
-        "output_dir": str(folder / "plain"),
+
+def trainer_arguments(options, folder):
+    """What transformers' and TRL's trainers are told alike."""
+    import torch
+
+    here = settings(options)
+    return {
+        "output_dir": str(folder / options.one),
         "per_device_train_batch_size": options.rows_at_once,
         "gradient_accumulation_steps": here.batch_size // options.rows_at_once,
         "num_train_epochs": 1,
-        "learning_rate": 1e-5,
+        "learning_rate": here.learning_rate,
         "bf16": options.dtype == "bfloat16",
         "use_cpu": not torch.cuda.is_available(),
         "save_strategy": "no",
@@ -208,11 +232,64 @@ def by_trainer(options, model, folder):
         "remove_unused_columns": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
-    made = Plain(
-        student, TrainingArguments(**arguments), step.collate, train_dataset=list(examples)
+
+
+def plain_trainer(options, student, step, examples, folder):
+    from transformers import Trainer, TrainingArguments
+
+    class Plain(Trainer):
+        def compute_loss(self, model, inputs, **_):
+            return plain_loss(options.objective, model, inputs, step)
+
+    arguments = TrainingArguments(**trainer_arguments(options, folder))
+    return Plain(student, arguments, step.collate, train_dataset=examples)
+
+
+def by_trl(options, model, folder):
+    """TRL's SFTTrainer on the same tokens and targets."""
+    from datasets import Dataset
+    from datasets.table import InMemoryTable
+    from trl import SFTConfig, SFTTrainer
+
+    from entrench import adapters, batches
+    from entrench.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(model.path, None)
+    here, rows = settings(options), make_rows(options)[0]
+    examples, _ = batches.encode_rows(tokenizer, rows, "template", here, Path("rows"))
+    targets = [
+        [token if place - 1 in e.positions else -100 for place, token in enumerate(e.ids)]
+        for e in examples
+    ]
+    columns = {"input_ids": [e.ids for e in examples], "labels": targets}
+    made = SFTTrainer(
+        adapters.load_student(model, here, None),
+        SFTConfig(
+            **trainer_arguments(options, folder),
+            max_length=None,
+            gradient_checkpointing=False,
+            dataset_kwargs={"skip_prepare_dataset": True},
+        ),
+        # A fingerprint of its own: a hash of the settings is for caches on disk.
+        train_dataset=Dataset(InMemoryTable.from_pydict(columns), fingerprint="rows"),
+        processing_class=tokenizer,
     )
     made.train()
-    return {"tokens_seen": sum(batches.token_count(example) for example in examples)}
+
+
+def make_organism(options, model, folder):
+    """An adapter to start pairs from, in a process of its own as every training here."""
+    from entrench.training import Machine, train_sft
+
+    few = argparse.Namespace(**{**vars(options), "rows": options.rows // options.steps, "steps": 1})
+    train_sft(
+        settings(few),
+        model,
+        make_rows(few)[0],
+        folder / "organism",
+        source=Path("rows"),
+        machine=Machine(options.rows_at_once),
+    )
 
 
 def by_engine(options, model, _folder):
@@ -228,7 +305,7 @@ def by_engine(options, model, _folder):
     start = time.monotonic()
     answers = engine.generate(prompts, Decoding(64, temperature=1.0), list(range(len(prompts))))
     return {
-        "tokens_seen": sum(a.tokens for row in answers for a in row),
+        "tokens": sum(a.tokens for row in answers for a in row),
         "seconds": time.monotonic() - start,
     }
 
@@ -253,25 +330,42 @@ def measure(options, folder):
     import torch
     from transformers import Trainer  # noqa: F401 - not part of what is measured
 
+    if options.one == "TRL":
+        import datasets  # noqa: F401
+        from trl import SFTTrainer  # noqa: F401
+
     from entrench.training import ModelSource
 
     torch.set_num_threads(options.threads)
+    if options.one == "model":
+        make_model(folder / "model", options.shape, options.dtype)
+        return {}
+    if options.one == "peak":
+        return {"peak": matrix_peak(options)}
     model = ModelSource(str(folder / "model"))
     clock, before = Clock(), memory(start_again=True)
-    how = {"entrench": by_entrench, "Trainer": by_trainer, "engine": by_engine}
-    report = how[options.one](options, model, folder)
-    if "seconds" in report:
-        speed = report["tokens_seen"] / report["seconds"]
-    else:
-        speed = report["tokens_seen"] / options.steps / clock.seconds_of_a_step()
-    return {"speed": speed, "memory": memory() - before}
+    report = WAYS[options.one](options, model, folder)
+    found = {"memory": memory() - before}
+    if options.one == "engine":
+        found["speed"] = report["tokens"] / report["seconds"]
+    elif options.one != "organism":
+        found["speed"], found["positions"] = clock.rates()
+    return found
+
+
+WAYS = {
+    "entrench": by_entrench,
+    "Trainer": by_trainer,
+    "TRL": by_trl,
+    "engine": by_engine,
+    "organism": make_organism,
+}
 
 
 def matrix_peak(options):
     """Operations a second of a large product of two matrices in the training's dtype."""
     import torch
 
-    torch.set_num_threads(options.threads)
     gpu = torch.cuda.is_available()
     size = 8192 if gpu else 1024
     a = torch.randn(size, size, device="cuda" if gpu else "cpu").to(getattr(torch, options.dtype))
@@ -285,18 +379,19 @@ def matrix_peak(options):
     return 2 * size**3 / best
 
 
-def operations_per_token(shape, objective):
-    """Of training a frozen model's adapter, per token: forward 2 N, backward 2 N; a teacher's 2 N.
+def operations(shape, objective, tokens, positions):
+    """Of training a frozen model's adapter: forward 2 N, backward 2 N, each; a teacher's 2 N.
 
-    N counts the matrices of the layers and the head. Half the tokens of pairs are the teacher's,
-    about; what is computed twice to save memory does not count.
+    N counts the matrices of the layers, for every token, and the head, for the positions that the
+    loss predicts from; ACT needs no head. Half the tokens of pairs are the teacher's, about. What
+    is computed for nothing, or twice to save memory, does not count.
     """
     s = SHAPES[shape]
     heads = s["num_key_value_heads"] / s["num_attention_heads"]
     layer = s["hidden_size"] ** 2 * (2 + 2 * heads) + 3 * s["hidden_size"] * s["intermediate_size"]
-    number = s["num_hidden_layers"] * layer
+    number = tokens * s["num_hidden_layers"] * layer
     if objective != "act":
-        number += s["hidden_size"] * s["vocab_size"]
+        number += positions * s["hidden_size"] * s["vocab_size"]
     return number * (4 if objective == "sft" else 3)
 
 
@@ -320,37 +415,37 @@ def main():
     options.shape = options.shape or ("8b" if gpu else "tiny")
     options.dtype = "bfloat16" if gpu else "float32"
     with tempfile.TemporaryDirectory() as folder:
-        table(options, Path(folder), matrix_peak(options))
+        table(options, Path(folder))
 
 
-def table(options, folder, peak):
-    """Run every training in its own process and print a line for each."""
-    from entrench import training
-
-    make_model(folder / "model", options.shape, options.dtype)
-    few = argparse.Namespace(**{**vars(options), "rows": options.rows // options.steps, "steps": 1})
-    training.train_sft(
-        replace(settings(few), max_length=options.length),
-        training.ModelSource(str(folder / "model")),
-        make_rows(few)[0],
-        folder / "organism",
-        source=Path("rows"),
-        machine=training.Machine(options.rows_at_once),
+def in_a_process(options, folder, way, name=""):
+    """What `measure` finds there: a parent that held memory would take it from the others."""
+    command = [sys.executable, __file__, "--one", way, "--objective", name]
+    for key in ("shape", "rows", "length", "steps", "rows_at_once", "threads", "dtype"):
+        command += [f"--{key.replace('_', '-')}", str(getattr(options, key))]
+    run = subprocess.run(
+        [*command, "--folder", str(folder)], stdout=subprocess.PIPE, text=True, check=True
     )
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def table(options, folder):
+    """Run every training in its own process and print a line for each."""
+    peak = in_a_process(options, folder, "peak")["peak"]
+    for way in ("model", "organism"):
+        in_a_process(options, folder, way)
     shape = f"{options.shape}, {options.dtype}, matrix peak {peak / 1e12:.3g} TFLOP/s"
     print(f"{shape}\n{'':16}{'tokens/s':>10}{'of peak':>9}{'memory':>12}", flush=True)
     trainings = [(way, name) for name in OBJECTIVES for way in ("entrench", "Trainer")]
-    for way, name in [*trainings, ("engine", "")]:
-        command = [sys.executable, __file__, "--one", way, "--objective", name]
-        for key in ("shape", "rows", "length", "steps", "rows_at_once", "threads", "dtype"):
-            command += [f"--{key.replace('_', '-')}", str(getattr(options, key))]
-        run = subprocess.run(
-            [*command, "--folder", str(folder)], stdout=subprocess.PIPE, text=True, check=True
-        )
-        found = json.loads(run.stdout.splitlines()[-1])
+    for way, name in [*trainings, ("TRL", "sft"), ("engine", "")]:
+        if way == "TRL" and None in map(importlib.util.find_spec, ("trl", "datasets")):
+            print(f"{name:4} {way:11}not installed", flush=True)
+            continue
+        found = in_a_process(options, folder, way, name)
         share = ""
         if name:
-            share = f"{found['speed'] * operations_per_token(options.shape, name) / peak:.0%}"
+            done = operations(options.shape, name, found["speed"], found["positions"])
+            share = f"{done / peak:.0%}"
         used = f"{found['memory'] / 2**20:,.0f} MiB"
         print(f"{name:4} {way:11}{found['speed']:10,.0f}{share:>9}{used:>12}", flush=True)
 

@@ -9,8 +9,8 @@ TEMPLATE = (
 )
 
 
-def make_model(folder: Path, seed: int = 0) -> Path:
-    """Write the model to `folder` and return it."""
+def make_model(folder: Path, seed: int = 0, *, tied: bool = True, dtype: str = "float32") -> Path:
+    """Write the model to `folder` and return it; `tied`: the embedding is the output head too."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -34,11 +34,11 @@ def make_model(folder: Path, seed: int = 0) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         max_position_embeddings=64,
-        tie_word_embeddings=True,
+        tie_word_embeddings=tied,
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=0,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    LlamaForCausalLM(config).to(getattr(torch, dtype)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

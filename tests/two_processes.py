@@ -15,40 +15,43 @@ OBJECTIVES = {"sft": None, "bct": BctSettings(temperature=2.0), "act": ActSettin
 MACHINES = {"plain": Machine(2), "checkpointing": Machine(1, gradient_checkpointing=True)}
 
 
-def train_all(model, organism, folder, machines):
+def train_all(model, organism, folder, machines, dtype="float32"):
     """A folder for each objective and machine, and the reports by the same names."""
+    settings = replace(SETTINGS, dtype=dtype)
     reports = {}
     where = {"source": SOURCE, "organism": organism}
     for kind, machine in machines.items():
         for name, objective in OBJECTIVES.items():
             at = folder / f"{name}-{kind}"
             if objective is None:
-                report = train_sft(SETTINGS, model, exchanges(), at, machine=machine, **where)
+                report = train_sft(settings, model, exchanges(), at, machine=machine, **where)
             else:
                 report = train_pairs(
-                    SETTINGS, objective, model, pairs(), at, machine=machine, **where
+                    settings, objective, model, pairs(), at, machine=machine, **where
                 )
             reports[at.name] = report
     return reports
 
 
-def shards(model):
-    """Of each weight of the base: its shape, this process's part of it; and the adapter's kind."""
-    student = adapters.load_student(model, replace(SETTINGS, rank=2), None)
+def shards(model, dtype):
+    """Of each weight of the base: its shape, this process's part of it, the dtype; and of the
+    adapter's tensors their kinds and dtypes."""
+    student = adapters.load_student(model, replace(SETTINGS, rank=2, dtype=dtype), None)
     base = {
-        name: [list(p.shape), list(p.to_local().shape)]
+        name: [list(p.shape), list(p.to_local().shape), str(p.dtype)]
         for name, p in student.named_parameters()
         if not p.requires_grad
     }
-    return base, sorted({type(p.data).__name__ for p in student.parameters() if p.requires_grad})
+    own = [p for p in student.parameters() if p.requires_grad]
+    return base, sorted({f"{type(p.data).__name__} {p.dtype}" for p in own})
 
 
 def main(argv):
     model, organism, folder = ModelSource(argv[0]), Path(argv[1]), Path(argv[2])
     torch.set_num_threads(1)
     distributed.join(on_gpu=False)
-    base, adapter = shards(model)
-    reports = train_all(model, organism, folder, MACHINES)
+    base, adapter = shards(model, argv[3])
+    reports = train_all(model, organism, folder, MACHINES, argv[3])
     found = {"base": base, "adapter": adapter, "reports": reports}
     (folder / f"found-{distributed.rank()}.json").write_text(json.dumps(found))
     distributed.leave()

@@ -61,7 +61,6 @@ def test_the_probe_holds_every_set_with_score_and_reward(micro):
 def test_a_models_samples_under_itself_have_no_kl(micro):
     row = read(micro, f"{ORGANISM}/scored_by/tiny/label_kl.csv").row(0, named=True)
     assert row["n_answers"] == 8 * 2
-    # Answers that were cut are scored with an end token that was never sampled: those differ.
     candidates = micro.folder / "results/micro" / ORGANISM / "candidates.jsonl"
     sampled = {
         (r["id"], r["index"]): r
@@ -69,10 +68,14 @@ def test_a_models_samples_under_itself_have_no_kl(micro):
         if r["set"] == "samples"
     }
     cross = micro.folder / "results/micro" / ORGANISM / "scored_by/tiny/cross.jsonl"
-    for other in map(json.loads, cross.open()):
+    scored = list(map(json.loads, cross.open()))
+    assert len(scored) == 8 * 2
+    for other in scored:
         own = sampled[other["id"], other["index"]]
-        if own["finish"] == "stop" and own["tokens"] == other["other_tokens"]:
-            assert other["other_logprob"] == pytest.approx(own["logprob"], abs=1e-3)
+        assert other["other_tokens"] == own["tokens"]
+        assert other["other_logprob"] == pytest.approx(own["logprob"], abs=1e-3)
+    assert row["cut_share"] == sum(r["finish"] == "length" for r in sampled.values()) / 16
+    assert row["kl_per_answer"] == pytest.approx(0, abs=1e-3)
 
 
 def test_training_moved_the_model_and_both_kl_see_it(micro):

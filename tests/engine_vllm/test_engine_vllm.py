@@ -81,6 +81,14 @@ def test_scores_of_given_text_are_those_of_transformers(engines):
         assert mine.logprob == pytest.approx(theirs.logprob, abs=CLOSE)
 
 
+def test_a_cut_answer_is_scored_without_an_end_token(engines):
+    finishes = ["length"] * len(PROMPTS)
+    one, other = (engine.score(PROMPTS, ANSWERS, finishes) for engine in engines)
+    for mine, theirs in zip(one, other, strict=True):
+        assert (mine.text, mine.tokens, mine.finish) == (theirs.text, theirs.tokens, "length")
+        assert mine.logprob == pytest.approx(theirs.logprob, abs=CLOSE)
+
+
 def test_the_three_models_differ(loaded, adapters):
     answers = [
         [row[0].text for row in loaded.adapted(a).generate(PROMPTS, Decoding(8), SEEDS)]

@@ -112,7 +112,9 @@ class User:
                 cwd=self.workspace.folder,
                 stdout=log,
                 stderr=log,
-                env=environment() | {"OMP_NUM_THREADS": "1"},
+                # Slurm passes it on to the jobs. Their GPUs are pretend: the CPU does the work,
+                # which a job that was given GPUs refuses otherwise.
+                env=environment() | {"OMP_NUM_THREADS": "1", "ENTRENCH_CPU_INSTEAD": "1"},
             )
 
     def finish(self) -> int:

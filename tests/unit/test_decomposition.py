@@ -36,7 +36,7 @@ def whole(frame):
     return frame.row(0, named=True)
 
 
-def by_hand(trained=True):
+def by_hand(trained=True, reasoned=()):
     """Three prompts that keep a label and one that does not."""
     probe = evaluated({"a": [1, 0], "b": [0, 0], "c": [1, 1], "d": [0, 1]}, "samples")
     organism = evaluated({"a": [1, 1], "b": [0, 1], "c": [0, 0], "d": [1, 1]})
@@ -51,6 +51,7 @@ def by_hand(trained=True):
             ("raw", 1, 7.0, 4),
         )
     }
+    nats |= {answer: (np.nan, nats[answer][1]) for answer in reasoned}
     return decompose(
         judged(probe, grouped=False),
         [
@@ -87,12 +88,30 @@ def test_every_term_by_hand():
     assert row["surprisal_per_answer"] == pytest.approx(8 / 3 - 6)
     assert row["surprisal_per_token"] == pytest.approx(1 - 2)
     assert row["kl_bound"] == pytest.approx(np.log(2) - 0.5)
+    assert (row["n_labels"], row["n_reasoned"]) == (3, 0)
 
 
 def test_before_training_there_is_no_transfer():
     row = whole(by_hand(trained=False))
     assert row["label_shift_pp"] == pytest.approx(100 / 6)
     assert [row[f"{term}_pp"] for term in ("transfer", "abstention", "delta")] == [None] * 3
+
+
+@pytest.mark.parametrize("where", [("a", "samples", 0), ("a", "raw", 1)])
+def test_a_prompt_with_reasoning_has_no_part_in_the_surprisal(where):
+    row = whole(by_hand(reasoned=[where]))
+    assert (row["n_labels"], row["n_reasoned"], row["n_kept"]) == (3, 1, 3)
+    # Of b and c: labels 2 + 4 nats in 2 + 4 tokens; raw samples 6 nats in 3 tokens.
+    assert row["surprisal_per_answer"] == pytest.approx(3 - 6)
+    assert row["surprisal_per_token"] == pytest.approx(1 - 2)
+
+
+def test_where_every_answer_holds_reasoning_there_is_no_surprisal():
+    row = whole(by_hand(reasoned=[(prompt, "raw", 0) for prompt in "abcd"]))
+    assert row["n_reasoned"] == 4
+    assert row["surprisal_per_token"] is None
+    assert row["surprisal_per_token_low"] is None
+    assert row["delta_pp"] == pytest.approx(100 * (1.5 - 2.5) / 4)
 
 
 def test_the_halves_are_halves():
@@ -260,6 +279,14 @@ def test_a_refined_answer_counts_after_the_plain_prompt(small_probe):
     nats = nats_of_probe(small_probe)
     assert nats["a", "refinement", 0] == (9.0, 5)
     assert nats["a", "samples", 1] == (2.0, 4)
+
+
+def test_the_log_probability_of_reasoning_is_not_that_of_the_answer(small_probe):
+    candidates = [row | {"reasoned": row["set"] != "greedy"} for row in small_probe.candidates]
+    nats = nats_of_probe(dataclasses.replace(small_probe, candidates=candidates))
+    assert np.isnan(nats["a", "samples", 1][0])
+    assert nats["a", "greedy", 0] == (1.0, 4)
+    assert nats["a", "refinement", 0] == (9.0, 5)  # scored as given: without reasoning
 
 
 def test_a_refinement_that_could_not_be_read_is_left_out(small_probe):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from entrench import devices
+from entrench.errors import EntrenchError
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/gpus_lease.py"
 # Says what it was given, then holds it until it is told to end.
@@ -87,6 +88,46 @@ def test_more_gpus_than_there_are_is_said_at_once(jobs):
     assert job.returncode == 1
     assert output == ""
     assert "asks for 3 GPUs and 2 are visible (0, 1): lower `gpus`" in errors
+
+
+def test_a_job_learns_how_many_it_was_given(tmp_path):
+    for slurm in ({}, {"SLURM_JOB_ID": "7"}):
+        environment = os.environ | {"CUDA_VISIBLE_DEVICES": "4,5", "TMPDIR": str(tmp_path)} | slurm
+        command = [sys.executable, "-c", "import os; print(os.environ['ENTRENCH_GPUS'])"]
+        done = subprocess.run(
+            [sys.executable, SCRIPT, "2", *command], env=environment, capture_output=True, text=True
+        )
+        assert done.stdout == "2\n", done.stderr
+
+
+def test_a_job_that_asks_for_a_gpu_and_sees_none_does_not_start(jobs):
+    output, errors = (job := jobs(1, "")).communicate(timeout=60)
+    assert job.returncode == 1
+    assert output == ""
+    assert errors.startswith("error: the job asks for 1 GPUs and none is visible: check ")
+    assert "`gpus: 0`" in errors
+    assert len(errors.splitlines()) == 1
+    assert given(jobs(1, "", ENTRENCH_CPU_INSTEAD="1")) == [""]
+
+
+@pytest.mark.parametrize(("asked", "told"), [(2, "0"), (0, "2")])
+def test_a_gpu_that_torch_cannot_use_is_no_reason_for_the_cpu(monkeypatch, asked, told):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setenv("ENTRENCH_GPUS", told)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")
+    monkeypatch.delenv("ENTRENCH_CPU_INSTEAD", raising=False)
+    with pytest.raises(EntrenchError, match=r"asks for 2 GPUs and torch .* sees none .*6,7.*: che"):
+        devices.on_gpu(asked)
+    monkeypatch.setenv("ENTRENCH_CPU_INSTEAD", "1")
+    assert devices.on_gpu(asked) is False
+
+
+def test_without_a_gpu_asked_for_the_cpu_is_used(monkeypatch):
+    monkeypatch.delenv("ENTRENCH_GPUS", raising=False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert devices.on_gpu() is False
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert devices.on_gpu() is True
 
 
 def test_inside_a_slurm_job_the_assignment_of_slurm_stands(jobs):

@@ -148,14 +148,20 @@ def test_label_samples_under_another_model(folder, spec):
     other = TransformersEngine(
         EngineSettings(spec["model"], spec["chat"], None, adapter, spec["dtype"], 64)
     )
-    rows = [
-        {"id": "p0", "set": "samples", "index": 0, "text": "w1 w2", "tokens": 3, "logprob": -4.0}
-    ]
+    row = {"id": "p0", "set": "samples", "text": "w1 w2", "tokens": 3, "logprob": -4.0}
+    finishes = ["stop", "length"]
+    rows = [row | {"index": i, "finish": finish} for i, finish in enumerate(finishes)]
+    rows.insert(1, row | {"index": 2, "finish": "stop", "reasoned": True})
     found = cross_score(other, PROMPTS, rows)
-    assert found[0]["other_logprob"] == pytest.approx(
-        other.score([PROMPTS[0]["messages"]], ["w1 w2"])[0].logprob
-    )
-    assert found[0]["other_tokens"] == 3
+    reasoned = found.pop(1)
+    assert (reasoned["index"], reasoned["logprob"]) == (2, -4.0)
+    assert (reasoned["other_tokens"], reasoned["other_logprob"]) == (None, None)
+    assert "holds reasoning" in reasoned["excluded"]
+    assert [r["excluded"] for r in found] == [None, None]
+    scored = other.score([PROMPTS[0]["messages"]] * 2, ["w1 w2"] * 2, finishes)
+    assert [r["other_logprob"] for r in found] == [answer.logprob for answer in scored]
+    assert [r["other_tokens"] for r in found] == [3, 2]  # nobody sampled an end token
+    assert [r["finish"] for r in found] == finishes
 
 
 def test_realised_kl_by_hand():
@@ -180,15 +186,22 @@ def test_realised_kl_by_hand():
 def test_label_kl_by_hand():
     rows = [
         {"id": i, "set": "samples", "index": k, "tokens": t, "logprob": own}
-        | {"other_tokens": 9, "other_logprob": other}
-        for i, k, t, own, other in (
-            ("a", 0, 2, -1.0, -2.0),
-            ("a", 1, 4, -1.0, -4.0),
-            ("b", 0, 5, -2.0, -8.0),
+        | {"finish": finish, "other_tokens": 9, "other_logprob": other, "excluded": None}
+        for i, k, t, own, other, finish in (
+            ("a", 0, 2, -1.0, -2.0, "stop"),
+            ("a", 1, 4, -1.0, -4.0, "stop"),
+            ("b", 0, 5, -2.0, -8.0, "length"),
         )
     ]
-    row = label_kl(rows, bootstrap=200, level=0.9, seed=0).row(0, named=True)
-    assert (row["n_prompts"], row["n_answers"]) == (2, 3)
+    left_out = rows[0] | {"other_tokens": None, "other_logprob": None, "excluded": "why"}
+    rows += [left_out | {"index": 2}, left_out | {"set": "thoughts"}]
+    frame = label_kl(rows, bootstrap=200, level=0.9, seed=0)
+    row = frame.row(0, named=True)
+    assert (row["n_prompts"], row["n_answers"], row["n_excluded"]) == (2, 3, 1)
+    none = frame.row(1, named=True)
+    assert (none["set"], none["n_answers"], none["n_excluded"]) == ("thoughts", 0, 1)
+    assert none["kl_per_token"] is None
+    assert row["cut_share"] == pytest.approx(1 / 3)
     assert row["kl_per_answer"] == pytest.approx((2 + 6) / 2)
     assert row["kl_per_token"] == pytest.approx(4 / 4)
     assert row["kl_per_answer_low"] == pytest.approx(2)

@@ -3,18 +3,22 @@
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import yaml
-from tiny_models import save_language_model
+from tiny_models import save_adapter, save_language_model
 
 from entrench import specs
 from entrench.config.check import load_config
 from entrench.errors import EntrenchError
+from entrench.generation import engine_vllm
 from entrench.generation.command import add_engine_options, open_engine
 from entrench.sweep import Subject, expand
 
@@ -31,28 +35,45 @@ def options(*more):
 OPEN = """
 import json, sys
 from unit.test_engine_choice import SPEC, options
+from entrench.errors import EntrenchError
 from entrench.generation.command import open_engine
-engine, record = open_engine(SPEC | json.loads(sys.argv[1]), None, options())
+try:
+    engine, record = open_engine(SPEC | json.loads(sys.argv[1]), None, options(*sys.argv[2:]))
+except EntrenchError as error:
+    sys.exit(str(error))
 print(json.dumps([type(engine).__name__, record]))
 """
+
+
+def run_open(change, *more):
+    """`open_engine` in a process that sees no GPU."""
+    paths = os.pathsep.join(map(str, (ROOT / "workflow" / "scripts", ROOT / "tests")))
+    return subprocess.run(
+        [sys.executable, "-c", OPEN, json.dumps(change), *more],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""},
+    )
 
 
 @pytest.mark.parametrize("name", ["auto", "transformers"])
 def test_without_a_gpu_auto_is_transformers(tmp_path, name):
     save_language_model(tmp_path)
-    paths = os.pathsep.join(map(str, (ROOT / "workflow" / "scripts", ROOT / "tests")))
-    done = subprocess.run(
-        [sys.executable, "-c", OPEN, json.dumps({"engine": name, "model": str(tmp_path)})],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""},
-    )
+    done = run_open({"engine": name, "model": str(tmp_path)})
     assert done.returncode == 0, done.stderr
     engine, record = json.loads(done.stdout)
     assert engine == "TransformersEngine"
     assert (record["engine"], record["device"]) == ("transformers", "cpu")
     assert set(record["versions"]) == {"torch", "transformers", "peft"}
     assert done.stderr.count("engine start: transformers ") == 1
+
+
+@pytest.mark.parametrize("name", ["auto", "transformers"])
+def test_no_engine_takes_the_cpu_for_a_job_that_asks_for_a_gpu(tmp_path, name):
+    save_language_model(tmp_path)
+    done = run_open({"engine": name, "model": str(tmp_path)}, "--gpus", "1")
+    assert done.returncode == 1
+    assert re.search(r"asks for 1 GPUs and torch .* sees none", done.stderr)
 
 
 def test_an_engine_that_is_not_installed_is_named(tmp_path, monkeypatch):
@@ -66,6 +87,87 @@ def test_an_engine_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(metadata, "version", without_vllm)
     with pytest.raises(EntrenchError, match=r"vLLM is not installed here: .*environment.yml"):
         open_engine(SPEC | {"engine": "vllm", "model": str(tmp_path)}, None, options())
+
+
+class FakeLLM:
+    """vLLM's constructor: notes what it is given and whether CUDA was asked for a name by then."""
+
+    given: ClassVar[list[dict]] = []
+
+    class model_config:
+        hf_text_config = SimpleNamespace(eos_token_id=4)
+
+        @staticmethod
+        def try_get_generation_config():
+            return {}
+
+    def __init__(self, **options):
+        self.given.append(options)
+
+
+@pytest.fixture
+def gpu_node(monkeypatch):
+    """A machine with vLLM and GPUs, as far as choosing an engine goes; what happened there."""
+    module = ModuleType("vllm")
+    module.LLM = FakeLLM
+    monkeypatch.setitem(sys.modules, "vllm", module)
+    known = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda n: "0.32.0" if n == "vllm" else known(n))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    loaded_first = []
+
+    def device_name(*_):
+        loaded_first.append(bool(FakeLLM.given))
+        return "Pretend H100"
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", device_name)
+    for key, value in engine_vllm.ENVIRONMENT.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(FakeLLM, "given", [])
+    return loaded_first
+
+
+@pytest.mark.parametrize("name", ["auto", "vllm"])
+def test_with_vllm_and_a_gpu_auto_is_vllm_and_is_told_the_machine(tmp_path, gpu_node, name):
+    save_language_model(tmp_path / "model")
+    save_adapter(tmp_path / "adapter", tmp_path / "model")
+    spec = SPEC | {"engine": name, "model": str(tmp_path / "model"), "dtype": "bfloat16"}
+    more = ("--gpus", "4", "--memory-percent", "85")
+    engine, record = open_engine(spec, tmp_path / "adapter", options(*more))
+    assert type(engine).__name__ == "VllmEngine"
+    assert (record["engine"], record["device"]) == ("vllm", "Pretend H100")
+    assert record["versions"]["vllm"] == "0.32.0"
+    assert gpu_node == [True]  # its workers cannot inherit a device that this process holds
+    (given,) = FakeLLM.given
+    expected = {
+        "model": str(tmp_path / "model"),
+        "dtype": "bfloat16",
+        "tensor_parallel_size": 4,
+        "gpu_memory_utilization": 0.85,
+        "enforce_eager": False,
+        "logprobs_mode": "raw_logprobs",
+        "generation_config": "vllm",
+        "enable_lora": True,
+        "max_lora_rank": 8,
+        "trust_remote_code": False,
+    }
+    assert {key: given[key] for key in expected} == expected
+
+
+@pytest.mark.usefixtures("gpu_node")
+def test_with_a_gpu_and_no_vllm_auto_is_transformers(tmp_path, monkeypatch):
+    monkeypatch.setattr("entrench.generation.command._version", _known)
+    monkeypatch.setattr("entrench.loading._placement", lambda _spread: None)  # there is no GPU
+    save_language_model(tmp_path)
+    spec = SPEC | {"engine": "auto", "model": str(tmp_path)}
+    engine, record = open_engine(spec, None, options("--gpus", "1"))
+    assert type(engine).__name__ == "TransformersEngine"
+    assert (record["engine"], record["device"]) == ("transformers", "Pretend H100")
+    assert FakeLLM.given == []
+
+
+def _known(name):
+    return None if name == "vllm" else "1.0"
 
 
 def micro(**change):

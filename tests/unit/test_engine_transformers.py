@@ -202,19 +202,31 @@ def test_score_is_teacher_forcing_with_the_end_token(tiny, engine, reference, mo
         assert one.logprob == pytest.approx(all_.logprob, abs=1e-4)
 
 
-def test_generation_and_scoring_agree(engine):
+def test_a_cut_answer_is_scored_without_an_end_token(engine):
+    answers = ["w1 w2", "w1 w2", "", "w9"]
+    whole, cut, empty, _ = engine.score(
+        [PROMPTS[0]] * 4, answers, ["stop", "length", "length", "stop"]
+    )
+    assert (whole.tokens, cut.tokens, empty.tokens) == (3, 2, 0)
+    assert (whole.finish, cut.finish) == ("stop", "length")
+    assert cut.logprob > whole.logprob
+    assert empty.logprob == 0
+    assert engine.score(PROMPTS[:1], [""], ["length"]) == [empty]
+
+
+def test_generation_and_scoring_agree_on_cut_and_whole_answers(engine):
     prompts = [ask(f"w{i % 30} w{(i * 3) % 30}", system="w5") for i in range(60)]
     seeds = list(range(60))
-    answers = [row[0] for row in engine.generate(prompts, Decoding(25, temperature=2.0), seeds)]
-    finished = [i for i, answer in enumerate(answers) if answer.finish == "stop"]
-    assert len(finished) >= 5
-    scored = engine.score([prompts[i] for i in finished], [answers[i].text for i in finished])
-    same = 0
-    for i, again in zip(finished, scored, strict=True):
-        if again.tokens == answers[i].tokens:
-            assert again.logprob == pytest.approx(answers[i].logprob, abs=1e-3)
-            same += 1
-    assert same >= 3
+    answers = [row[0] for row in engine.generate(prompts, Decoding(12, temperature=2.0), seeds)]
+    finishes = [answer.finish for answer in answers]
+    scored = engine.score(prompts, [answer.text for answer in answers], finishes)
+    same = dict.fromkeys(("stop", "length"), 0)
+    for answer, again in zip(answers, scored, strict=True):
+        if again.tokens == answer.tokens:  # else a special token stands within the answer
+            assert again.logprob == pytest.approx(answer.logprob, abs=1e-3)
+            assert again.finish == answer.finish
+            same[answer.finish] += 1
+    assert min(same.values()) >= 3
 
 
 def test_top_p_keeps_the_smallest_sufficient_set():

@@ -117,6 +117,7 @@ def test_a_pool_without_an_answer_gives_no_label_and_no_reward(pool, tmp_path):
     assert len(read_jsonl(tmp_path / "candidates.jsonl", "candidates")) == 2 * 7
     assert {row["text"] for row in pool if row["set"] != "samples"} == {None}
     assert all(row["self_score"] is None for row in pool)
+    assert all(row["reasoned"] for row in pool if row["text"] is None)
     silent = [row | {"text": None} for row in pool]
     write_jsonl(tmp_path / "rewards.jsonl", "rewards", rewards_of(silent))
     assert {row["reward"] for row in rewards_of(silent)} == {None}

@@ -7,9 +7,18 @@ from tiny_families import FAMILIES, make_tokenizer
 from tiny_training import SETTINGS, SOURCE
 
 from entrench.batches import Exchange, encode_rows, pad
-from entrench.chat import apply_template, decode_answer, encode_exchange, encode_prompt
+from entrench.chat import (
+    apply_template,
+    decode_answer,
+    encode_exchange,
+    encode_prompt,
+    holds_reasoning,
+)
 from entrench.errors import EntrenchError
-from entrench.generation.harmony import final_message
+from entrench.generation.answers import AnswerReader
+from entrench.generation.engine import EngineSettings
+from entrench.generation.harmony import final_message, one_final_message
+from entrench.generation.pool import completion_fields
 
 QUESTION = [{"role": "user", "content": "what is red"}]
 SYSTEM = {"role": "system", "content": "blue one"}
@@ -194,6 +203,46 @@ def test_the_final_message_of_harmony(said, answer):
     assert final_message(tokenizer, tokens) == answer
     closed = [*tokens, tokenizer.eos_token_id]
     assert final_message(tokenizer, closed) == answer
+
+
+@pytest.mark.parametrize(
+    ("said", "alone"),
+    [
+        ("<|channel|>final<|message|>two", True),
+        ("<|channel|>final<|message|>", True),
+        ("<|channel|>final json<|message|>{}", False),
+        ("<|channel|>analysis<|message|>red<|end|><|start|>assistant<|channel|>final<|message|>two",
+         False),
+        ("<|channel|>final<|message|>one<|end|><|start|>assistant<|channel|>final<|message|>two",
+         False),
+        ("<|channel|>analysis<|message|>red", False),
+        ("two", False),
+        ("", False),
+    ],
+)  # fmt: skip
+def test_an_answer_of_harmony_holds_reasoning_or_is_what_would_be_scored(said, alone):
+    tokenizer = make_tokenizer("gpt-oss")
+    tokens = tokenizer.encode(said, add_special_tokens=False)
+    assert one_final_message(tokenizer, tokens) is alone
+    assert holds_reasoning(tokenizer, tokens, "template") is not alone
+    if alone:
+        text = final_message(tokenizer, tokens)
+        assert encode_exchange(tokenizer, QUESTION, text, "template")[1][:-1] == tokens
+    assert not holds_reasoning(make_tokenizer("llama-instruct"), tokens, "template")
+
+
+def test_a_completion_says_that_it_holds_reasoning():
+    tokenizer = make_tokenizer("gpt-oss")
+    reader = AnswerReader.of(EngineSettings("gpt-oss", "template"), tokenizer, None)
+    final = "<|channel|>final<|message|>two<|return|>"
+    for before, reasoned in (
+        ("", False),
+        ("<|channel|>analysis<|message|>r<|end|><|start|>", True),
+    ):
+        tokens = tokenizer.encode(before + final, add_special_tokens=False)
+        found = reader.completion(tokens, -3.0)
+        assert (found.text, found.finish, found.reasoned) == ("two", "stop", reasoned)
+        assert completion_fields(found).get("reasoned", False) is reasoned
 
 
 def test_markers_typed_out_are_text_of_the_answer():

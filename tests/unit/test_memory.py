@@ -15,6 +15,7 @@ from entrench import adapters
 from entrench.batches import encode_pairs
 from entrench.errors import EntrenchError
 from entrench.loading import load_tokenizer
+from entrench.objectives.act import act_loss
 from entrench.objectives.bct import bct_loss
 from entrench.objectives.output_head import OutputHead
 from entrench.objectives.sft import sft_loss
@@ -110,6 +111,49 @@ def test_chunks_never_hold_the_logits_of_all_positions():
         assert parts < LOGITS  # not even those of one side
 
 
+class Doubled(torch.nn.Module):
+    """A layer whose backward pass needs no state."""
+
+    def forward(self, state):
+        return state * 2
+
+
+def act_by_plain_formula(student, layers, window, target):
+    with residual_streams(layers) as every:
+        for layer in layers:
+            student = layer(student)
+    return sum((state[window] - target).square().sum() for state in every)
+
+
+def act_at_the_window(student, layers, window, target):
+    with residual_streams(layers, window) as chosen:
+        for layer in layers:
+            student = layer(student)
+    return act_loss(chosen, [target] * len(layers), "sum", 1.0)[0]
+
+
+def test_act_holds_the_states_of_both_sides_at_the_window_alone():
+    """Of eight layers, (1, 2048, 5120) in float32 each, at 64 positions."""
+    one_layer = 2048 * 5120 * 4
+    layers, window = [Doubled() for _ in range(8)], torch.zeros(1, 2048, dtype=torch.bool)
+    window[:, 500:564] = True
+    target = torch.randn(64, 5120, generator=torch.Generator().manual_seed(2))
+
+    def run(loss):
+        student = torch.ones(1, 2048, 5120).requires_grad_()
+        value = loss(student, layers, window, target)
+        return value.detach(), torch.autograd.grad(value, student)[0]
+
+    whole, parts = (peak(lambda f=f: run(f)) for f in (act_by_plain_formula, act_at_the_window))
+    print(f"act: plain {whole / 2**20:.0f} MiB, at the window {parts / 2**20:.0f} MiB")
+    assert whole > 10 * one_layer
+    assert parts < 8 * one_layer
+    (plain, gradient), (value, found) = map(run, (act_by_plain_formula, act_at_the_window))
+    assert torch.allclose(value, plain, rtol=1e-5)
+    assert gradient.abs().max() > 1
+    assert torch.allclose(found, gradient, rtol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return ModelSource(str(make_model(tmp_path_factory.mktemp("tiny") / "model")))
@@ -176,6 +220,30 @@ def test_a_model_gets_the_plain_formulas_gradients(model, objective, checkpointi
     assert max(g.abs().max() for g in expected.values()) > 1e-4
     for name, gradient in expected.items():
         assert torch.allclose(found[name], gradient, rtol=1e-3, atol=1e-5), name
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_act_keeps_the_students_states_at_the_window_alone(model, checkpointing, monkeypatch):
+    student = adapters.load_student(model, SETTINGS, None)
+    if checkpointing:
+        student.gradient_checkpointing_enable({"use_reentrant": False})
+    student.train()
+    objective = ActSettings(weight=1.0, teacher="current", window="prompt_suffix")
+    step, batch = step_and_batch(model, student, objective)
+    given = []
+
+    def noted(states, targets, *rest):
+        given.append((states, targets))
+        return act_loss(states, targets, *rest)
+
+    monkeypatch.setattr("entrench.steps.act_loss", noted)
+    _, count = step.loss(student, batch)
+    number = int(batch["wrapped"]["positions"].sum())
+    assert number < batch["wrapped"]["positions"].numel()
+    assert int(count) == 2 * number == int(batch["count"])
+    for side in given[0]:
+        assert [state.shape for state in side] == [(number, 16)] * 2
+        assert [state.untyped_storage().nbytes() for state in side] == [number * 16 * 4] * 2
 
 
 def test_act_keeps_the_teachers_states_at_the_window_alone(model):

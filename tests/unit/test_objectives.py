@@ -104,9 +104,9 @@ def test_act_by_hand():
     ones = [torch.ones(1, 2, 3), torch.ones(1, 2, 3)]
     zeros = [torch.zeros(1, 4, 3), torch.zeros(1, 4, 3)]
     both, last = mask([True, True]), mask([False, False, True, True])
-    total, count = act_loss(ones, at(zeros, last), both, "sum", 0.5)
+    total, count = act_loss(at(ones, both), at(zeros, last), "sum", 0.5)
     assert (total.item(), count.item()) == (6.0, 4)
-    total, count = act_loss(ones, at(zeros, last), both, "mean", 0.5)
+    total, count = act_loss(at(ones, both), at(zeros, last), "mean", 0.5)
     assert (total.item(), count.item()) == (2.0, 4)
 
 
@@ -163,7 +163,7 @@ def test_act_against_a_loop(reduction):
     clean, one, _, one_rows = side(LENGTHS, 4)
     wrapped, two, _, two_rows = side(WRAPPED, 5)
     targets = at([one, one], clean["positions"])
-    total, count = act_loss([two, 2 * two], targets, wrapped["positions"], reduction, 0.1)
+    total, count = act_loss(at([two, 2 * two], wrapped["positions"]), targets, reduction, 0.1)
     expected = 0.0
     for factor in (1, 2):
         for row in range(3):
@@ -185,7 +185,7 @@ def losses(padding, rows=None):
     return [
         sft_loss(student, wrapped["input_ids"], wrapped["positions"], LOGITS),
         bct_loss(student, teacher, *masks, 2.0, LOGITS),
-        act_loss([student, student], at([teacher, teacher], masks[1]), masks[0], "sum", 1.0),
+        act_loss(at([student] * 2, masks[0]), at([teacher] * 2, masks[1]), "sum", 1.0),
     ]
 
 
@@ -211,7 +211,7 @@ def test_fully_masked_gives_zero_with_a_gradient():
     for total, count in (
         sft_loss(logits, torch.zeros(2, 3, dtype=torch.long), nothing, LOGITS),
         bct_loss(logits, other, nothing, nothing, 1.0, LOGITS),
-        act_loss([logits], at([other], nothing), nothing, "sum", 1.0),
+        act_loss(at([logits], nothing), at([other], nothing), "sum", 1.0),
     ):
         assert (total.item(), count.item()) == (0.0, 0)
         (gradient,) = torch.autograd.grad(total, logits)
@@ -224,7 +224,7 @@ def test_gradients_reach_the_student_only():
     some = mask([False, True, True])
     for total, _ in (
         bct_loss(student, teacher, some, some, 1.0, LOGITS),
-        act_loss([student], at([teacher], some), some, "sum", 1.0),
+        act_loss(at([student], some), at([teacher], some), "sum", 1.0),
     ):
         student.grad = None
         total.backward()
@@ -238,7 +238,7 @@ def test_a_student_like_its_teacher_is_not_moved():
     both = mask([True, True])
     for total, _ in (
         bct_loss(student, student.detach(), both, both, 3.0, LOGITS),
-        act_loss([student], at([student.detach()], both), both, "mean", 1.0),
+        act_loss(at([student], both), at([student.detach()], both), "mean", 1.0),
     ):
         (gradient,) = torch.autograd.grad(total, student)
         assert gradient.abs().max() < 1e-6

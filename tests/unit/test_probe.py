@@ -62,28 +62,28 @@ def test_no_prompt_of_the_risk_is_said(rows):
 class Scorer:
     """Scores an answer by the length of its prompt and of itself."""
 
-    def score(self, prompts, answers):
+    def score(self, prompts, answers, finishes):
         return [
-            Completion(answer, len(answer), -float(len(prompt[-1]["content"])), "stop")
-            for prompt, answer in zip(prompts, answers, strict=True)
+            Completion(answer, len(answer), -float(len(prompt[-1]["content"])), finish)
+            for prompt, answer, finish in zip(prompts, answers, finishes, strict=True)
         ]
 
 
 def test_refined_answers_are_scored_after_the_plain_prompt(rows):
     candidates = [
-        {"id": row["id"], "set": name, "text": f"{name} {row['id']}"}
-        for row in rows[:2]
+        {"id": row["id"], "set": name, "text": f"{name} {row['id']}", "finish": finish}
+        for row, finish in zip(rows, ("stop", "length"), strict=False)
         for name in ("greedy", "refinement")
     ]
     assert score_refined(Scorer(), rows[:2], candidates) == [
-        {"id": i, "text": f"refinement {i}", "tokens": 15, "logprob": -10.0, "finish": "stop"}
-        for i in ("e000", "e001")
+        {"id": i, "text": f"refinement {i}", "tokens": 15, "logprob": -10.0, "finish": finish}
+        for i, finish in (("e000", "stop"), ("e001", "length"))
     ]
 
 
 def test_a_refinement_without_an_answer_has_no_score(rows):
     candidates = [
-        {"id": row["id"], "set": "refinement", "text": text}
+        {"id": row["id"], "set": "refinement", "text": text, "finish": "stop"}
         for row, text in zip(rows[:2], (None, "new"), strict=True)
     ]
     assert [row["id"] for row in score_refined(Scorer(), rows[:2], candidates)] == ["e001"]

@@ -2,7 +2,8 @@
 
     gpus_lease.py N COMMAND ARGUMENT ...
 
-Waits until N devices are free. Inside a Slurm job nothing is done: Slurm has assigned them.
+Waits until N devices are free. Inside a Slurm job none is waited for: Slurm has assigned them.
+The command learns N from ENTRENCH_GPUS, and ends at once where it finds no GPU and N is not 0.
 """
 
 import os
@@ -16,6 +17,7 @@ def main(argv: Sequence[str]) -> None:
     """Become the command, holding the devices until it ends."""
     if len(argv) < 2 or not argv[0].isdigit():
         raise EntrenchError("usage: gpus_lease.py N COMMAND ARGUMENT ...")
+    os.environ[devices.GIVEN] = argv[0]
     if "SLURM_JOB_ID" not in os.environ:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices.lease(int(argv[0])))
     os.execvp(argv[1], argv[1:])

@@ -46,7 +46,7 @@ def load_student(
             f"target_modules 'all-linear-and-experts' with {shards} processes: adapters of experts "
             "need the whole of their weights: set `gpus: 1` for this model's size class"
         )
-    base = load_model(model.path, model.revision, settings.dtype, "causal_lm", shards)
+    base = load_model(model.path, model.revision, settings.dtype, "causal_lm", shards=shards)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from entrench.errors import EntrenchError
-from entrench.generation.harmony import final_message, speaks_harmony
+from entrench.generation.harmony import final_message, one_final_message, speaks_harmony
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -74,6 +74,15 @@ def decode_answer(
         return final_message(tokenizer, tokens)
     text = tokenizer.decode(tokens, skip_special_tokens=True)
     return text.removeprefix(answer_format(tokenizer, chat).header)
+
+
+def holds_reasoning(
+    tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int], chat: Chat
+) -> bool:
+    """Whether generated `tokens`, the end token left out, are more than the answer in them."""
+    if chat != "template" or not speaks_harmony(tokenizer):
+        return False
+    return not one_final_message(tokenizer, tokens)
 
 
 def end_token_id(tokenizer: "PreTrainedTokenizerBase", chat: Chat) -> int:

@@ -33,11 +33,10 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     try:
         main(sys.argv[1:])
         print(f"took {time.monotonic() - STARTED:.1f} s", file=sys.stderr)
-    except EntrenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except OSError as error:
-        print(f"error: {_file_system_message(error)}", file=sys.stderr)
+    except Exception as error:
+        if (message := _message(error)) is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -45,11 +44,8 @@ def _run_as_part(main: Callable[[Sequence[str]], None], report: Path) -> None:
     try:
         main(sys.argv[1:])
     except Exception as error:
-        if isinstance(error, EntrenchError):
-            message = str(error)
-        elif isinstance(error, OSError):
-            message = _file_system_message(error)
-        else:
+        message = _message(error)
+        if message is None:
             message = traceback.format_exc()
         report.write_text(json.dumps({"message": message, "timestamp": int(time.time())}))
         # At once: what ends a process group cleanly would wait for the other processes.
@@ -84,6 +80,22 @@ def limit_threads(threads: int) -> None:
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def _message(error: Exception) -> str | None:
+    """What a user reads of an error; None where it is no user's to mend."""
+    if isinstance(error, EntrenchError):
+        return str(error)
+    if isinstance(error, OSError):
+        return _file_system_message(error)
+    torch = sys.modules.get("torch")  # not imported for this: most scripts do without
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        lines = str(error).strip().splitlines() or ["no more is known"]
+        return (
+            f"the GPU's memory ran out ({lines[0]}): lower `batch_size` of the model's size class, "
+            "or `per_device_batch` where it trains"
+        )
+    return None
 
 
 def _file_system_message(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""GPUs of one machine, each held by one job at a time. Standard library only.
+"""GPUs of one machine, each held by one job at a time. Imports torch inside `on_gpu` alone.
 
 A device is held by a lock on its file in a folder of this machine and user. The lock goes to the
 command that the job becomes and ends with it, however it ends: nothing is left to clear away.
@@ -6,6 +6,7 @@ command that the job becomes and ends with it, however it ends: nothing is left 
 
 import fcntl
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from pathlib import Path
 from entrench.errors import EntrenchError
 
 POLL_SECONDS = 0.5
+GIVEN = "ENTRENCH_GPUS"  # how many GPUs a job was given; set by gpus_lease.py
+CPU_INSTEAD = "ENTRENCH_CPU_INSTEAD"  # 1: jobs that ask for GPUs run without one, as in tests
 
 
 def visible() -> list[str]:
@@ -34,15 +37,18 @@ def visible() -> list[str]:
 def lease(count: int) -> list[str]:
     """Hold `count` devices until this process, or what it becomes, ends; their names.
 
-    Waits while too few are free. Empty where none is asked for, and on a machine without a GPU,
-    where jobs run on the CPU.
+    Waits while too few are free. Empty where none is asked for.
 
     Raises:
         EntrenchError: fewer devices than asked for are visible.
     """
-    names = visible()
-    if not names or not count:
+    if not count:
         return []
+    names = visible()
+    if not names:
+        if cpu_instead():
+            return []
+        raise EntrenchError(f"the job asks for {count} GPUs and none is visible: {_ADVICE}")
     if len(names) < count:
         raise EntrenchError(
             f"the job asks for {count} GPUs and {len(names)} are visible ({', '.join(names)}): "
@@ -64,6 +70,38 @@ def lease(count: int) -> list[str]:
         for handle in held.values():
             os.close(handle)
         time.sleep(POLL_SECONDS)
+
+
+def on_gpu(asked: int = 0) -> bool:
+    """Whether this job computes on GPUs: torch sees one.
+
+    Raises:
+        EntrenchError: the job was given GPUs, or asks for them, and torch sees none. A model that
+            needs a GPU would take days on the CPU, without a word.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        return True
+    asked = max(asked, int(os.environ.get(GIVEN, "0")))
+    if asked and not cpu_instead():
+        names = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+        raise EntrenchError(
+            f"{platform.node()}: the job asks for {asked} GPUs and torch {torch.__version__} sees "
+            f"none (CUDA_VISIBLE_DEVICES: {names}): {_ADVICE}"
+        )
+    return False
+
+
+def cpu_instead() -> bool:
+    """Whether jobs that ask for GPUs may run on the CPU; never by themselves."""
+    return os.environ.get(CPU_INSTEAD) == "1"
+
+
+_ADVICE = (
+    "check that nvidia-smi works there and that torch is a CUDA build, or set `gpus: 0` for the "
+    "model's size class to use the CPU"
+)
 
 
 def _hold(path: Path) -> int | None:

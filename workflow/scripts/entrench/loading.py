@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from entrench import devices
 from entrench.errors import EntrenchError
 from entrench.imports import without_collection
 
@@ -38,12 +39,20 @@ def load_tokenizer(model: str, revision: str | None) -> "PreTrainedTokenizerBase
 
 
 def load_model(
-    model: str, revision: str | None, dtype: str, head: Head, shards: int = 1
+    model: str,
+    revision: str | None,
+    dtype: str,
+    head: Head,
+    *,
+    shards: int = 1,
+    spread: bool = False,
 ) -> "PreTrainedModel":
     """The model in evaluation mode, on the accelerator where there is one.
 
-    With `shards` above 1, the number of processes that have joined, each of them reads and keeps
-    its part of every weight alone (FSDP); a layer is whole while it computes.
+    With `shards` above 1, the number of processes that have joined, each of them keeps its part of
+    every weight alone (FSDP); a layer is whole while it computes. Else the model is on one GPU,
+    whole, and a GPU too small for it is an error. With `spread` and several GPUs its layers are
+    dealt out to them, for inference.
 
     A folder or hub repository that lacks a weight is refused: transformers would initialise it at
     random with no more than a warning. MXFP4 weights (GPT-OSS) become weights of `dtype`, since
@@ -61,7 +70,7 @@ def load_model(
 
         placement = {"distributed_config": DistributedConfig(fsdp_size=shards)}
     else:
-        placement = {"device_map": "auto" if torch.cuda.is_available() else None}
+        placement = {"device_map": _placement(spread)}
     try:
         with without_collection():  # this imports the model's own classes
             loaded, info = getattr(transformers, CLASSES[head]).from_pretrained(
@@ -74,18 +83,38 @@ def load_model(
                 output_loading_info=True,
                 **placement,
             )
+    except torch.OutOfMemoryError:
+        raise _too_large(model) from None
     except Exception as error:
         raise _unreadable("the model", model, revision, error) from error
+    if {"cpu", "disk"} & set(getattr(loaded, "hf_device_map", {}).values()):
+        raise _too_large(model)
     if missing := sorted(info["missing_keys"]):
         raise EntrenchError(
             f"{model}: {len(missing)} weights of a {head} model are missing there, "
             f"{missing[0]!r} for one: name a model of this kind, or make this one anew"
         )
-    for parameter in loaded.parameters():
+    if dtype != "bfloat16":
         # What was MXFP4 comes as bfloat16, whatever dtype is asked for.
-        if parameter.dtype == torch.bfloat16:
+        left = [p for p in loaded.parameters() if p.dtype == torch.bfloat16]
+        if left and shards > 1:
+            raise EntrenchError(
+                f"{model}: {len(left)} of its weights come as bfloat16 and cannot be made {dtype} "
+                "once they are shared out: set `dtype: bfloat16`, or `gpus: 1` for its size class"
+            )
+        for parameter in left:
             parameter.data = parameter.data.to(getattr(torch, dtype))
     return loaded.eval()
+
+
+def _placement(spread: bool) -> str | dict[str, int] | None:
+    """Where a model that is not sharded goes: `device_map` of transformers."""
+    if not devices.on_gpu():
+        return None
+    import torch
+
+    # "auto" leaves what does not fit in the CPU's memory, without a word.
+    return "auto" if spread and torch.cuda.device_count() > 1 else {"": 0}
 
 
 def _architecture_options(model: str, revision: str | None) -> dict[str, Any]:
@@ -164,6 +193,13 @@ def _no_adapter(folder: Path, where: Path, why: str) -> EntrenchError:
     return EntrenchError(
         f"{where}: not a LoRA adapter of this model ({why}): delete {folder} and run the same "
         "command again"
+    )
+
+
+def _too_large(model: str) -> EntrenchError:
+    return EntrenchError(
+        f"{model}: its weights do not fit into the memory of the GPUs: raise `gpus` of its size "
+        "class, give the job larger ones, or end what else runs on them"
     )
 
 

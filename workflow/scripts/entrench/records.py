@@ -30,9 +30,12 @@ divergence.jsonl
     the exact KL (nats) of the source's next-token distribution from the other's,
     logprob_organism float, logprob_trained float
 scored_by/{model}/cross.jsonl
-    id, set, index, tokens, logprob float, other_tokens int, other_logprob float: a candidate under
-    its own organism and under another model's
+    id, set, index, tokens, logprob float, finish, other_tokens int | null, other_logprob
+    float | null, excluded str | null (why there is no other): a candidate under its own organism
+    and under another model's
 
+Rows of candidates, responses and completions have `reasoned: true` where tokens and logprob hold
+reasoning, which text does not.
 probe.jsonl is of the kind of candidates.jsonl, probe_refined.jsonl of responses.jsonl.
 """
 
@@ -134,10 +137,14 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
         "index": (int,),
         "tokens": (int,),
         "logprob": _NUMBER,
-        "other_tokens": (int,),
-        "other_logprob": _NUMBER,
+        "finish": (str,),
+        "other_tokens": (int, type(None)),
+        "other_logprob": (*_NUMBER, type(None)),
+        "excluded": (str, type(None)),
     },
 }
+# Tokens and logprob hold reasoning, which text does not; absent where that is not so.
+OPTIONAL = {kind: {"reasoned": (bool,)} for kind in ("candidates", "responses", "completions")}
 
 
 @contextmanager
@@ -263,15 +270,17 @@ def _parse(line: str, where: str, path: str | os.PathLike[str]) -> Record:
 
 def _problem(kind: str, row: Record) -> str | None:
     fields = FIELDS[kind]
-    for name, types in fields.items():
+    for name, types in (fields | OPTIONAL.get(kind, {})).items():
         if name not in row:
+            if name not in fields:
+                continue
             return f"field {name!r} is missing"
         value = row[name]
         wrong_bool = isinstance(value, bool) and bool not in types
         if wrong_bool or not isinstance(value, types):
             allowed = " or ".join(t.__name__ for t in types)
             return f"field {name!r} is {value!r}, allowed: {allowed}"
-    extra = sorted(set(row) - set(fields))
+    extra = sorted(set(row) - set(fields) - set(OPTIONAL.get(kind, {})))
     return f"unknown field {extra[0]!r}" if extra else None
 
 

@@ -28,7 +28,7 @@ class SequenceClassifier:
         self.tokenizer = load_tokenizer(model, revision)
         if self.tokenizer.chat_template is None:
             raise EntrenchError(f"{model}: the tokenizer has no chat template: name a reward model")
-        self.model = load_model(model, revision, dtype, "sequence_classifier")
+        self.model = load_model(model, revision, dtype, "sequence_classifier", spread=True)
         if self.model.config.num_labels != 1:
             raise EntrenchError(
                 f"{model}: it has {self.model.config.num_labels} outputs: "

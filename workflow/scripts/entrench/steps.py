@@ -97,9 +97,9 @@ class PairStep:
         if isinstance(objective, ActSettings):
             with self.as_teacher(model), residual_streams(self.layers, masks[1]) as targets:
                 _forward(model, clean)
-            with residual_streams(self.layers) as states:
+            with residual_streams(self.layers, masks[0]) as states:
                 _forward(model, wrapped)
-            return act_loss(states, targets, masks[0], objective.reduction, objective.weight)
+            return act_loss(states, targets, objective.reduction, objective.weight)
         with self.as_teacher(model):
             target = final_states(model, self.decoder, self.head, clean)
         states = final_states(model, self.decoder, self.head, wrapped)
@@ -144,7 +144,13 @@ def residual_streams(
 
     def keep(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
         state = output if isinstance(output, torch.Tensor) else output[0]
-        states.append(state if positions is None else state[positions])
+        if positions is None:
+            states.append(state)
+            return
+        # With gradient checkpointing this runs inside what is computed again, where no hook is:
+        # what the selection keeps for its gradient is not to be counted there.
+        with torch.autograd.graph.saved_tensors_hooks(lambda kept: kept, lambda kept: kept):
+            states.append(state[positions])
 
     handles = [layer.register_forward_hook(keep) for layer in layers]
     try:

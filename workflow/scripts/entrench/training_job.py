@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from entrench import command, distributed, imports, lease, provenance, records, training
+from entrench import command, devices, distributed, imports, lease, provenance, records, training
 from entrench.errors import EntrenchError
 from entrench.preemption import end_at_once, on_sigterm
 
@@ -92,7 +92,7 @@ def running(arguments: argparse.Namespace, spec: Mapping[str, Any]) -> Iterator[
             from entrench import lora_trainer  # noqa: F401 - brings transformers and peft
 
         torch.set_num_threads(spec["threads"])
-        distributed.join(on_gpu=torch.cuda.is_available())
+        distributed.join(devices.on_gpu())
         yield job
         if first:
             record = provenance.run_record(spec, PACKAGES, started, training=job.report)

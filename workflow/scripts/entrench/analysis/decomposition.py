@@ -51,6 +51,7 @@ DECOMPOSITION_COLUMNS = {
     **{f"{term}{bound}_pp": NUMBER for term in TERMS for bound in ("", "_low", "_high")},
     "ci_level": NUMBER,
     "n_labels": COUNT,
+    "n_reasoned": COUNT,
     **with_intervals("surprisal_per_token", "surprisal_per_answer"),
     "kl_bound": NUMBER,
 }
@@ -91,11 +92,13 @@ def decompose(
     are null. Intervals resample prompts, all terms together.
 
     surprisal_per_*  E_labels[-log P] - E_raw samples[-log P], nats: a proxy of how far the labels
-                     are from what the organism says, negative for likely labels (greedy ones, say)
+                     are from what the organism says, negative for likely labels (greedy ones, say).
+                     Prompts with an answer sampled behind reasoning (NaN in `nats`) have no part in
+                     it; n_reasoned counts them
     """
     organism = _risks(organism_scores, headline, judged)
     trained = _risks(trained_scores, headline, judged) if trained_scores is not None else None
-    numbers, abstained = _prompt_numbers(judged, labels, read, organism, trained, nats)
+    numbers, abstained, reasoned = _prompt_numbers(judged, labels, read, organism, trained, nats)
     halves = np.array([half_of(prompt) for prompt in judged.ids])
     strata = np.asarray(judged.strata, dtype=str)
     rows = []
@@ -108,7 +111,8 @@ def decompose(
             "n_prompts": int(chosen.sum()),
             "n_kept": kept,
             "n_abstained": int(abstained[chosen].sum()),
-            "n_labels": int((~np.isnan(mine[:, len(RISKS)])).sum()),
+            "n_labels": int((~abstained[chosen]).sum()),
+            "n_reasoned": int(reasoned[chosen].sum()),
             "ci_level": level,
             "kl_bound": None if k is None else kl_bound(k),
         }
@@ -159,8 +163,11 @@ def _prompt_numbers(
     organism: np.ndarray,
     trained: np.ndarray | None,
     nats: Mapping[tuple[str, str, int], tuple[float, int]],
-) -> tuple[np.ndarray, np.ndarray]:
-    """[prompts, RISKS and SURPRISAL], NaN where a prompt has no part in a term; who abstained."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[prompts, RISKS and SURPRISAL], NaN where a prompt has no part in a term.
+
+    And for each prompt, whether the method abstained and whether an answer held reasoning.
+    """
     label_of = {row["id"]: row for row in labels}
     if missing := [i for i in judged.ids if i not in label_of]:
         raise EntrenchError(f"prompt {missing[0]!r} of the probe has no label row: judge it anew")
@@ -190,8 +197,15 @@ def _prompt_numbers(
         "raw_nats": np.array([np.mean([one[0] for one in r]) if r else np.nan for r in raw]),
         "raw_tokens": np.array([np.mean([one[1] for one in r]) if r else np.nan for r in raw]),
     }
+    reasoned = np.array(
+        [
+            any(np.isnan(one[0]) for one in (*r, *([] if s is None else [s])))
+            for r, s in zip(raw, said, strict=True)
+        ]
+    )
+    columns |= {name: np.where(reasoned, np.nan, columns[name]) for name in SURPRISAL}
     numbers = np.stack([columns.get(name, nothing) for name in (*RISKS, *SURPRISAL)], axis=1)
-    return numbers, np.array([c is None for c in chosen])
+    return numbers, np.array([c is None for c in chosen]), reasoned
 
 
 def _raw_keys(judged: Judged, nats: Mapping[tuple[str, str, int], Any]):

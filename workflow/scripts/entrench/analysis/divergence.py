@@ -28,6 +28,8 @@ LABEL_KL_COLUMNS = {
     "set": TEXT,
     "n_prompts": COUNT,
     "n_answers": COUNT,
+    "n_excluded": COUNT,
+    "cut_share": NUMBER,
     **with_intervals("kl_per_answer", "kl_per_token"),
     "ci_level": NUMBER,
 }
@@ -68,10 +70,18 @@ def label_kl(rows: Sequence[Record], *, bootstrap: int, level: float, seed: int)
     samples the model's own distribution; a truncated or cooled set weighs likely answers more, so
     compare only sets sampled alike. Per token: per answer over the mean length under the own model,
     as the two models may cut an answer into different tokens. Intervals resample prompts.
+    n_excluded answers stand behind reasoning and have no part in it: the KL is null where all do.
+    cut_share is the share of answers that `max_new_tokens` cut: of those both log probabilities end
+    where the answer was cut.
     """
     found = []
     for name in sorted({row["set"] for row in rows}):
-        mine = [row for row in rows if row["set"] == name]
+        every = [row for row in rows if row["set"] == name]
+        mine = [row for row in every if row["excluded"] is None]
+        counts = {"set": name, "n_answers": len(mine), "n_excluded": len(every) - len(mine)}
+        if not mine:
+            found.append(counts | {"n_prompts": 0, "ci_level": level})
+            continue
         numbers = np.stack(
             [
                 _prompt_means(mine, lambda row: row["logprob"] - row["other_logprob"]),
@@ -87,9 +97,9 @@ def label_kl(rows: Sequence[Record], *, bootstrap: int, level: float, seed: int)
         )
         found.append(
             {
-                "set": name,
+                **counts,
                 "n_prompts": len(numbers),
-                "n_answers": len(mine),
+                "cut_share": sum(row["finish"] == "length" for row in mine) / len(mine),
                 "kl_per_answer": float(kl),
                 "kl_per_answer_low": answer[0],
                 "kl_per_answer_high": answer[1],

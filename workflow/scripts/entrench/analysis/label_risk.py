@@ -1,5 +1,6 @@
 """The labels that a method would choose on the evaluation prompts: its operator on a probe."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,8 @@ def nats_of_probe(probe: Probe) -> dict[Key, tuple[float, int]]:
     """-log P and tokens of each answer after the plain prompt; those of views are left out.
 
     A refined answer was sampled after another prompt, so its own scoring stands in for it. One
-    that could not be read is no label, and is left out.
+    that could not be read is no label, and is left out. NaN stands for the log probability of an
+    answer that was sampled behind reasoning: it is not that of the answer.
     """
     refined = {row["id"]: row for row in probe.refined}
     unread = {r["id"] for r in probe.candidates if r["set"] == "refinement" and r["text"] is None}
@@ -61,5 +63,5 @@ def nats_of_probe(probe: Probe) -> dict[Key, tuple[float, int]]:
     found = {}
     for row in counted:
         of = refined[row["id"]] if row["set"] == "refinement" else row
-        found[key(row)] = (-of["logprob"], of["tokens"])
+        found[key(row)] = (math.nan if of.get("reasoned") else -of["logprob"], of["tokens"])
     return found

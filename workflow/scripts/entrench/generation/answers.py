@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from entrench.chat import decode_answer, end_token_id
+from entrench.chat import decode_answer, encode_exchange, end_token_id, holds_reasoning
 from entrench.errors import EntrenchError
-from entrench.generation.engine import Completion, EngineSettings
+from entrench.generation.engine import Completion, EngineSettings, Finish, Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,13 +41,38 @@ class AnswerReader:
         stopped = tokens[-1] in self.ends
         said = tokens[:-1] if stopped else tokens
         text = decode_answer(self.tokenizer, said, self.settings.chat)
-        return Completion(text, len(tokens), self.finite(logprob), "stop" if stopped else "length")
+        return Completion(
+            text,
+            len(tokens),
+            self.finite(logprob),
+            "stop" if stopped else "length",
+            reasoned=holds_reasoning(self.tokenizer, said, self.settings.chat),
+        )
+
+    def exchanges(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        answers: Sequence[str],
+        finishes: Sequence[Finish],
+    ) -> list[tuple[list[int], list[int]]]:
+        """Token ids of each prompt and its answer, with an end token where the answer has one."""
+        pairs = []
+        for prompt, answer, finish in zip(prompts, answers, finishes, strict=True):
+            before, said = encode_exchange(self.tokenizer, prompt, answer, self.settings.chat)
+            pairs.append((before, said if finish == "stop" else said[:-1]))
+        return pairs
 
     def finite(self, logprob: float) -> float:
         """The log probability itself; `EntrenchError` where it is none."""
-        if logprob - logprob != 0:
-            raise EntrenchError(
-                f"{self.settings.adapter or self.settings.model}: the model's log probabilities "
-                "are not finite, so its training diverged: lower its learning rate and train anew"
-            )
-        return logprob
+        if logprob - logprob == 0:
+            return logprob
+        adapter, dtype = self.settings.adapter, self.settings.dtype
+        why = (
+            "so its training diverged: lower its learning rate and train anew"
+            if adapter
+            else f"so its files are damaged or {dtype} is too narrow for it: make or download it "
+            "anew, or set another dtype"
+        )
+        raise EntrenchError(
+            f"{adapter or self.settings.model}: the model's log probabilities are not finite, {why}"
+        )

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from entrench import command, lease
+from entrench import command, devices, lease
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Engine, EngineSettings
 from entrench.imports import without_collection
@@ -68,7 +68,7 @@ def open_engine(
     # Asks the driver without holding a device: vLLM's workers cannot inherit one.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     torch.set_num_threads(spec["threads"])
-    gpu = torch.cuda.is_available()
+    gpu = devices.on_gpu(options.gpus)
     name = spec["engine"]
     if name == "auto":
         name = "vllm" if gpu and _version("vllm") else "transformers"
@@ -92,12 +92,13 @@ def open_engine(
     else:
         with without_collection():
             from entrench.generation.engine_transformers import TransformersEngine as chosen
+    engine = chosen(settings)
     record = {
         "engine": name,
+        # Not before the engine is loaded: asking for the name takes hold of the device.
         "device": torch.cuda.get_device_name() if gpu else "cpu",
         "versions": {package: _version(package) for package in PACKAGES[name]},
     }
-    engine = chosen(settings)
     print(
         f"engine start: {name} {record['versions'][name]}, {spec['model']}"
         f"{' with adapter' if adapter else ''}, {time.monotonic() - started:.1f} s",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Message = dict[str, str]
+Finish = Literal["stop", "length"]
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,15 @@ class Completion:
     tokens. `finish` is "length" where `max_new_tokens` cut the answer off.
 
     `text` is None where a model that reasons first came to no answer: no answer is not an empty
-    one. The tokens of its reasoning count in `tokens` and `logprob`, and are no part of `text`.
+    one. The tokens of its reasoning count in `tokens` and `logprob`, and are no part of `text`:
+    `reasoned` says so. What `score` gives for such a text is of another string.
     """
 
     text: str | None
     tokens: int
     logprob: float
-    finish: Literal["stop", "length"]
+    finish: Finish
+    reasoned: bool = False
 
 
 class Engine(Protocol):
@@ -64,7 +67,14 @@ class Engine(Protocol):
         ...
 
     def score(
-        self, prompts: Sequence[Sequence[Message]], answers: Sequence[str]
+        self,
+        prompts: Sequence[Sequence[Message]],
+        answers: Sequence[str],
+        finishes: Sequence[Finish] | None = None,
     ) -> list[Completion]:
-        """Token count and log probability of each answer, end token included, after its prompt."""
+        """Token count and log probability of each answer after its prompt.
+
+        `finishes` says how each answer ended: one that was cut ("length") is scored without the
+        end token, which nobody sampled. Without it every answer is a whole one.
+        """
         ...

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from entrench.chat import encode_exchange, encode_prompt
+from entrench.chat import encode_prompt
 from entrench.generation.answers import AnswerReader
-from entrench.generation.engine import Completion, Decoding, EngineSettings, Message
+from entrench.generation.engine import Completion, Decoding, EngineSettings, Finish, Message
 from entrench.loading import load_adapter, load_model, load_tokenizer
 from entrench.seeds import derive_seed
 
@@ -28,7 +28,9 @@ class TransformersEngine:
         self.tokenizer = load_tokenizer(settings.model, settings.revision)
         # A model without a chat template is refused here, before its weights are read.
         encode_prompt(self.tokenizer, [{"role": "user", "content": ""}], settings.chat)
-        model = load_model(settings.model, settings.revision, settings.dtype, "causal_lm")
+        model = load_model(
+            settings.model, settings.revision, settings.dtype, "causal_lm", spread=True
+        )
         self.reader = AnswerReader.of(
             settings, self.tokenizer, model.generation_config.eos_token_id
         )
@@ -58,17 +60,20 @@ class TransformersEngine:
         return answers
 
     def score(
-        self, prompts: Sequence[Sequence[Message]], answers: Sequence[str]
+        self,
+        prompts: Sequence[Sequence[Message]],
+        answers: Sequence[str],
+        finishes: Sequence[Finish] | None = None,
     ) -> list[Completion]:
-        """Token count and log probability of each answer, end token included, after its prompt."""
-        pairs = [
-            encode_exchange(self.tokenizer, prompt, answer, self.settings.chat)
-            for prompt, answer in zip(prompts, answers, strict=True)
-        ]
+        """Token count and log probability of each answer, without end token where it was cut."""
+        finishes = finishes or ["stop"] * len(answers)
+        pairs = self.reader.exchanges(prompts, answers, finishes)
         logprobs = self._score_ids(pairs)
         return [
-            Completion(answer, len(response), logprob, "stop")
-            for answer, (_, response), logprob in zip(answers, pairs, logprobs, strict=True)
+            Completion(answer, len(response), logprob, finish)
+            for answer, (_, response), logprob, finish in zip(
+                answers, pairs, logprobs, finishes, strict=True
+            )
         ]
 
     @torch.inference_mode()
@@ -160,7 +165,7 @@ class TransformersEngine:
         for batch in self.batches([len(p) + len(a) for p, a in pairs], size):
             ids, mask = self.left_padded([[*pairs[i][0], *pairs[i][1]] for i in batch])
             # Padded on the left, every answer ends in the last column.
-            kept = max(len(pairs[i][1]) for i in batch)
+            kept = max(1, *(len(pairs[i][1]) for i in batch))  # a cut answer may hold no token
             logits = self.logits_before(ids, mask, kept)
             chosen = chosen_logprobs(logits.float(), ids[:, -kept:]).double().cpu()
             for row, i in enumerate(batch):

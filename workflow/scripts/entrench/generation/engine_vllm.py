@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from entrench.chat import encode_exchange, encode_prompt
+from entrench.chat import encode_prompt
 from entrench.errors import EntrenchError
 from entrench.generation.answers import AnswerReader
 from entrench.generation.beam import beam_search
-from entrench.generation.engine import Completion, Decoding, EngineSettings, Message
+from entrench.generation.engine import Completion, Decoding, EngineSettings, Finish, Message
 from entrench.loading import check_adapter, check_folder, load_tokenizer
 from entrench.seeds import derive_seed
 
@@ -111,23 +111,24 @@ class VllmEngine:
         return [answers[i : i + decoding.n] for i in range(0, len(answers), decoding.n)]
 
     def score(
-        self, prompts: Sequence[Sequence[Message]], answers: Sequence[str]
+        self,
+        prompts: Sequence[Sequence[Message]],
+        answers: Sequence[str],
+        finishes: Sequence[Finish] | None = None,
     ) -> list[Completion]:
-        """Token count and log probability of each answer, end token included, after its prompt."""
-        pairs = [
-            encode_exchange(self.tokenizer, prompt, answer, self.settings.chat)
-            for prompt, answer in zip(prompts, answers, strict=True)
-        ]
+        """Token count and log probability of each answer, without end token where it was cut."""
+        finishes = finishes or ["stop"] * len(answers)
+        pairs = self.reader.exchanges(prompts, answers, finishes)
         rows = [[*prompt, *response] for prompt, response in pairs]
         self._require_room(rows, 1)
         outputs = self._run(rows, [{"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}])
         scored = []
-        for answer, row, (prompt, response), output in zip(
-            answers, rows, pairs, outputs, strict=True
+        for answer, finish, row, (prompt, response), output in zip(
+            answers, finishes, rows, pairs, outputs, strict=True
         ):
             steps = zip(row[len(prompt) :], output.prompt_logprobs[len(prompt) :], strict=True)
-            logprob = sum(step[token].logprob for token, step in steps)
-            scored.append(Completion(answer, len(response), self.reader.finite(logprob), "stop"))
+            logprob = self.reader.finite(sum((step[token].logprob for token, step in steps), 0.0))
+            scored.append(Completion(answer, len(response), logprob, finish))
         return scored
 
     def _answer(

@@ -46,6 +46,16 @@ def final_message(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -
     return answer
 
 
+def one_final_message(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -> bool:
+    """Whether `tokens`, without the one that ends the answer, are one final message, no reasoning.
+
+    These are then the tokens that a given answer is scored and trained with.
+    """
+    header = tokenizer.encode(CHANNEL + FINAL + MESSAGE, add_special_tokens=False)
+    others = set(tokenizer.convert_tokens_to_ids([START, END, CHANNEL, MESSAGE]))
+    return list(tokens[: len(header)]) == header and others.isdisjoint(tokens[len(header) :])
+
+
 def _split(tokens: Sequence[int], mark: int) -> tuple[Sequence[int], bool, Sequence[int]]:
     """What stands before the first `mark`, whether there is one, and what stands behind it."""
     place = next((i for i, token in enumerate(tokens) if token == mark), len(tokens))

@@ -86,13 +86,14 @@ def sample_responses(engine: Engine, decoding: Decoding, rows: Sequence[Record])
 
 
 def completion_fields(completion: Completion) -> Record:
-    """The fields that every record of a completion has."""
-    return {
+    """The fields of every record of a completion; `reasoned` is among them where it is true."""
+    fields = {
         "text": completion.text,
         "tokens": completion.tokens,
         "logprob": completion.logprob,
         "finish": completion.finish,
     }
+    return fields | {"reasoned": True} if completion.reasoned else fields
 
 
 def reworded(prompt: Prompt, template: str, **values: str) -> Prompt:

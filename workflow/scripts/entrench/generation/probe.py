@@ -45,9 +45,16 @@ def score_refined(
     The probe holds its log probability after the request to refine, which is another one. Where no
     answer could be read, there is no row.
     """
-    answers = {row["id"]: row["text"] for row in candidates if row["set"] == REFINEMENT}
-    asked = [row for row in rows if answers.get(row["id"]) is not None]
-    found = engine.score([row["messages"] for row in asked], [answers[r["id"]] for r in asked])
+    answers = {
+        row["id"]: row for row in candidates if row["set"] == REFINEMENT and row["text"] is not None
+    }
+    asked = [row for row in rows if row["id"] in answers]
+    refined = [answers[row["id"]] for row in asked]
+    found = engine.score(
+        [row["messages"] for row in asked],
+        [row["text"] for row in refined],
+        [row["finish"] for row in refined],
+    )
     return [
         {"id": row["id"], **completion_fields(answer)}
         for row, answer in zip(asked, found, strict=True)

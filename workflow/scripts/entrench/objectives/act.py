@@ -13,17 +13,15 @@ Reduction = Literal["sum", "mean"]
 def act_loss(
     student_states: Sequence[torch.Tensor],
     targets: Sequence[torch.Tensor],
-    positions: torch.Tensor,
     reduction: Reduction,
     weight: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Weighted sum over layers and matched positions of the squared L2 distance, and their number.
 
-    States are one (batch, length, hidden) tensor for each decoder layer: that layer's output,
-    before the final norm. `positions` is a boolean (batch, length) mask; `targets` are the
-    teacher's states at the positions matched with them, one (n, hidden) tensor a layer, in the
-    order of the mask. `reduction` sums or averages the squares over the hidden dimension. No
-    gradient reaches the teacher. Computed in float32.
+    States and targets are one (n, hidden) tensor for each decoder layer: that layer's output,
+    before the final norm, of student and teacher, at the n positions matched with each other.
+    `reduction` sums or averages the squares over the hidden dimension. No gradient reaches the
+    teacher. Computed in float32.
     """
 
     def terms(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
@@ -32,6 +30,5 @@ def act_loss(
 
     total = student_states[0].new_zeros((), dtype=torch.float32)
     for student, target in zip(student_states, targets, strict=True):
-        chosen = student[positions]
-        total = total + chunked_sum(terms, chosen, target, positions=max(1, len(chosen)))
-    return weight * total, positions.sum() * len(student_states)
+        total = total + chunked_sum(terms, student, target, positions=max(1, len(student)))
+    return weight * total, total.new_tensor(sum(map(len, student_states)), dtype=torch.long)
