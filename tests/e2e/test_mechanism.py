@@ -33,8 +33,8 @@ def test_the_terms_of_every_run_add_up_to_its_delta(micro):
     assert sorted(set(frame["method"])) == ["multi_view", "rejection_sampling"]
     whole = frame.filter(pl.col("part") == "all", pl.col("method") == "rejection_sampling")
     row = whole.row(0, named=True)
-    terms = [row[f"{term}_pp"] for term in ("selection", "shift", "transfer", "abstention")]
-    assert sum(terms) == pytest.approx(row["delta_pp"], abs=1e-9)
+    terms = ("selection", "shift", "transfer", "abstention", "unmeasured")
+    assert sum(row[f"{term}_pp"] for term in terms) == pytest.approx(row["delta_pp"], abs=1e-9)
     delta = read(micro, f"{ORGANISM}/rejection_sampling/delta_risk.csv")
     headline = delta.filter(pl.col("headline"))["delta_risk"][0]
     assert row["n_prompts"] == 12  # the micro probe asks them all

@@ -65,7 +65,8 @@ def _run(draw: np.random.Generator, noise: float):
     ):
         terms = {"label_shift": label_shift, "selection": selection}
         terms |= {"shift": label_shift - selection, "transfer": delta - label_shift}
-        terms |= {"abstention": 0.0, "delta": delta}
+        terms |= {"abstention": 0.0, "unmeasured": 0.0, "delta": delta}
+        terms["label_shift_before"] = label_shift
         row = {"part": part, "ci_level": 0.95, "surprisal_per_token": draw.normal(0.2, 0.3)}
         for term, value in terms.items():
             row |= {f"{term}_pp": value, f"{term}_low_pp": value - 3, f"{term}_high_pp": value + 3}

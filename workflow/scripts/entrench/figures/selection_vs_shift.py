@@ -75,8 +75,8 @@ def draw(decomposition: pl.DataFrame) -> Figure:
                 fontsize=7.5,
             )
             figure.supxlabel(
-                "percentage points: selection + shift + transfer = delta (+ abstention, not drawn, "
-                "where a method gives no label)\n"
+                "percentage points: delta = selection + shift + transfer (+ prompts without a "
+                "label or with an unknown risk, not drawn)\n"
                 "mean over the n runs and its interval (n = 1: over prompts; else t over runs); "
                 "faint: one run",
                 fontsize=7.5,

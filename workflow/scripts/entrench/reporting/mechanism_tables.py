@@ -22,7 +22,7 @@ from entrench.reporting.study_tables import method_name
 def decomposition_table(frames: Frames) -> Table:
     """What delta-risk is made of, mean over the runs of a method."""
     frame = frames["decomposition"]
-    terms = ("selection", "shift", "transfer", "abstention", "delta")
+    terms = ("selection", "shift", "transfer", "abstention", "unmeasured", "delta")
     grouped = (
         frame.filter(pl.col("part") == "all")
         .group_by("misalignment", "method", "kind")
