@@ -27,6 +27,7 @@ def tables(halves):
             runs.append(
                 who
                 | {"method": method, "operator": method, "kind": "consistency", "part": part}
+                | {"valid": True, "effective": True}
                 | {"label_shift_pp": label_shift, "delta_pp": delta, "surprisal_per_token": 0.1}
             )
             stability.append(

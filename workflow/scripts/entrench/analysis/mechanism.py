@@ -12,17 +12,19 @@ from entrench.analysis.eta import BIN_COLUMNS, ETA_COLUMNS
 from entrench.analysis.k_scaling import K_COLUMNS
 from entrench.analysis.prediction import PREDICTION_COLUMNS
 from entrench.analysis.stability import STABILITY_COLUMNS
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, read_table, table
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, read_table, table
+from entrench.errors import EntrenchError
 from entrench.records import read_jsonl
 from entrench.sweep import Organism, Run
 
 ORGANISM = {"model": TEXT, "misalignment": TEXT, "seed": COUNT}
 RUN = {**ORGANISM, "method": TEXT, "operator": TEXT, "kind": TEXT}
+MARKS = {"valid": YES_NO, "effective": YES_NO}  # of runs.csv and of organisms.csv
 PROBES = {"eta": ETA_COLUMNS, "eta_bins": BIN_COLUMNS, "stability": STABILITY_COLUMNS}
 STUDY_COLUMNS = {
-    **{name: {**ORGANISM, **columns} for name, columns in PROBES.items()},
-    "decomposition": {**RUN, **DECOMPOSITION_COLUMNS},
-    "divergence": {**RUN, "delta_pp": NUMBER, **KL_COLUMNS},
+    **{name: {**ORGANISM, "effective": YES_NO, **columns} for name, columns in PROBES.items()},
+    "decomposition": {**RUN, **MARKS, **DECOMPOSITION_COLUMNS},
+    "divergence": {**RUN, **MARKS, "delta_pp": NUMBER, **KL_COLUMNS},
     "k_scaling": K_COLUMNS,
     "prediction": PREDICTION_COLUMNS,
 }
@@ -72,6 +74,24 @@ def collect_divergences(
             }
         )
     return table(rows, STUDY_COLUMNS["divergence"])
+
+
+def marked(frame: pl.DataFrame, runs: pl.DataFrame, organisms: pl.DataFrame) -> pl.DataFrame:
+    """A study table with `valid` of runs.csv and `effective` of organisms.csv, where it has them.
+
+    Raises `EntrenchError` where those tables lack one of its runs or organisms.
+    """
+    for name, source, column in (("runs", runs, "valid"), ("organisms", organisms, "effective")):
+        if column not in frame.columns:
+            continue
+        keys = [*ORGANISM, *(["method"] if column == "valid" else [])]
+        known = source.select(*keys, column)
+        joined = frame.drop(column).join(known, on=keys, how="left", maintain_order="left")
+        if joined[column].null_count():
+            one = joined.filter(pl.col(column).is_null()).select(keys).row(0)
+            raise EntrenchError(f"{name}.csv has no row of {one}: delete it and run again")
+        frame = joined.select(frame.columns)
+    return frame
 
 
 def _organism(organism: Organism) -> dict[str, Any]:

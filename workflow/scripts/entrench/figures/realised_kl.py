@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, panels, style
+from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, left_out, panels, style
 
 _COLUMNS = 2
 _KEYS = ["misalignment", "method", "kind"]
@@ -17,13 +17,13 @@ DIRECTIONS = {  # column -> marker and words
 
 
 def data(divergence: pl.DataFrame) -> pl.DataFrame:
-    """Nats per answer: a row per run and direction (what = "run"), and each method's mean.
+    """Nats per answer: a row per valid run and direction (what = "run"), and each method's mean.
 
     `se` is over prompts for a run and, for a mean of several, over runs.
     """
     runs = pl.concat(
         [
-            divergence.select(
+            divergence.filter("valid").select(
                 *_KEYS,
                 "model",
                 "seed",
@@ -77,7 +77,7 @@ def draw(divergence: pl.DataFrame) -> Figure:
             figure.supxlabel(
                 "nats per answer (logarithmic), exact over the vocabulary at each token of sampled "
                 "answers\nmean over the n runs ± 2 standard errors (n = 1: over prompts); "
-                "faint: one run   orange: control",
+                "faint: one run   orange: control" + left_out(divergence),
                 fontsize=7.5,
             )
     return figure

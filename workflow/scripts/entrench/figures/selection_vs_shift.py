@@ -7,7 +7,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, panels, style
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, left_out, panels, style
 
 _COLUMNS = 2
 TERMS = {  # term -> marker and colour
@@ -21,10 +21,10 @@ TERMS = {  # term -> marker and colour
 def data(decomposition: pl.DataFrame) -> pl.DataFrame:
     """In points: each term's mean over a method's runs, with the interval of its mean.
 
-    One run: the run's own interval, over prompts. More: Student's t over runs, which takes them as
-    independent. A row per run has what = "run".
+    Of valid runs. One run: the run's own interval, over prompts. More: Student's t over runs, which
+    takes them as independent. A row per run has what = "run".
     """
-    whole = decomposition.filter(pl.col("part") == "all")
+    whole = decomposition.filter("valid", pl.col("part") == "all")
     keys = ["misalignment", "method", "kind"]
     rows = []
     for part in whole.partition_by(keys, maintain_order=True):
@@ -78,7 +78,7 @@ def draw(decomposition: pl.DataFrame) -> Figure:
                 "percentage points: delta = selection + shift + transfer (+ prompts without a "
                 "label or with an unknown risk, not drawn)\n"
                 "mean over the n runs and its interval (n = 1: over prompts; else t over runs); "
-                "faint: one run",
+                "faint: one run" + left_out(decomposition),
                 fontsize=7.5,
             )
     return figure

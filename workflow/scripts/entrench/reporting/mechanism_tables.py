@@ -23,10 +23,15 @@ def decomposition_table(frames: Frames) -> Table:
     """What delta-risk is made of, mean over the runs of a method."""
     frame = frames["decomposition"]
     terms = ("selection", "shift", "transfer", "abstention", "unmeasured", "delta")
+    invalid = (~pl.col("valid")).sum().alias("n_invalid")
     grouped = (
         frame.filter(pl.col("part") == "all")
         .group_by("misalignment", "method", "kind")
-        .agg(pl.len().alias("n"), *(pl.col(f"{term}_pp").mean() for term in terms))
+        .agg(
+            pl.col("valid").sum().alias("n"),
+            invalid,
+            *(pl.col(f"{term}_pp").filter("valid").mean() for term in terms),
+        )
         .sort("misalignment", "kind", "method")
         .with_columns(organisms=pl.lit("all"))
     )
@@ -34,6 +39,7 @@ def decomposition_table(frames: Frames) -> Table:
         Column("misalignment", text("misalignment"), numeric=False),
         Column("method", method_name, numeric=False),
         Column("runs", text("n")),
+        Column("invalid, left out", text("n_invalid")),
         *(Column(f"{term}, points", points(f"{term}_pp")) for term in terms[:-1]),
         Column("delta-risk on the probe, points", points("delta_pp")),
     ]
