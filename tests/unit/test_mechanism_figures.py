@@ -105,7 +105,7 @@ def test_prediction_says_what_cannot_be_assessed(demo, few):
     assert texts.count("not assessable: 1 model, 2 are needed") == 5
     shares = {
         round(100 * row["accuracy"])
-        for row in few["prediction"].filter(pl.col("what") == "skill").to_dicts()
+        for row in prediction.data(few["prediction"]).filter(pl.col("what") == "skill").to_dicts()
     }
     drawn = prediction.draw(few["prediction"])
     texts = {text.get_text() for text in drawn.axes[0].texts}

@@ -94,10 +94,13 @@ def prediction_table(frames: Frames) -> Table:
         (100 * pl.col("^(gain_.*)$")).name.keep()
     )
     columns = [
+        Column("misalignment", text("misalignment"), numeric=False),
         Column("predictor", text("predictor"), numeric=False),
         Column("status", text("status"), numeric=False),
         Column("runs", text("n_runs")),
         Column("models", text("n_models")),
+        Column("halves without a sign", text("n_tied")),
+        Column("invalid, left out", text("n_invalid")),
         Column("sign right", percent("accuracy")),
         Column("interval", _accuracy_interval),
         Column("gain over the majority sign, points", points("gain_over_majority")),
