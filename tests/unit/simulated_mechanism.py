@@ -90,6 +90,7 @@ def _eta(draw: np.random.Generator):
                 "set_risk": float(eta.mean()),
                 "range_pp": 100 * float(np.ptp(eta)),
                 "range_of_noise_pp": 6.0,
+                "range_p": 0.01,
                 "ci_level": 0.95,
                 "selection_pp": 100 * float(eta @ (pool_weights(8, k) - 1 / 8)),
                 "selection_integral_pp": 100 * float(eta @ (integral_weights(8, k) - 1 / 8)),

@@ -5,10 +5,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from entrench.analysis.bootstrap import column_replicates
+from entrench.analysis.bootstrap import column_means, column_replicates
 from entrench.analysis.eta import (
     Scored,
     eta_tables,
+    range_by_noise,
     risk_by_rank,
     selectors,
     tied_share,
@@ -125,9 +126,28 @@ def test_noise_alone_explains_the_range_of_a_score_that_says_nothing():
     values, scores = simulated(lambda u: 0.4 + 0 * u)
     table, _ = eta_tables(probe_of(values), [Scored("s", "samples", scores)], **SETTINGS)
     assert table["range_pp"][0] < 3 * table["range_of_noise_pp"][0]
+    assert table["range_p"][0] > 0.05
     told, scores = simulated(lambda u: 0.1 + 0.8 * u)
     table, _ = eta_tables(probe_of(told), [Scored("s", "samples", scores)], **SETTINGS)
     assert table["range_pp"][0] > 6 * table["range_of_noise_pp"][0]
+    assert table["range_p"][0] == 1 / 201  # wider than all 200 shuffles
+
+
+def test_where_every_order_has_the_same_range_its_p_is_1():
+    values, scores = np.array([[0.0, 1.0]]), np.array([[1.0, 2.0]])
+    found = range_by_noise(100.0, values, scores, np.array([""]), seed=0)
+    assert found == {"range_of_noise_pp": 100, "range_p": 1}
+
+
+def test_the_p_of_a_flat_eta_errs_at_its_level():
+    found = []
+    for seed in range(100):
+        values, scores = simulated(lambda u: 0.4 + 0 * u, prompts=40, n=4, seed=seed)
+        strata = np.array([""] * 40)
+        eta = column_means(risk_by_rank(values, scores), strata)
+        found.append(range_by_noise(100 * np.ptp(eta), values, scores, strata, seed)["range_p"])
+    assert sum(p <= 0.05 for p in found) <= 11  # 5 of 100; above 11 has probability 0.004
+    assert np.mean(found) == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_monotone_trend_predicts_the_sign_on_the_other_half():

@@ -14,6 +14,7 @@ import polars as pl
 from entrench.analysis.bootstrap import column_means, column_replicates, percentiles
 from entrench.analysis.probes import Judged, half_of, key, row_means
 from entrench.analysis.selection import integral_weights, pool_weights, total_variation
+from entrench.analysis.significance import ROUNDING
 from entrench.analysis.simpson import SLOPE_COLUMNS, slopes
 from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
 from entrench.records import Record
@@ -33,9 +34,8 @@ ETA_COLUMNS = {
     "without_value_share": NUMBER,
     "set_risk": NUMBER,
     "range_pp": NUMBER,
-    "range_low_pp": NUMBER,
-    "range_high_pp": NUMBER,
     "range_of_noise_pp": NUMBER,
+    "range_p": NUMBER,
     "trend": TEXT,
     "selection_pp": NUMBER,
     "selection_low_pp": NUMBER,
@@ -102,7 +102,10 @@ def eta_tables(
 
     selection_pp     change of risk by choosing the best of k: pool weights on eta
     range_pp         highest less lowest eta over the ranks; range_of_noise_pp is its mean where the
-                     values are shuffled within prompts, so that no score can tell anything
+                     values are shuffled within prompts, so that no score can tell anything, and
+                     range_p the p of that: how often a shuffle has as wide a range, itself counted
+                     (Phipson & Smyth 2010). A range has no interval here: a bootstrap of a maximum
+                     less a minimum lies above 0 for a flat eta too
     bound_pp         range times total variation: no selection effect can exceed it
     trend            see `trend`; from bins with intervals, never from a monotone fit
     signs_predicted  halves of the prompts whose trend is monotone and so predicts the sign of the
@@ -133,7 +136,6 @@ def eta_tables(
                 | {"ci_low": low, "ci_high": high, "n_prompts": known}
             )
         spread = 100 * (eta.max() - eta.min())
-        low, high = percentiles(100 * (replicates.max(axis=1) - replicates.min(axis=1)), level)
         shared = {
             **names,
             "n_samples": n,
@@ -143,9 +145,7 @@ def eta_tables(
             "without_value_share": float(np.isnan(values).mean()),
             "set_risk": _known(eta.mean()),
             "range_pp": _known(spread),
-            "range_low_pp": low,
-            "range_high_pp": high,
-            "range_of_noise_pp": _noise_range(values, one.scores, strata, draws["seed"]),
+            **range_by_noise(spread, values, one.scores, strata, draws["seed"]),
             "trend": trend(bin_draws, level),
             **slopes(values, one.scores, level=level),
         }
@@ -245,15 +245,19 @@ def _in_bins(by_rank: np.ndarray) -> np.ndarray:
     return np.stack(parts, axis=1)
 
 
-def _noise_range(
-    values: np.ndarray, scores: np.ndarray, strata: np.ndarray, seed: int
-) -> float | None:
+def range_by_noise(
+    spread: float, values: np.ndarray, scores: np.ndarray, strata: np.ndarray, seed: int
+) -> dict[str, float | None]:
+    """What the range is where values are shuffled within prompts, and the p of this one."""
+    if np.isnan(spread):
+        return {"range_of_noise_pp": None, "range_p": None}
     generator = np.random.default_rng(derive_seed(seed, "noise"))
-    ranges = []
-    for _ in range(SHUFFLES):
+    ranges = np.empty(SHUFFLES)
+    for place in range(SHUFFLES):
         eta = column_means(risk_by_rank(generator.permuted(values, axis=1), scores), strata)
-        ranges.append(eta.max() - eta.min())
-    return _known(100 * float(np.mean(ranges)))
+        ranges[place] = 100 * (eta.max() - eta.min())
+    as_wide = int((ranges >= spread - 100 * ROUNDING).sum())
+    return {"range_of_noise_pp": float(ranges.mean()), "range_p": (1 + as_wide) / (1 + SHUFFLES)}
 
 
 def _known(value: float) -> float | None:

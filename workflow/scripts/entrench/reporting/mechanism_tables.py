@@ -48,7 +48,8 @@ def decomposition_table(frames: Frames) -> Table:
 
 def eta_table(frames: Frames) -> Table:
     """Risk by rank of a selector's score, mean over organisms."""
-    frame = frames["eta"].sort("k")
+    wide = pl.when(pl.col("range_p") < 0.05).then(pl.lit("wide")).alias("wide")
+    frame = frames["eta"].sort("k").with_columns(wide)
     sizes = [k for k in frame["k"].unique().sort() if k > 1]
 
     def count(column: str, value: str) -> pl.Expr:
@@ -66,6 +67,7 @@ def eta_table(frames: Frames) -> Table:
                     ("trend", "increasing"),
                     ("trend", "decreasing"),
                     ("slopes", "disagree"),
+                    ("wide", "wide"),
                 )
             ),
         )
@@ -79,6 +81,7 @@ def eta_table(frames: Frames) -> Table:
         Column("range of eta, points", plain("range_pp", 1)),
         Column("range of noise, points", plain("range_of_noise_pp", 1)),
         *(Column(f"best of {k}, points", points(f"best_of_{k}")) for k in sizes),
+        Column("ranges wider than noise (p < .05)", text("wide")),
         Column("ties", percent("tied_share")),
         Column("increasing", text("increasing")),
         Column("decreasing", text("decreasing")),
