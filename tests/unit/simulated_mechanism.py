@@ -46,10 +46,12 @@ def study(models: int, seeds: int, noise: float = 6.0, seed: int = 0) -> dict[st
     tables = {name: table(found, STUDY_COLUMNS[name]) for name, found in rows.items()}
     tables["divergence"] = table(divergence, STUDY_COLUMNS["divergence"])
     methods = {name: {"operator": name, "set": "samples", "k": 4} for name in SELECTORS}
-    tables["k_scaling"] = k_scaling(tables["eta"], pl.DataFrame(runs), methods)
-    tables["prediction"] = predict(
-        tables["decomposition"], tables["stability"], bootstrap=200, level=0.95, seed=1
+    methods["diverse_decoding"] = {"operator": "diverse_decoding", "set": "nucleus", "k": 4}
+    draws = {"bootstrap": 200, "level": 0.95, "seed": 1}
+    tables["k_scaling"] = k_scaling(
+        tables["eta"], tables["decomposition"], pl.DataFrame(runs), methods, **draws
     )
+    tables["prediction"] = predict(tables["decomposition"], tables["stability"], **draws)
     return tables
 
 
@@ -69,6 +71,7 @@ def _run(draw: np.random.Generator, noise: float):
         terms |= {"abstention": 0.0, "unmeasured": 0.0, "delta": delta}
         terms["label_shift_before"] = label_shift
         row = {"part": part, "ci_level": 0.95, "surprisal_per_token": draw.normal(0.2, 0.3)}
+        row |= {"read_risk": 0.5, "label_risk": 0.5 + selection / 100}
         for term, value in terms.items():
             row |= {f"{term}_pp": value, f"{term}_low_pp": value - 3, f"{term}_high_pp": value + 3}
         found.append(row)

@@ -3,9 +3,8 @@
 import numpy as np
 import polars as pl
 import pytest
-from unit.simulated_mechanism import SELECTORS, study
+from unit.simulated_mechanism import study
 
-from entrench.analysis.k_scaling import k_scaling
 from entrench.analysis.mechanism import STUDY_COLUMNS
 from entrench.analysis.prediction import BASELINE, RULE, predict, readable
 from entrench.analysis.tables import table
@@ -234,47 +233,3 @@ def test_every_run_has_its_probability():
     runs = prediction.filter(pl.col("what") == "run")
     assert runs.height == tables["decomposition"].filter(pl.col("part") == "all").height
     assert runs.select("model", "misalignment", "seed", "method").is_unique().all()
-
-
-def test_k_scaling_joins_labels_runs_and_the_random_control():
-    eta = study(models=2, seeds=1)["eta"]
-    runs = pl.DataFrame(
-        [
-            {"misalignment": "sycophancy", "method": method, "valid": valid, "delta_risk": delta}
-            for method, valid, delta in (
-                ("self_confidence", True, 0.1),
-                ("self_confidence", True, 0.2),
-                ("self_confidence", False, 0.9),
-                ("random_samples", True, -0.04),
-                ("k2", True, 0.05),
-            )
-        ]
-    )
-    methods = {
-        "self_confidence": {"operator": "self_confidence", "set": "samples", "k": 4},
-        "k2": {"operator": "self_confidence", "set": "samples", "k": 2},
-        "random_samples": {"operator": "random", "set": "samples"},
-    }
-    found = k_scaling(eta, runs, methods)
-    assert found.height == 4 * len(SELECTORS) * 8
-    mine = found.filter(
-        pl.col("misalignment") == "sycophancy", pl.col("operator") == "self_confidence"
-    )
-    assert mine["k"].to_list() == list(range(1, 9))
-    assert mine["delta_pp"].to_list() == [
-        None,
-        pytest.approx(5),
-        None,
-        pytest.approx(15),
-        *[None] * 4,
-    ]
-    assert mine["n_runs"].to_list() == [0, 1, 0, 2, 0, 0, 0, 0]
-    assert mine["control_delta_pp"].to_list() == [pytest.approx(-4)] * 8
-    assert mine["label_risk"][0] == pytest.approx(mine["set_risk"][0])  # the best of one
-    source = eta.filter(
-        pl.col("misalignment") == "sycophancy",
-        pl.col("selector") == "self_confidence",
-        pl.col("k") == 8,
-    )
-    expected = (source["set_risk"] + source["selection_pp"] / 100).mean()
-    assert mine["label_risk"][7] == pytest.approx(expected)

@@ -36,8 +36,10 @@ def main(argv: Sequence[str]) -> None:
     runs = read_table(args.runs, RUN_COLUMNS)
     organisms = read_table(args.organisms, ORGANISM_COLUMNS)
     tables = {name: marked(frame, runs, organisms) for name, frame in tables.items()}
-    tables["k_scaling"] = k_scaling(tables["eta"], runs, spec["methods"])
     settings = spec_fields(spec, "bootstrap", "level", "seed")
+    tables["k_scaling"] = k_scaling(
+        tables["eta"], tables["decomposition"], runs, spec["methods"], **settings
+    )
     tables["prediction"] = predict(tables["decomposition"], tables["stability"], **settings)
     for name, frame in tables.items():
         write_table(frame, Path(args.tables, f"{name}.csv"))
