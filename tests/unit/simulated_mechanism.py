@@ -105,16 +105,18 @@ def _bins(draw: np.random.Generator):
     for operator, slope in SELECTORS.items():
         tilt = slope + draw.normal(0, 0.1)
         for place in range(4):
-            eta = 0.5 + tilt * (place / 3 - 0.5)
-            yield {
-                "selector": operator,
-                "set": "samples",
-                "bin": place + 1,
-                "u_low": place / 4,
-                "u_high": (place + 1) / 4,
-                "eta": eta,
-                "ci_low": eta - 0.05,
-                "ci_high": eta + 0.05,
-                "ci_level": 0.95,
-                "n_prompts": 160,
-            }
+            for ranked, steeper in (("within", 1), ("pooled", 1.5)):
+                eta = 0.5 + steeper * tilt * (place / 3 - 0.5)
+                yield {
+                    "selector": operator,
+                    "set": "samples",
+                    "ranked": ranked,
+                    "bin": place + 1,
+                    "u_low": place / 4,
+                    "u_high": (place + 1) / 4,
+                    "eta": eta,
+                    "ci_low": eta - 0.05,
+                    "ci_high": eta + 0.05,
+                    "ci_level": 0.95,
+                    "n_prompts": 160,
+                }

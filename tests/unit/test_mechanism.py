@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from unit.simulated_mechanism import study
 
-from entrench.analysis.mechanism import STUDY_COLUMNS, marked
+from entrench.analysis.mechanism import STUDY_COLUMNS, marked, with_observed
 from entrench.analysis.tables import table
 from entrench.errors import EntrenchError
 from entrench.figures import realised_kl, selection_vs_shift, surprisal_vs_delta
@@ -59,3 +59,26 @@ def test_invalid_runs_are_drawn_and_averaged_nowhere_but_counted():
     assert [row[:3] + row[4:] for row in alone.rows] == shown.rows
     assert counts.count("1") == 4
     assert set(counts) == {"0", "1"}
+
+
+def test_the_selection_of_real_labels_is_beside_what_eta_predicts_of_it():
+    trends = {"trend_half_0": "increasing", "trend_half_1": "decreasing"}
+    eta = [
+        WHO | {"selector": "self_rewarding", "set": "samples", "k": k} | trends for k in (1, 2, 4)
+    ]
+    effects = {"all": 0.5, "half 0": 2.0, "half 1": 3.0}
+    runs = [
+        WHO | {"method": method, "valid": True, "part": part, "selection_pp": effect}
+        for method in ("two", "one")
+        for part, effect in effects.items()
+    ]
+    methods = {
+        name: {"operator": "self_rewarding", "set": "samples", "k": k}
+        for name, k in (("one", 1), ("two", 2))
+    }
+    found = with_observed(
+        table(eta, STUDY_COLUMNS["eta"]), table(runs, STUDY_COLUMNS["decomposition"]), methods
+    )
+    # Half 0 says up, half 1 is up; half 1 says down, half 0 is up. The best of one has no sign.
+    columns = [name for name in found.columns if name.startswith("observed_")]
+    assert found.select("k", *columns).rows() == [(1, 0.5, 0, 0), (2, 0.5, 2, 1), (4, *[None] * 3)]

@@ -24,7 +24,12 @@ def main(argv: Sequence[str]) -> None:
 
     from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
     from entrench.analysis.k_scaling import k_scaling
-    from entrench.analysis.mechanism import collect_decompositions, collect_probes, marked
+    from entrench.analysis.mechanism import (
+        collect_decompositions,
+        collect_probes,
+        marked,
+        with_observed,
+    )
     from entrench.analysis.prediction import predict, readable
     from entrench.analysis.tables import read_table, write_table
     from entrench.sweep import from_cells
@@ -36,6 +41,7 @@ def main(argv: Sequence[str]) -> None:
     runs = read_table(args.runs, RUN_COLUMNS)
     organisms = read_table(args.organisms, ORGANISM_COLUMNS)
     tables = {name: marked(frame, runs, organisms) for name, frame in tables.items()}
+    tables["eta"] = with_observed(tables["eta"], tables["decomposition"], spec["methods"])
     settings = spec_fields(spec, "bootstrap", "level", "seed")
     tables["k_scaling"] = k_scaling(
         tables["eta"], tables["decomposition"], runs, spec["methods"], **settings

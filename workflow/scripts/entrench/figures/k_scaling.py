@@ -12,6 +12,7 @@ _LOOKS = {
     "self_rewarding": ("s", INK),
     "rejection_sampling": ("^", CONTROL),
 }
+_BESIDE = {"self_confidence": 0.0, "self_rewarding": 0.2, "rejection_sampling": -0.2}  # of k
 _OTHER = ("D", DOT)  # an operator whose labels are known from its runs alone
 
 
@@ -94,16 +95,17 @@ def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
 def _deltas(axis: Axes, drawn: pl.DataFrame) -> None:
     axis.axhline(0, color=INK, linewidth=0.8)
     for row in drawn.filter(pl.col("delta_pp").is_not_null()).iter_rows(named=True):
+        marker, colour = _LOOKS.get(row["operator"], _OTHER)
+        place = row["k"] + _BESIDE.get(row["operator"], 0.4)
         if row["control_delta_pp"] is not None:
-            axis.plot(row["k"], row["control_delta_pp"], "x", color=DOT, markersize=4)
+            axis.plot(place, row["control_delta_pp"], "x", color=colour, markersize=4)
         if row["delta_low_pp"] is not None:
             ends = row["delta_low_pp"], row["delta_high_pp"]
-            axis.vlines(row["k"], *ends, color=DOT, linewidth=0.7, zorder=1)
-        marker, colour = _LOOKS.get(row["operator"], _OTHER)
-        axis.plot(row["k"], row["delta_pp"], marker, color=colour, markersize=4)
+            axis.vlines(place, *ends, color=colour, linewidth=0.7, zorder=1)
+        axis.plot(place, row["delta_pp"], marker, color=colour, markersize=4)
         axis.annotate(
             f"{row['n_runs']}",
-            (row["k"], row["delta_pp"]),
+            (place, row["delta_pp"]),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",

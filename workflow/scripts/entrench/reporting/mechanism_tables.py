@@ -60,6 +60,9 @@ def eta_table(frames: Frames) -> Table:
         .agg(
             pl.struct("model", "seed").n_unique().alias("n"),
             pl.col("range_pp", "range_of_noise_pp", "tied_share").mean(),
+            pl.format(
+                "{} of {}", *(pl.col(f"observed_signs_{w}").sum() for w in ("right", "predicted"))
+            ).alias("told"),
             *(pl.col("selection_pp").filter(k=k).mean().alias(f"best_of_{k}") for k in sizes),
             *(
                 count(column, value).truediv(pl.col("k").n_unique()).round().cast(pl.Int64)
@@ -85,6 +88,7 @@ def eta_table(frames: Frames) -> Table:
         Column("ties", percent("tied_share")),
         Column("increasing", text("increasing")),
         Column("decreasing", text("decreasing")),
+        Column("signs of real labels told", text("told")),
         Column("Simpson's paradox", text("disagree")),
     ]
     return written("eta.csv, means over organisms", columns, grouped.to_dicts())
