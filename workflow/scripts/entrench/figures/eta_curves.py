@@ -62,7 +62,8 @@ def draw(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> Figure:
             figure.supxlabel(
                 "rank of the answer among its prompt's samples, by the selector's score\n"
                 f"bold: mean over organisms, with its {level} interval over prompts where there is "
-                "one   grey: one organism   faint: by the score over all prompts\n"
+                "one   grey: one organism\n"
+                "faint in colour: mean by the score over all prompts, not the rank within one\n"
                 "labels: selector (set), highest less lowest rank in points [by noise alone]",
                 fontsize=7.5,
             )

@@ -54,7 +54,7 @@ def draw(k_scaling: pl.DataFrame) -> Figure:
             fontsize=6.5,
         )
         figure.supxlabel(
-            "k, samples to choose from; means over the n organisms (above) and runs (beside each "
+            "k, samples to choose from; means over the n organisms (above) and runs (below each "
             "mark, below)\nbelow: the points of a curve share their organisms with each other and "
             "with the random control (×); bars: over models",
             fontsize=7.5,
@@ -105,10 +105,11 @@ def _deltas(axis: Axes, drawn: pl.DataFrame) -> None:
         axis.plot(place, row["delta_pp"], marker, color=colour, markersize=4)
         axis.annotate(
             f"{row['n_runs']}",
-            (place, row["delta_pp"]),
-            xytext=(4, 0),
+            (place, row["delta_pp"] if row["delta_low_pp"] is None else row["delta_low_pp"]),
+            xytext=(0, -4),
             textcoords="offset points",
-            va="center",
+            ha="center",
+            va="top",
             fontsize=5.5,
         )
     axis.set_xticks(sorted(set(drawn["k"])))

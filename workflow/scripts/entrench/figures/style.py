@@ -149,7 +149,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def left_out(frame: pl.DataFrame) -> str:
-    """For the last line below a figure: how many invalid runs of a study table it leaves out."""
+    """The last line below a figure: how many invalid runs of a study table it leaves out."""
     invalid = frame.filter(~pl.col("valid"))
     count = invalid.select("model", "misalignment", "seed", "method").n_unique()
-    return f"   invalid runs left out: {count}" if count else ""
+    return f"\ninvalid runs left out: {count}" if count else ""
