@@ -82,6 +82,13 @@ def test_one_model_has_no_interval_and_says_why():
     assert (row["control_delta_pp"], row["difference_pp"], row["label_risk"]) == (None,) * 3
 
 
+def test_points_without_a_common_organism_are_not_compared():
+    runs = [run("diverse_decoding", "a", 0.2), run("random_nucleus", "b", 0.2)]
+    row = k_scaling(NO_ETA, NO_LABELS, pl.DataFrame(runs), METHODS, **SETTINGS).row(0, named=True)
+    assert (row["n_runs"], row["delta_pp"]) == (0, None)
+    assert row["ci_reason"] == "no organism has a run at every k and of the control"
+
+
 def test_score_selectors_have_a_label_risk_at_every_k():
     eta = study(models=2, seeds=1)["eta"]
     method = {"operator": "self_confidence", "set": "samples", "k": 4}

@@ -111,11 +111,8 @@ def _of_selector(eta: pl.DataFrame) -> dict[str, Any]:
 
 
 def _of_runs(whole: pl.DataFrame, common: list[tuple[str, int]]) -> dict[str, Any]:
-    mine = whole.filter(
-        pl.Series(
-            [o in common for o in whole.select("model", "seed").iter_rows()], dtype=pl.Boolean
-        )
-    )
+    organisms = pl.DataFrame(common, {"model": TEXT, "seed": COUNT}, orient="row")
+    mine = whole.join(organisms, on=["model", "seed"])
     if not mine.height:
         return {}
     return {
@@ -130,8 +127,10 @@ def _compared(
     trained: Deltas, control: Deltas, common: list[tuple[str, int]], settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Of one k: its mean, the control's, their difference, over the common organisms."""
-    if not trained or not common:
+    if not trained:
         return {"n_runs": 0}
+    if not common:
+        return {"n_runs": 0, "ci_reason": "no organism has a run at every k and of the control"}
     models = [model for model, _ in common]
     found: dict[str, Any] = {"n_runs": len(common), "n_models": len(set(models))}
     found["ci_level"] = settings["level"]
