@@ -85,7 +85,7 @@ def test_training_moved_the_model_and_both_kl_see_it(micro):
 
 def test_one_model_is_not_assessable(micro):
     frame = read(micro, "prediction.csv")
-    fitted = frame.filter(pl.col("predictor") == "all three")
+    fitted = frame.filter(predictor="all three", misalignment="all")
     assert fitted["status"].to_list() == ["not assessable: 1 model, 2 are needed"]
 
 
