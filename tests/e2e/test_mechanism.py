@@ -14,7 +14,7 @@ FIGURE = "results/micro/figures/eta_curves.pdf"
 @pytest.fixture(scope="module")
 def micro(tmp_path_factory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("mechanism"))
-    divergence = f"results/micro/{ORGANISM}/rejection_sampling/divergence.jsonl"
+    divergence = "results/micro/divergence.csv"
     cross = f"results/micro/{ORGANISM}/scored_by/tiny/label_kl.csv"
     workspace.run(
         "workflow/scripts/sweep_run.py",
@@ -81,6 +81,16 @@ def test_training_moved_the_model_and_both_kl_see_it(micro):
     assert len(rows) == 2 * 12 * 4
     assert min(row["kl"] for row in rows) >= -1e-6
     assert sum(row["kl"] for row in rows) > 0
+
+
+def test_the_tables_of_runs_say_which_are_valid(micro):
+    runs = {row["method"]: row["valid"] for row in read(micro, "runs.csv").to_dicts()}
+    effective = read(micro, "organisms.csv")["effective"].to_list()
+    for name in ("divergence.csv", "decomposition.csv"):
+        frame = read(micro, name)
+        assert all(runs[row["method"]] is row["valid"] for row in frame.to_dicts())
+        assert set(frame["effective"]) == set(effective)
+    assert set(read(micro, "divergence.csv")["method"]) == set(runs)
 
 
 def test_one_model_is_not_assessable(micro):
