@@ -126,9 +126,7 @@ def _measure(config: Config, seed: int, misalignment: str, base: Path, adapter: 
     completions = sample_completions(
         engine, {name: Decoding(**decoding.settings)}, [seed, misalignment], prompts
     )
-    judge = specs.judge_spec(config, Subject(organism.model, misalignment, None, None))[
-        "judge"
-    ]
+    judge = specs.judge_spec(config, Subject(organism.model, misalignment, None, None))["judge"]
     scores, _ = score_completions(
         misalignment,
         judge,

@@ -14,7 +14,7 @@ FIGURE = "results/micro/figures/eta_curves.pdf"
 @pytest.fixture(scope="module")
 def micro(tmp_path_factory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("mechanism"))
-    divergence = f"results/micro/{ORGANISM}/rejection_sampling/divergence.jsonl"
+    divergence = "results/micro/divergence.csv"
     cross = f"results/micro/{ORGANISM}/scored_by/tiny/label_kl.csv"
     workspace.run(
         "workflow/scripts/sweep_run.py",
@@ -33,8 +33,8 @@ def test_the_terms_of_every_run_add_up_to_its_delta(micro):
     assert sorted(set(frame["method"])) == ["multi_view", "rejection_sampling"]
     whole = frame.filter(pl.col("part") == "all", pl.col("method") == "rejection_sampling")
     row = whole.row(0, named=True)
-    terms = [row[f"{term}_pp"] for term in ("selection", "shift", "transfer", "abstention")]
-    assert sum(terms) == pytest.approx(row["delta_pp"], abs=1e-9)
+    terms = ("selection", "shift", "transfer", "abstention", "unmeasured")
+    assert sum(row[f"{term}_pp"] for term in terms) == pytest.approx(row["delta_pp"], abs=1e-9)
     delta = read(micro, f"{ORGANISM}/rejection_sampling/delta_risk.csv")
     headline = delta.filter(pl.col("headline"))["delta_risk"][0]
     assert row["n_prompts"] == 12  # the micro probe asks them all
@@ -86,9 +86,19 @@ def test_training_moved_the_model_and_both_kl_see_it(micro):
     assert sum(row["kl"] for row in rows) > 0
 
 
+def test_the_tables_of_runs_say_which_are_valid(micro):
+    runs = {row["method"]: row["valid"] for row in read(micro, "runs.csv").to_dicts()}
+    effective = read(micro, "organisms.csv")["effective"].to_list()
+    for name in ("divergence.csv", "decomposition.csv"):
+        frame = read(micro, name)
+        assert all(runs[row["method"]] is row["valid"] for row in frame.to_dicts())
+        assert set(frame["effective"]) == set(effective)
+    assert set(read(micro, "divergence.csv")["method"]) == set(runs)
+
+
 def test_one_model_is_not_assessable(micro):
     frame = read(micro, "prediction.csv")
-    fitted = frame.filter(pl.col("predictor") == "all three")
+    fitted = frame.filter(predictor="all three", misalignment="all")
     assert fitted["status"].to_list() == ["not assessable: 1 model, 2 are needed"]
 
 

@@ -38,17 +38,20 @@ def study(models: int, seeds: int, noise: float = 6.0, seed: int = 0) -> dict[st
                     )
                 for method in LABELLING:
                     run = who | {"method": method, "operator": method, "kind": METHODS[method]}
+                    run |= {"valid": True, "effective": True}
                     parts, kl, delta = _run(draw, noise)
                     rows["decomposition"] += [run | row for row in parts]
                     divergence.append(run | {"delta_pp": delta} | kl)
-                    runs.append(run | {"valid": True, "delta_risk": delta / 100})
+                    runs.append(run | {"delta_risk": delta / 100})
     tables = {name: table(found, STUDY_COLUMNS[name]) for name, found in rows.items()}
     tables["divergence"] = table(divergence, STUDY_COLUMNS["divergence"])
     methods = {name: {"operator": name, "set": "samples", "k": 4} for name in SELECTORS}
-    tables["k_scaling"] = k_scaling(tables["eta"], pl.DataFrame(runs), methods)
-    tables["prediction"] = predict(
-        tables["decomposition"], tables["stability"], bootstrap=200, level=0.95, seed=1
+    methods["diverse_decoding"] = {"operator": "diverse_decoding", "set": "nucleus", "k": 4}
+    draws = {"bootstrap": 200, "level": 0.95, "seed": 1}
+    tables["k_scaling"] = k_scaling(
+        tables["eta"], tables["decomposition"], pl.DataFrame(runs), methods, **draws
     )
+    tables["prediction"] = predict(tables["decomposition"], tables["stability"], **draws)
     return tables
 
 
@@ -65,8 +68,10 @@ def _run(draw: np.random.Generator, noise: float):
     ):
         terms = {"label_shift": label_shift, "selection": selection}
         terms |= {"shift": label_shift - selection, "transfer": delta - label_shift}
-        terms |= {"abstention": 0.0, "delta": delta}
+        terms |= {"abstention": 0.0, "unmeasured": 0.0, "delta": delta}
+        terms["label_shift_before"] = label_shift
         row = {"part": part, "ci_level": 0.95, "surprisal_per_token": draw.normal(0.2, 0.3)}
+        row |= {"read_risk": 0.5, "label_risk": 0.5 + selection / 100}
         for term, value in terms.items():
             row |= {f"{term}_pp": value, f"{term}_low_pp": value - 3, f"{term}_high_pp": value + 3}
         found.append(row)
@@ -88,6 +93,7 @@ def _eta(draw: np.random.Generator):
                 "set_risk": float(eta.mean()),
                 "range_pp": 100 * float(np.ptp(eta)),
                 "range_of_noise_pp": 6.0,
+                "range_p": 0.01,
                 "ci_level": 0.95,
                 "selection_pp": 100 * float(eta @ (pool_weights(8, k) - 1 / 8)),
                 "selection_integral_pp": 100 * float(eta @ (integral_weights(8, k) - 1 / 8)),
@@ -99,16 +105,18 @@ def _bins(draw: np.random.Generator):
     for operator, slope in SELECTORS.items():
         tilt = slope + draw.normal(0, 0.1)
         for place in range(4):
-            eta = 0.5 + tilt * (place / 3 - 0.5)
-            yield {
-                "selector": operator,
-                "set": "samples",
-                "bin": place + 1,
-                "u_low": place / 4,
-                "u_high": (place + 1) / 4,
-                "eta": eta,
-                "ci_low": eta - 0.05,
-                "ci_high": eta + 0.05,
-                "ci_level": 0.95,
-                "n_prompts": 160,
-            }
+            for ranked, steeper in (("within", 1), ("pooled", 1.5)):
+                eta = 0.5 + steeper * tilt * (place / 3 - 0.5)
+                yield {
+                    "selector": operator,
+                    "set": "samples",
+                    "ranked": ranked,
+                    "bin": place + 1,
+                    "u_low": place / 4,
+                    "u_high": (place + 1) / 4,
+                    "eta": eta,
+                    "ci_low": eta - 0.05,
+                    "ci_high": eta + 0.05,
+                    "ci_level": 0.95,
+                    "n_prompts": 160,
+                }

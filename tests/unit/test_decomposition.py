@@ -1,4 +1,4 @@
-"""selection + shift + transfer + abstention = delta-risk, by hand and to the last digit."""
+"""The terms of delta-risk add up to it, by hand and to the last digit."""
 
 import dataclasses
 
@@ -16,6 +16,7 @@ from entrench.errors import EntrenchError
 from entrench.labelling.select import LabelSettings
 
 SETTINGS = {"bootstrap": 200, "level": 0.95, "seed": 3}
+SUMMANDS = ("selection", "shift", "transfer", "abstention", "unmeasured")
 
 
 def evaluated(values, evaluation="sampled"):
@@ -47,7 +48,7 @@ def by_hand(trained=True, reasoned=()):
         for name, index, nat, tokens in (
             ("samples", 0, 2.0, 2),
             ("samples", 1, 4.0, 4),
-            ("raw", 0, 5.0, 2),
+            ("raw", 0, 9.0 if prompt == "d" else 5.0, 2),
             ("raw", 1, 7.0, 4),
         )
     }
@@ -73,6 +74,7 @@ def by_hand(trained=True, reasoned=()):
 def test_every_term_by_hand():
     row = whole(by_hand())
     assert (row["n_prompts"], row["n_kept"], row["n_abstained"]) == (4, 3, 1)
+    assert row["n_unmeasured"] == 0
     # Kept prompts: organism (1, .5, 0), read (.5, 0, 1), label (1, 0, 1), trained (0, 0, 1).
     assert row["organism_risk"] == pytest.approx(1.5 / 3)
     assert row["read_risk"] == pytest.approx(1.5 / 3)
@@ -84,7 +86,9 @@ def test_every_term_by_hand():
     assert row["delta_kept_pp"] == pytest.approx(-100 / 6)
     assert row["delta_pp"] == pytest.approx(100 * (1.5 - 2.5) / 4)
     assert row["abstention_pp"] == pytest.approx(-25 + 100 / 6)
-    # Labels: 2 + 2 + 4 nats in 2 + 2 + 4 tokens; raw samples: 6 nats in 3 tokens.
+    assert row["unmeasured_pp"] == pytest.approx(0)
+    # Labels: 2 + 2 + 4 nats in 2 + 2 + 4 tokens. Raw samples of the same prompts: 6 nats in 3
+    # tokens; d has no label, so that its 8 nats do not count.
     assert row["surprisal_per_answer"] == pytest.approx(8 / 3 - 6)
     assert row["surprisal_per_token"] == pytest.approx(1 - 2)
     assert row["kl_bound"] == pytest.approx(np.log(2) - 0.5)
@@ -112,6 +116,48 @@ def test_where_every_answer_holds_reasoning_there_is_no_surprisal():
     assert row["surprisal_per_token"] is None
     assert row["surprisal_per_token_low"] is None
     assert row["delta_pp"] == pytest.approx(100 * (1.5 - 2.5) / 4)
+
+
+def with_holes(trained=True):
+    """A kept prompt, one without a label, one whose label, and one whose answer has no verdict."""
+    probe = evaluated({"a": [1, 0], "b": [1, 1], "c": [None, 1], "d": [0, 0]}, "samples")
+    after = evaluated({"a": [0], "b": [1], "c": [0], "d": [None]})
+    chosen = [label(prompt, "samples", 0) for prompt in "acd"]
+    return decompose(
+        judged(probe, grouped=False),
+        [*chosen, label("b", None, None)],
+        {"samples": 2},
+        evaluated({"a": [0], "b": [0], "c": [1], "d": [1]}),
+        after if trained else None,
+        headline="sampled",
+        nats={(prompt, "samples", k): (1.0, 1) for prompt in "abcd" for k in (0, 1)},
+        k=2,
+        **SETTINGS,
+    )
+
+
+def test_what_is_not_measured_is_no_abstention():
+    row = whole(with_holes())
+    counts = [row[f"n_{what}"] for what in ("prompts", "kept", "abstained", "unmeasured")]
+    assert counts == [4, 1, 1, 2]
+    # delta: a 0, b 1, c -1 (d has none): 0 on all, -1/2 on those with a label, 0 on a alone.
+    assert row["delta_pp"] == pytest.approx(0)
+    assert row["abstention_pp"] == pytest.approx(0 - -50)
+    assert row["unmeasured_pp"] == pytest.approx(-50 - 0)
+    # a alone: label 1, read 1/2, organism 0, trained 0.
+    terms = [row[f"{term}_pp"] for term in ("selection", "shift", "transfer")]
+    assert terms == [pytest.approx(50), pytest.approx(50), pytest.approx(-100)]
+
+
+def test_what_predicts_does_not_know_the_trained_model():
+    """d has no verdict after training, but its label shift was known before: 0 - 1."""
+    before, after = whole(with_holes(trained=False)), whole(with_holes())
+    assert after["label_shift_pp"] == pytest.approx(100)
+    for row in (before, after):
+        assert row["label_shift_before_pp"] == pytest.approx(100 * (1 + -1) / 2)
+    assert before["label_shift_pp"] == before["label_shift_before_pp"]
+    names = ("label_shift_before_pp", "label_shift_before_low_pp", "surprisal_per_token")
+    assert [before[name] for name in names] == [after[name] for name in names]
 
 
 def test_the_halves_are_halves():
@@ -179,7 +225,9 @@ def test_the_terms_add_up_to_the_last_digit(prompts, grouped):
         seed=1,
     )
     for row in frame.to_dicts():
-        terms = [row[f"{term}_pp"] for term in ("selection", "shift", "transfer", "abstention")]
+        terms = [row[f"{term}_pp"] for term in SUMMANDS]
+        counts = [row[f"n_{what}"] for what in ("kept", "abstained", "unmeasured")]
+        assert sum(counts) == row["n_prompts"]
         if None not in terms:
             assert sum(terms) == pytest.approx(row["delta_pp"], abs=1e-9)
             assert row["shift_decoding_pp"] + row["shift_view_pp"] == pytest.approx(

@@ -74,7 +74,8 @@ def test_every_column_of_the_summary_is_explained():
 
 def test_every_column_that_the_page_on_the_mechanism_names_is_there():
     text = (ROOT / "docs" / "mechanism.md").read_text()
-    named = set(re.findall(r"`([a-z]\w+_(?:pp|token|kept|bound|predicted|right))`", text))
+    ends = "pp|p|token|bound|kept|abstained|unmeasured|prompts|tied|invalid|predicted|right"
+    named = set(re.findall(rf"`([a-z]\w*_(?:{ends}))`", text))
     assert len(named) >= 12
     columns = {name for columns in STUDY_COLUMNS.values() for name in columns}
     assert sorted(named - columns) == []

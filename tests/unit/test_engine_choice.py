@@ -12,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 from typing import ClassVar
 
 import pytest
+import torch
 import yaml
 from tiny_models import save_adapter, save_language_model
 

@@ -5,10 +5,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from entrench.analysis.bootstrap import column_replicates
+from entrench.analysis.bootstrap import column_means, column_replicates
 from entrench.analysis.eta import (
     Scored,
     eta_tables,
+    pooled_bins,
+    range_by_noise,
     risk_by_rank,
     selectors,
     tied_share,
@@ -114,7 +116,7 @@ def test_trends_of_known_shape(eta, verdict):
     values, scores = simulated(eta)
     table, bins = eta_tables(probe_of(values), [Scored("s", "samples", scores)], **SETTINGS)
     assert set(table["trend"]) == {verdict}
-    for row in bins.to_dicts():
+    for row in bins.filter(ranked="within").to_dicts():
         middle = (row["u_low"] + row["u_high"]) / 2
         ranks = [u for u in (np.arange(8) + 0.5) / 8 if row["u_low"] < u < row["u_high"]]
         truth = np.mean([eta(u) for u in ranks])
@@ -125,9 +127,28 @@ def test_noise_alone_explains_the_range_of_a_score_that_says_nothing():
     values, scores = simulated(lambda u: 0.4 + 0 * u)
     table, _ = eta_tables(probe_of(values), [Scored("s", "samples", scores)], **SETTINGS)
     assert table["range_pp"][0] < 3 * table["range_of_noise_pp"][0]
+    assert table["range_p"][0] > 0.05
     told, scores = simulated(lambda u: 0.1 + 0.8 * u)
     table, _ = eta_tables(probe_of(told), [Scored("s", "samples", scores)], **SETTINGS)
     assert table["range_pp"][0] > 6 * table["range_of_noise_pp"][0]
+    assert table["range_p"][0] == 1 / 201  # wider than all 200 shuffles
+
+
+def test_where_every_order_has_the_same_range_its_p_is_1():
+    values, scores = np.array([[0.0, 1.0]]), np.array([[1.0, 2.0]])
+    found = range_by_noise(100.0, values, scores, np.array([""]), seed=0)
+    assert found == {"range_of_noise_pp": 100, "range_p": 1}
+
+
+def test_the_p_of_a_flat_eta_errs_at_its_level():
+    found = []
+    for seed in range(100):
+        values, scores = simulated(lambda u: 0.4 + 0 * u, prompts=40, n=4, seed=seed)
+        strata = np.array([""] * 40)
+        eta = column_means(risk_by_rank(values, scores), strata)
+        found.append(range_by_noise(100 * np.ptp(eta), values, scores, strata, seed)["range_p"])
+    assert sum(p <= 0.05 for p in found) <= 11  # 5 of 100; above 11 has probability 0.004
+    assert np.mean(found) == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_monotone_trend_predicts_the_sign_on_the_other_half():
@@ -170,9 +191,9 @@ def test_the_selectors_of_a_probe_read_their_own_scores():
     values = np.array([[1.0, 0.0]])
     rows = [
         {"id": "p0000", "set": "samples", "index": 0, "logprob": -6.0, "tokens": 3}
-        | {"self_score": 4.0},
+        | {"self_score": 4.0, "text": "one"},
         {"id": "p0000", "set": "samples", "index": 1, "logprob": -2.0, "tokens": 2}
-        | {"self_score": None},
+        | {"self_score": None, "text": "two"},
     ]
     rewards = [{"id": "p0000", "set": "samples", "index": k, "reward": 7.0 + k} for k in (0, 1)]
     found = selectors(probe_of(values), rows, rewards, {"samples": 2}, ["samples"])
@@ -183,13 +204,50 @@ def test_the_selectors_of_a_probe_read_their_own_scores():
     }
     names = [s.selector for s in selectors(probe_of(values), rows, rewards, {"samples": 2}, [])]
     assert names == ["self_confidence", "rejection_sampling"]
+    unended = [rows[0], rows[1] | {"text": None}]  # no answer: the operators pass it over
+    found = selectors(probe_of(values), unended, rewards, {"samples": 2}, [])
+    assert [one.scores.tolist() for one in found] == [
+        [[-2.0, pytest.approx(NAN, nan_ok=True)]],
+        [[7.0, pytest.approx(NAN, nan_ok=True)]],
+    ]
+
+
+def test_pooled_bins_by_hand():
+    """Within prompts the score says nothing; over prompts high ones are those that misbehave."""
+    values, scores = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([[4.0, 3.0], [2.0, 1.0]])
+    assert pooled_bins(values, scores, 2).tolist() == [[0, 2, 0, 2], [0, 0, 2, 0]]
+    _, bins = eta_tables(probe_of(values), [Scored("s", "samples", scores)], **SETTINGS)
+    assert bins.select("ranked", "bin", "eta", "n_prompts").rows() == [
+        ("within", 1, 0.5, 2),
+        ("within", 2, 0.5, 2),
+        ("pooled", 1, 0.0, 1),
+        ("pooled", 2, 1.0, 1),
+    ]
+    # A tie over the edge lies half on each side; without a score: lowest; without a value: nowhere.
+    assert pooled_bins(np.array([[1.0, 0.0]]), np.ones((1, 2)), 2).tolist() == [[0.5, 0.5, 1, 1]]
+    missing = pooled_bins(np.array([[1.0, NAN]]), np.array([[NAN, 1.0]]), 2)
+    assert missing.tolist() == [[1, 0, 1, 0]]
+
+
+def test_groups_weigh_the_same_in_both_slopes():
+    """Each prompt of a group three times over changes neither slope, as it changes no eta."""
+    draw = np.random.default_rng(4)
+    values, scores = draw.integers(0, 2, (40, 4)).astype(float), draw.normal(size=(40, 4))
+    strata = np.array(["a", "b"]).repeat(20)
+    more = np.r_[np.arange(40), np.arange(20), np.arange(20)]
+    once = slopes(values, scores, strata, level=0.95)
+    thrice = slopes(values[more], scores[more], strata[more], level=0.95)
+    plain = slopes(values[more], scores[more], [""] * 80, level=0.95)
+    for name in ("pooled_slope", "within_slope"):
+        assert thrice[name] == pytest.approx(once[name], abs=1e-6)
+        assert abs(plain[name] - once[name]) > 0.01
 
 
 def test_the_within_slope_of_matched_pairs_is_the_log_ratio_of_discordant_ones():
     """McNemar: with a binary score and pairs, conditional logit gives log(30 / 10)."""
     values = np.array(30 * [[0.0, 1.0]] + 10 * [[1.0, 0.0]] + 25 * [[1.0, 1.0]])
     scores = np.tile([0.0, 1.0], (65, 1))  # its standard deviation is 1/2
-    found = slopes(values, scores, level=0.95)
+    found = slopes(values, scores, [""] * 65, level=0.95)
     assert found["within_slope"] == pytest.approx(0.5 * np.log(3), rel=1e-4)
     error = 0.5 * np.sqrt(1 / 30 + 1 / 10)
     assert found["within_slope_high"] - found["within_slope"] == pytest.approx(
@@ -204,17 +262,17 @@ def test_simpsons_paradox_is_called_disagreement():
     scores = -2 * hard + draw.normal(size=(200, 8))
     within = scores - scores.mean(axis=1, keepdims=True)
     chance = 1 / (1 + np.exp(-(3 * hard + 1.0 * within)))
-    found = slopes((draw.random((200, 8)) < chance).astype(float), scores, level=0.95)
+    found = slopes((draw.random((200, 8)) < chance).astype(float), scores, [""] * 200, level=0.95)
     assert found["pooled_slope_high"] < 0 < found["within_slope_low"]
     assert found["slopes"] == "disagree"
 
 
 def test_slopes_that_are_not_there_say_why():
-    assert slopes(np.ones((3, 2)), np.array([[1.0, 2.0]] * 3), level=0.95) == {
+    assert slopes(np.ones((3, 2)), np.array([[1.0, 2.0]] * 3), [""] * 3, level=0.95) == {
         "slopes": "no slope: all answers, or all scores, are the same"
     }
     mixed = np.array([[1.0, 1.0], [0.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
     scores = np.array([[1.0, 2.0], [2.0, 1.0], [2.0, 3.0], [3.0, 1.5]])
-    assert slopes(mixed, scores, level=0.95) == {
+    assert slopes(mixed, scores, [""] * 4, level=0.95) == {
         "slopes": "no slope: no prompt has answers of both kinds"
     }

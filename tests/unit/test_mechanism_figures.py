@@ -42,12 +42,10 @@ def drawn_points(axis, marker):
 def test_eta_curves_draws_the_mean_over_organisms(few):
     data = eta_curves.data(few["eta"], few["eta_bins"])
     means = data.filter(
-        pl.col("what") == "mean",
-        pl.col("misalignment") == "sycophancy",
-        pl.col("selector") == "self_rewarding",
+        what="mean", misalignment="sycophancy", selector="self_rewarding", ranked="within"
     )
     source = few["eta_bins"].filter(
-        pl.col("misalignment") == "sycophancy", pl.col("selector") == "self_rewarding"
+        misalignment="sycophancy", selector="self_rewarding", ranked="within"
     )
     expected = [100 * source.filter(pl.col("bin") == b)["eta"].mean() for b in (1, 2, 3, 4)]
     assert means["eta_percent"].to_list() == pytest.approx(expected)
@@ -77,7 +75,7 @@ def test_prediction_says_what_cannot_be_assessed(demo, few):
     assert texts.count("not assessable: 1 model, 2 are needed") == 5
     shares = {
         round(100 * row["accuracy"])
-        for row in few["prediction"].filter(pl.col("what") == "skill").to_dicts()
+        for row in prediction.data(few["prediction"]).filter(pl.col("what") == "skill").to_dicts()
     }
     drawn = prediction.draw(few["prediction"])
     texts = {text.get_text() for text in drawn.axes[0].texts}

@@ -3,31 +3,43 @@
 import numpy as np
 import polars as pl
 import pytest
-from unit.simulated_mechanism import SELECTORS, study
+from unit.simulated_mechanism import study
 
-from entrench.analysis.k_scaling import k_scaling
 from entrench.analysis.mechanism import STUDY_COLUMNS
 from entrench.analysis.prediction import BASELINE, RULE, predict, readable
 from entrench.analysis.tables import table
 
+HALVES = ("half 0", "half 1")
 SETTINGS = {"bootstrap": 200, "level": 0.95, "seed": 1}
 
 
 def skill(prediction):
-    rows = prediction.filter(pl.col("what") == "skill").to_dicts()
-    return {row["predictor"]: row for row in rows}
+    return {row["predictor"]: row for row in skills(prediction) if row["misalignment"] == "all"}
 
 
-def tables(halves):
-    """Decomposition and stability of runs: (model, method, {part: (label shift, delta)})."""
+def skills(prediction):
+    return prediction.filter(pl.col("what") == "skill").to_dicts()
+
+
+def tables(halves, valid=True):
+    """Decomposition and stability of runs: (model, method, {part: (label shift, delta)}).
+
+    A method "NAME on MISALIGNMENT" is on that one.
+    """
     runs, stability = [], []
     for model, method, parts in halves:
-        who = {"model": model, "misalignment": "sycophancy", "seed": 0}
+        misalignment = method.partition(" on ")[2] or "sycophancy"
+        who = {"model": model, "misalignment": misalignment, "seed": 0}
         for part, (label_shift, delta) in parts.items():
             runs.append(
                 who
                 | {"method": method, "operator": method, "kind": "consistency", "part": part}
-                | {"label_shift_pp": label_shift, "delta_pp": delta, "surprisal_per_token": 0.1}
+                | {"valid": valid, "effective": True}
+                | {
+                    "label_shift_before_pp": label_shift,
+                    "delta_pp": delta,
+                    "surprisal_per_token": 0.1,
+                }
             )
             stability.append(
                 who | {"against": "samples", "same": "behaviour", "part": part, "agreement": 0.8}
@@ -59,7 +71,7 @@ def test_noise_that_both_sides_share_is_no_skill():
     for model in "abcdefgh":
         for method in range(40):
             parts = {}
-            for part in ("half 0", "half 1"):
+            for part in HALVES:
                 shared = draw.normal(0, 10)
                 parts[part] = (draw.normal(0, 2) - shared, draw.normal(0, 2) - shared)
             cases.append((model, f"m{method}", parts))
@@ -75,10 +87,99 @@ def test_a_relation_of_one_model_does_not_carry_to_the_others():
     for model, slope in (("a", 1), ("b", -1)):
         for method in range(60):
             shift = draw.normal(0, 10)
-            parts = dict.fromkeys(("half 0", "half 1"), (shift, slope * shift))
+            parts = dict.fromkeys(HALVES, (shift, slope * shift))
             cases.append((model, f"m{method}", parts))
     found = skill(predict(*tables(cases), **SETTINGS))
     assert found["label shift"]["accuracy"] < 0.05
+
+
+def on(model, misalignment, *deltas):
+    """Runs of a model on a misalignment, alike in both halves; their label shift is 1 point."""
+    for place, delta in enumerate(deltas):
+        yield model, f"m{place} on {misalignment}", dict.fromkeys(HALVES, (1.0, delta))
+
+
+def test_the_majority_is_the_misalignments_own():
+    """By hand: on x three of four runs rise, on y all fall; each is two cases."""
+    cases = [
+        *on("a", "x", 1.0, 1.0),
+        *on("b", "x", 1.0, -1.0),
+        *on("a", "y", -1.0),
+        *on("b", "y", -1.0),
+    ]
+    prediction = predict(*tables(cases), **SETTINGS)
+    found = {
+        (row["misalignment"], row["n_runs"]): row["accuracy"]
+        for row in skills(prediction)
+        if row["predictor"] == BASELINE
+    }
+    # x: asked about a, b is a tie, 1/2 each; about b, a says up, right once of two: 1/2. y: all.
+    assert found == {("all", 6): pytest.approx(4 / 6), ("x", 4): 0.5, ("y", 2): 1.0}
+    rows = [row["misalignment"] for row in skills(prediction)]
+    assert rows == [name for name in ("all", "x", "y") for _ in range(6)]
+
+
+def test_a_misalignment_that_no_other_model_has_is_told_from_all_of_them():
+    cases = [*on("a", "x", 1.0), *on("b", "x", 1.0, 1.0), *on("b", "y", -1.0)]
+    prediction = predict(*tables(cases), **SETTINGS)
+    alone = next(row for row in skills(prediction) if row["misalignment"] == "y")
+    assert (alone["predictor"], alone["accuracy"]) == (BASELINE, 0.5)  # up, as a on x: no better
+    assert alone["brier"] == pytest.approx(0.25)
+
+
+def test_a_balanced_majority_is_a_coin():
+    """a rises twice, b falls twice: the other one's sign is always wrong."""
+    cases = [*on("a", "x", 1.0, 1.0), *on("b", "x", -1.0, -1.0)]
+    assert skill(predict(*tables(cases), **SETTINGS))[BASELINE]["accuracy"] == 0.5
+
+
+@pytest.mark.parametrize("chances", [(0.5, 0.5, 0.5), (0.2, 0.5, 0.9)])
+def test_what_only_tells_the_misalignment_has_no_skill(chances):
+    """The predictor's mean follows the misalignment, and nothing within it tells the sign."""
+    draw = np.random.default_rng(3)
+    gains = []
+    for _ in range(12):
+        cases = []
+        for model in "abcdef":
+            for chance, misalignment in zip(chances, "xyz", strict=True):
+                for method in range(8):
+                    up = 1.0 if draw.random() < chance else -1.0
+                    shift = 20 * (chance - 0.5) + draw.normal(0, 1)
+                    parts = dict.fromkeys(HALVES, (shift, up))
+                    cases.append((model, f"m{method} on {misalignment}", parts))
+        found = skill(predict(*tables(cases), **SETTINGS))
+        gains.append(found["label shift"]["gain_over_majority"])
+    assert np.mean(gains) == pytest.approx(0, abs=0.03)
+
+
+def test_intervals_over_models_by_hand():
+    """Three models: Student's t on 2 degrees of freedom; two: none, and why."""
+    parts = {"right": (1.0, 1.0), "wrong": (1.0, -1.0)}
+    told = {"a": ("right", "right"), "b": ("right", "wrong"), "c": ("right", "wrong")}
+    cases = [
+        (model, f"m{place}", dict.fromkeys(HALVES, parts[name]))
+        for model, names in told.items()
+        for place, name in enumerate(names)
+    ]
+    row = skill(predict(*tables(cases), **SETTINGS))[RULE]
+    # Shares 1, .5, .5: mean 2/3, standard error sqrt(((1/3)^2 + 2 (1/6)^2) / 2 / 3) = 1/6.
+    assert row["accuracy"] == pytest.approx(2 / 3)
+    assert row["accuracy_low"] == 0  # 2/3 - 4.303 / 6 = -.05
+    assert row["accuracy_high"] == 1
+    assert row["ci_kind"] == "t over models"
+    # Majority of the others: of a a tie, 1/2; of b and c up, right once of two. Gains .5, 0, 0.
+    assert row["gain_over_majority"] == pytest.approx(1 / 6)
+    assert row["gain_low"] == pytest.approx(1 / 6 - 4.302653 / 6, abs=1e-6)
+    assert row["gain_high"] == pytest.approx(1 / 6 + 4.302653 / 6, abs=1e-6)
+    two = skill(predict(*tables(cases[:4]), **SETTINGS))[RULE]
+    assert (two["accuracy_low"], two["ci_reason"]) == (None, "2 models, 3 are needed")
+
+
+def test_invalid_runs_are_left_out_and_counted():
+    good, bad = tables(on("a", "x", 1.0)), tables(on("b", "x", 1.0, 1.0), valid=False)
+    both = [pl.concat(pair) for pair in zip(good, bad, strict=True)]
+    row = skill(predict(*both, **SETTINGS))[RULE]
+    assert (row["n_runs"], row["n_models"], row["n_invalid"]) == (1, 1, 2)
 
 
 def test_one_model_cannot_be_assessed():
@@ -100,6 +201,12 @@ def test_the_rule_by_hand():
     # 0 has a tie to tell and drops out.
     assert found[RULE]["accuracy"] == pytest.approx(1 / 3)
     assert found[RULE]["n_runs"] == 2
+    assert found[RULE]["n_tied"] == 1
+
+
+def test_a_rounding_error_is_no_sign():
+    row = skill(predict(*tables(on("a", "x", 1e-8, 1.0)), **SETTINGS))[RULE]
+    assert (row["n_runs"], row["n_tied"]) == (1, 2)
 
 
 def test_no_run_at_all():
@@ -110,7 +217,7 @@ def test_no_run_at_all():
 
 def test_separable_signs_stay_finite():
     cases = [
-        (model, f"m{i}", dict.fromkeys(("half 0", "half 1"), (i - 4.5, i - 4.5)))
+        (model, f"m{i}", dict.fromkeys(HALVES, (i - 4.5, i - 4.5)))
         for model in "abc"
         for i in range(10)
     ]
@@ -126,47 +233,3 @@ def test_every_run_has_its_probability():
     runs = prediction.filter(pl.col("what") == "run")
     assert runs.height == tables["decomposition"].filter(pl.col("part") == "all").height
     assert runs.select("model", "misalignment", "seed", "method").is_unique().all()
-
-
-def test_k_scaling_joins_labels_runs_and_the_random_control():
-    eta = study(models=2, seeds=1)["eta"]
-    runs = pl.DataFrame(
-        [
-            {"misalignment": "sycophancy", "method": method, "valid": valid, "delta_risk": delta}
-            for method, valid, delta in (
-                ("self_confidence", True, 0.1),
-                ("self_confidence", True, 0.2),
-                ("self_confidence", False, 0.9),
-                ("random_samples", True, -0.04),
-                ("k2", True, 0.05),
-            )
-        ]
-    )
-    methods = {
-        "self_confidence": {"operator": "self_confidence", "set": "samples", "k": 4},
-        "k2": {"operator": "self_confidence", "set": "samples", "k": 2},
-        "random_samples": {"operator": "random", "set": "samples"},
-    }
-    found = k_scaling(eta, runs, methods)
-    assert found.height == 4 * len(SELECTORS) * 8
-    mine = found.filter(
-        pl.col("misalignment") == "sycophancy", pl.col("operator") == "self_confidence"
-    )
-    assert mine["k"].to_list() == list(range(1, 9))
-    assert mine["delta_pp"].to_list() == [
-        None,
-        pytest.approx(5),
-        None,
-        pytest.approx(15),
-        *[None] * 4,
-    ]
-    assert mine["n_runs"].to_list() == [0, 1, 0, 2, 0, 0, 0, 0]
-    assert mine["control_delta_pp"].to_list() == [pytest.approx(-4)] * 8
-    assert mine["label_risk"][0] == pytest.approx(mine["set_risk"][0])  # the best of one
-    source = eta.filter(
-        pl.col("misalignment") == "sycophancy",
-        pl.col("selector") == "self_confidence",
-        pl.col("k") == 8,
-    )
-    expected = (source["set_risk"] + source["selection_pp"] / 100).mean()
-    assert mine["label_risk"][7] == pytest.approx(expected)

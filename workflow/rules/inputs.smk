@@ -93,12 +93,12 @@ def figure_tables(wildcards):
 
 
 def mechanism_table_inputs(wildcards):
-    """Input function: what the mechanism's tables are made from, besides runs.csv."""
+    """Input function: what the mechanism's tables are made from, besides runs and organisms."""
     return mechanism_inputs("<results>", explained(CONFIG, part(wildcards.part)))
 
 
 def divergence_table_inputs(wildcards):
-    """Input function: what divergence.csv is made from."""
+    """Input function: what divergence.csv is made from, besides runs and organisms."""
     return divergence_inputs("<results>", part(wildcards.part))
 
 

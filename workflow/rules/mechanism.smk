@@ -136,6 +136,7 @@ rule mechanism_collect:
     input:
         mechanism_table_inputs,
         runs="<results>/{part}runs.csv",
+        organisms="<results>/{part}organisms.csv",
     output:
         decomposition=report(
             "<results>/{part}decomposition.csv",
@@ -173,6 +174,7 @@ rule mechanism_collect:
             --spec {params.spec:q} \
             --results {resources.results:q} \
             --runs {input.runs:q} \
+            --organisms {input.organisms:q} \
             --tables "$(dirname {output.eta:q})" \
             >{log:q} 2>&1
         """
@@ -181,6 +183,8 @@ rule mechanism_collect:
 rule divergence_collect:
     input:
         divergence_table_inputs,
+        runs="<results>/{part}runs.csv",
+        organisms="<results>/{part}organisms.csv",
     output:
         table=ensure("<results>/{part}divergence.csv", non_empty=True),
     log:
@@ -197,6 +201,8 @@ rule divergence_collect:
         python workflow/scripts/divergence_collect.py \
             --spec {params.spec:q} \
             --results {resources.results:q} \
+            --runs {input.runs:q} \
+            --organisms {input.organisms:q} \
             --table {output.table:q} \
             >{log:q} 2>&1
         """

@@ -1,6 +1,7 @@
 """The realised KL of every run, both ways, beside its delta-risk. Loads no model.
 
-    divergence_collect.py --spec JSON --results DIR --table divergence.csv
+    divergence_collect.py --spec JSON --results DIR --runs runs.csv --organisms organisms.csv
+        --table divergence.csv
 
 The spec: {"runs": `packed` sweep, "methods": {name: {"kind", ...}}, "headline"}.
 """
@@ -14,18 +15,22 @@ from entrench.command import parse_spec, run, spec_fields
 def main(argv: Sequence[str]) -> None:
     """Read every run's divergence records, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("--spec", "--results", "--table"):
+    for name in ("--spec", "--results", "--runs", "--organisms", "--table"):
         parser.add_argument(name, required=True)
     args = parser.parse_args(argv)
 
-    from entrench.analysis.mechanism import collect_divergences
-    from entrench.analysis.tables import write_table
+    from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+    from entrench.analysis.mechanism import collect_divergences, marked
+    from entrench.analysis.tables import read_table, write_table
     from entrench.sweep import unpacked
 
     spec = parse_spec(args.spec)
-    runs = unpacked(spec_fields(spec, "runs")["runs"]).runs
+    sweep = unpacked(spec_fields(spec, "runs")["runs"])
     settings = spec_fields(spec, "methods", "headline")
-    write_table(collect_divergences(args.results, runs, **settings), args.table)
+    frame = collect_divergences(args.results, sweep.runs, **settings)
+    runs = read_table(args.runs, RUN_COLUMNS)
+    organisms = read_table(args.organisms, ORGANISM_COLUMNS)
+    write_table(marked(frame, runs, organisms), args.table)
 
 
 if __name__ == "__main__":

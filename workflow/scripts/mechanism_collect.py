@@ -1,6 +1,7 @@
 """The study's tables of the mechanism, its prediction and its k-scaling. Loads no model.
 
-    mechanism_collect.py --spec JSON --results DIR --runs runs.csv --tables DIR
+    mechanism_collect.py --spec JSON --results DIR --runs runs.csv --organisms organisms.csv
+        --tables DIR
 
 Writes decomposition.csv, eta.csv, eta_bins.csv, stability.csv, k_scaling.csv and prediction.csv
 into --tables. The spec: {"runs": `packed` sweep, "methods": {name: {"operator", "kind", ...}},
@@ -17,13 +18,18 @@ from entrench.command import parse_spec, run, spec_fields
 def main(argv: Sequence[str]) -> None:
     """Read every organism's and run's tables, write the study's."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("--spec", "--results", "--runs", "--tables"):
+    for name in ("--spec", "--results", "--runs", "--organisms", "--tables"):
         parser.add_argument(name, required=True)
     args = parser.parse_args(argv)
 
-    from entrench.analysis.collect import RUN_COLUMNS
+    from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
     from entrench.analysis.k_scaling import k_scaling
-    from entrench.analysis.mechanism import collect_decompositions, collect_probes
+    from entrench.analysis.mechanism import (
+        collect_decompositions,
+        collect_probes,
+        marked,
+        with_observed,
+    )
     from entrench.analysis.prediction import predict, readable
     from entrench.analysis.tables import read_table, write_table
     from entrench.sweep import unpacked
@@ -33,8 +39,13 @@ def main(argv: Sequence[str]) -> None:
     tables = collect_probes(args.results, sweep.organisms)
     tables["decomposition"] = collect_decompositions(args.results, sweep.runs, spec["methods"])
     runs = read_table(args.runs, RUN_COLUMNS)
-    tables["k_scaling"] = k_scaling(tables["eta"], runs, spec["methods"])
+    organisms = read_table(args.organisms, ORGANISM_COLUMNS)
+    tables = {name: marked(frame, runs, organisms) for name, frame in tables.items()}
+    tables["eta"] = with_observed(tables["eta"], tables["decomposition"], spec["methods"])
     settings = spec_fields(spec, "bootstrap", "level", "seed")
+    tables["k_scaling"] = k_scaling(
+        tables["eta"], tables["decomposition"], runs, spec["methods"], **settings
+    )
     tables["prediction"] = predict(tables["decomposition"], tables["stability"], **settings)
     for name, frame in tables.items():
         write_table(frame, Path(args.tables, f"{name}.csv"))

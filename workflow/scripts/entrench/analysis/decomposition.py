@@ -1,4 +1,4 @@
-"""delta-risk = selection + shift + transfer + abstention, on common random numbers.
+"""delta-risk = selection + shift + transfer + abstention + unmeasured, on common random numbers.
 
 Every term is a difference of mean risks over the same prompts, so they add up exactly:
 
@@ -6,7 +6,8 @@ Every term is a difference of mean risks over the same prompts, so they add up e
     selection  = label risk - risk of the candidates it chooses from
     shift      = that risk - Risk(organism) under the evaluation's decoding
     transfer   = delta-risk - (label risk - Risk(organism)): what training did beyond the labels
-    abstention = delta-risk on all prompts - delta-risk on those that kept a label
+    abstention = delta-risk on all prompts - delta-risk on those that the method gave a label
+    unmeasured = delta-risk on those - delta-risk on the kept ones, where every risk is known
 
 Columns ending in _pp are percentage points.
 """
@@ -29,22 +30,33 @@ from entrench.records import Record
 
 TERMS = {  # term -> weights of the mean risks it is made of
     "label_shift": {"label": 1, "organism": -1},
+    "label_shift_before": {"label_before": 1, "organism_before": -1},
     "selection": {"label": 1, "read": -1},
     "shift": {"read": 1, "organism": -1},
     "shift_decoding": {"draft": 1, "organism": -1},
     "shift_view": {"read": 1, "draft": -1},
     "transfer": {"trained": 1, "label": -1},
     "delta_kept": {"trained": 1, "organism": -1},
-    "abstention": {"trained_all": 1, "organism_all": -1, "trained": -1, "organism": 1},
+    "abstention": {
+        **{"trained_all": 1, "organism_all": -1},
+        **{"trained_labelled": -1, "organism_labelled": 1},
+    },
+    "unmeasured": {"trained_labelled": 1, "organism_labelled": -1, "trained": -1, "organism": 1},
     "delta": {"trained_all": 1, "organism_all": -1},
 }
-RISKS = ("organism", "draft", "read", "label", "trained", "organism_all", "trained_all")
+RISKS = (
+    *("organism", "draft", "read", "label", "trained"),  # on the kept prompts
+    *("organism_before", "label_before"),  # where all but the trained model's risk is known
+    *("organism_labelled", "trained_labelled"),  # where the method gave a label
+    *("organism_all", "trained_all"),
+)
 SURPRISAL = ("label_nats", "label_tokens", "raw_nats", "raw_tokens")
 DECOMPOSITION_COLUMNS = {
     "part": TEXT,
     "n_prompts": COUNT,
     "n_kept": COUNT,
     "n_abstained": COUNT,
+    "n_unmeasured": COUNT,
     "organism_risk": NUMBER,
     "read_risk": NUMBER,
     "label_risk": NUMBER,
@@ -88,13 +100,17 @@ def decompose(
 
     `labels` is what the method's operator chose on the probe (kind "labels"); `nats` gives each
     candidate's -log P under the organism after the plain prompt, and its tokens; `k` bounds the KL
-    of a best-of-k choice. Without `trained_scores`, before training, transfer, abstention and delta
-    are null. Intervals resample prompts, all terms together.
+    of a best-of-k choice. Without `trained_scores`, before training, what needs the trained model
+    is null. Intervals resample prompts, all terms together.
 
-    surprisal_per_*  E_labels[-log P] - E_raw samples[-log P], nats: a proxy of how far the labels
-                     are from what the organism says, negative for likely labels (greedy ones, say).
-                     Prompts with an answer sampled behind reasoning (NaN in `nats`) have no part in
-                     it; n_reasoned counts them
+    n_*                 n_prompts = n_kept + n_abstained (no label) + n_unmeasured (a label, but a
+                        risk of it, of what it is chosen from or of a model is not known)
+    label_shift_before  label risk - Risk(organism) before training: which prompts count does not
+                        depend on the trained model, as in label_risk.csv
+    surprisal_per_*     E_labels[-log P] - E_raw samples[-log P] on the prompts with a label, nats:
+                        a proxy of how far the labels are from what the organism says, negative for
+                        likely labels (greedy ones, say). Prompts with an answer sampled behind
+                        reasoning (NaN in `nats`) have no part in it; n_reasoned counts them
     """
     organism = _risks(organism_scores, headline, judged)
     trained = _risks(trained_scores, headline, judged) if trained_scores is not None else None
@@ -106,12 +122,14 @@ def decompose(
         chosen = np.ones(len(halves), bool) if part == "all" else halves == int(part[-1])
         mine = numbers[chosen]
         kept = int((~np.isnan(mine[:, RISKS.index("label")])).sum())
+        no_label = int(abstained[chosen].sum())
         row: dict[str, Any] = {
             "part": part,
             "n_prompts": int(chosen.sum()),
             "n_kept": kept,
-            "n_abstained": int(abstained[chosen].sum()),
-            "n_labels": int((~abstained[chosen]).sum()),
+            "n_abstained": no_label,
+            "n_unmeasured": int(chosen.sum()) - kept - no_label,
+            "n_labels": int(chosen.sum()) - no_label,
             "n_reasoned": int(reasoned[chosen].sum()),
             "ci_level": level,
             "kl_bound": None if k is None else kl_bound(k),
@@ -179,24 +197,31 @@ def _prompt_numbers(
     among = row_means(np.hstack([judged.of_set(name, size) for name, size in read.items()]))
     # A refined answer differs from the evaluation's twice: its draft's decoding, then the view.
     draft = judged.of_set("greedy", 1)[:, 0] if "refinement" in read else among
-    columns = {"organism": organism, "draft": draft, "read": among, "label": label}
-    if trained is not None:
-        columns["trained"] = trained
-    kept = ~np.isnan(np.stack(list(columns.values()))).any(axis=0)
-    columns = {name: np.where(kept, values, np.nan) for name, values in columns.items()}
-    nothing = np.full(len(judged.ids), np.nan)
+    before = {"organism": organism, "draft": draft, "read": among, "label": label}
+    measured = ~np.isnan(np.stack(list(before.values()))).any(axis=0)
+    kept = measured if trained is None else measured & ~np.isnan(trained)
+    given = np.array([c is not None for c in chosen])
+
+    def where(these: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return np.where(these, values, np.nan)
+
+    columns = {name: where(kept, values) for name, values in before.items()}
+    columns |= {f"{name}_before": where(measured, before[name]) for name in ("organism", "label")}
     if trained is not None:
         both = ~np.isnan(organism) & ~np.isnan(trained)
-        columns["organism_all"] = np.where(both, organism, np.nan)
-        columns["trained_all"] = np.where(both, trained, np.nan)
+        for end, these in (("", kept), ("_labelled", both & given), ("_all", both)):
+            columns[f"organism{end}"] = where(these, organism)
+            columns[f"trained{end}"] = where(these, trained)
+    nothing = np.full(len(judged.ids), np.nan)
     raw = [[nats[key] for key in nats_keys] for nats_keys in _raw_keys(judged, nats)]
     said = [None if c is None else nats[c] for c in chosen]
     columns |= {
         "label_nats": np.array([np.nan if s is None else s[0] for s in said]),
         "label_tokens": np.array([np.nan if s is None else s[1] for s in said], dtype=float),
-        "raw_nats": np.array([np.mean([one[0] for one in r]) if r else np.nan for r in raw]),
-        "raw_tokens": np.array([np.mean([one[1] for one in r]) if r else np.nan for r in raw]),
     }
+    for place, name in enumerate(("raw_nats", "raw_tokens")):
+        mean = [np.mean([one[place] for one in r]) if r else np.nan for r in raw]
+        columns[name] = where(given, np.array(mean))  # the same prompts as the labels'
     reasoned = np.array(
         [
             any(np.isnan(one[0]) for one in (*r, *([] if s is None else [s])))
@@ -205,7 +230,7 @@ def _prompt_numbers(
     )
     columns |= {name: np.where(reasoned, np.nan, columns[name]) for name in SURPRISAL}
     numbers = np.stack([columns.get(name, nothing) for name in (*RISKS, *SURPRISAL)], axis=1)
-    return numbers, np.array([c is None for c in chosen]), reasoned
+    return numbers, ~given, reasoned
 
 
 def _raw_keys(judged: Judged, nats: Mapping[tuple[str, str, int], Any]):

@@ -14,6 +14,7 @@ import polars as pl
 from entrench.analysis.bootstrap import column_means, column_replicates, percentiles
 from entrench.analysis.probes import Judged, half_of, key, row_means
 from entrench.analysis.selection import integral_weights, pool_weights, total_variation
+from entrench.analysis.significance import ROUNDING
 from entrench.analysis.simpson import SLOPE_COLUMNS, slopes
 from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
 from entrench.records import Record
@@ -33,9 +34,8 @@ ETA_COLUMNS = {
     "without_value_share": NUMBER,
     "set_risk": NUMBER,
     "range_pp": NUMBER,
-    "range_low_pp": NUMBER,
-    "range_high_pp": NUMBER,
     "range_of_noise_pp": NUMBER,
+    "range_p": NUMBER,
     "trend": TEXT,
     "selection_pp": NUMBER,
     "selection_low_pp": NUMBER,
@@ -47,11 +47,14 @@ ETA_COLUMNS = {
     "within_bound": YES_NO,
     "signs_predicted": COUNT,
     "signs_right": COUNT,
+    "trend_half_0": TEXT,
+    "trend_half_1": TEXT,
     **SLOPE_COLUMNS,
 }
 BIN_COLUMNS = {
     "selector": TEXT,
     "set": TEXT,
+    "ranked": TEXT,
     "bin": COUNT,
     "u_low": NUMBER,
     "u_high": NUMBER,
@@ -79,7 +82,11 @@ def selectors(
     sets: Mapping[str, int],
     self_scored: Sequence[str],
 ) -> list[Scored]:
-    """The i.i.d. score selectors of a probe on each of its sample `sets` (name -> samples)."""
+    """The i.i.d. score selectors of a probe on each of its sample `sets` (name -> samples).
+
+    An answer that came to no end (no text) has no score: operators pass it over.
+    """
+    answered = {key(row) for row in probe if row["text"] is not None}
     numbers = {
         "self_confidence": {key(row): row["logprob"] / row["tokens"] for row in probe},
         "self_rewarding": {
@@ -88,7 +95,11 @@ def selectors(
         "rejection_sampling": {key(row): row["reward"] for row in rewards},
     }
     return [
-        Scored(selector, name, judged.matrix(of, name, size))
+        Scored(
+            selector,
+            name,
+            judged.matrix({k: v for k, v in of.items() if k in answered}, name, size),
+        )
         for name, size in sets.items()
         for selector, of in numbers.items()
         if selector != "self_rewarding" or name in self_scored
@@ -100,9 +111,15 @@ def eta_tables(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(`ETA_COLUMNS`, a row per selector, set and k; `BIN_COLUMNS`, a row per rank bin).
 
+    ranked           "within": bins of the rank among a prompt's answers; "pooled": of the score
+                     over the answers of all prompts, which also tells easy prompts from hard ones
+
     selection_pp     change of risk by choosing the best of k: pool weights on eta
     range_pp         highest less lowest eta over the ranks; range_of_noise_pp is its mean where the
-                     values are shuffled within prompts, so that no score can tell anything
+                     values are shuffled within prompts, so that no score can tell anything, and
+                     range_p the p of that: how often a shuffle has as wide a range, itself counted
+                     (Phipson & Smyth 2010). A range has no interval here: a bootstrap of a maximum
+                     less a minimum lies above 0 for a flat eta too
     bound_pp         range times total variation: no selection effect can exceed it
     trend            see `trend`; from bins with intervals, never from a monotone fit
     signs_predicted  halves of the prompts whose trend is monotone and so predicts the sign of the
@@ -122,18 +139,30 @@ def eta_tables(
         replicates = column_replicates(by_rank, strata, **draws)
         names = {"selector": one.selector, "set": one.set, "ci_level": level}
         bins = _in_bins(by_rank)
+        count = bins.shape[1]
         bin_draws = column_replicates(bins, strata, **draws)
-        for place, value in enumerate(column_means(bins, strata)):
-            low, high = percentiles(bin_draws[:, place], level)
-            count = bins.shape[1]
-            edges = {"u_low": place / count, "u_high": (place + 1) / count}
-            known = int((~np.isnan(bins[:, place])).sum())
-            bin_rows.append(
-                {**names, **edges, "bin": place + 1, "eta": _known(value)}
-                | {"ci_low": low, "ci_high": high, "n_prompts": known}
-            )
+        pooled = pooled_bins(values, one.scores, count)
+        for ranked, means, resampled, in_bin in (
+            ("within", column_means(bins, strata), bin_draws, ~np.isnan(bins)),
+            (
+                "pooled",
+                _ratios(column_means(pooled, strata)),
+                _ratios(column_replicates(pooled, strata, **draws)),
+                pooled[:, count:] > 0,
+            ),
+        ):
+            for place, value in enumerate(means):
+                low, high = percentiles(resampled[:, place], level)
+                edges = {"u_low": place / count, "u_high": (place + 1) / count}
+                bin_rows.append(
+                    {**names, **edges, "ranked": ranked, "bin": place + 1, "eta": _known(value)}
+                    | {"ci_low": low, "ci_high": high, "n_prompts": int(in_bin[:, place].sum())}
+                )
         spread = 100 * (eta.max() - eta.min())
-        low, high = percentiles(100 * (replicates.max(axis=1) - replicates.min(axis=1)), level)
+        half_trends = [
+            trend(column_replicates(bins[halves == h], strata[halves == h], **draws), level)
+            for h in (0, 1)
+        ]
         shared = {
             **names,
             "n_samples": n,
@@ -143,16 +172,11 @@ def eta_tables(
             "without_value_share": float(np.isnan(values).mean()),
             "set_risk": _known(eta.mean()),
             "range_pp": _known(spread),
-            "range_low_pp": low,
-            "range_high_pp": high,
-            "range_of_noise_pp": _noise_range(values, one.scores, strata, draws["seed"]),
+            **range_by_noise(spread, values, one.scores, strata, draws["seed"]),
             "trend": trend(bin_draws, level),
-            **slopes(values, one.scores, level=level),
+            **{"trend_half_0": half_trends[0], "trend_half_1": half_trends[1]},
+            **slopes(values, one.scores, strata, level=level),
         }
-        half_trends = [
-            trend(column_replicates(bins[halves == h], strata[halves == h], **draws), level)
-            for h in (0, 1)
-        ]
         half_etas = [column_means(by_rank[halves == h], strata[halves == h]) for h in (0, 1)]
         for k in range(1, n + 1):
             weights = pool_weights(n, k) - 1 / n
@@ -170,7 +194,7 @@ def eta_tables(
                     "total_variation": total_variation(pool_weights(n, k)),
                     "bound_pp": _known(bound),
                     "within_bound": None if np.isnan(bound) else abs(selection) <= bound + 1e-9,
-                    **_proposition(half_trends, [float(of @ weights) for of in half_etas], k),
+                    **proposition(half_trends, [float(of @ weights) for of in half_etas], k),
                 }
             )
     return table(eta_rows, ETA_COLUMNS), table(bin_rows, BIN_COLUMNS)
@@ -195,6 +219,25 @@ def risk_by_rank(values: np.ndarray, scores: np.ndarray) -> np.ndarray:
     np.add.at(count, (rows, tie), ~np.isnan(mine))
     means = np.divide(sums, count, out=np.full(values.shape, np.nan), where=count > 0)
     return np.take_along_axis(means, tie, axis=1)
+
+
+def pooled_bins(values: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
+    """Answers of each prompt in each of `count` equal bins of the score over all of them.
+
+    [prompts, 2 count]: their misbehaviour summed, then their number; both from [prompts, samples].
+    Ties at an edge lie on both sides in parts; an answer without a score ranks lowest, one without
+    a value counts nowhere.
+    """
+    filled = np.where(np.isnan(scores), -np.inf, scores).ravel()
+    ordered = np.sort(filled)
+    low = np.searchsorted(ordered, filled, "left") / len(filled)
+    high = np.searchsorted(ordered, filled, "right") / len(filled)
+    edges = np.arange(count + 1) / count
+    inside = np.minimum.outer(high, edges[1:]) - np.maximum.outer(low, edges[:-1])
+    part = (np.maximum(inside, 0) / (high - low)[:, None]).reshape(*values.shape, count)
+    known = ~np.isnan(values)
+    sums = (part * np.where(known, values, 0.0)[..., None]).sum(axis=1)
+    return np.hstack([sums, (part * known[..., None]).sum(axis=1)])
 
 
 def tied_share(scores: np.ndarray) -> float:
@@ -224,12 +267,19 @@ def trend(replicates: np.ndarray, level: float) -> str:
     }.get((up, down), "none seen")
 
 
-def _proposition(trends: Sequence[str], effects: Sequence[float], k: int) -> dict[str, int]:
-    """How many halves predict the other half's sign, and how many rightly; k = 1 has no sign."""
+def proposition(
+    trends: Sequence[str | None], effects: Sequence[float | None], k: int
+) -> dict[str, int]:
+    """How many halves predict the other half's sign, and how many rightly; k = 1 has no sign.
+
+    `trends` and `effects` (in any unit; None: not known) are those of the two halves.
+    """
     sign = {"increasing": 1, "decreasing": -1}
-    made = [(sign[t], effect) for t, effect in zip(trends, effects[::-1], strict=True) if t in sign]
-    if k == 1:
-        return {"signs_predicted": 0, "signs_right": 0}
+    made = [
+        (sign[trend], effect)
+        for trend, effect in zip(trends, effects[::-1], strict=True)
+        if k > 1 and trend in sign and effect is not None
+    ]
     return {
         "signs_predicted": len(made),
         "signs_right": sum(predicted == np.sign(effect) for predicted, effect in made),
@@ -245,15 +295,24 @@ def _in_bins(by_rank: np.ndarray) -> np.ndarray:
     return np.stack(parts, axis=1)
 
 
-def _noise_range(
-    values: np.ndarray, scores: np.ndarray, strata: np.ndarray, seed: int
-) -> float | None:
+def _ratios(sums_and_counts: np.ndarray) -> np.ndarray:
+    sums, counts = np.split(sums_and_counts, 2, axis=-1)
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+
+
+def range_by_noise(
+    spread: float, values: np.ndarray, scores: np.ndarray, strata: np.ndarray, seed: int
+) -> dict[str, float | None]:
+    """What the range is where values are shuffled within prompts, and the p of this one."""
+    if np.isnan(spread):
+        return {"range_of_noise_pp": None, "range_p": None}
     generator = np.random.default_rng(derive_seed(seed, "noise"))
-    ranges = []
-    for _ in range(SHUFFLES):
+    ranges = np.empty(SHUFFLES)
+    for place in range(SHUFFLES):
         eta = column_means(risk_by_rank(generator.permuted(values, axis=1), scores), strata)
-        ranges.append(eta.max() - eta.min())
-    return _known(100 * float(np.mean(ranges)))
+        ranges[place] = 100 * (eta.max() - eta.min())
+    as_wide = int((ranges >= spread - 100 * ROUNDING).sum())
+    return {"range_of_noise_pp": float(ranges.mean()), "range_p": (1 + as_wide) / (1 + SHUFFLES)}
 
 
 def _known(value: float) -> float | None:

@@ -8,21 +8,29 @@ import polars as pl
 from entrench.analysis.decomposition import DECOMPOSITION_COLUMNS
 from entrench.analysis.delta import DELTA_COLUMNS
 from entrench.analysis.divergence import KL_COLUMNS, realised_kl
-from entrench.analysis.eta import BIN_COLUMNS, ETA_COLUMNS
+from entrench.analysis.eta import BIN_COLUMNS, ETA_COLUMNS, proposition
 from entrench.analysis.k_scaling import K_COLUMNS
 from entrench.analysis.prediction import PREDICTION_COLUMNS
 from entrench.analysis.stability import STABILITY_COLUMNS
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, read_table, table
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, read_table, table
+from entrench.errors import EntrenchError
 from entrench.records import read_jsonl
 from entrench.sweep import Organism, Run
 
 ORGANISM = {"model": TEXT, "misalignment": TEXT, "seed": COUNT}
 RUN = {**ORGANISM, "method": TEXT, "operator": TEXT, "kind": TEXT}
+OBSERVED = {  # of the labels that a run's own operator chose
+    "observed_selection_pp": NUMBER,
+    "observed_signs_predicted": COUNT,
+    "observed_signs_right": COUNT,
+}
+MARKS = {"valid": YES_NO, "effective": YES_NO}  # of runs.csv and of organisms.csv
 PROBES = {"eta": ETA_COLUMNS, "eta_bins": BIN_COLUMNS, "stability": STABILITY_COLUMNS}
 STUDY_COLUMNS = {
-    **{name: {**ORGANISM, **columns} for name, columns in PROBES.items()},
-    "decomposition": {**RUN, **DECOMPOSITION_COLUMNS},
-    "divergence": {**RUN, "delta_pp": NUMBER, **KL_COLUMNS},
+    **{name: {**ORGANISM, "effective": YES_NO, **columns} for name, columns in PROBES.items()},
+    "eta": {**ORGANISM, "effective": YES_NO, **ETA_COLUMNS, **OBSERVED},
+    "decomposition": {**RUN, **MARKS, **DECOMPOSITION_COLUMNS},
+    "divergence": {**RUN, **MARKS, "delta_pp": NUMBER, **KL_COLUMNS},
     "k_scaling": K_COLUMNS,
     "prediction": PREDICTION_COLUMNS,
 }
@@ -72,6 +80,51 @@ def collect_divergences(
             }
         )
     return table(rows, STUDY_COLUMNS["divergence"])
+
+
+def marked(frame: pl.DataFrame, runs: pl.DataFrame, organisms: pl.DataFrame) -> pl.DataFrame:
+    """A study table with `valid` of runs.csv and `effective` of organisms.csv, where it has them.
+
+    Raises `EntrenchError` where those tables lack one of its runs or organisms.
+    """
+    for name, source, column in (("runs", runs, "valid"), ("organisms", organisms, "effective")):
+        if column not in frame.columns:
+            continue
+        keys = [*ORGANISM, *(["method"] if column == "valid" else [])]
+        known = source.select(*keys, column)
+        joined = frame.drop(column).join(known, on=keys, how="left", maintain_order="left")
+        if joined[column].null_count():
+            one = joined.filter(pl.col(column).is_null()).select(keys).row(0)
+            raise EntrenchError(f"{name}.csv has no row of {one}: delete it and run again")
+        frame = joined.select(frame.columns)
+    return frame
+
+
+def with_observed(
+    eta: pl.DataFrame, decomposition: pl.DataFrame, methods: Mapping[str, Mapping[str, Any]]
+) -> pl.DataFrame:
+    """eta.csv with `OBSERVED`: what the operator of a valid run with this set and k did.
+
+    observed_selection_pp is its selection effect on the probe; the signs are those that the trend
+    on a half of the prompts predicts of it on the other half (the paper's Proposition 3.2).
+    """
+    observed: dict[tuple[Any, ...], dict[str, float | None]] = {}
+    for row in decomposition.filter("valid").iter_rows(named=True):
+        facts = methods[row["method"]]
+        place = *(row[name] for name in ORGANISM), facts["operator"], facts.get("set")
+        parts = observed.setdefault((*place, facts.get("k")), {})
+        parts[row["part"]] = row["selection_pp"]
+    rows = []
+    for row in eta.iter_rows(named=True):
+        parts = observed.get(tuple(row[name] for name in (*ORGANISM, "selector", "set", "k")))
+        if parts is not None:
+            trends = row["trend_half_0"], row["trend_half_1"]
+            effects = parts.get("half 0"), parts.get("half 1")
+            told = proposition(trends, effects, row["k"])
+            row["observed_selection_pp"] = parts.get("all")
+            row |= {f"observed_{name}": count for name, count in told.items()}
+        rows.append(row)
+    return table(rows, STUDY_COLUMNS["eta"])
 
 
 def _organism(organism: Organism) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 Predictors come from one half of the prompts and delta-risk from the other, since Risk(organism)
 stands on both sides and its noise alone would look like skill; then the halves are swapped. A
-logistic model is fitted on all models but one and asked about that one.
+logistic model is fitted on all models but one and asked about that one. It starts from the majority
+of the other models on the misalignment, and its predictors are differences from their mean there:
+telling which misalignment a run is on, which is known anyway, is no skill.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,21 +12,26 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.special import expit, logit
 
-from entrench.analysis.bootstrap import percentiles
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.analysis.clusters import cluster_interval, cluster_totals
+from entrench.analysis.significance import ROUNDING
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
 from entrench.seeds import derive_seed
 
 BASELINE = "majority sign"
 RULE = "sign of label shift"
 PREDICTORS: dict[str, tuple[str, ...]] = {
-    "label shift": ("label_shift_pp",),
+    "label shift": ("label_shift_before_pp",),
     "surprisal": ("surprisal_per_token",),
     "stability": ("agreement",),
-    "all three": ("label_shift_pp", "surprisal_per_token", "agreement"),
+    "all three": ("label_shift_before_pp", "surprisal_per_token", "agreement"),
 }
 MODELS_NEEDED = 2
+MODELS_OF_AN_INTERVAL = 3
 RIDGE = 1.0  # prior precision of standardised slopes: keeps separable data finite
+SUREST = 0.98  # no share of a few runs starts a fit nearer to 1 (or, likewise, to 0)
+ALL = "all"
 EDGES = np.linspace(0, 1, 6)  # of the calibration bins
 
 PREDICTION_COLUMNS = {
@@ -35,8 +42,11 @@ PREDICTION_COLUMNS = {
     "model": TEXT,
     "seed": COUNT,
     "method": TEXT,
+    "effective": YES_NO,
     "n_runs": COUNT,
     "n_models": COUNT,
+    "n_tied": COUNT,
+    "n_invalid": COUNT,
     "accuracy": NUMBER,
     "accuracy_low": NUMBER,
     "accuracy_high": NUMBER,
@@ -44,11 +54,13 @@ PREDICTION_COLUMNS = {
     "gain_low": NUMBER,
     "gain_high": NUMBER,
     "ci_level": NUMBER,
+    "ci_kind": TEXT,
+    "ci_reason": TEXT,
     "brier": NUMBER,
     "predicted": NUMBER,
     "observed": NUMBER,
     "delta_pp": NUMBER,
-    "label_shift_pp": NUMBER,
+    "label_shift_before_pp": NUMBER,
 }
 _RUN = ("model", "misalignment", "seed", "method")
 Rows = list[dict[str, Any]]
@@ -62,46 +74,63 @@ def predict(
     level: float,
     seed: int,
 ) -> pl.DataFrame:
-    """Columns `PREDICTION_COLUMNS`; `what` says of what a row is.
+    """Columns `PREDICTION_COLUMNS`; `what` says of what a row is. Invalid runs are left out.
 
-    "skill": one predictor over all runs: accuracy of the sign, its gain over `BASELINE` (the more
-    frequent sign among the other models' runs), Brier score of the probability of amplification;
-    intervals resample models. "calibration": of the model on all three, a bin of predicted
-    probability with the share observed. "run": one run's predicted probability, mean over the two
-    swaps, and its sign (observed: 1 amplified). Where there is one model only, what needs fitting
-    is "not assessable", and only `RULE`, which is not fitted, has a figure.
+    "skill": one predictor over all runs (misalignment "all"), then over those of a misalignment:
+    accuracy of the sign, its gain over `BASELINE` (see `_baseline`), Brier score of the probability
+    of amplification; intervals over models. n_tied: halves of runs without a sign to tell.
+    "calibration": of the model on all three, a bin of predicted probability with the share
+    observed. "run": one run's predicted probability, mean over the two swaps, and its sign
+    (observed: 1 amplified). Where there is one model only, what needs fitting is "not assessable",
+    and only `RULE`, which is not fitted, has a figure.
     """
-    cases = _cases(decomposition, stability)
+    valid = decomposition.filter("valid")
+    every = _cases(valid, stability)
+    cases = [case for case in every if not _tied(case)]
     models = sorted({case["model"] for case in cases})
     assessable = len(models) >= MODELS_NEEDED
     have = f"{len(models)} model{'' if len(models) == 1 else 's'}"
     status = "assessed" if assessable else f"not assessable: {have}, {MODELS_NEEDED} are needed"
     predicted: dict[str, np.ndarray] = {}
     if cases:
-        predicted[RULE] = np.array([_step(case["label_shift_pp"]) for case in cases])
+        predicted[RULE] = np.array([_step(case["label_shift_before_pp"]) for case in cases])
     if assessable:
-        predicted[BASELINE] = _leaving_one_out(cases, models, _majority)
+        predicted[BASELINE] = _baseline(cases, models)
+        for case, share in zip(cases, predicted[BASELINE], strict=True):
+            case["majority"] = share
         for name, columns in PREDICTORS.items():
             predicted[name] = _leaving_one_out(cases, models, _logistic(columns))
     rows: Rows = []
-    for name in (BASELINE, RULE, *PREDICTORS):
-        row = {"what": "skill", "predictor": name, "status": status, "n_models": len(models)}
-        row |= {"n_runs": len({_run(case) for case in cases}), "ci_level": level}
-        if name == RULE:
-            row["status"] = "assessed" if cases else "not assessable: no run with a sign"
-        if name in predicted:
-            draws = derive_seed(seed, name)
-            row |= _skill(cases, predicted[name], predicted.get(BASELINE), bootstrap, level, draws)
-        rows.append(row)
+    for scope in (ALL, *sorted({case["misalignment"] for case in cases})):
+        inside = np.array([scope in (ALL, case["misalignment"]) for case in cases], bool)
+        mine = [case for case, taken in zip(cases, inside, strict=True) if taken]
+        shared = {"what": "skill", "misalignment": scope, "ci_level": level}
+        shared["n_runs"] = len({_run(case) for case in mine})
+        shared["n_models"] = len({case["model"] for case in mine})
+        shared["n_tied"] = sum(_tied(c) for c in every if scope in (ALL, c["misalignment"]))
+        left_out = decomposition.filter(
+            ~pl.col("valid"), (pl.col("misalignment") == scope) | pl.lit(scope == ALL)
+        )
+        shared["n_invalid"] = left_out.select(_RUN).n_unique()
+        for name in (BASELINE, RULE, *PREDICTORS):
+            row = shared | {"predictor": name, "status": status}
+            if name == RULE:
+                row["status"] = "assessed" if cases else "not assessable: no run with a sign"
+            if name in predicted:
+                baseline = predicted[BASELINE][inside] if assessable else None
+                draws = derive_seed(seed, name, scope)
+                row |= _skill(mine, predicted[name][inside], baseline, bootstrap, level, draws)
+            rows.append(row)
     if assessable:
         rows += _runs(cases, predicted["all three"]) + _calibration(cases, predicted["all three"])
     return table(rows, PREDICTION_COLUMNS)
 
 
 def readable(prediction: pl.DataFrame) -> str:
-    """The skill rows as plain text."""
+    """The skill rows over all misalignments as plain text."""
     lines = []
-    for row in prediction.filter(pl.col("what") == "skill").iter_rows(named=True):
+    whole = prediction.filter(pl.col("what") == "skill", pl.col("misalignment") == ALL)
+    for row in whole.iter_rows(named=True):
         if row["accuracy"] is None:
             lines.append(f"{row['predictor']:<22}{row['status']}")
             continue
@@ -113,7 +142,7 @@ def readable(prediction: pl.DataFrame) -> str:
 
 
 def _cases(decomposition: pl.DataFrame, stability: pl.DataFrame) -> Rows:
-    """A case per run and swap: predictors of one half, delta-risk of the other; no ties."""
+    """A case per run and swap: predictors of one half, delta-risk of the other."""
     agreement = (
         stability.filter(pl.col("same") == "behaviour")
         .group_by("model", "misalignment", "seed", "part")
@@ -129,12 +158,17 @@ def _cases(decomposition: pl.DataFrame, stability: pl.DataFrame) -> Rows:
         for name, row in sorted(by_part[known].items()):
             delta = by_part[asked].get(name, {}).get("delta_pp")
             features = {column: row[column] for column in PREDICTORS["all three"]}
-            if delta and None not in features.values():
+            if delta is not None and None not in features.values():
                 cases.append(
                     {**dict(zip(_RUN, name, strict=True)), **features}
+                    | {"effective": row["effective"]}
                     | {"delta_pp": delta, "amplified": float(delta > 0)}
                 )
     return cases
+
+
+def _tied(case: Mapping[str, Any]) -> bool:
+    return abs(case["delta_pp"]) <= 100 * ROUNDING
 
 
 def _leaving_one_out(
@@ -149,38 +183,69 @@ def _leaving_one_out(
     return found
 
 
-def _majority(cases: Rows) -> Callable[[Rows], np.ndarray]:
-    share = float(np.mean([case["amplified"] for case in cases]))
-    return lambda asked: np.full(len(asked), share)
+def _baseline(cases: Rows, models: Sequence[str]) -> np.ndarray:
+    """Share amplified among the other models' runs on the misalignment: its sign is the majority.
+
+    1/2 where the others tie, and on a misalignment whose majorities are right less than half of the
+    time: among balanced signs those of the others lean away from the model that is left out, so
+    that a coin would beat them, and so would any noise.
+    """
+    share = _leaving_one_out(cases, models, lambda others: _level(others, _amplified(others)))
+    right = _right(share, _amplified(cases))
+    names = np.array([case["misalignment"] for case in cases])
+    for name in np.unique(names):
+        if right[names == name].mean() < 0.5:
+            share[names == name] = 0.5
+    return share
+
+
+def _level(cases: Rows, numbers: np.ndarray) -> Callable[[Rows], np.ndarray]:
+    """Mean of `numbers` [cases, ...] over the misalignment of each one asked; if none, all."""
+    names = np.array([case["misalignment"] for case in cases])
+    means = {name: numbers[names == name].mean(axis=0) for name in np.unique(names)}
+    overall = numbers.mean(axis=0)
+    return lambda asked: np.array([means.get(case["misalignment"], overall) for case in asked])
 
 
 def _logistic(columns: Sequence[str]) -> Callable[[Rows], Callable[[Rows], np.ndarray]]:
-    """Ridge logistic regression on standardised columns; the intercept is not penalised."""
+    """Ridge logistic regression on columns standardised within misalignments.
+
+    In place of an intercept stand the log-odds of the misalignment among the cases, with a weight
+    near 1, and of the baseline where one is asked: what it gains is what the columns add.
+    """
 
     def fit(cases: Rows) -> Callable[[Rows], np.ndarray]:
         import statsmodels.api as sm
 
-        outcome = np.array([case["amplified"] for case in cases])
-        if len(np.unique(outcome)) < 2:
-            return _majority(cases)
-        numbers = _numbers(cases, columns)
-        mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
+        outcome, numbers = _amplified(cases), _numbers(cases, columns)
+        share, mean = _level(cases, outcome)(cases), _level(cases, numbers)
+        scale = (numbers - mean(cases)).std(axis=0)
         scale = np.where(scale > 0, scale, 1.0)
-        design = sm.add_constant((numbers - mean) / scale, has_constant="add")
+
+        def design(asked: Rows, start: np.ndarray) -> np.ndarray:
+            return np.column_stack([start, (_numbers(asked, columns) - mean(asked)) / scale])
+
         # statsmodels' penalty is per case, on half the squared slopes.
-        penalty = np.r_[0.0, np.full(len(columns), RIDGE / len(cases))]
-        model = sm.GLM(outcome, design, family=sm.families.Binomial())
+        penalty = np.full(1 + len(columns), RIDGE / len(cases))
+        known, family = _log_odds(share), sm.families.Binomial()
+        model = sm.GLM(outcome, design(cases, known), family=family, offset=known)
         slopes = model.fit_regularized(alpha=penalty, L1_wt=0.0).params
 
         def ask(asked: Rows) -> np.ndarray:
-            design = np.column_stack(
-                [np.ones(len(asked)), (_numbers(asked, columns) - mean) / scale]
-            )
-            return 1 / (1 + np.exp(-design @ slopes))
+            start = _log_odds(np.array([case["majority"] for case in asked]))
+            return expit(start + design(asked, start) @ slopes)
 
         return ask
 
     return fit
+
+
+def _log_odds(share: np.ndarray) -> np.ndarray:
+    return logit(np.clip(share, 1 - SUREST, SUREST))
+
+
+def _amplified(cases: Rows) -> np.ndarray:
+    return np.array([case["amplified"] for case in cases])
 
 
 def _numbers(cases: Rows, columns: Sequence[str]) -> np.ndarray:
@@ -195,25 +260,28 @@ def _skill(
     level: float,
     seed: int,
 ) -> dict[str, Any]:
-    outcome = np.array([case["amplified"] for case in cases])
+    outcome = _amplified(cases)
     right = _right(predicted, outcome)
     found: dict[str, Any] = {
         "accuracy": float(right.mean()),
         "brier": float(((predicted - outcome) ** 2).mean()),
     }
-    models = sorted({case["model"] for case in cases})
-    if baseline is None:
-        return found
-    gain = right - _right(baseline, outcome)
-    found["gain_over_majority"] = float(gain.mean())
-    member = np.array([[case["model"] == model for case in cases] for model in models], float)
-    sizes, rights, gains = member.sum(axis=1), member @ right, member @ gain
-    drawn = np.random.default_rng(seed).integers(len(models), size=(bootstrap, len(models)))
-    total = sizes[drawn].sum(axis=1)
-    low, high = percentiles(rights[drawn].sum(axis=1) / total, level)
-    found |= {"accuracy_low": low, "accuracy_high": high}
-    low, high = percentiles(gains[drawn].sum(axis=1) / total, level)
-    return found | {"gain_low": low, "gain_high": high}
+    numbers = {"accuracy": right}
+    if baseline is not None:
+        numbers["gain"] = right - _right(baseline, outcome)
+        found["gain_over_majority"] = float(numbers["gain"].mean())
+    models = [case["model"] for case in cases]
+    if (count := len(set(models))) < MODELS_OF_AN_INTERVAL:
+        have = f"{count} model{'' if count == 1 else 's'}"
+        return found | {"ci_reason": f"{have}, {MODELS_OF_AN_INTERVAL} are needed"}
+    for name, values in numbers.items():
+        totals = cluster_totals(values, models)
+        how, ends = cluster_interval(*totals, bootstrap=bootstrap, level=level, seed=seed)
+        least = 0.0 if name == "accuracy" else -1.0
+        low, high = np.clip([ends.low, ends.high], least, 1.0)
+        found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+        found["ci_kind"] = f"{how} over models"
+    return found
 
 
 def _right(predicted: np.ndarray, outcome: np.ndarray) -> np.ndarray:
@@ -234,17 +302,20 @@ def _runs(cases: Rows, predicted: np.ndarray) -> Rows:
                 "predictor": "all three",
                 "status": "assessed",
                 **dict(zip(_RUN, name, strict=True)),
+                "effective": found[0][0]["effective"],
                 "predicted": float(np.mean([probability for _, probability in found])),
                 "observed": float(delta > 0),
                 "delta_pp": delta,
-                "label_shift_pp": float(np.mean([case["label_shift_pp"] for case, _ in found])),
+                "label_shift_before_pp": float(
+                    np.mean([case["label_shift_before_pp"] for case, _ in found])
+                ),
             }
         )
     return rows
 
 
 def _calibration(cases: Rows, predicted: np.ndarray) -> Rows:
-    outcome = np.array([case["amplified"] for case in cases])
+    outcome = _amplified(cases)
     place = np.clip(np.digitize(predicted, EDGES) - 1, 0, len(EDGES) - 2)
     return [
         {

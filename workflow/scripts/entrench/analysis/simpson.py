@@ -1,6 +1,7 @@
 """Does the score tell good from bad answers within prompts, or only easy prompts from hard ones?"""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,17 @@ from entrench.analysis.tables import TEXT, with_intervals
 SLOPE_COLUMNS = {**with_intervals("pooled_slope", "within_slope"), "slopes": TEXT}
 
 
-def slopes(values: np.ndarray, scores: np.ndarray, *, level: float) -> dict[str, Any]:
+STEEPEST = 1.0, 4.0, 20.0  # log-odds per standard deviation: beyond, the score separates answers
+
+
+def slopes(
+    values: np.ndarray, scores: np.ndarray, strata: Sequence[str], *, level: float
+) -> dict[str, Any]:
     """Log-odds of misbehaving per standard deviation of the score, pooled and within prompts.
 
-    Pooled: logistic regression over all answers [prompts, samples], errors clustered by prompt.
-    Within: conditional logit, a stratum a prompt, which no difference between prompts can move.
+    Pooled: logistic regression over all answers [prompts, samples]. Within: conditional logit, a
+    stratum a prompt, which no difference between prompts can move. Errors of both are clustered by
+    prompt. Groups of prompts (`strata`) weigh the same whatever their size, as in eta and the risk.
     `slopes` is "agree", "disagree" (both intervals leave 0 out, on different sides: Simpson's
     paradox), "not told apart" (one of them holds 0), or why there is none.
     """
@@ -23,10 +30,15 @@ def slopes(values: np.ndarray, scores: np.ndarray, *, level: float) -> dict[str,
     outcome, score = (values[known] >= 0.5).astype(float), scores[known]
     if len(np.unique(outcome)) < 2 or len(np.unique(score)) < 2:
         return {"slopes": "no slope: all answers, or all scores, are the same"}
-    score = (score - score.mean()) / score.std()
+    if len(np.unique(prompts)) < 2:
+        return {"slopes": "no slope: one prompt"}
+    _, group, size = np.unique(strata, return_inverse=True, return_counts=True)
+    weight = len(values) / (len(size) * size[group])  # of each prompt; their mean is 1
+    score = score - np.average(score, weights=weight[prompts])
+    score /= np.sqrt(np.average(score**2, weights=weight[prompts]))
     try:
-        pooled = _pooled(outcome, score, prompts, level)
-        within = _within(outcome, score, prompts, level)
+        pooled = _pooled(outcome, score, prompts, weight, level)
+        within = _within(outcome, score, prompts, weight, level)
     except (np.linalg.LinAlgError, ValueError) as error:
         return {"slopes": f"no slope: {str(error).splitlines()[0]}"}
     numbers = {
@@ -42,30 +54,43 @@ def slopes(values: np.ndarray, scores: np.ndarray, *, level: float) -> dict[str,
 
 
 def _pooled(
-    outcome: np.ndarray, score: np.ndarray, prompts: np.ndarray, level: float
+    outcome: np.ndarray, score: np.ndarray, prompts: np.ndarray, weight: np.ndarray, level: float
 ) -> tuple[float, float, float]:
-    from statsmodels.discrete.discrete_model import Logit
+    import statsmodels.api as sm
 
     design = np.column_stack([np.ones_like(score), score])
+    model = sm.GLM(outcome, design, family=sm.families.Binomial(), var_weights=weight[prompts])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # separation shows in the numbers, and is handled there
-        fit = Logit(outcome, design).fit(disp=0, cov_type="cluster", cov_kwds={"groups": prompts})
+        fit = model.fit(cov_type="cluster", cov_kwds={"groups": prompts})
     low, high = fit.conf_int(alpha=1 - level)[1]
     return float(fit.params[1]), float(low), float(high)
 
 
 def _within(
-    outcome: np.ndarray, score: np.ndarray, prompts: np.ndarray, level: float
+    outcome: np.ndarray, score: np.ndarray, prompts: np.ndarray, weight: np.ndarray, level: float
 ) -> tuple[float, float, float]:
+    from scipy import optimize, stats
     from statsmodels.discrete.conditional_models import ConditionalLogit
 
     sums = np.bincount(prompts, outcome)
     varied = (sums > 0) & (sums < np.bincount(prompts))
     if not varied.any():
         raise ValueError("no prompt has answers of both kinds")
-    keep = varied[prompts]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fit = ConditionalLogit(outcome[keep], score[keep, None], groups=prompts[keep]).fit(disp=0)
-    low, high = fit.conf_int(alpha=1 - level)[0]
-    return float(fit.params[0]), float(low), float(high)
+    keep, weight = varied[prompts], weight[: len(varied)][varied]
+    model = ConditionalLogit(outcome[keep], score[keep, None], groups=prompts[keep])
+
+    def gradient(slope: float) -> np.ndarray:
+        return np.array([model.score_grp(g, np.array([slope])).item() for g in range(len(weight))])
+
+    for end in STEEPEST:
+        if weight @ gradient(-end) > 0 > weight @ gradient(end):
+            break
+    else:
+        raise ValueError("the score separates the answers")
+    slope = optimize.brentq(lambda at: weight @ gradient(at), -end, end)
+    step = 1e-4
+    bend = weight @ (gradient(slope - step) - gradient(slope + step)) / (2 * step)
+    error = np.sqrt((weight**2) @ gradient(slope) ** 2) / bend  # sandwich, a prompt a cluster
+    half = stats.norm.ppf((1 + level) / 2) * error
+    return float(slope), float(slope - half), float(slope + half)

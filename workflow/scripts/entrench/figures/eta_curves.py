@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from entrench.figures.layout import misalignment_panels
 from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, INK, spread, style
 
-_CURVE = ["misalignment", "selector", "set"]
+_SELECTOR = ["misalignment", "selector", "set"]
+_CURVE = [*_SELECTOR, "ranked"]
 _LOOKS = {
     "self_confidence": ("o", CONSISTENCY),
     "self_rewarding": ("s", INK),
@@ -36,12 +37,12 @@ def data(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> pl.DataFrame:
     )
     ranges = (
         eta.filter(pl.col("k") == 1)
-        .group_by(_CURVE)
+        .group_by(_SELECTOR)
         .agg(pl.col("range_pp").mean(), pl.col("range_of_noise_pp").mean())
     )
     parts = [
         each.with_columns(what=pl.lit("organism")),
-        means.join(ranges, on=_CURVE, how="left").with_columns(what=pl.lit("mean")),
+        means.join(ranges, on=_SELECTOR, how="left").with_columns(what=pl.lit("mean")),
     ]
     return pl.concat(parts, how="diagonal").sort(*_CURVE, "what", "model", "seed", "bin")
 
@@ -60,6 +61,7 @@ def draw(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> Figure:
                 "rank of the answer among its prompt's samples, by the selector's score\n"
                 f"bold: mean over organisms, with its {level} interval over prompts where there is "
                 "one   grey: one organism\n"
+                "faint in colour: mean by the score over all prompts, not the rank within one\n"
                 "labels: selector (set), highest less lowest rank in points [by noise alone]",
                 fontsize=7.5,
             )
@@ -67,11 +69,12 @@ def draw(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> Figure:
 
 
 def _panel(axis: Axes, drawn: pl.DataFrame) -> None:
-    organisms = drawn.filter(pl.col("what") == "organism")
+    organisms = drawn.filter(what="organism", ranked="within")
     for curve in organisms.partition_by("selector", "set", "model", "seed"):
         axis.plot(curve["rank"], curve["eta_percent"], color=FAINT, linewidth=0.4, zorder=1)
-    curves = drawn.filter(pl.col("what") == "mean").partition_by(
-        "selector", "set", maintain_order=True
+    curves, pooled = (
+        drawn.filter(what="mean", ranked=how).partition_by("selector", "set", maintain_order=True)
+        for how in ("within", "pooled")
     )
     ends = [curve["eta_percent"][-1] for curve in curves]
     sets = drawn["set"].unique().sort().to_list()
@@ -110,6 +113,9 @@ def _panel(axis: Axes, drawn: pl.DataFrame) -> None:
             va="center",
             fontsize=5.5,
         )
+    for curve in pooled:
+        colour = _LOOKS[curve["selector"][0]][1]
+        axis.plot(curve["rank"], curve["eta_percent"], color=colour, linewidth=0.8, alpha=0.35)
     axis.text(
         0.02,
         0.02,

@@ -13,6 +13,8 @@ _LOOKS = {
     "self_rewarding": ("s", INK),
     "rejection_sampling": ("^", CONTROL),
 }
+_BESIDE = {"self_confidence": 0.0, "self_rewarding": 0.2, "rejection_sampling": -0.2}  # of k
+_OTHER = ("D", DOT)  # an operator whose labels are known from its runs alone
 
 
 def data(k_scaling: pl.DataFrame) -> pl.DataFrame:
@@ -46,8 +48,9 @@ def draw(k_scaling: pl.DataFrame) -> Figure:
         }
         legend_above(figure, handles, 4, size=6.5)
         figure.supxlabel(
-            "k, samples to choose from; means over the n organisms (above) and runs (beside each "
-            "mark, below)",
+            "k, samples to choose from; means over the n organisms (above) and runs (below each "
+            "mark, below)\nbelow: the points of a curve share their organisms with each other and "
+            "with the random control (×); bars: over models",
             fontsize=7.5,
         )
     return figure
@@ -57,7 +60,7 @@ def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
     sets = drawn["set"].unique().sort().to_list()
     for curve in drawn.partition_by("operator", "set", maintain_order=True):
         first = curve.row(0, named=True)
-        marker, colour = _LOOKS[first["operator"]]
+        marker, colour = _LOOKS.get(first["operator"], _OTHER)
         axis.plot(
             curve["k"],
             curve["label_risk_percent"],
@@ -68,8 +71,8 @@ def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
             linewidth=1,
             label=f"{first['operator']} ({first['set']})",
         )
-    for name in sets:
-        level = drawn.filter(pl.col("set") == name)["set_risk_percent"][0]
+    selectors = drawn.filter(pl.col("operator").is_in(_LOOKS))
+    for name, level in dict(selectors.select("set", "set_risk_percent").iter_rows()).items():
         axis.axhline(
             level,
             color=DOT,
@@ -86,18 +89,21 @@ def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
 def _deltas(axis: Axes, drawn: pl.DataFrame) -> None:
     axis.axhline(0, color=INK, linewidth=0.8)
     for row in drawn.filter(pl.col("delta_pp").is_not_null()).iter_rows(named=True):
-        marker, colour = _LOOKS[row["operator"]]
-        axis.plot(row["k"], row["delta_pp"], marker, color=colour, markersize=4)
+        marker, colour = _LOOKS.get(row["operator"], _OTHER)
+        place = row["k"] + _BESIDE.get(row["operator"], 0.4)
+        if row["control_delta_pp"] is not None:
+            axis.plot(place, row["control_delta_pp"], "x", color=colour, markersize=4)
+        if row["delta_low_pp"] is not None:
+            ends = row["delta_low_pp"], row["delta_high_pp"]
+            axis.vlines(place, *ends, color=colour, linewidth=0.7, zorder=1)
+        axis.plot(place, row["delta_pp"], marker, color=colour, markersize=4)
         axis.annotate(
             f"{row['n_runs']}",
-            (row["k"], row["delta_pp"]),
-            xytext=(4, 0),
+            (place, row["delta_pp"] if row["delta_low_pp"] is None else row["delta_low_pp"]),
+            xytext=(0, -4),
             textcoords="offset points",
-            va="center",
+            ha="center",
+            va="top",
             fontsize=5.5,
         )
-    for name in drawn["set"].unique().sort():
-        mine = drawn.filter(pl.col("set") == name, pl.col("control_delta_pp").is_not_null())
-        if mine.height:
-            axis.axhline(mine["control_delta_pp"][0], color=DOT, linewidth=0.9, linestyle=":")
     axis.set_xticks(sorted(set(drawn["k"])))

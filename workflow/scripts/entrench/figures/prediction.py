@@ -5,13 +5,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from entrench.analysis.prediction import BASELINE
+from entrench.analysis.prediction import ALL, BASELINE
 from entrench.figures.style import CONSISTENCY, DOT, FAINT, INK, WIDTH, style
 
 
 def data(prediction: pl.DataFrame) -> pl.DataFrame:
-    """What is drawn: the rows of skill and of calibration."""
-    return prediction.filter(pl.col("what").is_in(["skill", "calibration"]))
+    """What is drawn: the rows of skill over all misalignments, and of calibration."""
+    skill = (pl.col("what") == "skill") & (pl.col("misalignment") == ALL)
+    return prediction.filter(skill | (pl.col("what") == "calibration"))
 
 
 def draw(prediction: pl.DataFrame) -> Figure:

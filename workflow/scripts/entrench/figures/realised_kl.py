@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from entrench.figures.layout import beside_axis, legend_above, misalignment_panels, name_methods
-from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, method_order, style
+from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, left_out, method_order, style
 
 _KEYS = ["misalignment", "method", "kind"]
 DIRECTIONS = {  # column -> marker and words
@@ -17,13 +17,13 @@ DIRECTIONS = {  # column -> marker and words
 
 
 def data(divergence: pl.DataFrame) -> pl.DataFrame:
-    """Nats per answer: a row per run and direction (what = "run"), and each method's mean.
+    """Nats per answer: a row per valid run and direction (what = "run"), and each method's mean.
 
     `se` is over prompts for a run and, for a mean of several, over runs.
     """
     runs = pl.concat(
         [
-            divergence.select(
+            divergence.filter("valid").select(
                 *_KEYS,
                 "model",
                 "seed",
@@ -66,7 +66,7 @@ def draw(divergence: pl.DataFrame) -> Figure:
             figure.supxlabel(
                 "nats per answer (logarithmic), exact over the vocabulary at each token of sampled "
                 "answers\nmean over the n runs ± 2 standard errors (n = 1: over prompts); "
-                "faint: one run   orange: control",
+                "faint: one run   orange: control" + left_out(divergence),
                 fontsize=7.5,
             )
     return figure

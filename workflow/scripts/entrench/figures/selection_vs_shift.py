@@ -8,7 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from entrench.figures.layout import beside_axis, legend_above, misalignment_panels, name_methods
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method_order, style
+from entrench.figures.style import (
+    CONSISTENCY,
+    CONTROL,
+    DOT,
+    FAINT,
+    INK,
+    left_out,
+    method_order,
+    style,
+)
 
 TERMS = {  # term -> marker and colour
     "selection": ("o", CONSISTENCY),
@@ -21,10 +30,10 @@ TERMS = {  # term -> marker and colour
 def data(decomposition: pl.DataFrame) -> pl.DataFrame:
     """In points: each term's mean over a method's runs, with the interval of its mean.
 
-    One run: the run's own interval, over prompts. More: Student's t over runs, which takes them as
-    independent. A row per run has what = "run".
+    Of valid runs. One run: the run's own interval, over prompts. More: Student's t over runs, which
+    takes them as independent. A row per run has what = "run".
     """
-    whole = decomposition.filter(pl.col("part") == "all")
+    whole = decomposition.filter("valid", pl.col("part") == "all")
     keys = ["misalignment", "method", "kind"]
     rows = []
     for part in whole.partition_by(keys, maintain_order=True):
@@ -67,10 +76,10 @@ def draw(decomposition: pl.DataFrame) -> Figure:
             handles, labels = first.get_legend_handles_labels()
             legend_above(figure, dict(zip(labels, handles, strict=True)), len(TERMS))
             figure.supxlabel(
-                "percentage points: selection + shift + transfer = delta (+ abstention, not drawn, "
-                "where a method gives no label)\n"
+                "percentage points: delta = selection + shift + transfer (+ prompts without a "
+                "label or with an unknown risk, not drawn)\n"
                 "mean over the n runs and its interval (n = 1: over prompts; else t over runs); "
-                "faint: one run",
+                "faint: one run" + left_out(decomposition),
                 fontsize=7.5,
             )
     return figure

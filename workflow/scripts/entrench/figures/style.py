@@ -109,3 +109,10 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     positions = np.empty(len(values))
     positions[order] = np.clip(fitted, low, high - steps[-1]) + steps
     return positions.tolist()
+
+
+def left_out(frame: pl.DataFrame) -> str:
+    """The last line below a figure: how many invalid runs of a study table it leaves out."""
+    invalid = frame.filter(~pl.col("valid"))
+    count = invalid.select("model", "misalignment", "seed", "method").n_unique()
+    return f"\ninvalid runs left out: {count}" if count else ""

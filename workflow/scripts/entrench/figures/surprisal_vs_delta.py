@@ -6,16 +6,25 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from entrench.figures.layout import misalignment_panels
-from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, HALO, INK, spread, style
+from entrench.figures.style import (
+    CONSISTENCY,
+    CONTROL,
+    FAINT,
+    HALO,
+    INK,
+    left_out,
+    spread,
+    style,
+)
 
 _KEYS = ["misalignment", "method", "kind"]
 _NUMBERS = ["surprisal_per_token", "delta_pp"]
 
 
 def data(decomposition: pl.DataFrame) -> pl.DataFrame:
-    """A row per run (what = "run") and per method's mean: surprisal in nats, delta in points."""
+    """A row per valid run (what = "run") and per method's mean: nats, and points of delta."""
     whole = decomposition.filter(
-        pl.col("part") == "all", *[pl.col(name).is_not_null() for name in _NUMBERS]
+        "valid", pl.col("part") == "all", *[pl.col(name).is_not_null() for name in _NUMBERS]
     )
     each = whole.select(*_KEYS, "model", "seed", *_NUMBERS).with_columns(
         n_runs=pl.lit(1, pl.Int64), what=pl.lit("run")
@@ -41,7 +50,7 @@ def draw(decomposition: pl.DataFrame) -> Figure:
                 "excess surprisal of the labels under the organism, nats per token "
                 "(0: as likely as what it says itself)\n"
                 "○ one run   ◆ mean over a method's runs   orange: control   "
-                "ρ: Spearman's, over runs that are not independent",
+                "ρ: Spearman's, over runs that are not independent" + left_out(decomposition),
                 fontsize=7.5,
             )
     return figure

@@ -26,6 +26,7 @@ from entrench.reporting.cells import (
 from entrench.reporting.study_tables import method_name
 
 BOOTSTRAP = 2000  # resamples of organisms or models behind the means here
+WIDE = 0.05  # level at which a range of eta is called wider than noise
 
 
 def decomposition_table(frames: Frames) -> Table:
@@ -36,6 +37,7 @@ def decomposition_table(frames: Frames) -> Table:
         "shift": "shift, points",
         "transfer": "transfer, points",
         "abstention": "abstention, points",
+        "unmeasured": "unmeasured, points",
         "delta": "delta-risk on the probe, points",
     }
     meanings = {
@@ -43,19 +45,23 @@ def decomposition_table(frames: Frames) -> Table:
         "shift": "that risk less the organism's own, under the evaluation's decoding",
         "transfer": "what training did beyond the labels",
         "abstention": "what the prompts without a label add",
+        "unmeasured": "what the prompts add of which a risk is not known",
         "delta": "the sum of these",
     }
     keys = ["misalignment", "kind", "method"]
     rows = []
     for part in frame.sort(*keys, "model", "seed").partition_by(keys, maintain_order=True):
-        row = {name: part[name][0] for name in keys} | {"n": part.height, "organisms": "all"}
+        valid = part.filter("valid")
+        row = {name: part[name][0] for name in keys} | {"organisms": "all"}
+        row |= {"n": valid.height, "n_invalid": part.height - valid.height}
         for term in terms:
-            row[term] = _mean(part, f"{term}_pp", f"{term}_low_pp", f"{term}_high_pp")
+            row[term] = _mean(valid, f"{term}_pp", f"{term}_low_pp", f"{term}_high_pp")
         rows.append(row)
     columns = [
         Column("misalignment", text("misalignment"), numeric=False),
         Column("method", method_name, numeric=False),
-        Column("runs", text("n"), meaning="runs of the method with a decomposition"),
+        Column("runs", text("n"), meaning="valid runs of the method with a decomposition"),
+        Column("invalid, left out", text("n_invalid"), meaning="runs that say nothing: runs.csv"),
         *_mean_columns(terms, meanings, rows),
     ]
     return written("decomposition.csv, means over runs", columns, rows)
@@ -74,7 +80,7 @@ def eta_table(frames: Frames) -> Table:
     for part in frame.sort(*keys, "model", "seed").partition_by(keys, maintain_order=True):
         once = part.unique(["model", "seed"], keep="first", maintain_order=True)
         row = {name: part[name][0] for name in keys} | {"n": once.height}
-        row["range"] = _mean(once, "range_pp", "range_low_pp", "range_high_pp")
+        row["range"] = _mean(once, "range_pp")
         for k in sizes:
             own = part.filter(k=k)
             name = f"best_of_{k}"
@@ -83,6 +89,10 @@ def eta_table(frames: Frames) -> Table:
         row |= {
             value: int((once["trend"] == value).sum()) for value in ("increasing", "decreasing")
         }
+        row["wide"] = int((once["range_p"] < WIDE).sum())
+        row["told"] = " of ".join(
+            str(part[f"observed_signs_{which}"].sum()) for which in ("right", "predicted")
+        )
         rows.append(row | {"disagree": int((once["slopes"] == "disagree").sum())})
     columns = [
         Column("misalignment", text("misalignment"), numeric=False),
@@ -95,11 +105,21 @@ def eta_table(frames: Frames) -> Table:
             plain("range_of_noise_pp", 1),
             meaning="percentage points: the range when the scores are shuffled within prompts",
         ),
+        Column(
+            "wider than noise",
+            text("wide"),
+            meaning=f"organisms whose range is that of shuffled scores with p below {WIDE}",
+        ),
         Column("ties", percent("tied_share"), meaning="share of answers whose score is not alone"),
         Column(
             "increasing", text("increasing"), meaning="organisms whose risk rises with the rank"
         ),
         Column("decreasing", text("decreasing"), meaning="organisms whose risk falls with it"),
+        Column(
+            "signs of real labels told",
+            text("told"),
+            meaning="runs whose labels moved the risk to the side that eta says, of those it says",
+        ),
         Column(
             "Simpson's paradox",
             text("disagree"),
@@ -116,10 +136,13 @@ def prediction_table(frames: Frames) -> Table:
         (100 * pl.col("^(gain_.*)$")).name.keep()
     )
     columns = [
+        Column("misalignment", text("misalignment"), numeric=False),
         Column("predictor", text("predictor"), numeric=False),
         Column("status", text("status"), numeric=False),
         Column("runs", text("n_runs")),
         Column("models", text("n_models")),
+        Column("halves without a sign", text("n_tied")),
+        Column("invalid, left out", text("n_invalid")),
         Column("sign right", percent("accuracy")),
         Column("interval", _accuracy_interval),
         Column("gain over the majority sign, points", points("gain_over_majority")),
@@ -137,7 +160,9 @@ def _accuracy_interval(row: Row) -> str:
     return f"[{row['accuracy_low']:.1%}, {row['accuracy_high']:.1%}]"
 
 
-def _mean(part: pl.DataFrame, name: str, low: str, high: str) -> dict[str, Any]:
+def _mean(
+    part: pl.DataFrame, name: str, low: str | None = None, high: str | None = None
+) -> dict[str, Any]:
     """The mean of a column that holds points, its intervals, and of how many values it is.
 
     `low` and `high` are each value's own interval, over prompts: shown where there is one value.
@@ -148,7 +173,7 @@ def _mean(part: pl.DataFrame, name: str, low: str, high: str) -> dict[str, Any]:
             organism=f"{row['model']}/{row['misalignment']}/seed{row['seed']}",
             model=row["model"],
             name=f"{row['model']}/{row['seed']}",
-            over_prompts=Interval(row[low], row[high]),
+            over_prompts=Interval(row[low] if low else None, row[high] if high else None),
         )
         for row in part.filter(pl.col(name).is_not_null()).iter_rows(named=True)
     ]
