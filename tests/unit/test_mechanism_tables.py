@@ -5,11 +5,12 @@ import polars as pl
 from entrench.reporting.mechanism_tables import decomposition_table, eta_table
 
 
-def run(selection, transfer=None, model="m", seed=0):
+def run(selection, transfer=None, model="m", seed=0, valid=True):
     identity = {"misalignment": "sycophancy", "model": model, "seed": seed}
     row = identity | {"method": "bct", "kind": "consistency", "part": "all", "ci_level": 0.95}
+    row["valid"] = valid
     terms = {"selection": selection, "transfer": transfer}
-    for term in ("selection", "shift", "transfer", "abstention", "delta"):
+    for term in ("selection", "shift", "transfer", "abstention", "unmeasured", "delta"):
         value = terms.get(term)
         row |= {f"{term}_pp": value}
         row |= {
@@ -33,13 +34,13 @@ def decomposed(*runs):
 
 def test_a_term_has_its_interval_over_organisms_and_its_number_of_values():
     runs = [run(1.0, 5.0, seed=1), run(3.0, None, seed=2), run(5.0, None, seed=3)]
-    row = decomposed(*runs)
+    row = decomposed(*runs, run(90.0, 90.0, seed=4, valid=False))
     # Mean 3, standard error 2 / sqrt(3), t(2 df) = 4.30265: half width 4.968.
     assert row["selection, points"] == "+3.0 [−2.0, +8.0] n 3"
     # One value: its own interval, over prompts. None at all: nothing.
     assert row["transfer, points"] == "+5.0 [+2.0, +8.0] n 1"
     assert row["shift, points"] == "–"
-    assert row["runs"] == "3"
+    assert (row["runs"], row["invalid, left out"]) == ("3", "1")
     assert "selection, over models" not in row
 
 
@@ -62,10 +63,11 @@ def test_eta_counts_organisms_and_not_rows():
             "selector": "s",
             "set": "samples",
         }
-        | {"k": k, "ci_level": 0.95, "range_pp": width, "range_low_pp": None, "range_high_pp": None}
+        | {"k": k, "ci_level": 0.95, "range_pp": width, "range_p": width / 250}
         | {"selection_pp": gain if k > 1 else 0.0, "selection_low_pp": None}
         | {"selection_high_pp": None, "range_of_noise_pp": 4.0, "tied_share": 0.5}
         | {"trend": "increasing", "slopes": "agree"}
+        | {f"observed_signs_{name}": 1 if k > 1 else None for name in ("right", "predicted")}
         for seed, width, gain in ((1, 10.0, 2.0), (2, 12.0, 2.0), (3, 14.0, None))
         for k in (1, 2)
     ]
@@ -74,4 +76,5 @@ def test_eta_counts_organisms_and_not_rows():
     # Standard error 2 / sqrt(3), t(2 df) = 4.30265.
     assert row["range of eta, points"] == "+12.0 [+7.0, +17.0] n 3"
     assert row["best of 2, points"] == "+2.0 [+2.0, +2.0] n 2"
+    assert (row["wider than noise"], row["signs of real labels told"]) == ("2", "3 of 3")
     assert (row["increasing"], row["Simpson's paradox"], row["ties"]) == ("3", "0", "50.0%")
