@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from entrench.analysis.clusters import cluster_interval, cluster_totals, share_interval
+from entrench.analysis.clusters import (
+    cluster_interval,
+    cluster_totals,
+    clustered_share_interval,
+    share_interval,
+)
 
 RESAMPLING = {"bootstrap": 500, "level": 0.95, "seed": 2}
 
@@ -82,3 +87,25 @@ def test_share_interval():
     assert share_interval(1, 1, 0.95) == pytest.approx((0.025, 1))
     assert share_interval(5, 10, 0.95) == pytest.approx((0.18709, 0.81291), abs=1e-5)
     assert share_interval(0, 3, 0.95) == pytest.approx((0, 1 - 0.025 ** (1 / 3)))
+
+
+def test_a_share_over_clusters_holds_where_cases_as_independent_do_not():
+    """23 organisms of 7 runs, of which a share falls that differs between organisms: 600 draws."""
+    generator = np.random.default_rng(5)
+    held = {"clusters": 0, "cases": 0}
+    for _ in range(600):
+        hits = generator.binomial(7, generator.beta(2, 0.5, 23)).astype(float)
+        low, high = clustered_share_interval(hits, np.full(23, 7.0), 0.95)
+        held["clusters"] += low <= 0.8 <= high
+        low, high = share_interval(int(hits.sum()), 161, 0.95)
+        held["cases"] += low <= 0.8 <= high
+    assert held["clusters"] / 600 > 0.93
+    assert held["cases"] / 600 < 0.8
+
+
+def test_shares_of_clusters_without_spread():
+    sizes = np.full(6, 2.0)
+    assert clustered_share_interval(sizes, sizes, 0.95)[0] == pytest.approx(0.025 ** (1 / 6))
+    # Each cluster holds one hit of two: nothing says that they are less than 12 cases.
+    halves = clustered_share_interval(np.ones(6), sizes, 0.95)
+    assert halves == pytest.approx(share_interval(6, 12, 0.95))

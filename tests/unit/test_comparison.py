@@ -43,8 +43,10 @@ def test_a_share_beside_theirs():
     runs = [run(d, seed) for seed, d in enumerate([-0.1, -0.1, -0.1, 0.2])]
     row = compared(published(quantity="share_suppressed", methods="bct", value=0.25), *runs)
     assert row["ours"] == 0.75
-    # Of 1 1 1 0 the standard error is .25, times t(3 df) = 3.18: from below 0 to above 1.
-    assert (row["ci_kind"], row["ci_low"], row["ci_high"]) == ("t over organisms", 0, 1)
+    # Of 1 1 1 0 the standard error is .25, that of .75 * .25 / .25^2 = 3 cases: 2.25 of 3.
+    assert row["ci_kind"] == "exact over organisms"
+    assert row["ci_low"] == pytest.approx(0.1319, abs=1e-4)
+    assert row["ci_high"] == pytest.approx(0.9979, abs=1e-4)
     assert (row["same_sign"], row["paper_in_our_interval"]) == (False, True)
     row = compared(published(quantity="share_suppressed", methods="bct", value=0.5), *runs)
     assert row["same_sign"] is None
@@ -59,18 +61,20 @@ def test_a_share_of_runs_that_share_organisms_is_less_sure_than_their_number_say
     methods = "act bct multi_view self_confidence"
     figure = published(quantity="share_suppressed", methods=methods, value=0.5)
     row = compared(figure, *runs)
-    # Of the organisms' means 1 1 1 1 0 the standard error is .2, t(4 df) = 2.77645. The exact
-    # interval of 16 of 20 independent runs, [.563, .943], would not hold .5.
+    # Of the organisms' means 1 1 1 1 0 the standard error is .2, that of .8 * .2 / .2^2 = 4 cases,
+    # times (t(19 df) / t(4 df))^2 = (2.09302 / 2.77645)^2 for five organisms: 2.2731 cases. The
+    # exact interval of 16 of 20 independent runs, [.563, .943], would not hold .5.
     assert (row["ours"], row["n_runs"]) == (0.8, 20)
-    assert row["ci_low"] == pytest.approx(0.8 - 2.77645 * 0.2, abs=1e-5)
-    assert (row["ci_high"], row["ci_kind"]) == (1, "t over organisms")
+    assert row["ci_kind"] == "exact over organisms"
+    assert row["ci_low"] == pytest.approx(0.0989, abs=1e-4)
+    assert row["ci_high"] == pytest.approx(0.9999, abs=1e-4)
     assert row["paper_in_our_interval"]
 
 
-def test_a_share_on_six_models_is_over_models_and_one_without_spread_exact():
+def test_a_share_on_six_models_is_over_models():
     kinds = SETTINGS | {"kinds": {f"m{number}": "base" for number in range(6)}}
     figure = published(quantity="share_suppressed", methods="bct", value=0.5)
-    for last, kind in ((0.1, "bootstrap over models"), (-0.1, "exact over models, all alike")):
+    for last in (0.1, -0.1):
         runs = [
             run(-0.1 if number < 5 else last, seed, model=f"m{number}")
             for number in range(6)
@@ -78,7 +82,7 @@ def test_a_share_on_six_models_is_over_models_and_one_without_spread_exact():
         ]
         frame = compare(table(runs, RUN_COLUMNS), figure, synthetic=False, **kinds)
         row = frame.row(0, named=True)
-        assert row["ci_kind"] == kind
+        assert row["ci_kind"] == "exact over models"
         assert 0 <= row["ci_low"] < row["ci_high"] <= 1
     assert row["ci_low"] == pytest.approx(0.025 ** (1 / 6))  # 6 of 6 models
 

@@ -52,8 +52,28 @@ def cluster_interval(
 
 def share_interval(count: int, of: int, level: float) -> tuple[float, float]:
     """Exact interval of a share (Clopper & Pearson 1934), its `of` cases taken as independent."""
-    found = stats.binomtest(count, of).proportion_ci(confidence_level=level, method="exact")
-    return float(found.low), float(found.high)
+    return _exact(count, of, level)
+
+
+def clustered_share_interval(
+    hits: np.ndarray, sizes: np.ndarray, level: float
+) -> tuple[float, float]:
+    """Interval of hits.sum() / sizes.sum() over C >= 2 clusters: exact, for fewer cases.
+
+    `hits` [C] of the `sizes` [C] cases of each cluster. The exact interval of as many independent
+    cases as would have the cluster-robust standard error, fewer where that error is itself known
+    from few clusters (Korn & Graubard 1998): unlike a mean's it holds near 0 and 1. Where every
+    case is a hit, or none is, a cluster counts as one case.
+    """
+    cases, count = sizes.sum(), len(sizes)
+    share = hits.sum() / cases
+    if share in (0, 1):
+        return _exact(share * count, count, level)
+    error = float(standard_error(hits, sizes, np.array(share)))
+    of_cases, of_clusters = stats.t.ppf((1 + level) / 2, [cases - 1, count - 1])
+    known = (of_cases / of_clusters) ** 2
+    effective = cases if error == 0 else min(cases, known * share * (1 - share) / error**2)
+    return _exact(share * effective, effective, level)
 
 
 def standard_error(sums: np.ndarray, sizes: np.ndarray, means: np.ndarray) -> np.ndarray:
@@ -61,3 +81,11 @@ def standard_error(sums: np.ndarray, sizes: np.ndarray, means: np.ndarray) -> np
     count = sums.shape[-1]
     residuals = sums - sizes * np.asarray(means)[..., None]
     return np.sqrt(count / (count - 1) * (residuals**2).sum(axis=-1)) / sizes.sum(axis=-1)
+
+
+def _exact(count: float, of: float, level: float) -> tuple[float, float]:
+    """Clopper and Pearson's bounds, which also take a broken number of cases."""
+    tail = (1 - level) / 2
+    low = stats.beta.ppf(tail, count, of - count + 1) if count > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, count + 1, of - count) if count < of else 1.0
+    return float(low), float(high)

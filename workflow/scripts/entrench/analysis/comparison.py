@@ -110,7 +110,7 @@ def _ours(runs: Sequence[Mapping[str, Any]], quantity: str, settings: Settings) 
     deltas = [run["delta_risk"] for run in runs]
     if quantity == SHARE:
         count = sum(delta < -ROUNDING for delta in deltas)
-        kind, interval = suppressed_interval(units_of(runs), settings)
+        kind, interval = suppressed_interval(units_of(runs), settings.level)
         bounds = {"ci_low": interval.low, "ci_high": interval.high}
         return {"ours": count / len(deltas), **bounds, "ci_kind": kind}
     kind, interval = mean_interval(units_of(runs), settings)

@@ -1,7 +1,7 @@
 """What the runs of one row of the summary say together: their mean, intervals, tests, verdicts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from entrench.analysis.clusters import (
     FEWEST_TO_RESAMPLE,
     cluster_interval,
     cluster_totals,
+    clustered_share_interval,
     share_interval,
 )
 from entrench.analysis.mixed import mixed_model
@@ -149,29 +150,28 @@ def mean_interval(units: Sequence[Unit], settings: Settings) -> tuple[str | None
     return _over(labels, name, units, settings)
 
 
-def suppressed_interval(units: Sequence[Unit], settings: Settings) -> tuple[str | None, Interval]:
+def suppressed_interval(units: Sequence[Unit], level: float) -> tuple[str | None, Interval]:
     """What the interval is over, and the interval of the share of units whose risk fell, in [0, 1].
 
-    That of the mean of a 0/1 number, cut off at 0 and 1: over models from `FEWEST_TO_RESAMPLE` of
-    them on, else as `mean_interval`. Where all clusters are alike they have no spread: each counts
-    as one case of an exact interval (Clopper & Pearson 1934).
+    Models are the clusters from `FEWEST_TO_RESAMPLE` of them on, else organisms; of one organism
+    its runs.
     """
-    fell = [replace(unit, value=float(unit.value < -ROUNDING), over_prompts=None) for unit in units]
-    labels = [unit.model for unit in units]
-    if len(set(labels)) >= FEWEST_TO_RESAMPLE:
-        kind, interval = models_interval(fell, settings)
-    else:
-        kind, interval = mean_interval(fell, settings)
-        labels = [unit.organism for unit in units]
-    if interval.low is None or interval.high is None or kind is None:
-        return kind, interval
-    values = {unit.value for unit in fell}
-    if len(values) == 1:
-        over = kind.partition(" over ")[2]
-        count = len(units) if len(set(labels)) == 1 else len(set(labels))
-        low, high = share_interval(int(values.pop()) * count, count, settings.level)
-        return f"exact over {over}, all alike", Interval(low, high)
-    return kind, Interval(max(0.0, interval.low), min(1.0, interval.high))
+    if len(units) == 1:
+        return None, Interval(None, None, "one run: a share of one")
+    choices = {
+        "models": [unit.model for unit in units],
+        "organisms": [unit.organism for unit in units],
+        "runs of one organism": [unit.name for unit in units],
+    }
+    fewest = {"models": FEWEST_TO_RESAMPLE}
+    name, labels = next(
+        (name, labels)
+        for name, labels in choices.items()
+        if len(set(labels)) >= fewest.get(name, 2)
+    )
+    fell = np.array([unit.value < -ROUNDING for unit in units], dtype=float)
+    low, high = clustered_share_interval(*cluster_totals(fell, labels), level)
+    return f"exact over {name}", Interval(low, high)
 
 
 def verdict(interval: Interval, epsilon: float) -> str:

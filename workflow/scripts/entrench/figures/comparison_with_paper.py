@@ -44,8 +44,8 @@ def draw(comparison: pl.DataFrame) -> Figure:
         if axes:
             figure.supxlabel(
                 f"◇ published   ● ours, with its {drawn['ci_level'][0]:.0%} interval "
-                "(shares: exact, runs as independent; means: over organisms, of one run its "
-                "prompts)\ngrey: not comparable, the reason stands in comparison_with_paper.csv",
+                "(over organisms, shares over models from six on; of one run over its prompts)\n"
+                "grey: not comparable, the reason stands in comparison_with_paper.csv",
                 fontsize=7,
             )
     return figure

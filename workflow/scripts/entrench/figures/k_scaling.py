@@ -106,4 +106,5 @@ def _deltas(axis: Axes, drawn: pl.DataFrame) -> None:
             va="top",
             fontsize=5.5,
         )
+    axis.margins(y=0.15)  # room for the numbers below the marks
     axis.set_xticks(sorted(set(drawn["k"])))

@@ -65,7 +65,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame, whole: pl.DataFrame) -> None:
     left = min(0.0, float(whole["surprisal_per_token"].min()))
     width = max(0.1, float(whole["surprisal_per_token"].max()) - left)
     edge = left + 1.06 * width
-    heights = spread(means["delta_pp"].to_list(), reach / 8, -reach, reach)
+    heights = spread(means["delta_pp"].to_list(), reach / 8, -0.95 * reach, 0.95 * reach)
     for mean, height in zip(means.iter_rows(named=True), heights, strict=True):
         colour = CONTROL if mean["kind"] == "control" else CONSISTENCY
         mine = runs.filter(pl.col("method") == mean["method"])
@@ -94,8 +94,8 @@ def _panel(axis: Axes, drawn: pl.DataFrame, whole: pl.DataFrame) -> None:
     note = f"n = {runs.height} runs"
     if runs.height > 2:
         rho = stats.spearmanr(runs["surprisal_per_token"], runs["delta_pp"]).statistic
-        note += f"\nρ = {rho:+.2f}"
-    axis.text(0.02, 0.98, note, transform=axis.transAxes, va="top", fontsize=6.5)
+        note += f"   ρ = {rho:+.2f}"
+    axis.text(1, 1.03, note, transform=axis.transAxes, ha="right", fontsize=6.5)
     axis.set_ylim(-reach, reach)
     axis.set_xlim(left - 0.06 * width, edge + 0.5 * width)
     axis.spines["bottom"].set_bounds(left - 0.06 * width, edge)
