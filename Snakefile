@@ -86,13 +86,11 @@ wildcard_constraints:
 
 onstart:
     take_over()
-    unfinished.note_plan(
-        plan_note(), [str(path) for job in workflow.dag.needrun_jobs() for path in job.output]
-    )
+    note_plan()
 
 
 onsuccess:
-    unfinished.settle(plan_note())
+    settle_plan()
 
 
 rule all:

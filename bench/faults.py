@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "slurm")]
 
-from faults import FAULTS, Outcome, config_of, play  # noqa: E402
+from faults import FAULTS, Outcome, play, sweep_undisturbed  # noqa: E402
 from pretend_site import Cluster, missing  # noqa: E402
 from workspace import Workspace  # noqa: E402
 
@@ -25,7 +25,7 @@ def main(wanted: list[str]) -> int:
     names = [name for name in FAULTS if not wanted or any(part in name for part in wanted)]
     with tempfile.TemporaryDirectory(prefix="entrench-faults-") as folder:
         reference = Workspace(Path(folder) / "reference")
-        reference.sweep(config_of(reference))
+        sweep_undisturbed(reference)
         outcomes = []
         print(f"{'fault':<40}{'head':>6}{'again':>7}{'seconds':>9}{'survived':>10}{'lost':>6}")
         with Cluster(Path(folder) / "cluster") as cluster:

@@ -32,6 +32,10 @@ RULES = {
     "organisms_collect": ("organisms.csv", 0.1),
     "runs_collect": ("runs.csv", 0.1),
     "summary_make": ("summary.csv", 0.1),
+    "power_estimate": ("power.csv", 0.3),
+    "rates_simulate": ("error_rates.csv", 1),
+    "paper_compare": ("comparison_with_paper.csv", 0.1),
+    "judges_collect": ("judge_health.csv", 0.1),
     "figures_draw": ("figures/delta_by_method.png", 1),
 }
 
@@ -77,6 +81,7 @@ def kill_in(workspace: Workspace, rule: str, draw: random.Random) -> str:
 def test_killed_once_in_every_rule_the_sweep_ends_in_the_same_bytes(micro, tmp_path):
     draw = random.Random(20260101)
     workspace = Workspace(tmp_path / "killed")
+    assert set(workspace.plan()) == {*RULES, "all"}
     hit = {rule: kill_in(workspace, rule, draw) for rule in RULES}
     output = workspace.sweep()
     log = (workspace.folder / "sweep.log").read_text() + output

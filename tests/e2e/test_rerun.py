@@ -91,13 +91,13 @@ def test_a_new_seed_plans_its_own_organism_and_runs(clone):
 
 def test_a_new_method_plans_its_own_runs(clone):
     def add(config):
-        config["methods"]["self_confidence_k1"] = {
+        config["methods"]["self_confidence"] = {
             "operator": "self_confidence",
             "kind": "consistency",
             "set": "samples",
-            "k": 1,
+            "k": 2,
         }
-        config["sweep"][0]["methods"].append("self_confidence_k1")
+        config["sweep"][0]["methods"].append("self_confidence")
 
     assert clone.plan(config=clone.derive("method.yaml", add)) == {
         "labels_select": 1,

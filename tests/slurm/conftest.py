@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from faults import config_of
+from faults import sweep_undisturbed
 from pretend_site import Cluster, missing
 from workspace import Workspace
 
@@ -24,5 +24,5 @@ def reference(micro: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Wor
     workspace = Workspace(tmp_path_factory.mktemp("reference"))
     for name in ("results", ".snakemake"):
         subprocess.run(["cp", "-a", micro.folder / name, workspace.folder], check=True)
-    workspace.sweep(config_of(workspace))
+    sweep_undisturbed(workspace)
     return workspace

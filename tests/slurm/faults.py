@@ -5,6 +5,7 @@ while the run is sampled). It returns what the user must mend before the same co
 again, as a function, or None.
 """
 
+import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from unittest import mock
 
 from pretend_site import RUN, Cluster, User, wait_for
 from workspace import Workspace
@@ -212,6 +214,12 @@ def config_of(workspace: Workspace, minutes: int = 10) -> str:
         settings["size_classes"]["tiny"]["checkpoint_steps"] = 10
 
     return workspace.derive("cluster.yaml", change)
+
+
+def sweep_undisturbed(workspace: Workspace) -> None:
+    """The sweep of `config_of` to its end, without a cluster and on the CPU for its GPUs."""
+    with mock.patch.dict(os.environ, ENTRENCH_CPU_INSTEAD="1"):
+        workspace.sweep(config_of(workspace))
 
 
 def play(name: str, cluster: Cluster, reference: Workspace, folder: Path) -> Outcome:

@@ -1,18 +1,15 @@
 # Going on after a sweep that ended early; no rule stands here.
 
-from entrench import takeover, unfinished
+from entrench import head, lease, takeover, unfinished
 from entrench.foreign import foreign_files
 
-# Two notes: a report that ends beside a sweep at work must not settle what that one is yet to make.
-WORK_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
-LIGHT_NOTE = Path(CONFIG.pathvars.results, ".planned_light.json")
+PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
 
 
 @cache
 def stale_files():
     """Outputs that Snakemake alone would not make again."""
-    noted = [*unfinished.missing(WORK_NOTE), *unfinished.missing(LIGHT_NOTE)]
-    return [*noted, *foreign_files(CONFIG, SWEEP)]
+    return [*unfinished.missing(PLAN_NOTE), *foreign_files(CONFIG, SWEEP)]
 
 
 def remake_stale(wildcards):
@@ -34,9 +31,23 @@ def works():
     return any(job.output and job.rule.name not in takeover.LIGHT_RULES for job in jobs)
 
 
-def plan_note():
-    """Where this head notes what it plans."""
-    return WORK_NOTE if works() else LIGHT_NOTE
+def note_plan():
+    """Note the outputs that this head is about to make."""
+    jobs = workflow.dag.needrun_jobs()
+    unfinished.note_plan(PLAN_NOTE, [str(path) for job in jobs for path in job.output])
+
+
+def settle_plan():
+    """Take what exists out of the note, unless a sweep at work may be about to make it anew."""
+    if works():
+        unfinished.settle(PLAN_NOTE)
+        return
+    try:
+        release = lease.claim(head.lease_file(Path.cwd()))
+    except EntrenchError:
+        return
+    unfinished.settle(PLAN_NOTE)
+    release()
 
 
 def take_over():

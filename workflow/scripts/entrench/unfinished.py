@@ -4,7 +4,7 @@ Snakemake alone does not: a job that is run again deletes its output first, and 
 or is killed while results made from the old output exist, that output counts as an intermediate
 file nobody misses. The old results would stand as if nothing had changed. So the head notes what it
 plans, and what of it is missing at the next planning is forced. What exists may still be in its old
-form: only who has finished its plan may settle a note, so two heads at a time need a note each.
+form while a sweep is at work: nobody else settles the note then.
 """
 
 import json
