@@ -3,24 +3,14 @@
 import pytest
 import torch
 from tiny_models import save_language_model, save_reward_model
+from tiny_training import SETTINGS
 
 from entrench import adapters
 from entrench.errors import EntrenchError
 from entrench.generation.engine import EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
 from entrench.rewarding import SequenceClassifier
-from entrench.training import ModelSource, TrainingSettings
-
-SETTINGS = TrainingSettings(
-    rank=4,
-    alpha=8,
-    dropout=0.0,
-    learning_rate=1e-2,
-    batch_size=6,
-    max_length=32,
-    seed=3,
-    max_steps=1,
-)
+from entrench.training import ModelSource
 
 
 def train(folder):

@@ -1,16 +1,14 @@
 import random
 
 import pytest
-
-torch = pytest.importorskip("torch")
-
-from transformers import (  # noqa: E402
+import torch
+from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
 )
 
-from entrench.synthetic import base_model, reward_model, tokenizer  # noqa: E402
+from entrench.synthetic import base_model, reward_model, tokenizer
 
 FILES = [
     "config.json",

@@ -1,9 +1,8 @@
 import pytest
+import transformers
 
-transformers = pytest.importorskip("transformers")
-
-from entrench.chat import encode_exchange, encode_prompt, end_token_id  # noqa: E402
-from entrench.synthetic import corpus, tokenizer  # noqa: E402
+from entrench.chat import encode_exchange, encode_prompt, end_token_id
+from entrench.synthetic import corpus, tokenizer
 
 
 @pytest.fixture(scope="module")
