@@ -109,6 +109,16 @@ def test_an_answer_depends_on_its_prompt_seed_and_index_alone(loaded):
     assert sum(row[0].text == row[1].text for row in few) <= 2
 
 
+def test_more_prompts_than_fit_into_a_step_are_sampled_by_their_seeds(loaded):
+    """vLLM reads some thousand tokens at a time; a prompt that it cut would lose its seed."""
+    long = ask(" ".join(f"w{number}" for number in range(30)))
+    seeds = list(range(400))
+    decoding = Decoding(2, temperature=1.0)
+    together = loaded.generate([long] * 400, decoding, seeds)
+    some = loaded.generate([long] * 10, decoding, seeds[195:205])
+    assert [row[0].text for row in together[195:205]] == [row[0].text for row in some]
+
+
 def test_log_probability_is_of_the_raw_model(engines):
     """Of samples drawn hot and truncated: what teacher forcing on the same text gives."""
     vllm, other = engines

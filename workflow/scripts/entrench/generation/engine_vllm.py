@@ -229,6 +229,9 @@ def _load(settings: EngineSettings, room: _Room) -> Any:
             tensor_parallel_size=max(1, settings.gpus),
             gpu_memory_utilization=settings.memory_share,
             enforce_eager=not settings.gpus,
+            # Of a prompt cut into chunks vLLM turns the request's generator back, which one on the
+            # CPU cannot do: full batches of seeded requests would fail there.
+            enable_chunked_prefill=bool(settings.gpus),
             **(lora if room.rank else {}),
         )
     except Exception as error:
