@@ -1,10 +1,9 @@
 """One head per folder, also where Snakemake's own lock is gone; reports may be made beside it."""
 
 import json
-import os
-import threading
 from dataclasses import asdict, replace
 
+from other_machine import renewed
 from workspace import MICRO, Workspace, sweep_arguments
 
 from entrench import lease
@@ -50,19 +49,8 @@ def test_a_head_on_another_machine_keeps_its_lock(tmp_path):
         lease.current_owner(), host="login2 x y", pid=4, since="2026-01-02 03:04:05 UTC"
     )
     path.write_text(json.dumps(asdict(elsewhere)))
-    done = threading.Event()
-
-    def renew():
-        while not done.wait(0.5):
-            os.utime(path)
-
-    renewer = threading.Thread(target=renew)
-    renewer.start()
-    try:
+    with renewed(path):
         second = workspace.run(*sweep_arguments(MICRO))
-    finally:
-        done.set()
-        renewer.join()
     assert second.returncode == 1
     said = f"process 4 on login2 works in {workspace.folder} since 2026-01-02 03:04:05 UTC: wait"
     assert said in second.stderr

@@ -7,13 +7,12 @@ import runpy
 import signal
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from other_machine import renewed
 
 from entrench import lease
 from entrench.errors import EntrenchError
@@ -64,24 +63,6 @@ def holder(folder):
 
 def write_owner(folder, owner):
     lease.lease_path(folder).write_text(json.dumps(asdict(owner)))
-
-
-@contextmanager
-def renewed(path):
-    """Touch `path` for as long as this holds, as its writer on another machine would."""
-    stop = threading.Event()
-
-    def touch():
-        while not stop.wait(0.1):
-            os.utime(path)
-
-    toucher = threading.Thread(target=touch)
-    toucher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        toucher.join()
 
 
 def test_the_lease_stands_beside_the_folder_and_goes_when_it_is_done(folder):
