@@ -2,11 +2,12 @@
 
     bench/rehearsal.py [--config config/config.yaml] [--seed 1] [--replicates 0]
 
-Writes results/rehearsal/, everything in it marked as SIMULATED. Risks and delta-risks are computed
-in one process in place of one job each, by the functions those jobs call; the workflow makes the
-rest. Prints wall time and peak memory of each stage, and whether the known effects lie in their
-intervals; with --replicates, how often they do, over as many further draws of the sweep. Ends with
-1 where that is further from the nominal level than chance and a margin explain.
+Writes results/rehearsal/, everything in it marked as SIMULATED. What there is one job of for each
+organism or run (risks, delta-risks, what is read off the probes) is computed in one process, by the
+functions those jobs call; the workflow makes the rest. Prints wall time and peak memory of each
+stage, and whether the known effects lie in their intervals; with --replicates, how often those on
+delta-risk do, over as many further draws of the sweep. Ends with 1 where that is further from the
+nominal level than chance and a margin explain.
 """
 
 import argparse
@@ -15,45 +16,34 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import numpy as np
 import polars as pl
 import yaml
-from scipy import stats
+from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[1]
 OVERLAY = "bench/rehearsal.yaml"
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(ROOT / "bench")]
 
-from simulated_sweep import (  # noqa: E402
-    Truth,
-    draw_scores,
-    draw_truth,
-    effect,
-    mean_of_prompts,
-    write_sweep,
-)
+from interval_coverage import TARGETS, coverage, known_effects, rows_of_sweep  # noqa: E402
+from known_mechanism import draw_mechanism, mechanism_recovered  # noqa: E402
+from simulated_probes import write_probes  # noqa: E402
+from simulated_sweep import Truth, draw_truth, write_sweep  # noqa: E402
 
 from entrench import specs  # noqa: E402
-from entrench.config import FIGURES, Config  # noqa: E402
+from entrench.analysis.inputs import explained  # noqa: E402
+from entrench.config import FIGURES, MECHANISM_TABLES, Config  # noqa: E402
 from entrench.config.check import load_config  # noqa: E402
-from entrench.specs.parts import used_methods  # noqa: E402
-from entrench.sweep import Run, Subject, Sweep, expand  # noqa: E402
+from entrench.sweep import Subject, Sweep, expand, parse_subject  # noqa: E402
 
-SIMULATED_TABLES = {"runs", "organisms", "summary", "contrasts", "comparison_with_paper"}
-SIMULATED_TABLES |= {"judge_health"}
-TARGETS = {
-    "ci": "the interval over organisms",
-    "models_ci": "the interval over models",
-    "prompts_ci": "the interval over organisms and prompts",
-}
-MARGIN = 0.03  # between a coverage and its nominal level, beyond chance
+STUDY_TABLES = ("runs", "organisms", "summary", "contrasts", "comparison_with_paper")
+STAGES = ("simulate", "measure", "explain")
 LEAST_RECOVERED = 0.75  # of the rows of the one sweep that is written out
-FEW_PROMPTS = 40  # of each misalignment, in further sweeps
-BOOTSTRAP = 500
 
 
 def main(argv: Sequence[str]) -> None:
@@ -61,25 +51,37 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--config", default="config/config.yaml", help="the sweep to simulate")
     parser.add_argument("--seed", type=int, default=1, help="of what is drawn")
     parser.add_argument("--replicates", type=int, default=0, help="further sweeps, for coverage")
-    parser.add_argument("--stage", choices=["simulate", "measure"], help=argparse.SUPPRESS)
+    parser.add_argument("--stage", choices=[*STAGES], help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     os.chdir(ROOT)
-    settings = [yaml.safe_load(Path(name).read_text()) for name in (args.config, OVERLAY)]
-    config = load_config(settings[0] | settings[1])
+    config = rehearsed(args.config)
     sweep = expand(config)
     results = Path(config.pathvars.results)
     if args.stage == "simulate":
         shutil.rmtree(results, ignore_errors=True)
-        write_sweep(config, sweep, results, args.seed)
+        truth = write_sweep(config, sweep, results, args.seed)
+        write_probes(config, sweep, results, truth, args.seed)
     elif args.stage == "measure":
         measure(config, sweep, results)
+    elif args.stage == "explain":
+        explain(config, sweep, results)
     else:
         rehearse(args, results, sweep)
-        fine = recovered(results, config, sweep, draw_truth(sweep, args.seed))
+        truth = draw_truth(sweep, args.seed)
+        fine = recovered(results, config, sweep, truth)
+        known = draw_mechanism(config, sweep, truth, args.seed)
+        fine &= mechanism_recovered(results, config, truth, known)
         if args.replicates:
             fine &= coverage(config, sweep, args.replicates)
         if not fine:
             sys.exit("the known effects are not recovered at the nominal rate: see above")
+
+
+def rehearsed(name: str) -> Config:
+    """This config under the overlay, merged as Snakemake does."""
+    settings, overlay = (yaml.safe_load(Path(path).read_text()) for path in (name, OVERLAY))
+    update_config(settings, overlay)
+    return load_config(settings)
 
 
 def rehearse(args: argparse.Namespace, results: Path, sweep: Sweep) -> None:
@@ -87,16 +89,23 @@ def rehearse(args: argparse.Namespace, results: Path, sweep: Sweep) -> None:
     own = [sys.executable, __file__, "--config", args.config, "--seed", str(args.seed)]
     _timed("scores simulated", [*own, "--stage", "simulate"])
     _timed("risk and delta-risk of each subject", [*own, "--stage", "measure"])
-    figures = [name for name, tables in FIGURES.items() if set(tables) <= SIMULATED_TABLES]
-    targets = [f"{results}/{name}.csv" for name in ("summary", "comparison_with_paper")]
-    targets += [f"{results}/figures/{name}.png" for name in figures]
+    _timed("eta and decompositions", [*own, "--stage", "explain"])
+    made = {*STUDY_TABLES, "judge_health", *MECHANISM_TABLES, "divergence"}
+    figures = [name for name, tables in FIGURES.items() if set(tables) <= made]
+
+    def tables(*names: str) -> list[str]:
+        return [f"{results}/{name}.csv" for name in names]
+
     snakemake = [sys.executable, "-m", "snakemake", "--cores", "1", "--quiet", "all"]
     snakemake += ["--rerun-triggers", "mtime", "params", "input", "--replace-workflow-config"]
     snakemake += ["--configfile", args.config, OVERLAY, "--"]
-    _timed("table of organisms", [*snakemake, f"{results}/organisms.csv"])
-    _timed("table of runs", [*snakemake, f"{results}/runs.csv"])
-    _timed("summary and comparison", [*snakemake, *targets[:2]])
-    _timed(f"{len(figures)} figures", [*snakemake, *targets[2:]])
+    _timed("table of organisms", [*snakemake, *tables("organisms")])
+    _timed("table of runs", [*snakemake, *tables("runs")])
+    _timed("summary and comparison", [*snakemake, *tables("summary", "comparison_with_paper")])
+    _timed("tables of the mechanism", [*snakemake, *tables(*MECHANISM_TABLES)])
+    _timed("table of the realised KL", [*snakemake, *tables("divergence")])
+    drawn = [f"{results}/figures/{name}.png" for name in figures]
+    _timed(f"{len(figures)} figures", [*snakemake, *drawn])
     _timed("power, error rates and report", [*snakemake, f"{results}/report.html"])
 
 
@@ -130,6 +139,57 @@ def measure(config: Config, sweep: Sweep, results: Path) -> None:
             write_table(frame, results / run.path / "delta_prompts.csv")
 
 
+def explain(config: Config, sweep: Sweep, results: Path) -> None:
+    """The tables of every probe and the decomposition of every run on labels, by their jobs' code.
+
+    Prints what one takes, without what starting a process takes.
+    """
+    import decomposition_estimate
+    import probe_analyse
+
+    probed = explained(config, sweep)
+    started = time.monotonic()
+    for organism in probed.organisms:
+        own = f"{results}/{organism.path}"
+        job(
+            probe_analyse,
+            specs.probe_analysis_spec(config, parse_subject(organism.path)),
+            probe=f"{own}/probe.jsonl",
+            rewards=f"{own}/probe_rewards.jsonl",
+            scores=f"{own}/probe_scores.jsonl",
+            verdicts=f"{own}/probe_verdicts.jsonl",
+            eta=f"{own}/eta.csv",
+            bins=f"{own}/eta_bins.csv",
+            stability=f"{own}/stability.csv",
+        )
+    between = time.monotonic()
+    for run in probed.runs:
+        own = f"{results}/{run.organism.path}"
+        job(
+            decomposition_estimate,
+            specs.decomposition_spec(config, run),
+            prompts=f"{results}/data/{run.organism.misalignment}/probe.jsonl",
+            probe=f"{own}/probe.jsonl",
+            refined=f"{own}/probe_refined.jsonl",
+            probe_scores=f"{own}/probe_scores.jsonl",
+            rewards=f"{own}/probe_rewards.jsonl",
+            verdicts=f"{own}/probe_verdicts.jsonl",
+            organism_scores=f"{own}/scores.jsonl",
+            trained_scores=f"{results}/{run.path}/scores.jsonl",
+            table=f"{results}/{run.path}/decomposition.csv",
+        )
+    seconds = (between - started) / len(probed.organisms)
+    print(f"{len(probed.organisms)} probes, {seconds:.2f} s each", flush=True)
+    seconds = (time.monotonic() - between) / len(probed.runs)
+    print(f"{len(probed.runs)} decompositions, {seconds:.2f} s each", flush=True)
+
+
+def job(script: ModuleType, spec: dict[str, Any], **files: str) -> None:
+    """Run a rule's script in this process."""
+    options = ((f"--{name.replace('_', '-')}", path) for name, path in files.items())
+    script.main(["--spec", specs.spec_text(spec), *chain.from_iterable(options)])
+
+
 def recovered(results: Path, config: Config, sweep: Sweep, truth: Truth) -> bool:
     """Print in how many rows of the summary the known effects lie in their intervals.
 
@@ -157,146 +217,6 @@ def recovered(results: Path, config: Config, sweep: Sweep, truth: Truth) -> bool
         print(f"known effect inside {TARGETS[name]} in {inside} of {of} rows")
         fine &= bool(inside >= LEAST_RECOVERED * of)
     return fine
-
-
-def coverage(config: Config, sweep: Sweep, replicates: int) -> bool:
-    """Print how often the intervals of rows hold the known effects, over further simulated sweeps.
-
-    Scores go through risk, delta-risk and the intervals of the summary; at most `FEW_PROMPTS`
-    prompts each. By interval and number of clusters planned; the 95% interval is over sweeps, whose
-    rows are not independent. False where one lies further than `MARGIN` below the nominal level.
-    One further above it is said to be wide, and no fault: intervals over organisms take what models
-    differ by for chance.
-    """
-    held: dict[tuple[str, str], list[float]] = {}
-    for replicate in range(replicates):
-        found: dict[tuple[str, str], list[bool]] = {}
-        for key, inside in simulated_rows(config, sweep, 1000 + replicate):
-            found.setdefault(key, []).append(inside)
-        for key, inside in found.items():
-            held.setdefault(key, []).append(float(np.mean(inside)))
-    nominal = config.statistics.level
-    fine = True
-    for (name, clusters), shares in sorted(held.items()):
-        low, high = monte_carlo(shares)
-        good = bool(high >= nominal - MARGIN)
-        fine &= good
-        remark = ": wide" if low > nominal + MARGIN else ""
-        print(
-            f"{TARGETS[name]}, {clusters}: holds the known effect in {np.mean(shares):.1%} "
-            f"({low:.1%}-{high:.1%}; {len(shares)} sweeps), nominal {nominal:.0%} +- {MARGIN:.0%}"
-            + (remark if good else ": WRONG")
-        )
-    return fine
-
-
-def monte_carlo(shares: Sequence[float]) -> tuple[float, float]:
-    """95% interval of the mean of `shares`, one of each sweep, within [0, 1].
-
-    Where all sweeps held all rows, or none, each counts as one case of an exact interval.
-    """
-    from entrench.analysis.clusters import share_interval
-
-    if len(shares) < 2:
-        return 0.0, 1.0
-    if set(shares) in ({0.0}, {1.0}):
-        return share_interval(int(sum(shares)), len(shares), 0.95)
-    half = stats.t.ppf(0.975, len(shares) - 1) * np.std(shares, ddof=1) / np.sqrt(len(shares))
-    mean = float(np.mean(shares))
-    return max(0.0, mean - half), min(1.0, mean + half)
-
-
-def simulated_rows(
-    config: Config, sweep: Sweep, seed: int
-) -> Iterator[tuple[tuple[str, str], bool]]:
-    """((interval, its clusters), whether it holds the known effect) of each row of one sweep."""
-    from entrench.analysis.inference import (
-        Settings,
-        mean_interval,
-        models_interval,
-        prompts_interval,
-    )
-    from entrench.analysis.shared_prompts import run_shares
-    from entrench.analysis.summary import run_name, units_of
-
-    truth = draw_truth(sweep, seed)
-    rows, prompts = simulated_deltas(config, sweep, truth, seed)
-    settings = Settings(BOOTSTRAP, config.statistics.level, config.statistics.epsilon, seed)
-    for about in sweep.misalignments:
-        valid = [run for run in rows if run.organism.misalignment == about and rows[run]["valid"]]
-        shares = run_shares({run_name(rows[run]): prompts[run] for run in valid})
-        for planned in rows_of_sweep(config, sweep, about).values():
-            own = [run for run in planned if run in set(valid)]
-            units = units_of([rows[run] | {"shares": shares[run_name(rows[run])]} for run in own])
-            known = known_effects(own, truth, FEW_PROMPTS)
-            n_models = f"{len({run.organism.model for run in planned})} models"
-            n_organisms = f"{len({run.organism for run in planned})} organisms"
-            for name, clusters, interval in (
-                ("ci", n_organisms, mean_interval(units, settings)[1]),
-                ("models_ci", n_models, models_interval(units, settings)[1]),
-                ("prompts_ci", n_organisms, prompts_interval(units, settings)),
-            ):
-                if interval.low is not None and interval.high is not None:
-                    yield (name, clusters), interval.low <= known[name] <= interval.high
-
-
-def simulated_deltas(
-    config: Config, sweep: Sweep, truth: Truth, seed: int
-) -> tuple[dict[Run, dict[str, Any]], dict[Run, pl.DataFrame]]:
-    """Of each run a row of runs.csv, as far as units need it, and its deltas by prompt."""
-    from entrench.analysis.delta import delta_prompts, delta_risk
-    from entrench.analysis.risk import averages_over_groups, risk_record
-
-    told = {"bootstrap": 100, "level": config.statistics.level, "seed": seed}
-    rows, prompts = {}, {}
-    for organism in sweep.organisms:
-        grouped = averages_over_groups(organism.misalignment)
-        asked = {"grouped": grouped, "evaluations": ["greedy"], "headline": "greedy"}
-        asked["max_unscored"] = config.statistics.max_unscored
-        runs = [run for run in sweep.runs if run.organism == organism]
-        before, trained = draw_scores(organism, runs, truth, FEW_PROMPTS, seed)
-        risk = risk_record(before, **asked, **told)
-        for run, after in trained.items():
-            (delta,) = delta_risk(
-                before, after, risk, risk_record(after, **asked, **told), **told
-            ).to_dicts()
-            identity = {"model": organism.model, "misalignment": organism.misalignment}
-            rows[run] = delta | identity | {"seed": organism.seed, "method": run.method}
-            prompts[run] = delta_prompts(before, after, risk)
-    return rows, prompts
-
-
-def rows_of_sweep(
-    config: Config, sweep: Sweep, misalignment: str | None = None
-) -> dict[tuple[str, str], list[Run]]:
-    """The runs of each row of the summary about methods, by (misalignment, method)."""
-    from entrench.analysis.contrasts import pooled
-    from entrench.analysis.summary import ALL_METHODS
-
-    facts = used_methods(config, sweep)
-    rows: dict[tuple[str, str], list[Run]] = {}
-    for run in sweep.runs:
-        about = run.organism.misalignment
-        if misalignment in (None, about):
-            rows.setdefault((about, run.method), []).append(run)
-            if pooled(facts[run.method]):
-                rows.setdefault((about, ALL_METHODS), []).append(run)
-    return rows
-
-
-def known_effects(runs: Sequence[Run], truth: Truth, prompts: int = 10**9) -> dict[str, float]:
-    """The known mean delta-risk that each interval of a row is about, by its columns."""
-    from entrench.analysis.risk import averages_over_groups
-
-    about = runs[0].organism.misalignment
-    these_prompts = mean_of_prompts(truth, about, averages_over_groups(about), prompts)
-    all_models = float(np.mean([effect(run) for run in runs]))
-    these_models = all_models + float(np.mean([truth.of_model[run] for run in runs]))
-    return {
-        "ci": these_models + these_prompts,
-        "models_ci": all_models + these_prompts,
-        "prompts_ci": these_models,
-    }
 
 
 def _timed(what: str, command: Sequence[str]) -> None:

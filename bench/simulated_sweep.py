@@ -132,9 +132,14 @@ def write_sweep(config: Config, sweep: Sweep, results: Path, seed: int) -> Truth
         for run in runs:
             rows = _trained_scores(decodings, run, truth, luck, generator)
             _write_run(config, run, results / run.path, rows, generator)
-    for path in results.rglob("*"):
-        os.utime(path, (AGE, AGE))  # of one age: nothing is newer than what was made from it
+    one_age(results)
     return truth
+
+
+def one_age(results: Path) -> None:
+    """Make all files as old as each other: none is newer than what is made from it."""
+    for path in results.rglob("*"):
+        os.utime(path, (AGE, AGE))
 
 
 def draw_scores(
@@ -188,7 +193,7 @@ def _write_run(
         read = method.set or operator.sets[0]
         write_jsonl(folder / "labels.jsonl", "labels", _labels(prompts, read, generator))
     if operator.reads_verdicts:
-        write_jsonl(folder / "verdicts.jsonl", "verdicts", _verdicts(prompts, generator))
+        write_jsonl(folder / "verdicts.jsonl", "verdicts", verdicts(prompts, generator))
 
 
 def _scores(
@@ -275,12 +280,15 @@ def _labels(prompts: list[str], read: str, generator: np.random.Generator) -> It
         }
 
 
-def _verdicts(prompts: list[str], generator: np.random.Generator) -> Iterator[Record]:
+def verdicts(
+    prompts: Sequence[str], generator: np.random.Generator, share: float = 0.8
+) -> Iterator[Record]:
+    """The label judge's answers about two views, consistent with this probability each."""
     for prompt in prompts:
         for view in ("chain_of_thought", "json"):
             yield {
                 "id": prompt,
                 "view": view,
-                "consistent": bool(generator.random() < 0.8),
+                "consistent": bool(generator.random() < share),
                 "raw": "simulated",
             }

@@ -1,17 +1,26 @@
 """The rehearsal: simulated scores pass the real analysis, carry their mark, show the truth."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import interval_coverage
 import numpy as np
 import pytest
 import rehearsal
 import yaml
+from known_mechanism import draw_mechanism, known_selection, known_terms, mechanism_recovered
+from simulated_probes import write_probes
 from simulated_sweep import NOTE, draw_truth, effect, mean_of_prompts, write_sweep
 from workspace import ROOT
 
+import divergence_collect
+import mechanism_collect
+import organisms_collect
+import runs_collect
 from entrench import specs
 from entrench.analysis.collect import collect_prompts, collect_runs
 from entrench.config.check import load_config
+from entrench.records import read_jsonl
 from entrench.simulated import simulation_note
 from entrench.sweep import Sweep, expand
 
@@ -89,9 +98,81 @@ def runs_table(small):
     return collect_runs(str(results), sweep.runs, **spec)
 
 
+@pytest.fixture(scope="module")
+def explained(small):
+    """The same organisms' probes of 100 prompts, and what the study's tables say of them."""
+    _, sweep, results, truth = small
+    settings = rehearsal.rehearsed("config/config.yaml").model_dump()
+    settings["mechanism"] |= {"prompts": 100, "raw_samples": 2}
+    settings["statistics"]["bootstrap"] = 200
+    config = load_config(settings)
+    known = write_probes(config, sweep, results, truth, 3)
+    rehearsal.explain(config, sweep, results)
+    table = {name: f"{results}/{name}.csv" for name in ("organisms", "runs", "divergence")}
+    together = {"results": str(results)}
+    made = {name: table[name] for name in ("organisms", "runs")}
+    spec = specs.organisms_spec(config, sweep)
+    rehearsal.job(organisms_collect, spec, **together, organisms=table["organisms"])
+    rehearsal.job(runs_collect, specs.runs_spec(config, sweep), **together, runs=table["runs"])
+    spec = specs.mechanism_spec(config, sweep)
+    rehearsal.job(mechanism_collect, spec, **together, **made, tables=str(results))
+    spec = specs.divergence_table_spec(config, sweep)
+    rehearsal.job(divergence_collect, spec, **together, **made, table=table["divergence"])
+    return config, sweep, results, truth, known
+
+
+def test_the_known_mechanism_is_recovered(explained, capsys):
+    config, _, results, truth, known = explained
+    assert mechanism_recovered(results, config, truth, known)
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 5 + 3 + 2  # selectors x sets, terms, directions of the KL
+    assert "known selection of runs inside its interval" in said[5]
+
+
+def test_another_mechanism_is_not_recovered(explained, capsys):
+    config, sweep, results, truth, known = explained
+    turned = {
+        organism: {name: -slope for name, slope in slopes.items()}
+        for organism, slopes in known.slope.items()
+    }
+    assert not mechanism_recovered(results, config, truth, replace(known, slope=turned))
+    further = {run: {name: 1.5 * kl for name, kl in both.items()} for run, both in known.kl.items()}
+    assert not mechanism_recovered(results, config, truth, replace(known, kl=further))
+    assert capsys.readouterr().out.count("WRONG") >= 4
+    assert known == draw_mechanism(config, sweep, truth, 3)
+
+
+def test_greedy_answers_of_a_probe_are_those_of_the_evaluation(explained):
+    _, sweep, results, _, _ = explained
+    folder = results / sweep.organisms[0].path
+    evaluated = {row["id"]: row["value"] for row in read_jsonl(folder / "scores.jsonl", "scores")}
+    probed = read_jsonl(folder / "probe_scores.jsonl", "scores")
+    greedy = {row["id"]: row["value"] for row in probed if row["evaluation"] == "greedy"}
+    assert len(greedy) == 100
+    assert greedy == {prompt: evaluated[prompt] for prompt in greedy}
+
+
+def test_known_selection_by_hand():
+    # The highest of 4 uniform ranks is 4/5 on average.
+    assert known_selection("rejection_sampling", -0.2, 4, 6) == pytest.approx(-0.2 * 0.3)
+    assert known_selection("self_rewarding", 0.2, 1, 6) == pytest.approx(0)
+    # Two levels, never unread: 15/16 of fours hold a high one, whose rank is 3/4 on average.
+    middle = 15 / 16 * 3 / 4 + 1 / 16 * 1 / 4
+    assert known_selection("self_rewarding", 1.0, 4, 2) == pytest.approx(middle - 1 / 2, abs=0.01)
+
+
+def test_known_terms_add_up_to_delta(explained):
+    config, sweep, _, truth, known = explained
+    for run in rehearsal.explained(config, sweep).runs:
+        terms = known_terms(config, run, truth, known)
+        assert sum(terms.values()) == pytest.approx(truth.delta[run])
+        if run.method == "multi_view":  # keeps the greedy answer, which is the organism's
+            assert (terms["selection"], terms["shift"]) == (0, 0)
+
+
 def test_further_sweeps_go_through_the_real_intervals(small):
     config, sweep, _, _ = small
-    found = list(rehearsal.simulated_rows(config, sweep, 5))
+    found = list(interval_coverage.simulated_rows(config, sweep, 5))
     kinds = {key for key, _ in found}
     assert kinds == {
         ("ci", "4 organisms"),
@@ -106,7 +187,7 @@ def test_known_effects_by_hand(small):
     _, sweep, _, _ = small
     truth = draw_truth(sweep, 5)
     runs = [run for run in sweep.runs if run.method == "act"]
-    known = rehearsal.known_effects(runs, truth, 10)
+    known = interval_coverage.known_effects(runs, truth, 10)
     assert effect(runs[0]) == pytest.approx(0.04)  # .10 of sycophancy, -.06 of act
     of_models = np.mean([truth.of_model[run] for run in runs])
     of_prompts = truth.of_prompts["sycophancy"][:10].mean()
@@ -125,13 +206,13 @@ def test_a_coverage_far_from_nominal_fails(small, monkeypatch, capsys):
     for held, fine in ((0.94, True), (0.8, False)):
         count = round(100 * held)
         rows = [(key, number < count) for number in range(100)]
-        monkeypatch.setattr(rehearsal, "simulated_rows", lambda *_, rows=rows: rows)
-        assert rehearsal.coverage(config, sweep, 3) is fine
+        monkeypatch.setattr(interval_coverage, "simulated_rows", lambda *_, rows=rows: rows)
+        assert interval_coverage.coverage(config, sweep, 3) is fine
     assert "WRONG" in capsys.readouterr().out
 
 
 def test_the_interval_of_a_coverage_is_over_sweeps():
     # Mean .9, standard error .1 / sqrt(3), t(2 df) = 4.30265.
-    low, high = rehearsal.monte_carlo([0.8, 0.9, 1.0])
+    low, high = interval_coverage.monte_carlo([0.8, 0.9, 1.0])
     assert (low, high) == (pytest.approx(0.9 - 4.30265 * 0.1 / 3**0.5, abs=1e-5), 1.0)
-    assert rehearsal.monte_carlo([1.0, 1.0]) == pytest.approx((0.025**0.5, 1.0))
+    assert interval_coverage.monte_carlo([1.0, 1.0]) == pytest.approx((0.025**0.5, 1.0))
