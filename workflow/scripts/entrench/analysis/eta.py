@@ -136,23 +136,23 @@ def eta_tables(
         by_rank = risk_by_rank(values, one.scores)
         draws = {"bootstrap": bootstrap, "seed": derive_seed(seed, one.selector, one.set)}
         eta = column_means(by_rank, strata)
-        replicates = column_replicates(by_rank, strata, **draws)
         names = {"selector": one.selector, "set": one.set, "ci_level": level}
         bins = _in_bins(by_rank)
         count = bins.shape[1]
-        bin_draws = column_replicates(bins, strata, **draws)
         pooled = pooled_bins(values, one.scores, count)
-        for ranked, means, resampled, in_bin in (
+        resampled = column_replicates(np.hstack([by_rank, bins, pooled]), strata, **draws)
+        replicates, bin_draws, pooled_draws = np.split(resampled, [n, n + count], axis=1)
+        for ranked, means, drawn, in_bin in (
             ("within", column_means(bins, strata), bin_draws, ~np.isnan(bins)),
             (
                 "pooled",
                 _ratios(column_means(pooled, strata)),
-                _ratios(column_replicates(pooled, strata, **draws)),
+                _ratios(pooled_draws),
                 pooled[:, count:] > 0,
             ),
         ):
             for place, value in enumerate(means):
-                low, high = percentiles(resampled[:, place], level)
+                low, high = percentiles(drawn[:, place], level)
                 edges = {"u_low": place / count, "u_high": (place + 1) / count}
                 bin_rows.append(
                     {**names, **edges, "ranked": ranked, "bin": place + 1, "eta": _known(value)}
