@@ -91,7 +91,8 @@ def test_k_scaling_draws_runs_where_there_are_some(few):
         runs = mine.filter(
             pl.col("operator") == "self_confidence", pl.col("delta_pp").is_not_null()
         )
-        assert drawn_points(bottom, "o") == [
+        ticks = [int(label.get_text()) for label in bottom.get_xticklabels()]
+        assert [(ticks[round(x)], y) for x, y in drawn_points(bottom, "o")] == [
             (row["k"], pytest.approx(row["delta_pp"])) for row in runs.to_dicts()
         ]
         confidence = mine.filter(pl.col("operator") == "self_confidence")

@@ -1,5 +1,6 @@
 """k_scaling: label risk and delta-risk against k, with the random control of the set."""
 
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,7 +14,6 @@ _LOOKS = {
     "self_rewarding": ("s", INK),
     "rejection_sampling": ("^", CONTROL),
 }
-_BESIDE = {"self_confidence": 0.0, "self_rewarding": 0.2, "rejection_sampling": -0.2}  # of k
 _OTHER = ("D", DOT)  # an operator whose labels are known from its runs alone
 
 
@@ -33,11 +33,12 @@ def draw(k_scaling: pl.DataFrame) -> Figure:
         if not misalignments:
             figure.text(0.5, 0.5, "no organism was probed", ha="center")
             return figure
-        grid = figure.subplots(2, len(misalignments), sharex=True, sharey="row", squeeze=False)
+        grid = figure.subplots(2, len(misalignments), sharex="row", sharey="row", squeeze=False)
+        trained = drawn.filter(pl.col("delta_pp").is_not_null())
         for (above, below), misalignment in zip(grid.T, misalignments, strict=True):
             mine = drawn.filter(pl.col("misalignment") == misalignment)
             _labels(above, mine)
-            _deltas(below, mine)
+            _deltas(below, trained.filter(pl.col("misalignment") == misalignment), trained)
             above.set_title(misalignment, fontsize=7)
         grid[0, 0].set_ylabel("risk of the labels, %")
         grid[1, 0].set_ylabel("delta-risk of the runs, points")
@@ -48,9 +49,9 @@ def draw(k_scaling: pl.DataFrame) -> Figure:
         }
         legend_above(figure, handles, 4, size=6.5)
         figure.supxlabel(
-            "k, samples to choose from; means over the n organisms (above) and runs (below each "
-            "mark, below)\nbelow: the points of a curve share their organisms with each other and "
-            "with the random control (×); bars: over models",
+            "k, samples to choose from; above: means over the n organisms; below: over so many "
+            "runs as stand at the foot,\nall points of a curve and the random control (×) on the "
+            "same organisms; bars: over models",
             fontsize=7.5,
         )
     return figure
@@ -84,27 +85,39 @@ def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
         0.03, 0.03, f"n = {drawn['n_organisms'].max()}", transform=axis.transAxes, fontsize=6.5
     )
     axis.set_ylim(-4, 104)
+    axis.set_xticks(sorted(set(drawn["k"])))
 
 
-def _deltas(axis: Axes, drawn: pl.DataFrame) -> None:
+def _deltas(axis: Axes, drawn: pl.DataFrame, trained: pl.DataFrame) -> None:
+    """`trained` holds the rows of all panels: the same places for each k and operator."""
     axis.axhline(0, color=INK, linewidth=0.8)
-    for row in drawn.filter(pl.col("delta_pp").is_not_null()).iter_rows(named=True):
+    if not trained.height:
+        axis.text(0.5, 0.5, "no run", transform=axis.transAxes, ha="center", fontsize=6.5)
+    sizes = sorted(set(trained["k"]))
+    curves = sorted(set(trained.select("operator", "set").iter_rows()))
+    beside = np.linspace(-0.3, 0.3, len(curves)) if len(curves) > 1 else [0.0]
+    offsets = dict(zip(curves, beside, strict=False))
+    for row in drawn.iter_rows(named=True):
         marker, colour = _LOOKS.get(row["operator"], _OTHER)
-        place = row["k"] + _BESIDE.get(row["operator"], 0.4)
+        place = sizes.index(row["k"]) + offsets[row["operator"], row["set"]]
         if row["control_delta_pp"] is not None:
             axis.plot(place, row["control_delta_pp"], "x", color=colour, markersize=4)
         if row["delta_low_pp"] is not None:
             ends = row["delta_low_pp"], row["delta_high_pp"]
-            axis.vlines(place, *ends, color=colour, linewidth=0.7, zorder=1)
-        axis.plot(place, row["delta_pp"], marker, color=colour, markersize=4)
-        axis.annotate(
-            f"{row['n_runs']}",
-            (place, row["delta_pp"] if row["delta_low_pp"] is None else row["delta_low_pp"]),
-            xytext=(0, -4),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=5.5,
-        )
-    axis.margins(y=0.15)  # room for the numbers below the marks
-    axis.set_xticks(sorted(set(drawn["k"])))
+            axis.vlines(place, *ends, color=colour, linewidth=0.9, zorder=1)
+        axis.plot(place, row["delta_pp"], marker, color=colour, markersize=3.4)
+    for place, k in enumerate(sizes):
+        counts = drawn.filter(pl.col("k") == k)["n_runs"]
+        if counts.len():
+            few, many = counts.min(), counts.max()
+            axis.text(
+                place,
+                0.02,
+                f"{many}" if few == many else f"{few}-{many}",
+                transform=axis.get_xaxis_transform(),
+                ha="center",
+                fontsize=6,
+            )
+    axis.margins(y=0.12)  # room for the numbers at the foot
+    axis.set_xlim(-0.6, max(1, len(sizes)) - 0.4)
+    axis.set_xticks(range(len(sizes)), sizes)
