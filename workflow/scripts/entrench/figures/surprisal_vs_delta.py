@@ -63,7 +63,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame, whole: pl.DataFrame) -> None:
     axis.axvline(0, color=FAINT, linewidth=0.8)
     reach = max(5.0, 1.1 * float(whole["delta_pp"].abs().max()))
     left = min(0.0, float(whole["surprisal_per_token"].min()))
-    width = max(0.1, float(whole["surprisal_per_token"].max()) - left)
+    width = max(0.1, max(0.0, float(whole["surprisal_per_token"].max())) - left)
     edge = left + 1.06 * width
     heights = spread(means["delta_pp"].to_list(), reach / 8, -0.95 * reach, 0.95 * reach)
     for mean, height in zip(means.iter_rows(named=True), heights, strict=True):
