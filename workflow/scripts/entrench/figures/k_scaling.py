@@ -84,7 +84,7 @@ def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
     axis.text(
         0.03, 0.03, f"n = {drawn['n_organisms'].max()}", transform=axis.transAxes, fontsize=6.5
     )
-    axis.set_ylim(-4, 104)
+    axis.margins(y=0.15)  # room for n
     axis.set_xticks(sorted(set(drawn["k"])))
 
 

@@ -6,7 +6,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from entrench.analysis.prediction import ALL, BASELINE
-from entrench.figures.style import CONSISTENCY, DOT, FAINT, INK, WIDTH, style
+from entrench.figures.style import CONSISTENCY, DOT, FAINT, HALO, INK, WIDTH, style
 
 
 def data(prediction: pl.DataFrame) -> pl.DataFrame:
@@ -46,6 +46,7 @@ def _skill(axis: Axes, skill: pl.DataFrame) -> None:
             textcoords="offset points",
             ha="center",
             fontsize=6.5,
+            path_effects=HALO,
         )
         if row["predictor"] == BASELINE:
             axis.axvline(share, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
