@@ -52,8 +52,15 @@ def draw(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> Figure:
     drawn = data(eta, eta_bins)
     with style():
         figure, parts = misalignment_panels(drawn, 2.7)
+        means = drawn.filter(what="mean")
+        ends = pl.concat(
+            [
+                drawn.filter(what="organism", ranked="within")["eta_percent"],
+                *(means[name] for name in ("eta_percent", "ci_low_percent", "ci_high_percent")),
+            ]
+        )
         for axis, mine in parts:
-            _panel(axis, mine)
+            _panel(axis, mine, ends.min(), ends.max())
         if parts:
             level = f"{eta['ci_level'][0]:.0%}"
             figure.supylabel("risk of the answers at this rank (eta), %", fontsize=7.5)
@@ -68,7 +75,9 @@ def draw(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> Figure:
     return figure
 
 
-def _panel(axis: Axes, drawn: pl.DataFrame) -> None:
+def _panel(axis: Axes, drawn: pl.DataFrame, lowest: float, highest: float) -> None:
+    """All panels reach from `lowest` to `highest`, percent."""
+    tall = max(10.0, highest - lowest)
     organisms = drawn.filter(what="organism", ranked="within")
     for curve in organisms.partition_by("selector", "set", "model", "seed"):
         axis.plot(curve["rank"], curve["eta_percent"], color=FAINT, linewidth=0.4, zorder=1)
@@ -78,7 +87,9 @@ def _panel(axis: Axes, drawn: pl.DataFrame) -> None:
     )
     ends = [curve["eta_percent"][-1] for curve in curves]
     sets = drawn["set"].unique().sort().to_list()
-    for curve, end, height in zip(curves, ends, spread(ends, 7.5, 0, 100), strict=True):
+    for curve, end, height in zip(
+        curves, ends, spread(ends, 0.075 * tall, lowest, highest), strict=True
+    ):
         first = curve.row(0, named=True)
         marker, colour = _LOOKS[first["selector"]]
         line = "-" if first["set"] == sets[0] else (0, (4, 1.5))
@@ -124,6 +135,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame) -> None:
         fontsize=6.5,
     )
     axis.set_xlim(0, 1.75)
-    axis.set_ylim(-4, 104)
+    middle = (lowest + highest) / 2
+    axis.set_ylim(middle - 0.55 * tall, middle + 0.55 * tall)
     axis.set_xticks([0, 0.5, 1], ["lowest", "", "highest"])
     axis.spines["bottom"].set_bounds(0, 1)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from entrench.figures.layout import beside_axis, legend_above, misalignment_panels, name_methods
 from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, left_out, method_order, style
@@ -103,5 +104,9 @@ def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) ->
         count = drawn.filter(pl.col("method") == method, pl.col("what") == "mean")["n_runs"].max()
         beside_axis(axis, height, f"n={count or 0}")
     axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_ylim(len(pairs) - 0.5, -0.5)
     name_methods(axis, pairs)

@@ -59,13 +59,15 @@ def draw(decomposition: pl.DataFrame) -> Figure:
 def _panel(axis: Axes, drawn: pl.DataFrame, whole: pl.DataFrame) -> None:
     runs = drawn.filter(pl.col("what") == "run")
     means = drawn.filter(pl.col("what") == "method").sort("delta_pp")
-    axis.axhline(0, color=INK, linewidth=0.8)
     axis.axvline(0, color=FAINT, linewidth=0.8)
-    reach = max(5.0, 1.1 * float(whole["delta_pp"].abs().max()))
+    low, high = min(-5.0, whole["delta_pp"].min()), max(5.0, whole["delta_pp"].max())
+    tall = high - low
     left = min(0.0, float(whole["surprisal_per_token"].min()))
     width = max(0.1, max(0.0, float(whole["surprisal_per_token"].max())) - left)
     edge = left + 1.06 * width
-    heights = spread(means["delta_pp"].to_list(), reach / 8, -0.95 * reach, 0.95 * reach)
+    start = left - 0.06 * width
+    axis.plot([start, edge], [0, 0], color=INK, linewidth=0.8)
+    heights = spread(means["delta_pp"].to_list(), tall / 16, low, high)
     for mean, height in zip(means.iter_rows(named=True), heights, strict=True):
         colour = CONTROL if mean["kind"] == "control" else CONSISTENCY
         mine = runs.filter(pl.col("method") == mean["method"])
@@ -96,7 +98,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame, whole: pl.DataFrame) -> None:
         rho = stats.spearmanr(runs["surprisal_per_token"], runs["delta_pp"]).statistic
         note += f"   ρ = {rho:+.2f}"
     axis.text(1, 1.03, note, transform=axis.transAxes, ha="right", fontsize=6.5)
-    axis.set_ylim(-reach, reach)
-    axis.set_xlim(left - 0.06 * width, edge + 0.5 * width)
-    axis.spines["bottom"].set_bounds(left - 0.06 * width, edge)
+    axis.set_ylim(low - 0.05 * tall, high + 0.05 * tall)
+    axis.set_xlim(start, edge + 0.5 * width)
+    axis.spines["bottom"].set_bounds(start, edge)
     axis.set_xticks([tick for tick in axis.get_xticks() if left <= tick <= edge])
