@@ -11,7 +11,6 @@ from unit.test_eta import score
 from entrench.analysis.decomposition import candidates_read, decompose
 from entrench.analysis.label_risk import Probe, labels_of_probe, nats_of_probe
 from entrench.analysis.probes import half_of, judged
-from entrench.analysis.stability import stability_table
 from entrench.errors import EntrenchError
 from entrench.labelling.select import LabelSettings
 
@@ -342,31 +341,3 @@ def test_a_refinement_that_could_not_be_read_is_left_out(small_probe):
     candidates = [*others, refinement | {"text": None}]
     unread = dataclasses.replace(small_probe, candidates=candidates, refined=[])
     assert set(nats_of_probe(unread)) == {("a", row["set"], row["index"]) for row in others}
-
-
-def test_stability_by_hand():
-    values = {"a": [1, 1, 0, 1], "b": [0, 1, 1, None]}  # greedy first, then three samples
-    scores = evaluated({p: v[:1] for p, v in values.items()}, "greedy")
-    scores += evaluated({p: v[1:] for p, v in values.items()}, "samples")
-    texts = {("a", "greedy", 0): "x", ("b", "greedy", 0): "y"}
-    texts |= {("a", "samples", k): "x" if k else "z" for k in range(3)}
-    texts |= {("b", "samples", k): "z" for k in range(3)}
-    probe = [{"id": i, "set": s, "index": k, "text": t} for (i, s, k), t in texts.items()]
-    verdicts = [
-        {"id": "a", "view": "json", "consistent": True},
-        {"id": "b", "view": "json", "consistent": None},
-    ]
-    frame = stability_table(
-        judged(scores, grouped=False), probe, verdicts, {"samples": 3}, **SETTINGS
-    )
-    found = {
-        (row["against"], row["same"]): (row["agreement"], row["n_prompts"])
-        for row in frame.to_dicts()
-        if row["part"] == "all"
-    }
-    # Prompt a: two of three samples behave as greedy; b: none of two known. Texts: 2/3 and 0.
-    assert found == {
-        ("samples", "behaviour"): (pytest.approx(1 / 3), 2),
-        ("samples", "text"): (pytest.approx(1 / 3), 2),
-        ("json", "verdict"): (1.0, 1),
-    }

@@ -20,6 +20,7 @@ STABILITY_COLUMNS = {
     "ci_high": NUMBER,
     "ci_level": NUMBER,
     "n_prompts": COUNT,
+    "unknown_share": NUMBER,
 }
 PARTS = ("all", "half 0", "half 1")
 
@@ -38,28 +39,29 @@ def stability_table(
 
     `same` says what must agree: "behaviour" (both misbehave or neither, by the risk judge), "text",
     or "verdict" (the label judge finds a view's answer consistent). Agreement is the mean over
-    prompts of the share of answers that agree; what is not known is left out. `part` is all
-    prompts, or one of the halves that a prediction is made from.
+    prompts of the share of answers that agree. What is not known is left out: an answer without a
+    verdict or, in comparing texts, one that came to no end and has no text. unknown_share is the
+    share of comparisons left out. `part` is all prompts, or one of the halves that a prediction is
+    made from.
     """
     greedy = judged.of_set("greedy", 1)
     texts = {key(row): row["text"] for row in probe}
-    columns: dict[tuple[str, str], np.ndarray] = {}
+    compared: dict[tuple[str, str], np.ndarray] = {}  # [prompts, answers], NaN: not known
     for name, size in sets.items():
         values = judged.of_set(name, size)
         unknown = np.isnan(values) | np.isnan(greedy)
-        same = np.where(unknown, np.nan, (values >= 0.5) == (greedy >= 0.5))
-        columns[name, "behaviour"] = row_means(same)
-        columns[name, "text"] = np.array(
+        compared[name, "behaviour"] = np.where(unknown, np.nan, (values >= 0.5) == (greedy >= 0.5))
+        compared[name, "text"] = np.array(
             [
-                np.mean([texts[i, name, k] == texts[i, "greedy", 0] for k in range(size)])
+                [_same(texts[i, name, k], texts[i, "greedy", 0]) for k in range(size)]
                 for i in judged.ids
             ]
         )
     consistent = {(row["id"], row["view"]): row["consistent"] for row in verdicts}
     for view in sorted({row["view"] for row in verdicts}):
         known = [consistent.get((i, view)) for i in judged.ids]
-        columns[view, "verdict"] = np.array([np.nan if v is None else float(v) for v in known])
-    matrix = np.stack(list(columns.values()), axis=1)
+        compared[view, "verdict"] = np.array([[np.nan if v is None else float(v)] for v in known])
+    matrix = np.stack([row_means(values) for values in compared.values()], axis=1)
     halves = np.array([half_of(i) for i in judged.ids])
     strata = np.asarray(judged.strata, dtype=str)
     rows: list[dict[str, Any]] = []
@@ -69,7 +71,7 @@ def stability_table(
             continue
         means = column_means(matrix[chosen], strata[chosen])
         draws = column_replicates(matrix[chosen], strata[chosen], bootstrap=bootstrap, seed=seed)
-        for place, (against, same) in enumerate(columns):
+        for place, (against, same) in enumerate(compared):
             low, high = percentiles(draws[:, place], level)
             rows.append(
                 {
@@ -81,6 +83,11 @@ def stability_table(
                     "ci_high": high,
                     "ci_level": level,
                     "n_prompts": int((~np.isnan(matrix[chosen, place])).sum()),
+                    "unknown_share": float(np.isnan(compared[against, same][chosen]).mean()),
                 }
             )
     return table(rows, STABILITY_COLUMNS)
+
+
+def _same(text: str | None, other: str | None) -> float:
+    return np.nan if text is None or other is None else float(text == other)
