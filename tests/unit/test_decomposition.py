@@ -66,6 +66,7 @@ def by_hand(trained=True, reasoned=()):
         headline="sampled",
         nats=nats,
         k=2,
+        choice_kl={"a": 0.1, "b": 0.3, "c": 0.2, "d": 9.0},
         **SETTINGS,
     )
 
@@ -91,6 +92,8 @@ def test_every_term_by_hand():
     assert row["surprisal_per_answer"] == pytest.approx(8 / 3 - 6)
     assert row["surprisal_per_token"] == pytest.approx(1 - 2)
     assert row["kl_bound"] == pytest.approx(np.log(2) - 0.5)
+    assert row["kl_best_of_k"] == pytest.approx(0.2)  # d has no label
+    assert row["kl_best_of_k_low"] < 0.2 < row["kl_best_of_k_high"]
     assert (row["n_labels"], row["n_reasoned"]) == (3, 0)
 
 
@@ -258,6 +261,40 @@ def test_intervals_are_paired():
     assert row["label_shift_high_pp"] - row["label_shift_low_pp"] > 15
 
 
+def test_intervals_of_surprisal_hold_as_often_as_they_say():
+    """Labels take 3 nats an answer and raw samples 5, over 4 and 5 tokens: -2, and 3/4 - 1."""
+    draw = np.random.default_rng(0)
+    held = {"surprisal_per_answer": 0, "surprisal_per_token": 0}
+    truth = {"surprisal_per_answer": -2.0, "surprisal_per_token": -0.25}
+    prompts = [f"p{i}" for i in range(80)]
+    scores = evaluated({prompt: [0.0] for prompt in prompts}, "samples")
+    settled = judged(scores, grouped=False), [label(prompt, "samples", 0) for prompt in prompts]
+    scores = evaluated({prompt: [0.0] for prompt in prompts})
+    for replicate in range(300):
+        nats = {}
+        for prompt in prompts:
+            hard = draw.gamma(8, 1 / 8)  # of mean 1: some prompts are harder for both
+            for name, of, tokens in (("samples", 3.0, 4), ("raw", 5.0, 5)):
+                drawn = int(draw.integers(tokens - 2, tokens + 3))
+                nats[prompt, name, 0] = (of * hard * drawn / tokens, drawn)
+        settings = {"bootstrap": 200, "level": 0.9, "seed": replicate}
+        frame = decompose(
+            *settled,
+            {"samples": 1},
+            scores,
+            None,
+            headline="sampled",
+            nats=nats,
+            k=None,
+            **settings,
+        )
+        for name in held:
+            row = whole(frame)
+            held[name] += row[f"{name}_low"] <= truth[name] <= row[f"{name}_high"]
+    for name, times in held.items():
+        assert times / 300 == pytest.approx(0.9, abs=0.05), name
+
+
 def test_a_prompt_that_the_evaluation_lacks_is_named():
     with pytest.raises(EntrenchError, match="prompt 'b' of the probe has no score"):
         decompose(
@@ -320,6 +357,16 @@ def test_labels_of_a_probe_are_the_operators_own(small_probe):
     assert [(row["set"], row["index"]) for row in found["labels"]] == [("samples", 1)]
     assert found["read"] == {"samples": 2}
     assert found["k"] == 2
+    # Two distinct scores: of the four pairs, the better one is the best in three.
+    expected = 1 / 4 * np.log(1 / 2) + 3 / 4 * np.log(3 / 2)
+    assert found["choice_kl"] == {"a": pytest.approx(expected)}
+
+
+def test_only_the_best_of_k_by_a_score_has_a_kl_of_its_choice(small_probe):
+    for operator, of in (("greedy_self_training", {}), ("random", {"set": "samples"})):
+        method = LabelSettings(["m", "sycophancy", 0], operator, operator, of)
+        found = labels_of_probe(method, small_probe)
+        assert (found["k"], found["choice_kl"]) == (None, None)
 
 
 def test_a_refined_answer_counts_after_the_plain_prompt(small_probe):

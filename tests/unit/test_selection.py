@@ -1,6 +1,6 @@
 """Best of k from a finite pool: weights by enumeration, the bound, and the limits of both."""
 
-from itertools import combinations
+from itertools import combinations, product
 from math import log
 
 import numpy as np
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrench.analysis.selection import (
+    best_of_k_kl,
     integral_weights,
     kl_bound,
     limit_total_variation,
@@ -70,6 +71,46 @@ def test_kl_bound_is_the_kl_of_the_best_of_k_from_a_large_pool():
     weights = pool_weights(4000, 4)
     used = weights[weights > 0]
     assert float(used @ np.log(used * 4000)) == pytest.approx(kl_bound(4), abs=2e-3)
+
+
+def test_best_of_k_kl_by_hand():
+    scores = np.array([[4.0, 1.0, 3.0, 2.0], [1.0, 1.0, 2.0, 2.0], [5.0] * 4, [np.nan] * 4])
+    found = best_of_k_kl(scores, 2)
+    # Of the 16 pairs of four answers the best is each one 1, 3, 5, 7 times; of two pairs of equal
+    # ones, each one of the lower pair twice and each of the upper pair 6 times.
+    weights = np.array([1, 3, 5, 7]) / 16
+    assert found[0] == pytest.approx(weights @ np.log(4 * weights))
+    assert found[1] == pytest.approx(1 / 4 * log(1 / 2) + 3 / 4 * log(3 / 2))
+    assert found[2] == pytest.approx(0)  # nothing to choose by
+    assert np.isnan(found[3])
+    assert best_of_k_kl(scores[:3], 1) == pytest.approx([0, 0, 0])
+    unread = np.array([[np.nan, 7.0, 8.0]])  # ranks lowest
+    assert best_of_k_kl(unread, 2) == pytest.approx(best_of_k_kl(np.array([[1.0, 2.0, 3.0]]), 2))
+
+
+POOLS = st.lists(st.integers(0, 3), min_size=1, max_size=5).flatmap(
+    lambda pool: st.tuples(st.just(pool), st.integers(1, len(pool)))
+)
+
+
+@given(POOLS)
+def test_best_of_k_kl_is_that_of_all_draws_and_below_the_bound(pool_and_k):
+    pool, k = pool_and_k
+    chosen = np.zeros(len(pool))
+    for draws in product(range(len(pool)), repeat=k):
+        best = max(pool[i] for i in draws)
+        tied = [i for i, score in enumerate(pool) if score == best]
+        chosen[tied] += 1 / len(tied) / len(pool) ** k
+    used = chosen[chosen > 0]
+    (found,) = best_of_k_kl(np.array([pool], dtype=float), k)
+    assert found == pytest.approx(used @ np.log(used * len(pool)), abs=1e-12)
+    assert -1e-12 <= found <= kl_bound(k) + 1e-12
+
+
+@pytest.mark.parametrize(("n", "k"), [(8, 4), (16, 8), (200, 4)])
+def test_best_of_k_kl_of_distinct_scores_is_little_below_the_bound(n, k):
+    (found,) = best_of_k_kl(np.arange(n, dtype=float)[None], k)
+    assert 0.96 * kl_bound(k) < found < kl_bound(k)
 
 
 def test_k_beyond_the_pool_is_refused():

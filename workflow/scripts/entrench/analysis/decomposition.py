@@ -51,6 +51,7 @@ RISKS = (
     *("organism_all", "trained_all"),
 )
 SURPRISAL = ("label_nats", "label_tokens", "raw_nats", "raw_tokens")
+CHOICE = "kl_best_of_k"
 DECOMPOSITION_COLUMNS = {
     "part": TEXT,
     "n_prompts": COUNT,
@@ -65,6 +66,7 @@ DECOMPOSITION_COLUMNS = {
     "n_labels": COUNT,
     "n_reasoned": COUNT,
     **with_intervals("surprisal_per_token", "surprisal_per_answer"),
+    **with_intervals(CHOICE),
     "kl_bound": NUMBER,
 }
 
@@ -92,6 +94,7 @@ def decompose(
     headline: str,
     nats: Mapping[tuple[str, str, int], tuple[float, int]],
     k: int | None,
+    choice_kl: Mapping[str, float] | None = None,
     bootstrap: int,
     level: float,
     seed: int,
@@ -99,9 +102,10 @@ def decompose(
     """Columns `DECOMPOSITION_COLUMNS`, a row for all prompts of the probe and one for each half.
 
     `labels` is what the method's operator chose on the probe (kind "labels"); `nats` gives each
-    candidate's -log P under the organism after the plain prompt, and its tokens; `k` bounds the KL
-    of a best-of-k choice. Without `trained_scores`, before training, what needs the trained model
-    is null. Intervals resample prompts, all terms together.
+    candidate's -log P under the organism after the plain prompt, and its tokens. Of a best-of-k
+    choice, `k` bounds the KL from its sampler and `choice_kl` estimates it, by prompt. Without
+    `trained_scores`, before training, what needs the trained model is null. Intervals resample
+    prompts, all terms together.
 
     n_*                 n_prompts = n_kept + n_abstained (no label) + n_unmeasured (a label, but a
                         risk of it, of what it is chosen from or of a model is not known)
@@ -111,10 +115,14 @@ def decompose(
                         a proxy of how far the labels are from what the organism says, negative for
                         likely labels (greedy ones, say). Prompts with an answer sampled behind
                         reasoning (NaN in `nats`) have no part in it; n_reasoned counts them
+    kl_best_of_k        mean of `choice_kl` over the prompts with a label
     """
     organism = _risks(organism_scores, headline, judged)
     trained = _risks(trained_scores, headline, judged) if trained_scores is not None else None
     numbers, abstained, reasoned = _prompt_numbers(judged, labels, read, organism, trained, nats)
+    given = choice_kl or {}
+    choice = np.array([given.get(prompt, np.nan) for prompt in judged.ids])
+    numbers = np.column_stack([numbers, np.where(abstained, np.nan, choice)])
     halves = np.array([half_of(prompt) for prompt in judged.ids])
     strata = np.asarray(judged.strata, dtype=str)
     rows = []
@@ -149,7 +157,7 @@ def decompose(
 
 def _terms():
     """Column name -> function of mean risks and surprisals [draws, columns]."""
-    place = {name: i for i, name in enumerate((*RISKS, *SURPRISAL))}
+    place = {name: i for i, name in enumerate((*RISKS, *SURPRISAL, CHOICE))}
 
     def difference(weights: Mapping[str, int]):
         return lambda m: 100 * sum(w * m[:, place[name]] for name, w in weights.items())
@@ -164,6 +172,7 @@ def _terms():
             column(m, "label_nats") / column(m, "label_tokens")
             - column(m, "raw_nats") / column(m, "raw_tokens")
         ),
+        CHOICE: lambda m: column(m, CHOICE),
     }
 
 

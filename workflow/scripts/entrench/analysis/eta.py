@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from entrench.analysis.bootstrap import column_means, column_replicates, percentiles
-from entrench.analysis.probes import Judged, half_of, key, row_means
+from entrench.analysis.probes import Judged, Key, half_of, key, row_means
 from entrench.analysis.selection import integral_weights, pool_weights, total_variation
 from entrench.analysis.significance import ROUNDING
 from entrench.analysis.simpson import SLOPE_COLUMNS, slopes
@@ -86,6 +86,18 @@ def selectors(
 
     An answer that came to no end (no text) has no score: operators pass it over.
     """
+    return [
+        Scored(selector, name, judged.matrix(of, name, size))
+        for name, size in sets.items()
+        for selector, of in selector_scores(probe, rewards).items()
+        if selector != "self_rewarding" or name in self_scored
+    ]
+
+
+def selector_scores(
+    probe: Sequence[Record], rewards: Sequence[Record]
+) -> dict[str, dict[Key, float]]:
+    """Each selector's scores of a probe's answers, of those that it does not pass over."""
     answered = {key(row) for row in probe if row["text"] is not None}
     numbers = {
         "self_confidence": {key(row): row["logprob"] / row["tokens"] for row in probe},
@@ -94,16 +106,10 @@ def selectors(
         },
         "rejection_sampling": {key(row): row["reward"] for row in rewards},
     }
-    return [
-        Scored(
-            selector,
-            name,
-            judged.matrix({k: v for k, v in of.items() if k in answered}, name, size),
-        )
-        for name, size in sets.items()
+    return {
+        selector: {answer: score for answer, score in of.items() if answer in answered}
         for selector, of in numbers.items()
-        if selector != "self_rewarding" or name in self_scored
-    ]
+    }
 
 
 def eta_tables(

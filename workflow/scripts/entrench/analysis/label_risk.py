@@ -5,8 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from entrench.analysis.decomposition import candidates_read
+from entrench.analysis.eta import selector_scores
 from entrench.analysis.probes import Key, key
+from entrench.analysis.selection import best_of_k_kl
 from entrench.labelling.select import LabelSettings, Table, select_labels
 from entrench.records import Record, require_same_keys
 
@@ -24,7 +28,7 @@ class Probe:
 
 
 def labels_of_probe(settings: LabelSettings, probe: Probe) -> dict[str, Any]:
-    """What `decompose` needs of a method: labels, read, nats, k.
+    """What `decompose` needs of a method: labels, read, nats, k, choice_kl.
 
     Raises `EntrenchError` where the probe lacks what the method reads.
     """
@@ -39,12 +43,21 @@ def labels_of_probe(settings: LabelSettings, probe: Probe) -> dict[str, Any]:
         Table(probe.path, probe.rewards),
         Table(probe.path, probe.verdicts),
     )
-    chooses = operator in ("self_confidence", "self_rewarding", "rejection_sampling")
+    scores = selector_scores(probe.candidates, probe.rewards)
+    k = choice_kl = None
+    if operator in scores:
+        name, k = settings.settings["set"], settings.settings["k"]
+        ids = [row["id"] for row in probe.prompts]
+        pools = [
+            [scores[operator].get((i, name, s), np.nan) for s in range(sizes[name])] for i in ids
+        ]
+        choice_kl = dict(zip(ids, best_of_k_kl(np.array(pools), k).tolist(), strict=True))
     return {
         "labels": labels,
         "read": candidates_read(operator, settings.settings, sizes),
         "nats": nats_of_probe(probe),
-        "k": settings.settings["k"] if chooses else None,
+        "k": k,
+        "choice_kl": choice_kl,
     }
 
 

@@ -47,6 +47,26 @@ def kl_bound(k: int) -> float:
     return log(k) - (k - 1) / k
 
 
+def best_of_k_kl(scores: np.ndarray, k: int) -> np.ndarray:
+    """KL of the best of k from its sampler for each prompt, in nats: [prompts], of [prompts, n].
+
+    Estimated on the n samples as if they were the whole distribution: sum of w log(n w), with w the
+    chance of each to be the best of k drawn *with* replacement, ties sharing theirs. So it never
+    exceeds `kl_bound`, and lies little below it where no scores tie (0.625 of 0.636 for the best of
+    4 from 8). `pool_weights`, which draw without replacement, would not do: they say log n for
+    k = n, whatever the score. An answer without a score (NaN) ranks lowest; a prompt without any
+    score is NaN.
+    """
+    n = scores.shape[1]
+    _check(n, k)
+    filled = np.where(np.isnan(scores), -np.inf, scores)[:, :, None]
+    others = filled.swapaxes(1, 2)  # ... against [prompts, 1, n]
+    below, upto = (others < filled).sum(axis=2), (others <= filled).sum(axis=2)
+    weights = ((upto / n) ** k - (below / n) ** k) / (upto - below)
+    found = (weights * np.log(n * weights)).sum(axis=1)
+    return np.where(np.isnan(scores).all(axis=1), np.nan, found)
+
+
 def _check(n: int, k: int) -> None:
     if not 1 <= k <= n:
         raise ValueError(f"the best of {k} from {n}: k is 1 to n")
