@@ -73,13 +73,11 @@ def test_prediction_says_what_cannot_be_assessed(demo, few):
     alone = prediction.draw(demo["prediction"])
     texts = [text.get_text() for axis in alone.axes for text in axis.texts]
     assert texts.count("not assessable: 1 model, 2 are needed") == 5
-    shares = {
-        round(100 * row["accuracy"])
-        for row in prediction.data(few["prediction"]).filter(pl.col("what") == "skill").to_dicts()
-    }
+    skill = prediction.data(few["prediction"]).filter(pl.col("what") == "skill").to_dicts()
     drawn = prediction.draw(few["prediction"])
-    texts = {text.get_text() for text in drawn.axes[0].texts}
-    assert {f"{share}%" for share in shares} == texts
+    texts = sorted(text.get_text() for text in drawn.axes[0].texts)
+    shares = [f"{100 * row['accuracy']:.0f}%" for row in skill]
+    assert texts == sorted(shares + [f"n={row['n_runs']}" for row in skill])
 
 
 def test_k_scaling_draws_runs_where_there_are_some(few):

@@ -2,9 +2,10 @@
 
 Predictors come from one half of the prompts and delta-risk from the other, since Risk(organism)
 stands on both sides and its noise alone would look like skill; then the halves are swapped. A
-logistic model is fitted on all models but one and asked about that one. It starts from the majority
-of the other models on the misalignment, and its predictors are differences from their mean there:
-telling which misalignment a run is on, which is known anyway, is no skill.
+logistic model is fitted on all models but one and asked about that one, of whose outcomes it sees
+nothing. It starts from the majority of the other models on the misalignment, and its predictors are
+differences from their mean there: telling which misalignment a run is on, which is known anyway, is
+no skill.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,17 +22,19 @@ from entrench.seeds import derive_seed
 
 BASELINE = "majority sign"
 RULE = "sign of label shift"
-PREDICTORS: dict[str, tuple[str, ...]] = {
+PREDICTORS: dict[str, tuple[str, ...]] = {  # fitted -> the columns it needs
     "label shift": ("label_shift_before_pp",),
     "surprisal": ("surprisal_per_token",),
     "stability": ("agreement",),
     "all three": ("label_shift_before_pp", "surprisal_per_token", "agreement"),
 }
+NEEDS = {BASELINE: (), RULE: ("label_shift_before_pp",), **PREDICTORS}
 MODELS_NEEDED = 2
 MODELS_OF_AN_INTERVAL = 3
 RIDGE = 1.0  # prior precision of standardised slopes: keeps separable data finite
 SUREST = 0.98  # no share of a few runs starts a fit nearer to 1 (or, likewise, to 0)
 ALL = "all"
+ASSESSED = "assessed"
 EDGES = np.linspace(0, 1, 6)  # of the calibration bins
 
 PREDICTION_COLUMNS = {
@@ -46,6 +49,7 @@ PREDICTION_COLUMNS = {
     "n_runs": COUNT,
     "n_models": COUNT,
     "n_tied": COUNT,
+    "n_unknown": COUNT,
     "n_invalid": COUNT,
     "accuracy": NUMBER,
     "accuracy_low": NUMBER,
@@ -77,52 +81,43 @@ def predict(
     """Columns `PREDICTION_COLUMNS`; `what` says of what a row is. Invalid runs are left out.
 
     "skill": one predictor over all runs (misalignment "all"), then over those of a misalignment:
-    accuracy of the sign, its gain over `BASELINE` (see `_baseline`), Brier score of the probability
-    of amplification; intervals over models. n_tied: halves of runs without a sign to tell.
-    "calibration": of the model on all three, a bin of predicted probability with the share
-    observed. "run": one run's predicted probability, mean over the two swaps, and its sign
-    (observed: 1 amplified). Where there is one model only, what needs fitting is "not assessable",
-    and only `RULE`, which is not fitted, has a figure.
+    accuracy of the sign, its gain over `BASELINE` on the same runs (see `_baseline`), Brier score
+    of the probability of amplification; intervals over models. n_tied: halves of runs without a
+    sign to tell. n_unknown: other halves left out, since delta-risk or a column that this predictor
+    needs is not known. "calibration": of the model on all three, a bin of predicted probability
+    with the share observed. "run": one run's predicted probability, mean over the two swaps, and
+    its sign (observed: 1 amplified). Where there is one model only, what needs fitting is "not
+    assessable", and only `RULE`, which is not fitted, has a figure.
     """
-    valid = decomposition.filter("valid")
-    every = _cases(valid, stability)
-    cases = [case for case in every if not _tied(case)]
-    models = sorted({case["model"] for case in cases})
-    assessable = len(models) >= MODELS_NEEDED
-    have = f"{len(models)} model{'' if len(models) == 1 else 's'}"
-    status = "assessed" if assessable else f"not assessable: {have}, {MODELS_NEEDED} are needed"
-    predicted: dict[str, np.ndarray] = {}
-    if cases:
-        predicted[RULE] = np.array([_step(case["label_shift_before_pp"]) for case in cases])
-    if assessable:
-        predicted[BASELINE] = _baseline(cases, models)
-        for case, share in zip(cases, predicted[BASELINE], strict=True):
-            case["majority"] = share
-        for name, columns in PREDICTORS.items():
-            predicted[name] = _leaving_one_out(cases, models, _logistic(columns))
+    every = _cases(decomposition.filter("valid"), stability)
+    signed = [case for case in every if not _tied(case) and case["delta_pp"] is not None]
+    for case, share in zip(signed, _baseline(signed), strict=True):
+        case["baseline"] = share
+    asked = {name: _knowing(signed, columns) for name, columns in NEEDS.items()}
+    predicted = {name: _predicted(name, cases) for name, cases in asked.items()}
     rows: Rows = []
-    for scope in (ALL, *sorted({case["misalignment"] for case in cases})):
-        inside = np.array([scope in (ALL, case["misalignment"]) for case in cases], bool)
-        mine = [case for case, taken in zip(cases, inside, strict=True) if taken]
-        shared = {"what": "skill", "misalignment": scope, "ci_level": level}
-        shared["n_runs"] = len({_run(case) for case in mine})
-        shared["n_models"] = len({case["model"] for case in mine})
-        shared["n_tied"] = sum(_tied(c) for c in every if scope in (ALL, c["misalignment"]))
+    for scope in (ALL, *sorted({case["misalignment"] for case in signed})):
+        known = [case for case in every if scope in (ALL, case["misalignment"])]
         left_out = decomposition.filter(
             ~pl.col("valid"), (pl.col("misalignment") == scope) | pl.lit(scope == ALL)
         )
+        shared = {"what": "skill", "misalignment": scope, "ci_level": level}
+        shared["n_tied"] = sum(map(_tied, known))
         shared["n_invalid"] = left_out.select(_RUN).n_unique()
-        for name in (BASELINE, RULE, *PREDICTORS):
-            row = shared | {"predictor": name, "status": status}
-            if name == RULE:
-                row["status"] = "assessed" if cases else "not assessable: no run with a sign"
-            if name in predicted:
-                baseline = predicted[BASELINE][inside] if assessable else None
+        for name, cases in asked.items():
+            inside = np.array([scope in (ALL, case["misalignment"]) for case in cases], bool)
+            mine = [case for case, taken in zip(cases, inside, strict=True) if taken]
+            row = shared | {"predictor": name, "status": _status(name, cases, mine)}
+            row["n_runs"] = len({_run(case) for case in mine})
+            row["n_models"] = len(_models(mine))
+            row["n_unknown"] = len(known) - shared["n_tied"] - len(mine)
+            if row["status"] == ASSESSED:
                 draws = derive_seed(seed, name, scope)
-                row |= _skill(mine, predicted[name][inside], baseline, bootstrap, level, draws)
+                row |= _skill(mine, predicted[name][inside], bootstrap, level, draws)
             rows.append(row)
-    if assessable:
-        rows += _runs(cases, predicted["all three"]) + _calibration(cases, predicted["all three"])
+    whole = asked["all three"]
+    if _status("all three", whole, whole) == ASSESSED:
+        rows += _runs(whole, predicted["all three"]) + _calibration(whole, predicted["all three"])
     return table(rows, PREDICTION_COLUMNS)
 
 
@@ -142,7 +137,7 @@ def readable(prediction: pl.DataFrame) -> str:
 
 
 def _cases(decomposition: pl.DataFrame, stability: pl.DataFrame) -> Rows:
-    """A case per run and swap: predictors of one half, delta-risk of the other."""
+    """A case per run and swap: predictors of one half, delta-risk of the other; None: not known."""
     agreement = (
         stability.filter(pl.col("same") == "behaviour")
         .group_by("model", "misalignment", "seed", "part")
@@ -157,51 +152,98 @@ def _cases(decomposition: pl.DataFrame, stability: pl.DataFrame) -> Rows:
     for known, asked in (("half 0", "half 1"), ("half 1", "half 0")):
         for name, row in sorted(by_part[known].items()):
             delta = by_part[asked].get(name, {}).get("delta_pp")
-            features = {column: row[column] for column in PREDICTORS["all three"]}
-            if delta is not None and None not in features.values():
-                cases.append(
-                    {**dict(zip(_RUN, name, strict=True)), **features}
-                    | {"effective": row["effective"]}
-                    | {"delta_pp": delta, "amplified": float(delta > 0)}
-                )
+            cases.append(
+                {**dict(zip(_RUN, name, strict=True)), "effective": row["effective"]}
+                | {column: row[column] for column in PREDICTORS["all three"]}
+                | {"delta_pp": delta, "amplified": None if delta is None else float(delta > 0)}
+            )
     return cases
 
 
 def _tied(case: Mapping[str, Any]) -> bool:
-    return abs(case["delta_pp"]) <= 100 * ROUNDING
+    return case["delta_pp"] is not None and abs(case["delta_pp"]) <= 100 * ROUNDING
+
+
+def _knowing(cases: Rows, columns: Sequence[str]) -> Rows:
+    return [case for case in cases if all(case[column] is not None for column in columns)]
+
+
+def _models(cases: Rows) -> list[str]:
+    return sorted({case["model"] for case in cases})
+
+
+def _status(name: str, cases: Rows, inside: Rows) -> str:
+    """Whether a predictor can be assessed on its `cases` `inside` a scope; if not, why."""
+    have = len(_models(cases))
+    if name != RULE and have < MODELS_NEEDED:
+        found = f"{have} model{'' if have == 1 else 's'}, {MODELS_NEEDED} are needed"
+        return f"not assessable: {found}"
+    return ASSESSED if inside else "not assessable: no run with a sign and this predictor"
+
+
+def _predicted(name: str, cases: Rows) -> np.ndarray:
+    """Probability of amplification of each case; empty where it cannot be assessed."""
+    if _status(name, cases, cases) != ASSESSED:
+        return np.empty(0)
+    if name == RULE:
+        return np.array([_step(case["label_shift_before_pp"]) for case in cases])
+    if name == BASELINE:
+        return np.array([case["baseline"] for case in cases])
+    return _leaving_one_out(cases, _logistic(PREDICTORS[name]))
 
 
 def _leaving_one_out(
-    cases: Rows, models: Sequence[str], fit: Callable[[Rows], Callable[[Rows], np.ndarray]]
+    cases: Rows, fit: Callable[[Rows], Callable[[Rows], np.ndarray]]
 ) -> np.ndarray:
     """Probability of amplification of each case, fitted without its model."""
     found = np.empty(len(cases))
-    for model in models:
+    for model in _models(cases):
         inside = np.array([case["model"] == model for case in cases])
         ask = fit([case for case in cases if case["model"] != model])
         found[inside] = ask([case for case in cases if case["model"] == model])
     return found
 
 
-def _baseline(cases: Rows, models: Sequence[str]) -> np.ndarray:
+def _baseline(cases: Rows) -> Sequence[float | None]:
     """Share amplified among the other models' runs on the misalignment: its sign is the majority.
 
     1/2 where the others tie, and on a misalignment whose majorities are right less than half of the
     time: among balanced signs those of the others lean away from the model that is left out, so
-    that a coin would beat them, and so would any noise.
+    that a coin would beat them. That looks at the outcomes asked about, in favour of the baseline:
+    it is what predictors are held against, and no fit starts from it (see `_majority`). None with
+    one model.
     """
-    share = _leaving_one_out(cases, models, lambda others: _level(others, _amplified(others)))
-    right = _right(share, _amplified(cases))
-    names = np.array([case["misalignment"] for case in cases])
-    for name in np.unique(names):
-        if right[names == name].mean() < 0.5:
-            share[names == name] = 0.5
-    return share
+    if len(_models(cases)) < MODELS_NEEDED:
+        return [None] * len(cases)
+    share = _leaving_one_out(cases, _shares)
+    share[np.isin(_names(cases), _losing(cases))] = 0.5
+    return share.tolist()
+
+
+def _majority(cases: Rows) -> Callable[[Rows], np.ndarray]:
+    """Share amplified among `cases` on the misalignment of each one asked.
+
+    1/2 on a misalignment where this would have lost among the models of `cases` themselves.
+    """
+    shares = _shares(cases)
+    losing = _losing(cases) if len(_models(cases)) >= MODELS_NEEDED else []
+    return lambda asked: np.where(np.isin(_names(asked), losing), 0.5, shares(asked))
+
+
+def _losing(cases: Rows) -> list[str]:
+    """Misalignments on which the other models' majorities are right less than half of the time."""
+    right = _right(_leaving_one_out(cases, _shares), _amplified(cases))
+    names = _names(cases)
+    return [name for name in np.unique(names) if right[names == name].mean() < 0.5]
+
+
+def _shares(cases: Rows) -> Callable[[Rows], np.ndarray]:
+    return _level(cases, _amplified(cases))
 
 
 def _level(cases: Rows, numbers: np.ndarray) -> Callable[[Rows], np.ndarray]:
     """Mean of `numbers` [cases, ...] over the misalignment of each one asked; if none, all."""
-    names = np.array([case["misalignment"] for case in cases])
+    names = _names(cases)
     means = {name: numbers[names == name].mean(axis=0) for name in np.unique(names)}
     overall = numbers.mean(axis=0)
     return lambda asked: np.array([means.get(case["misalignment"], overall) for case in asked])
@@ -210,15 +252,15 @@ def _level(cases: Rows, numbers: np.ndarray) -> Callable[[Rows], np.ndarray]:
 def _logistic(columns: Sequence[str]) -> Callable[[Rows], Callable[[Rows], np.ndarray]]:
     """Ridge logistic regression on columns standardised within misalignments.
 
-    In place of an intercept stand the log-odds of the misalignment among the cases, with a weight
-    near 1, and of the baseline where one is asked: what it gains is what the columns add.
+    In place of an intercept stand the log-odds of `_majority`, with a weight near 1: what it gains
+    is what the columns add. All of it is learned from the cases, none from those asked about.
     """
 
     def fit(cases: Rows) -> Callable[[Rows], np.ndarray]:
         import statsmodels.api as sm
 
         outcome, numbers = _amplified(cases), _numbers(cases, columns)
-        share, mean = _level(cases, outcome)(cases), _level(cases, numbers)
+        majority, mean = _majority(cases), _level(cases, numbers)
         scale = (numbers - mean(cases)).std(axis=0)
         scale = np.where(scale > 0, scale, 1.0)
 
@@ -227,12 +269,12 @@ def _logistic(columns: Sequence[str]) -> Callable[[Rows], Callable[[Rows], np.nd
 
         # statsmodels' penalty is per case, on half the squared slopes.
         penalty = np.full(1 + len(columns), RIDGE / len(cases))
-        known, family = _log_odds(share), sm.families.Binomial()
+        known, family = _log_odds(majority(cases)), sm.families.Binomial()
         model = sm.GLM(outcome, design(cases, known), family=family, offset=known)
         slopes = model.fit_regularized(alpha=penalty, L1_wt=0.0).params
 
         def ask(asked: Rows) -> np.ndarray:
-            start = _log_odds(np.array([case["majority"] for case in asked]))
+            start = _log_odds(majority(asked))
             return expit(start + design(asked, start) @ slopes)
 
         return ask
@@ -242,6 +284,10 @@ def _logistic(columns: Sequence[str]) -> Callable[[Rows], Callable[[Rows], np.nd
 
 def _log_odds(share: np.ndarray) -> np.ndarray:
     return logit(np.clip(share, 1 - SUREST, SUREST))
+
+
+def _names(cases: Rows) -> np.ndarray:
+    return np.array([case["misalignment"] for case in cases])
 
 
 def _amplified(cases: Rows) -> np.ndarray:
@@ -255,7 +301,6 @@ def _numbers(cases: Rows, columns: Sequence[str]) -> np.ndarray:
 def _skill(
     cases: Rows,
     predicted: np.ndarray,
-    baseline: np.ndarray | None,
     bootstrap: int,
     level: float,
     seed: int,
@@ -267,8 +312,9 @@ def _skill(
         "brier": float(((predicted - outcome) ** 2).mean()),
     }
     numbers = {"accuracy": right}
-    if baseline is not None:
-        numbers["gain"] = right - _right(baseline, outcome)
+    baseline = [case["baseline"] for case in cases]
+    if None not in baseline:
+        numbers["gain"] = right - _right(np.array(baseline), outcome)
         found["gain_over_majority"] = float(numbers["gain"].mean())
     models = [case["model"] for case in cases]
     if (count := len(set(models))) < MODELS_OF_AN_INTERVAL:
@@ -300,7 +346,7 @@ def _runs(cases: Rows, predicted: np.ndarray) -> Rows:
             {
                 "what": "run",
                 "predictor": "all three",
-                "status": "assessed",
+                "status": ASSESSED,
                 **dict(zip(_RUN, name, strict=True)),
                 "effective": found[0][0]["effective"],
                 "predicted": float(np.mean([probability for _, probability in found])),
@@ -321,7 +367,7 @@ def _calibration(cases: Rows, predicted: np.ndarray) -> Rows:
         {
             "what": "calibration",
             "predictor": "all three",
-            "status": "assessed",
+            "status": ASSESSED,
             "n_runs": int((place == b).sum()),
             "predicted": float(predicted[place == b].mean()),
             "observed": float(outcome[place == b].mean()),

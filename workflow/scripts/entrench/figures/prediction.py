@@ -6,6 +6,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from entrench.analysis.prediction import ALL, BASELINE
+from entrench.figures.layout import beside_axis
 from entrench.figures.style import CONSISTENCY, DOT, FAINT, HALO, INK, WIDTH, style
 
 
@@ -30,6 +31,7 @@ def draw(prediction: pl.DataFrame) -> Figure:
 def _skill(axis: Axes, skill: pl.DataFrame) -> None:
     rows = skill.to_dicts()
     for height, row in enumerate(rows):
+        beside_axis(axis, height, f"n={row['n_runs']}")
         if row["accuracy"] is None:
             axis.text(2, height, row["status"], va="center", fontsize=6.5)
             continue
@@ -55,7 +57,7 @@ def _skill(axis: Axes, skill: pl.DataFrame) -> None:
     axis.set_ylim(len(rows) - 0.5, -0.7)
     axis.set_xlim(0, 104)
     axis.tick_params(axis="y", length=0)
-    counts = f"runs: {rows[0]['n_runs']}, models: {rows[0]['n_models']}" if rows else ""
+    counts = f"of n runs, {rows[0]['n_models']} models" if rows else ""
     axis.set_xlabel(
         f"% ({counts}), each model left out of its own fit;\n"
         "predictors and delta-risk from different halves of the prompts"

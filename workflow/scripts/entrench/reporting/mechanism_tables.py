@@ -142,6 +142,11 @@ def prediction_table(frames: Frames) -> Table:
         Column("runs", text("n_runs")),
         Column("models", text("n_models")),
         Column("halves without a sign", text("n_tied")),
+        Column(
+            "halves not known",
+            text("n_unknown"),
+            meaning="other halves left out: delta-risk or what this predictor needs is not known",
+        ),
         Column("invalid, left out", text("n_invalid")),
         Column("sign right", percent("accuracy")),
         Column("interval", _accuracy_interval),
