@@ -226,6 +226,7 @@ def _divergence(
                 "source": source,
                 "index": index,
                 "tokens": int(tokens[place, index]),
+                "finish": "stop",
                 "kl": float(nats),
                 "logprob_organism": float(logs["organism"][place, index]),
                 "logprob_trained": float(logs["trained"][place, index]),

@@ -33,6 +33,7 @@ def test_the_terms_of_every_run_add_up_to_its_delta(micro):
     assert sorted(set(frame["method"])) == ["multi_view", "rejection_sampling"]
     whole = frame.filter(pl.col("part") == "all", pl.col("method") == "rejection_sampling")
     row = whole.row(0, named=True)
+    assert 0 <= row["kl_best_of_k"] <= row["kl_bound"]
     terms = ("selection", "shift", "transfer", "abstention", "unmeasured")
     assert sum(row[f"{term}_pp"] for term in terms) == pytest.approx(row["delta_pp"], abs=1e-9)
     delta = read(micro, f"{ORGANISM}/rejection_sampling/delta_risk.csv")
@@ -84,6 +85,8 @@ def test_training_moved_the_model_and_both_kl_see_it(micro):
     assert len(rows) == 2 * 12 * 4
     assert min(row["kl"] for row in rows) >= -1e-6
     assert sum(row["kl"] for row in rows) > 0
+    (found,) = read(micro, "divergence.csv").filter(method="rejection_sampling")["cut_share"]
+    assert found == sum(row["finish"] == "length" for row in rows) / len(rows)
 
 
 def test_the_tables_of_runs_say_which_are_valid(micro):

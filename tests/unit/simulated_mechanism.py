@@ -75,7 +75,7 @@ def _run(draw: np.random.Generator, noise: float):
         for term, value in terms.items():
             row |= {f"{term}_pp": value, f"{term}_low_pp": value - 3, f"{term}_high_pp": value + 3}
         found.append(row)
-    kl = {}
+    kl = {"cut_share": draw.uniform(0, 0.3)}
     for name in ("trained_from_organism", "organism_from_trained"):
         kl[f"kl_{name}"] = float(np.exp(draw.normal(0, 1)))
         kl[f"kl_{name}_se"] = 0.1 * kl[f"kl_{name}"]

@@ -115,6 +115,14 @@ def test_sampled_answers_estimate_the_enumerated_kl_within_their_error(pair, enu
     decoding = Decoding(LONGEST, temperature=1.0, n=600)
     rows = measure_divergence(pair, decoding, ["tiny", "sycophancy", 0], PROMPTS)
     assert len(rows) == 2 * 2 * 600
+    cut = [row for row in rows if row["finish"] == "length"]
+    assert {row["tokens"] for row in cut} == {LONGEST}
+    for (_, answers, *known), prompt in zip(enumerated, PROMPTS, strict=True):
+        whole = torch.tensor([answer[-1] in pair.engine.reader.ends for answer in answers])
+        for source, logs in zip(("organism", "trained"), known, strict=True):
+            mine = [r for r in cut if r["id"] == prompt["id"] and r["source"] == source]
+            truth = float(logs[~whole].exp().sum())
+            assert len(mine) / 600 == pytest.approx(truth, abs=4 * (0.25 / 600) ** 0.5)
     for (_, _, first, second), prompt in zip(enumerated, PROMPTS, strict=True):
         for source, (p, q) in {"organism": (first, second), "trained": (second, first)}.items():
             mine = [r for r in rows if r["id"] == prompt["id"] and r["source"] == source]
@@ -168,10 +176,12 @@ def test_realised_kl_by_hand():
     rows = [
         {"id": i, "source": source, "index": k, "tokens": tokens, "kl": kl}
         | {"logprob_organism": -1.0, "logprob_trained": -3.0}
+        | {"finish": "length" if tokens == 4 else "stop"}
         for source in ("organism", "trained")
         for i, k, tokens, kl in (("a", 0, 2, 1.0), ("a", 1, 4, 3.0), ("b", 0, 1, 6.0))
     ]
     found = realised_kl(rows)
+    assert found["cut_share"] == pytest.approx(1 / 3)
     # Prompt means: kl 2 and 6, tokens 3 and 1.
     assert found["n_prompts"] == 2
     assert found["kl_organism_from_trained"] == pytest.approx(4)

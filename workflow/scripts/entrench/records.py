@@ -26,8 +26,8 @@ judgements.jsonl
     id, evaluation, index, question str (a file of resources/judge/), verdict str | float | null,
     attempts int, raw str: the judge's last answer
 divergence.jsonl
-    id, source "organism" | "trained", index, tokens, kl float: the sum over the answer's tokens of
-    the exact KL (nats) of the source's next-token distribution from the other's,
+    id, source "organism" | "trained", index, tokens, finish, kl float: the sum over the answer's
+    tokens of the exact KL (nats) of the source's next-token distribution from the other's,
     logprob_organism float, logprob_trained float
 scored_by/{model}/cross.jsonl
     id, set, index, tokens, logprob float, finish, other_tokens int | null, other_logprob
@@ -127,6 +127,7 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
         "source": (str,),
         "index": (int,),
         "tokens": (int,),
+        "finish": (str,),
         "kl": _NUMBER,
         "logprob_organism": _NUMBER,
         "logprob_trained": _NUMBER,

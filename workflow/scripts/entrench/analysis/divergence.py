@@ -18,6 +18,7 @@ DIRECTIONS = {  # source of the answers -> name of the divergence
 }
 KL_COLUMNS = {
     "n_prompts": COUNT,
+    "cut_share": NUMBER,
     **{
         f"kl_{name}{what}": NUMBER
         for name in DIRECTIONS.values()
@@ -41,9 +42,13 @@ def realised_kl(rows: Sequence[Record]) -> dict[str, float | int | None]:
     kl_trained_from_organism is KL(trained || organism): answers sampled from the trained model,
     each position's KL exact over the vocabulary, summed over the answer. *_per_token divides the
     mean by the mean length (a ratio; its standard error is the delta method's). *_sampled is the
-    plain Monte Carlo estimate, the mean of log P - log Q of the same answers: a check.
+    plain Monte Carlo estimate, the mean of log P - log Q of the same answers: a check. cut_share is
+    the share of all these answers that `max_new_tokens` cut: their sums end where they were cut.
     """
-    found: dict[str, float | int | None] = {"n_prompts": len({row["id"] for row in rows})}
+    found: dict[str, float | int | None] = {
+        "n_prompts": len({row["id"] for row in rows}),
+        "cut_share": _cut_share(rows),
+    }
     for source, name in DIRECTIONS.items():
         mine = [row for row in rows if row["source"] == source]
         kl, tokens = _prompt_means(mine, lambda row: row["kl"]), _prompt_means(mine, _tokens)
@@ -99,7 +104,7 @@ def label_kl(rows: Sequence[Record], *, bootstrap: int, level: float, seed: int)
             {
                 **counts,
                 "n_prompts": len(numbers),
-                "cut_share": sum(row["finish"] == "length" for row in mine) / len(mine),
+                "cut_share": _cut_share(mine),
                 "kl_per_answer": float(kl),
                 "kl_per_answer_low": answer[0],
                 "kl_per_answer_high": answer[1],
@@ -110,6 +115,10 @@ def label_kl(rows: Sequence[Record], *, bootstrap: int, level: float, seed: int)
             }
         )
     return table(found, LABEL_KL_COLUMNS)
+
+
+def _cut_share(rows: Sequence[Record]) -> float:
+    return sum(row["finish"] == "length" for row in rows) / len(rows)
 
 
 def _tokens(row: Mapping[str, int]) -> float:

@@ -36,16 +36,20 @@ class AnswerReader:
         stop = next((i for i, token in enumerate(tokens, 1) if token in self.ends), len(tokens))
         return list(tokens[:stop])
 
+    def finish(self, tokens: Sequence[int]) -> Finish:
+        """Whether an answer of at least one token, already cut, came to its end."""
+        return "stop" if tokens[-1] in self.ends else "length"
+
     def completion(self, tokens: Sequence[int], logprob: float) -> Completion:
         """The answer of tokens already cut, whose log probabilities sum to `logprob` (nats)."""
-        stopped = tokens[-1] in self.ends
-        said = tokens[:-1] if stopped else tokens
+        finish = self.finish(tokens)
+        said = tokens[:-1] if finish == "stop" else tokens
         text = decode_answer(self.tokenizer, said, self.settings.chat)
         return Completion(
             text,
             len(tokens),
             self.finite(logprob),
-            "stop" if stopped else "length",
+            finish,
             reasoned=holds_reasoning(self.tokenizer, said, self.settings.chat),
         )
 

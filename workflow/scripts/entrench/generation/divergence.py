@@ -113,6 +113,7 @@ def measure_divergence(
                 "source": source,
                 "index": i,
                 "tokens": len(answers[place][i]),
+                "finish": engine.reader.finish(answers[place][i]),
                 "kl": values[f"kl_{source}"],
                 "logprob_organism": values["organism"],
                 "logprob_trained": values["trained"],
