@@ -12,6 +12,7 @@ from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
 from entrench.analysis.judge_health import AGREEMENT_COLUMNS, JUDGE_HEALTH_COLUMNS, judge_health
 from entrench.analysis.tables import NUMBER, read_table, table, write_table
 from entrench.figures.judge_health import draw
+from entrench.figures.style import mark
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 AGREEMENT = {"n_both": 80, "agreement": 0.9, "kappa": 0.75, "ci_low": 0.6, "ci_high": 0.85}
@@ -85,6 +86,24 @@ def test_the_figure_draws_its_table(organisms, runs):
         dots = [line for line in axis.lines if line.get_marker() in ("X", "s", "o", "D")]
         drawn = sorted(x for line in dots for x in line.get_xdata())
         assert drawn == pytest.approx(sorted(100 * mine["mean"]))
+
+
+def test_no_legend_covers_a_title(organisms, runs):
+    """Also where the strip of a simulation takes of the width."""
+    agreement = {"sycophancy": table([AGREEMENT], AGREEMENT_COLUMNS)}
+    figure = draw(judge_health(runs, organisms, agreement))
+    mark(figure, "SIMULATED: " + "no model was trained or asked " * 3)
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        legend = axis.get_legend().get_window_extent()
+        # The title's own extent is that of its text: `Axes.title` stands in the middle, empty.
+        (title,) = (
+            t
+            for t in axis.get_children()
+            if getattr(t, "get_text", str)() == axis.get_title(loc="left")
+        )
+        assert not legend.overlaps(title.get_window_extent())
+        assert legend.y0 >= axis.get_window_extent().y1 - 1
 
 
 def test_without_a_second_judge_the_figure_says_so(organisms, runs):

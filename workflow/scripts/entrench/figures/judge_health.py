@@ -26,6 +26,7 @@ _LOOKS = {
     "kappa": ("D", DOT, 0.22),
 }
 _LEGEND = {"kappa": "Cohen's kappa x 100, its interval"}
+_LINE = 12  # points: the height of a legend, between a panel and its title
 _NOTHING = (
     "nothing was measured",
     "no method asks for a self-score or a view",
@@ -56,7 +57,7 @@ def draw(judge_health: pl.DataFrame) -> Figure:
         part.select("misalignment", "about").unique(maintain_order=True).rows() for part in parts
     ]
     with style():
-        heights = [max(1, len(own)) * 0.2 + 0.55 for own in lines]
+        heights = [max(1, len(own)) * 0.2 + 0.6 + _LINE / 72 for own in lines]
         figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
         FigureCanvasAgg(figure)
         if not drawn.height:
@@ -66,7 +67,7 @@ def draw(judge_health: pl.DataFrame) -> Figure:
         for axis, (title, measures), part, own, nothing in zip(
             axes, _PANELS, parts, lines, _NOTHING, strict=True
         ):
-            axis.set_title(title)
+            axis.set_title(title, pad=3 + _LINE)
             if not own:
                 axis.text(0.5, 0.5, nothing, ha="center", va="center", transform=axis.transAxes)
                 axis.set_axis_off()
@@ -97,7 +98,13 @@ def _panel(
         marker, colour, _ = _LOOKS[measure]
         axis.plot([], [], marker, color=colour, markersize=3.2, label=_LEGEND.get(measure, measure))
     axis.legend(
-        loc="lower right", bbox_to_anchor=(1, 1), ncols=len(measures), frameon=False, fontsize=6.5
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=len(measures),
+        frameon=False,
+        fontsize=6.5,
+        borderaxespad=0,
+        borderpad=0.3,
     )
 
 

@@ -75,7 +75,7 @@ def save(
     """Write both files atomically, without time or version stamps; `note` stands at the edge."""
     with style():
         if note is not None:
-            _mark(figure, note)
+            mark(figure, note)
         with atomic_path(pdf) as path:
             stamps = {"CreationDate": None, "Creator": None, "Producer": None}
             figure.savefig(path, format="pdf", metadata=stamps)
@@ -83,7 +83,7 @@ def save(
             figure.savefig(path, format="png", metadata={"Software": None})
 
 
-def _mark(figure: Figure, note: str) -> None:
+def mark(figure: Figure, note: str) -> None:
     """Write `note` along the right edge, in a strip of its own: at the top a legend may stand."""
     width, height = figure.get_size_inches()
     lines = fill(note, max(10, int(13 * height)))  # characters an inch, of this size and weight
