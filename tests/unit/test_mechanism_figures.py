@@ -2,12 +2,20 @@
 
 from importlib import import_module
 
+import numpy as np
 import polars as pl
 import pytest
 from unit.simulated_mechanism import study
 
 from entrench.config import MECHANISM_FIGURES
-from entrench.figures import eta_curves, k_scaling, prediction, selection_vs_shift
+from entrench.figures import (
+    eta_curves,
+    k_scaling,
+    prediction,
+    realised_kl,
+    selection_vs_shift,
+    surprisal_vs_delta,
+)
 from entrench.figures.style import save
 
 
@@ -39,6 +47,11 @@ def drawn_points(axis, marker):
     ]
 
 
+def assert_alike(drawn, expected):
+    """Rows of numbers, in any order."""
+    assert np.array(sorted(map(tuple, drawn))) == pytest.approx(np.array(sorted(expected)))
+
+
 def test_eta_curves_draws_the_mean_over_organisms(few):
     data = eta_curves.data(few["eta"], few["eta_bins"])
     means = data.filter(
@@ -53,6 +66,96 @@ def test_eta_curves_draws_the_mean_over_organisms(few):
     figure = eta_curves.draw(few["eta"], few["eta_bins"])
     axis = next(a for a in figure.axes if a.get_title(loc="left") == "sycophancy")
     assert [y for _, y in drawn_points(axis, "s")] == pytest.approx(expected)
+
+
+def test_eta_curves_has_an_interval_over_organisms(few):
+    who = {"misalignment": "sycophancy", "selector": "self_rewarding", "ranked": "within"}
+    three = few["eta_bins"].filter(seed=0)  # organisms: Student's t on 2 degrees of freedom
+    values = 100 * three.filter(**who, bin=1)["eta"]
+    data = eta_curves.data(few["eta"], three)
+    mean = data.filter(**who, what="mean", bin=1).row(0, named=True)
+    half = 4.302653 * values.std() / 3**0.5
+    assert mean["ci_kind"] == "t over organisms"
+    assert mean["ci_low_percent"] == pytest.approx(max(0, values.mean() - half))
+    assert mean["ci_high_percent"] == pytest.approx(min(100, values.mean() + half))
+    figure = eta_curves.draw(few["eta"], few["eta_bins"])
+    assert "95% interval (bootstrap over organisms)" in figure.get_supxlabel()
+    axis = next(a for a in figure.axes if a.get_title(loc="left") == "sycophancy")
+    drawn = [list(path.vertices[:, 1]) for c in axis.collections for path in c.get_paths()]
+    means = eta_curves.data(few["eta"], few["eta_bins"]).filter(
+        what="mean", ranked="within", misalignment="sycophancy"
+    )
+    expected = means.select("ci_low_percent", "ci_high_percent").rows()
+    assert_alike(drawn, expected)
+
+
+def test_eta_curves_of_one_organism_has_its_own_interval(demo):
+    data = eta_curves.data(demo["eta"], demo["eta_bins"]).filter(what="mean")
+    assert set(data["ci_kind"]) == {"prompts of one organism"}
+    keys = ["misalignment", "selector", "set", "ranked", "bin"]
+    own = demo["eta_bins"].sort(keys)
+    assert (data.sort(keys)["ci_low_percent"] / 100).to_list() == pytest.approx(own["ci_low"])
+    caption = eta_curves.draw(demo["eta"], demo["eta_bins"]).get_supxlabel()
+    assert "95% interval (prompts of one organism)" in caption
+
+
+def test_realised_kl_draws_its_data(few):
+    data = realised_kl.data(few["divergence"])
+    figure = realised_kl.draw(few["divergence"])
+    assert len(figure.axes) == 4
+    for axis in figure.axes:
+        mine = data.filter(misalignment=axis.get_title(loc="left"))
+        assert sorted(x for x, _ in drawn_points(axis, "|")) == pytest.approx(
+            mine.filter(what="run")["kl"].sort().to_list()
+        )
+        for direction, (marker, _) in realised_kl.DIRECTIONS.items():
+            means = mine.filter(what="mean", direction=direction)
+            assert sorted(x for x, _ in drawn_points(axis, marker)) == pytest.approx(
+                means["kl"].sort().to_list()
+            )
+        bars = [
+            tuple(line.get_xdata())
+            for line in axis.lines
+            if line.get_marker() == "None" and line.get_linewidth() == 1
+        ]
+        ends = mine.filter(what="mean").select("low", "high").rows()
+        assert_alike(bars, ends)
+        assert "n=6" in {text.get_text() for text in axis.texts}
+    caption = figure.get_supxlabel()
+    shares = few["divergence"]["cut_share"]
+    assert f"cut at max_new_tokens, and counted up to there: {shares.mean():.0%}" in caption
+    assert f"at most {shares.max():.0%}" in caption
+    assert "not drawn" not in caption
+
+
+def test_bars_of_realised_kl_stay_above_zero_and_what_is_not_is_counted(demo):
+    """By hand: 2 nats, of standard error 4, lie between 2 / e^4 and 2 e^4."""
+    column, se = "kl_trained_from_organism", "kl_trained_from_organism_se"
+    wide = demo["divergence"].with_columns(pl.lit(2.0).alias(column), pl.lit(4.0).alias(se))
+    mean = realised_kl.data(wide).filter(what="mean", direction=column)
+    assert mean["low"].to_list() == pytest.approx([2 / np.exp(4)] * mean.height)
+    assert mean["high"].to_list() == pytest.approx([2 * np.exp(4)] * mean.height)
+    first = (pl.col("misalignment") == "sycophancy") & (pl.col("method") == "multi_view")
+    none = demo["divergence"].with_columns(pl.when(first).then(0.0).otherwise(column).alias(column))
+    assert "KL of a run at 0 or below, not drawn: 1" in realised_kl.draw(none).get_supxlabel()
+
+
+def test_surprisal_vs_delta_draws_its_data(few):
+    data = surprisal_vs_delta.data(few["decomposition"])
+    figure = surprisal_vs_delta.draw(few["decomposition"])
+    assert len(figure.axes) == 4
+    for axis in figure.axes:
+        mine = data.filter(misalignment=axis.get_title(loc="left"))
+        for what, marker in (("run", "o"), ("method", "D")):
+            expected = mine.filter(what=what).select("surprisal_per_token", "delta_pp").rows()
+            drawn = drawn_points(axis, marker)
+            assert_alike(drawn, expected)
+        texts = [text.get_text().strip() for text in axis.texts]
+        assert {*mine["method"]} <= {*texts}
+        runs = mine.filter(what="run")
+        ranks = runs.select(pl.col("surprisal_per_token", "delta_pp").rank())
+        rho = np.corrcoef(ranks["surprisal_per_token"], ranks["delta_pp"])[0, 1]
+        assert f"n = {runs.height} runs   ρ = {rho:+.2f}" in texts
 
 
 def test_selection_vs_shift_draws_means_and_says_n(few):

@@ -1,14 +1,25 @@
 """eta_curves: the risk of a sampled answer by its rank under each selector's score."""
 
+from typing import Any
+
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from entrench.analysis.bootstrap import Interval
+from entrench.analysis.inference import Settings, Unit, mean_interval
 from entrench.figures.layout import misalignment_panels
 from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, INK, spread, style
 
 _SELECTOR = ["misalignment", "selector", "set"]
 _CURVE = [*_SELECTOR, "ranked"]
+_MEAN = {
+    **dict.fromkeys(("eta_percent", "ci_low_percent", "ci_high_percent"), pl.Float64),
+    "n_organisms": pl.Int64,
+    "ci_kind": pl.String,
+}
+BOOTSTRAP = 2000  # resamples of organisms behind the intervals of means
+_BESIDE = 0.016  # of the rank: bars of two curves stay apart
 _LOOKS = {
     "self_confidence": ("o", CONSISTENCY),
     "self_rewarding": ("s", INK),
@@ -19,21 +30,22 @@ _LOOKS = {
 def data(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> pl.DataFrame:
     """In percent: a row per organism and bin (what = "organism"), and the mean over organisms.
 
-    The mean's interval is the organism's own where there is one (over prompts), else null. Its
-    range is the mean over organisms of the range over ranks, and of what noise alone would give.
+    The mean's interval is over organisms, of one organism its own over prompts, and `ci_kind` says
+    so. Its range is the mean over organisms of the range over ranks, and of what noise alone would
+    give.
     """
     percent = [(100 * pl.col(c)).alias(f"{c}_percent") for c in ("eta", "ci_low", "ci_high")]
     rank = ((pl.col("u_low") + pl.col("u_high")) / 2).alias("rank")
     each = eta_bins.select(*_CURVE, "model", "seed", "bin", rank, *percent)
-    alone = pl.len() == 1
-    means = each.group_by(*_CURVE, "bin", maintain_order=True).agg(
-        pl.col("rank").first(),
-        pl.col("eta_percent").mean(),
-        *[
-            pl.when(alone).then(pl.col(c).first()).alias(c)
-            for c in ("ci_low_percent", "ci_high_percent")
+    level = eta_bins["ci_level"].drop_nulls()
+    settings = Settings(BOOTSTRAP, level[0] if level.len() else 0.95, 0.0, 0)
+    keys = [*_CURVE, "bin"]
+    means = pl.DataFrame(
+        [
+            {name: part[name][0] for name in (*keys, "rank")} | _mean(part, settings)
+            for part in each.partition_by(keys, maintain_order=True)
         ],
-        pl.len().cast(pl.Int64).alias("n_organisms"),
+        schema={name: each.schema[name] for name in (*keys, "rank")} | _MEAN,
     )
     ranges = (
         eta.filter(pl.col("k") == 1)
@@ -45,6 +57,30 @@ def data(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> pl.DataFrame:
         means.join(ranges, on=_SELECTOR, how="left").with_columns(what=pl.lit("mean")),
     ]
     return pl.concat(parts, how="diagonal").sort(*_CURVE, "what", "model", "seed", "bin")
+
+
+def _mean(organisms: pl.DataFrame, settings: Settings) -> dict[str, Any]:
+    """The columns `_MEAN` of one bin's rows, of organisms."""
+    known = organisms.drop_nulls("eta_percent")
+    found: dict[str, Any] = {"n_organisms": known.height}
+    if not known.height:
+        return found
+    if known.height == 1:
+        kind = "prompts of one organism"
+        interval = Interval(known["ci_low_percent"][0], known["ci_high_percent"][0])
+    else:
+        units = [
+            Unit(value=eta, organism=f"{model}/{seed}", model=model, name=f"{model}/{seed}")
+            for model, seed, eta in known.select("model", "seed", "eta_percent").iter_rows()
+        ]
+        kind, interval = mean_interval(units, settings)
+    found |= {"eta_percent": known["eta_percent"].mean(), "ci_kind": kind}
+    if interval.low is None or interval.high is None:
+        return found
+    return found | {
+        "ci_low_percent": max(0.0, interval.low),
+        "ci_high_percent": min(100.0, interval.high),
+    }
 
 
 def draw(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> Figure:
@@ -66,13 +102,18 @@ def draw(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> Figure:
             figure.supylabel("risk of the answers at this rank (eta), %", fontsize=7.5)
             figure.supxlabel(
                 "rank of the answer among its prompt's samples, by the selector's score\n"
-                f"bold: mean over organisms, with its {level} interval over prompts where there is "
-                "one   grey: one organism\n"
+                f"bold: mean over the n organisms, with its {level} interval "
+                f"({_over(drawn)})   grey: one organism\n"
                 "faint in colour: mean by the score over all prompts, not the rank within one\n"
                 "labels: selector (set), highest less lowest rank in points [by noise alone]",
                 fontsize=7.5,
             )
     return figure
+
+
+def _over(drawn: pl.DataFrame) -> str:
+    kinds = drawn.filter(what="mean", ranked="within")["ci_kind"].drop_nulls().unique().sort()
+    return ", ".join(kinds) or "none: one value"
 
 
 def _panel(axis: Axes, drawn: pl.DataFrame, lowest: float, highest: float) -> None:
@@ -87,16 +128,16 @@ def _panel(axis: Axes, drawn: pl.DataFrame, lowest: float, highest: float) -> No
     )
     ends = [curve["eta_percent"][-1] for curve in curves]
     sets = drawn["set"].unique().sort().to_list()
-    for curve, end, height in zip(
-        curves, ends, spread(ends, 0.075 * tall, lowest, highest), strict=True
-    ):
+    heights = spread(ends, 0.075 * tall, lowest, highest)
+    for place, (curve, end, height) in enumerate(zip(curves, ends, heights, strict=True)):
         first = curve.row(0, named=True)
+        beside = curve["rank"] + _BESIDE * (place - (len(curves) - 1) / 2)
         marker, colour = _LOOKS[first["selector"]]
         line = "-" if first["set"] == sets[0] else (0, (4, 1.5))
         low, high = curve["ci_low_percent"], curve["ci_high_percent"]
         known = low.is_not_null()
         axis.vlines(
-            curve["rank"].filter(known),
+            beside.filter(known),
             low.filter(known),
             high.filter(known),
             color=colour,
@@ -104,7 +145,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame, lowest: float, highest: float) -> No
             zorder=2,
         )
         axis.plot(
-            curve["rank"],
+            beside,
             curve["eta_percent"],
             marker=marker,
             linestyle=line,
@@ -113,7 +154,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame, lowest: float, highest: float) -> No
             linewidth=1.1,
             zorder=3,
         )
-        last = curve["rank"][-1]
+        last = beside[-1]
         axis.plot([last + 0.02, 1.02], [end, height], color=colour, linewidth=0.4)
         axis.text(
             1.03,
@@ -128,10 +169,11 @@ def _panel(axis: Axes, drawn: pl.DataFrame, lowest: float, highest: float) -> No
         colour = _LOOKS[curve["selector"][0]][1]
         axis.plot(curve["rank"], curve["eta_percent"], color=colour, linewidth=0.8, alpha=0.35)
     axis.text(
-        0.02,
-        0.02,
+        1,
+        1.03,
         f"n = {curves[0]['n_organisms'][0]}",
         transform=axis.transAxes,
+        ha="right",
         fontsize=6.5,
     )
     axis.set_xlim(0, 1.75)

@@ -20,7 +20,9 @@ DIRECTIONS = {  # column -> marker and words
 def data(divergence: pl.DataFrame) -> pl.DataFrame:
     """Nats per answer: a row per valid run and direction (what = "run"), and each method's mean.
 
-    `se` is over prompts for a run and, for a mean of several, over runs.
+    `se` is over prompts for a run and, for a mean of several, over runs. A mean's `low` and `high`
+    are it divided and multiplied by exp(2 se / mean): two standard errors of its logarithm (delta
+    method), since a KL is positive. A row of a run has the `cut_share` of its answers.
     """
     runs = pl.concat(
         [
@@ -31,6 +33,7 @@ def data(divergence: pl.DataFrame) -> pl.DataFrame:
                 pl.lit(column).alias("direction"),
                 pl.col(column).alias("kl"),
                 pl.col(f"{column}_se").alias("se"),
+                "cut_share",
                 pl.lit("run").alias("what"),
                 pl.lit(1, pl.Int64).alias("n_runs"),
             )
@@ -48,6 +51,8 @@ def data(divergence: pl.DataFrame) -> pl.DataFrame:
         )
         .with_columns(what=pl.lit("mean"))
     )
+    factor = pl.when(pl.col("kl") > 0).then((2 * pl.col("se") / pl.col("kl")).exp())
+    means = means.with_columns(low=pl.col("kl") / factor, high=pl.col("kl") * factor)
     order = [*_KEYS, "direction", "what", "model", "seed"]
     return pl.concat([runs, means], how="diagonal").sort(*order)
 
@@ -66,11 +71,28 @@ def draw(divergence: pl.DataFrame) -> Figure:
             legend_above(figure, unique, 2)
             figure.supxlabel(
                 "nats per answer (logarithmic), exact over the vocabulary at each token of sampled "
-                "answers\nmean over the n runs ± 2 standard errors (n = 1: over prompts); "
-                "faint: one run   orange: control" + left_out(divergence),
+                "answers\nmean over the n runs, bars ± 2 standard errors of its logarithm, over "
+                "runs (n = 1: over prompts)\nfaint: one run   orange: control   "
+                + _cut(drawn)
+                + left_out(divergence),
                 fontsize=7.5,
             )
     return figure
+
+
+def _cut(drawn: pl.DataFrame) -> str:
+    """How many of the sampled answers were cut, and how many KL no logarithmic axis can show."""
+    runs = drawn.filter(pl.col("what") == "run")
+    shares = runs["cut_share"].drop_nulls()
+    found = []
+    if shares.len():
+        found.append(
+            f"answers cut at max_new_tokens, and counted up to there: {shares.mean():.0%}, "
+            f"at most {shares.max():.0%} of a run's"
+        )
+    if gone := runs.filter(pl.col("kl") <= 0).height:
+        found.append(f"KL of a run at 0 or below, not drawn: {gone}")
+    return "\n".join(found)
 
 
 def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> None:
@@ -80,7 +102,9 @@ def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) ->
         for offset, (direction, (marker, words)) in zip(
             (-0.16, 0.16), DIRECTIONS.items(), strict=True
         ):
-            mine = drawn.filter(pl.col("method") == method, pl.col("direction") == direction)
+            mine = drawn.filter(
+                pl.col("method") == method, pl.col("direction") == direction, pl.col("kl") > 0
+            )
             mean = mine.filter(pl.col("what") == "mean")
             if not mean.height:
                 continue
@@ -88,9 +112,9 @@ def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) ->
             runs = mine.filter(pl.col("what") == "run")["kl"]
             if runs.len() > 1:
                 axis.plot(runs, [place] * runs.len(), "|", color=colour, alpha=0.3, markersize=3)
-            value, error = mean["kl"][0], mean["se"][0] or 0.0
-            low = max(value - 2 * error, value / 100)
-            axis.plot([low, value + 2 * error], [place] * 2, color=colour, linewidth=1)
+            value, low, high = mean.select("kl", "low", "high").row(0)
+            if low is not None:
+                axis.plot([low, high], [place] * 2, color=colour, linewidth=1)
             axis.plot(
                 value,
                 place,
