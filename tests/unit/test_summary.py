@@ -106,6 +106,17 @@ def test_the_row_without_ineffective_organisms_follows_where_it_differs():
     assert (nothing["n_runs"], nothing["ci_reason"]) == (0, "no valid run")
 
 
+def test_the_row_without_ineffective_organisms_names_its_own_invalid_runs():
+    runs = [run(-0.1, 40), run(0.2, 42), run(None, 41), run(None, 43)]
+    rows = summary(runs, ineffective=(42, 43))
+    names = {seed: f"tiny/sycophancy/seed{seed}/bct" for seed in (41, 43)}
+    for method in ("bct", ALL_METHODS):
+        everything, effective = rows[method, "all"], rows[method, "effective"]
+        assert (everything["n_invalid"], effective["n_invalid"]) == (2, 1)
+        assert everything["invalid_runs"] == f"{names[41]}; {names[43]}"
+        assert effective["invalid_runs"] == names[41]
+
+
 def test_q_is_over_the_rows_with_the_same_organisms():
     runs = [run(-0.1, seed, "bct") for seed in range(8)]
     runs += [run(-0.1 if seed < 6 else 0.1, seed, "act") for seed in range(8)]
@@ -153,6 +164,24 @@ def test_contrasts_follow_the_methods_and_are_no_main_row():
     assert (row["kind"], row["n_runs"], row["mean_delta_pp"]) == ("contrast", 1, pytest.approx(30))
     assert row["ci_reason"] == "one difference: no spread to resample"
     assert row["mean_organism_risk"] is None
+
+
+def test_shares_of_a_contrast_are_over_the_runs_on_both_sides_each_once():
+    def scored(share, *args, **more):
+        return run(*args, **more) | {"trained_scored_share": share}
+
+    control = {"method": "greedy", "kind": "control", "operator": "greedy_self_training"}
+    runs = [scored(0.9, -0.2, 1), scored(0.8, -0.1, 1, method="act")]
+    runs += [scored(0.4, -0.5, 1, **control), scored(0.1, -0.5, 2), scored(0.2, 0.1, 3)]
+    runs += [scored(0.6, -0.1, 3, **control)]
+    rows = summary(runs, ineffective=(3,))
+    # Of the organism without a control, seed 2, no difference; bct and act stand against one run.
+    assert rows["bct - greedy", "all"]["mean_scored_share"] == pytest.approx(2.1 / 4)
+    assert rows["bct - greedy", "effective"]["mean_scored_share"] == pytest.approx(1.3 / 2)
+    groups = rows["regularisers - controls", "effective"]
+    assert groups["mean_scored_share"] == pytest.approx(2.1 / 3)
+    assert groups["mean_trained_risk"] is None
+    assert groups["mean_unscored_share"] == pytest.approx(0.02)
 
 
 def test_controls_stay_out_of_the_row_over_methods():

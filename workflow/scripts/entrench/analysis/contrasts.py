@@ -34,6 +34,7 @@ class Difference(Unit):
     method: str = ""  # what differs within an organism, or the method both runs share
     organisms: str = ""
     models: str = ""
+    runs: tuple[str, ...] = ()  # names of the runs on both sides
 
 
 Contrast = tuple[str, list[Difference]]
@@ -111,6 +112,11 @@ def pooled(method: Mapping[str, Any]) -> bool:
 def organism_name(run: Mapping[str, Any]) -> str:
     """The organism of a row of runs.csv or organisms.csv."""
     return f"{run['model']}/{run['misalignment']}/seed{run['seed']}"
+
+
+def run_name(run: Mapping[str, Any]) -> str:
+    """The name of a run of runs.csv."""
+    return f"{organism_name(run)}/{run['method']}"
 
 
 def _between_models(runs: Sequence[Row], models: Facts, weak: frozenset[str]) -> Iterator[Contrast]:
@@ -209,6 +215,7 @@ def _difference(
         name=" - ".join([*organisms, what]),
         ineffective=tuple(organism for organism in organisms if organism in weak),
         shares=_shares(first, second),
+        runs=tuple(run_name(run) for run in (*first, *second)),
     )
 
 

@@ -11,7 +11,14 @@ from typing import Any
 import polars as pl
 
 from entrench.analysis.bootstrap import Interval
-from entrench.analysis.contrasts import Facts, contrasts, organism_name, pooled
+from entrench.analysis.contrasts import (
+    Difference,
+    Facts,
+    contrasts,
+    organism_name,
+    pooled,
+    run_name,
+)
 from entrench.analysis.inference import INFERENCE_COLUMNS, TESTS, Settings, Unit, infer
 from entrench.analysis.risk import STATES
 from entrench.analysis.shared_prompts import run_shares
@@ -78,7 +85,7 @@ def summarise(
     for (misalignment,), mine in ordered.group_by("misalignment", maintain_order=True):
         parts = _parts(_with_shares(mine.to_dicts(), prompts or {}), weak, known, methods, models)
         for (method, kind), part in parts:
-            for chosen in _with_and_without_ineffective(part):
+            for chosen in _with_and_without_ineffective(part, weak):
                 own = replace(settings, seed=derive_seed(seed, str(misalignment), method))
                 rows.append(
                     {
@@ -114,11 +121,6 @@ def units_of(runs: Sequence[Mapping[str, Any]], weak: frozenset[str] = frozenset
         for run in runs
         if run["valid"]
     ]
-
-
-def run_name(run: Mapping[str, Any]) -> str:
-    """The name of a run of runs.csv."""
-    return f"{organism_name(run)}/{run['method']}"
 
 
 def readable(summary: pl.DataFrame) -> str:
@@ -189,22 +191,25 @@ def _parts(
         groups[ALL_METHODS, "consistency"] = consistency
     for key, own in groups.items():
         yield key, {"units": units_of(own, weak), "runs": own}
-    for name, units in contrasts([run for run in runs if run["valid"]], methods, models, weak):
-        yield (name, CONTRAST), {"units": units, "runs": []}
+    valid = [run for run in runs if run["valid"]]
+    for name, units in contrasts(valid, methods, models, weak):
+        yield (name, CONTRAST), {"units": units, "runs": valid}
 
 
-def _with_and_without_ineffective(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _with_and_without_ineffective(
+    part: dict[str, Any], weak: frozenset[str]
+) -> Iterator[dict[str, Any]]:
     yield _counted(ALL_ORGANISMS, part["units"], part["runs"])
     kept = [unit for unit in part["units"] if not unit.ineffective]
     if len(kept) < len(part["units"]):
-        names = {unit.organism for unit in kept}
-        yield _counted(
-            EFFECTIVE, kept, [run for run in part["runs"] if organism_name(run) in names]
-        )
+        runs = [run for run in part["runs"] if organism_name(run) not in weak]
+        yield _counted(EFFECTIVE, kept, runs)
 
 
 def _counted(organisms: str, units: list[Unit], runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    valid = [run for run in runs if run["valid"]]
+    """The counts and means of a row; `runs` holds those behind its units, and its invalid ones."""
+    names = {name for unit in units for name in _runs_behind(unit)}
+    valid = [run for run in runs if run_name(run) in names]
     invalid = [run for run in runs if not run["valid"]]
     row = {
         "units": units,
@@ -218,14 +223,20 @@ def _counted(organisms: str, units: list[Unit], runs: Sequence[dict[str, Any]]) 
     }
     if not valid:
         return row
+    row |= {
+        f"mean_{state}_share": _mean([run[f"trained_{state}_share"] for run in valid])
+        for state in STATES
+    }
+    if isinstance(units[0], Difference):  # the risks of its two sides are not one thing
+        return row
     return row | {
         "mean_organism_risk": _mean([run["organism_risk"] for run in valid]),
         "mean_trained_risk": _mean([run["trained_risk"] for run in valid]),
-        **{
-            f"mean_{state}_share": _mean([run[f"trained_{state}_share"] for run in valid])
-            for state in STATES
-        },
     }
+
+
+def _runs_behind(unit: Unit) -> tuple[str, ...]:
+    return unit.runs if isinstance(unit, Difference) else (unit.name,)
 
 
 def _with_q(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
