@@ -48,10 +48,15 @@ def frames():
         (cells.points, 0.96, "+1.0"),
         (cells.probability, 0.0004, "< .001"),
         (cells.probability, 0.0156, "0.016"),
+        (cells.smallest, 0.125, "0.125"),
+        (cells.smallest, 0.015625, "0.016"),
+        (cells.smallest, 1.0, "1.000"),
+        (cells.smallest, 0.0004, "< .001"),
         (cells.plain, 0.125, "0.12"),
         (cells.text, True, "yes"),
         (cells.text, "bct", "bct"),
         *((cell, None, "–") for cell in (cells.percent, cells.points, cells.plain, cells.text)),
+        *((cell, None, "–") for cell in (cells.probability, cells.smallest)),
     ],
 )
 def test_numbers_as_written(cell, value, written):
@@ -72,7 +77,7 @@ def test_the_summary_says_what_its_columns_mean(frames):
     assert {head for head, _ in table.heads} - plain == set(glossary)
     assert "percentage points" in glossary["interval over models"]
     assert "cannot reach significance" in glossary["smallest p, organisms"]
-    assert "7 models: .016" in glossary["smallest p, models"]
+    assert "(7 models: 0.016, 4: 0.125)" in glossary["smallest p, models"]
     assert "never below its p" in glossary["q, models"]
 
 

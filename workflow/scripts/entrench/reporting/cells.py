@@ -97,6 +97,18 @@ def probability(name: str) -> Callable[[Row], str]:
     return cell
 
 
+def smallest(name: str) -> Callable[[Row], str]:
+    """A cell with the smallest p a test can reach, to three decimals: few values are possible."""
+
+    def cell(row: Row) -> str:
+        value = row[name]
+        if value is None:
+            return NONE
+        return "< .001" if value < 0.001 else f"{value:.3f}"
+
+    return cell
+
+
 def plain(name: str, digits: int = 2) -> Callable[[Row], str]:
     """A cell with a number to so many decimals."""
     return lambda row: NONE if row[name] is None else f"{row[name]:.{digits}f}"

@@ -17,6 +17,7 @@ from entrench.reporting.cells import (
     points,
     probability,
     signed,
+    smallest,
     text,
     written,
 )
@@ -121,7 +122,7 @@ _EFFECT = [
         probability("flip_organisms_p"),
         meaning="chance of a mean as far from 0 if the signs of whole organisms were random",
     ),
-    Column("smallest p, organisms", probability("flip_organisms_smallest_p"), meaning=_SMALLEST),
+    Column("smallest p, organisms", smallest("flip_organisms_smallest_p"), meaning=_SMALLEST),
     Column("q, organisms", probability("flip_organisms_q"), meaning=_Q),
     Column(
         "p, models flipped",
@@ -130,8 +131,8 @@ _EFFECT = [
     ),
     Column(
         "smallest p, models",
-        probability("flip_models_smallest_p"),
-        meaning=f"{_SMALLEST} (7 models: .016, 4: .13)",
+        smallest("flip_models_smallest_p"),
+        meaning=f"{_SMALLEST} (7 models: 0.016, 4: 0.125)",
     ),
     Column("q, models", probability("flip_models_q"), meaning=_Q),
     Column(
