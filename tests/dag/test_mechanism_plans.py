@@ -94,6 +94,9 @@ def test_a_plain_run_makes_it_only_where_it_is_enabled(checkout):
 
     config = checkout.derive("off.yaml", off, config=DEMO)
     assert "probe_sample" not in checkout.plan(config=config)
+    report = "results/demo/report.html"
+    assert "probe_sample" not in checkout.plan(report, config=config)
+    assert checkout.plan(report, config=DEMO)["probe_sample"] == 4
     assert checkout.plan(config=DEMO)["probe_sample"] == 4
 
 

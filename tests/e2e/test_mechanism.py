@@ -7,6 +7,8 @@ import polars as pl
 import pytest
 from workspace import MICRO, Workspace
 
+from entrench.takeover import LIGHT_RULES
+
 ORGANISM = "organisms/tiny/spurious_correlation/seed0"
 FIGURE = "results/micro/figures/eta_curves.pdf"
 
@@ -114,3 +116,19 @@ def test_a_second_time_there_is_nothing_to_do_and_a_figure_is_one_job(micro, tmp
         micro.folder / "results", clone.folder / "results", copy_function=shutil.copy2
     )
     assert clone.plan(FIGURE) == {"figures_draw": 1}
+
+
+def test_switched_on_afterwards_the_report_holds_what_the_target_made(micro):
+    def switch_on(config):
+        config.setdefault("mechanism", {})["enabled"] = True
+
+    report = "results/micro/report.html"
+    assert "mechanism_collect" not in micro.plan(report)
+    config = micro.derive("on.yaml", switch_on)
+    plan = micro.plan(report, config=config)
+    assert set(plan) <= LIGHT_RULES - {"mechanism_collect"}
+    done = micro.snakemake("--", report, config=config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    html = (micro.folder / report).read_text()
+    assert "Not part of this report" not in html
+    assert 'id="eta_curves"' in html

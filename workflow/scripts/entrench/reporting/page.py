@@ -96,10 +96,11 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
         )
     if "decomposition" not in frames:
         found.append(
-            "No mechanism was measured (mechanism.enabled is off, or the sweep is unfinished)."
+            "The mechanism is not part of this report (mechanism.enabled is off, or the sweep is "
+            "unfinished)."
         )
     elif "divergence" not in frames:
-        found.append("No realised KL was measured (mechanism.divergence is off).")
+        found.append("The realised KL is not part of this report (mechanism.divergence is off).")
     health = frames.get("judge_health")
     if health is None or "agreement" not in set(health["measure"]):
         found.append("No second judge was asked, so nothing says how far judges agree.")

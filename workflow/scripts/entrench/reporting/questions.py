@@ -55,7 +55,9 @@ def _sentence(row: Row) -> str:
 
 _UNFINISHED = "Not part of this report: it needs every run of the sweep."
 _NO_MECHANISM = (
-    "Not part of this report: mechanism.enabled is off in the config, so no organism was probed."
+    "Not part of this report: mechanism.enabled is off in the config, or the sweep is unfinished. "
+    "The target mechanism makes this table and its figures at any time; the report of a finished "
+    "sweep holds them where mechanism.enabled is on."
 )
 QUESTIONS = (
     Question(
