@@ -14,7 +14,7 @@ from workspace import Workspace
 from entrench.config import FIGURES, STUDY_FIGURES
 
 REPORT = "results/micro/report.html"
-QUESTIONS = 9
+QUESTIONS = 10
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,7 @@ def test_the_browser_shows_the_report_of_a_simulated_study(opened, simulated, wi
     assert seen.asked == [simulated.as_uri()]
     assert seen.overflow <= 0
     assert seen.escaping == 0
+    assert seen.unreadable == []
     assert len(seen.images) == len(FIGURES)
     for alt, natural, shown in seen.images:
         assert len(alt) > 20

@@ -16,7 +16,7 @@ from entrench.analysis.judge_health import AGREEMENT_COLUMNS, judge_health
 from entrench.analysis.power import power_table
 from entrench.analysis.simulation import error_rates
 from entrench.analysis.tables import read_table, table, write_table
-from entrench.config import FIGURES
+from entrench.config import FIGURES, MECHANISM_TABLES
 from entrench.config.check import load_config
 from entrench.figures.style import save
 from entrench.records import write_text
@@ -26,7 +26,6 @@ from entrench.sweep import Organism, Run
 ROOT = Path(__file__).parents[2]
 NOTE = "SIMULATED: no model was trained or asked; tables drawn by tests/unit/simulated_report.py"
 AGREEMENT = {"n_both": 200, "agreement": 0.93, "kappa": 0.81, "ci_low": 0.7, "ci_high": 0.9}
-MECHANISM = {"decomposition", "eta", "eta_bins", "k_scaling", "prediction", "divergence"}
 
 
 def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str, pl.DataFrame]:
@@ -59,7 +58,7 @@ def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str,
         "power": power_table(matrix, kinds, assumed_sd=0.15, level=0.95, replicates=20, seed=1),
         "error_rates": error_rates(matrix, kinds, level=0.95, seed=1, **few),
         "judge_health": judge_health(runs, organisms, agreement),
-        **{name: mechanism[name] for name in MECHANISM},
+        **{name: mechanism[name] for name in (*MECHANISM_TABLES, "divergence")},
     }
 
 

@@ -2,7 +2,11 @@
 
 import polars as pl
 
-from entrench.reporting.mechanism_tables import decomposition_table, eta_table
+from entrench.reporting.mechanism_tables import (
+    decomposition_table,
+    eta_table,
+    stability_table,
+)
 
 
 def run(selection, transfer=None, model="m", seed=0, valid=True):
@@ -71,10 +75,44 @@ def test_eta_counts_organisms_and_not_rows():
         for seed, width, gain in ((1, 10.0, 2.0), (2, 12.0, 2.0), (3, 14.0, None))
         for k in (1, 2)
     ]
-    row = shown(eta_table({"eta": pl.DataFrame(rows, infer_schema_length=None)}))
+    table = eta_table({"eta": pl.DataFrame(rows, infer_schema_length=None)})
+    row, glossary = shown(table), dict(table.glossary)
     assert row["organisms"] == "3"
     # Standard error 2 / sqrt(3), t(2 df) = 4.30265.
     assert row["range of eta, points"] == "+12.0 [+7.0, +17.0] n 3"
     assert row["best of 2, points"] == "+2.0 [+2.0, +2.0] n 2"
     assert (row["wider than noise"], row["signs of real labels told"]) == ("2", "3 of 3")
     assert (row["increasing"], row["Simpson's paradox"], row["ties"]) == ("3", "0", "50.0%")
+    assert "pairs" in glossary["ties"]
+    assert "halves" in glossary["signs of real labels told"]
+
+
+def test_stability_is_a_line_for_each_set_and_view():
+    rows = [
+        {"misalignment": "sycophancy", "model": "m", "seed": seed, "part": part}
+        | {"against": against, "same": same, "agreement": share, "ci_level": 0.95}
+        | {"ci_low": None if share is None else share - 0.1}
+        | {"ci_high": None if share is None else share + 0.1}
+        for seed, shares in ((1, (0.5, None, 0.95)), (2, (0.7, 0.8, 1.0)), (3, (0.6, None, 0.9)))
+        for (against, same), share in zip(
+            (("samples", "behaviour"), ("samples", "text"), ("json", "verdict")),
+            shares,
+            strict=True,
+        )
+        for part in ("all", "half 0")
+    ]
+    table = stability_table({"stability": pl.DataFrame(rows, infer_schema_length=None)})
+    # Mean .6, standard error .1 / sqrt(3), t(2 df) = 4.30265: half width .248. One value: its own
+    # interval, over prompts. Half widths .124 about .95 would reach beyond 1.
+    assert table.rows == [
+        ["sycophancy", "json", "verdict", "3", "95.0% [82.6%, 100.0%] n 3"],
+        ["sycophancy", "samples", "behaviour", "3", "60.0% [35.2%, 84.8%] n 3"],
+        ["sycophancy", "samples", "text", "3", "80.0% [70.0%, 90.0%] n 1"],
+    ]
+    many = pl.DataFrame(
+        [row | {"model": f"m{number}"} for number in range(6) for row in rows],
+        infer_schema_length=None,
+    )
+    over_models = stability_table({"stability": many})
+    assert over_models.heads[-1] == ("agreement, over models", True)
+    assert over_models.rows[1][-1] == "[60.0%, 60.0%]"

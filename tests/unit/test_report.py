@@ -261,7 +261,7 @@ def test_text_from_tables_is_escaped(frames, config, tmp_path):
     )
     assert "&lt;script&gt;alert(1)" in html
     assert "<script" not in html
-    assert html.count("Not part of this report") == 7
+    assert html.count("Not part of this report") == 8
 
 
 def test_a_missing_table_ends_in_one_message(tmp_path):

@@ -151,7 +151,12 @@ rule mechanism_collect:
             labels={"table": "eta", "part": "{part}"},
         ),
         bins="<results>/{part}eta_bins.csv",
-        stability="<results>/{part}stability.csv",
+        stability=report(
+            "<results>/{part}stability.csv",
+            caption="../report/stability.rst",
+            category="Tables",
+            labels={"table": "stability", "part": "{part}"},
+        ),
         k_scaling="<results>/{part}k_scaling.csv",
         prediction=report(
             "<results>/{part}prediction.csv",

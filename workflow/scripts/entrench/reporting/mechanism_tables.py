@@ -110,7 +110,12 @@ def eta_table(frames: Frames) -> Table:
             text("wide"),
             meaning=f"organisms whose range is that of shuffled scores with p below {WIDE}",
         ),
-        Column("ties", percent("tied_share"), meaning="share of answers whose score is not alone"),
+        Column(
+            "ties",
+            percent("tied_share"),
+            meaning="share of pairs of a prompt's answers that the score does not order, mean over "
+            "organisms",
+        ),
         Column(
             "increasing", text("increasing"), meaning="organisms whose risk rises with the rank"
         ),
@@ -118,7 +123,8 @@ def eta_table(frames: Frames) -> Table:
         Column(
             "signs of real labels told",
             text("told"),
-            meaning="runs whose labels moved the risk to the side that eta says, of those it says",
+            meaning="halves of the prompts, up to two of each run, on which its labels moved the "
+            "risk to the side that eta on the other half says, of those it says",
         ),
         Column(
             "Simpson's paradox",
@@ -127,6 +133,48 @@ def eta_table(frames: Frames) -> Table:
         ),
     ]
     return written("eta.csv, means over organisms", columns, rows)
+
+
+def stability_table(frames: Frames) -> Table:
+    """How often the organism's greedy answer agrees with its others, mean over organisms."""
+    frame = frames["stability"].filter(pl.col("part") == "all")
+    keys = ["misalignment", "against", "same"]
+    rows = []
+    for part in frame.sort(*keys, "model", "seed").partition_by(keys, maintain_order=True):
+        row = {name: part[name][0] for name in keys} | {"n": part.height}
+        rows.append(row | {"agreement": _mean(part, "agreement", "ci_low", "ci_high")})
+    columns = [
+        Column("misalignment", text("misalignment"), numeric=False),
+        Column(
+            "greedy answer against",
+            text("against"),
+            numeric=False,
+            meaning="a sample set, or the answer to another view of the prompt",
+        ),
+        Column(
+            "must agree",
+            text("same"),
+            numeric=False,
+            meaning="behaviour: both misbehave or neither; text: the same words; verdict: the "
+            "label judge finds the view's answer consistent",
+        ),
+        Column("organisms", text("n"), meaning="probed organisms"),
+        Column(
+            "agreement",
+            _share_cell("agreement"),
+            meaning="share of answers that agree: mean, its interval over organisms (over prompts "
+            "where n is 1) and the number of values, which leaves out those that are not known",
+        ),
+    ]
+    if any(row["agreement"]["over_models"] is not None for row in rows):
+        columns.append(
+            Column(
+                "agreement, over models",
+                lambda row: _share_span(row["agreement"]["over_models"]) or NONE,
+                meaning="interval of the same mean over models",
+            )
+        )
+    return written("stability.csv, means over organisms", columns, rows)
 
 
 def prediction_table(frames: Frames) -> Table:
@@ -168,7 +216,7 @@ def _accuracy_interval(row: Row) -> str:
 def _mean(
     part: pl.DataFrame, name: str, low: str | None = None, high: str | None = None
 ) -> dict[str, Any]:
-    """The mean of a column that holds points, its intervals, and of how many values it is.
+    """The mean of a column, its intervals in the same unit, and of how many values it is.
 
     `low` and `high` are each value's own interval, over prompts: shown where there is one value.
     """
@@ -226,6 +274,17 @@ def _mean_cell(term: str) -> Callable[[Row], str]:
     return cell
 
 
+def _share_cell(term: str) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        found = row[term]
+        if found["mean"] is None:
+            return NONE
+        shown = f"{found['mean']:.1%}", _share_span(found["over"]), f"n {found['n']}"
+        return " ".join(filter(None, shown))
+
+    return cell
+
+
 def _models_cell(term: str) -> Callable[[Row], str]:
     return lambda row: _span(row[term]["over_models"]) or NONE
 
@@ -234,3 +293,10 @@ def _span(found: Interval | None) -> str:
     if found is None or found.low is None or found.high is None:
         return ""
     return f"[{signed(found.low)}, {signed(found.high)}]"
+
+
+def _share_span(found: Interval | None) -> str:
+    """An interval of shares in percent, within 0 and 1."""
+    if found is None or found.low is None or found.high is None:
+        return ""
+    return f"[{max(found.low, 0):.1%}, {min(found.high, 1):.1%}]"

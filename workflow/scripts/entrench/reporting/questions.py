@@ -7,7 +7,12 @@ import polars as pl
 
 from entrench.analysis.summary import ALL_METHODS, main_rows
 from entrench.reporting.cells import NONE, Frames, Row, Table, interval, signed
-from entrench.reporting.mechanism_tables import decomposition_table, eta_table, prediction_table
+from entrench.reporting.mechanism_tables import (
+    decomposition_table,
+    eta_table,
+    prediction_table,
+    stability_table,
+)
 from entrench.reporting.study_tables import (
     comparison_table,
     contrasts_table,
@@ -106,6 +111,15 @@ QUESTIONS = (
         "eta",
         eta_table,
         ("eta_curves",),
+        _NO_MECHANISM,
+    ),
+    Question(
+        "How stable are the organisms' answers?",
+        "The greedy answer of each organism beside its samples and its answers to other views of "
+        "the prompt: what consistency training has to work with, and one of the predictors below.",
+        "stability",
+        stability_table,
+        (),
         _NO_MECHANISM,
     ),
     Question(
