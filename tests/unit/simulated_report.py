@@ -38,9 +38,11 @@ def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str,
     ]
     kinds = {name: facts["kind"] for name, facts in told["methods"].items()}
     few = {"replicates": 20, "mixed_replicates": 2, "bootstrap": 100}
+    mechanism = simulated_mechanism.study(models, seeds)
     compared = compare(
         runs,
         read_table(PUBLISHED, PUBLISHED_COLUMNS),
+        mechanism["eta"],
         kinds={name: facts["kind"] for name, facts in told["models"].items()},
         synthetic=False,
         bootstrap=200,
@@ -48,7 +50,6 @@ def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str,
         seed=1,
     )
     agreement = {"sycophancy": table([AGREEMENT], AGREEMENT_COLUMNS)}
-    mechanism = simulated_mechanism.study(models, seeds)
     return {
         "runs": runs,
         "organisms": organisms,

@@ -5,15 +5,24 @@ import yaml
 from unit.test_summary import run
 from workspace import ROOT
 
+from entrench import specs
 from entrench.analysis.collect import RUN_COLUMNS
 from entrench.analysis.comparison import (
     COMPARISON_COLUMNS,
+    CROSSED_COLUMNS,
     MINIATURE,
+    NO_ETA,
+    NO_LABEL_KL,
     PUBLISHED_COLUMNS,
+    collect_label_kl,
     compare,
 )
-from entrench.analysis.tables import read_table, table
+from entrench.analysis.divergence import LABEL_KL_COLUMNS
+from entrench.analysis.mechanism import STUDY_COLUMNS
+from entrench.analysis.tables import read_table, table, write_table
+from entrench.config.check import load_config
 from entrench.specs import PUBLISHED
+from entrench.sweep import expand
 
 SETTINGS = {"bootstrap": 200, "level": 0.95, "seed": 1, "kinds": {"tiny": "base", "it": "instruct"}}
 
@@ -23,8 +32,8 @@ def published(**figure):
     return table([row | {"models": "all", "source": "notes"} | figure], PUBLISHED_COLUMNS)
 
 
-def compared(figure, *runs, synthetic=False):
-    frame = compare(table(runs, RUN_COLUMNS), figure, synthetic=synthetic, **SETTINGS)
+def compared(figure, *runs, synthetic=False, **tables):
+    frame = compare(table(runs, RUN_COLUMNS), figure, synthetic=synthetic, **SETTINGS, **tables)
     assert list(frame.columns) == list(COMPARISON_COLUMNS)
     return frame.row(0, named=True)
 
@@ -107,6 +116,91 @@ def test_what_is_not_comparable_says_why():
     assert shown["ours"] == pytest.approx(-20)
 
 
+def test_every_reason_is_given():
+    near = published(methods="bct", reason="published as near 0, without a figure")
+    row = compared(near, run(-0.2), synthetic=True)
+    assert row["reason"] == f"published as near 0, without a figure; {MINIATURE}"
+    row = compared(near, run(-0.2, method="act"))
+    assert row["reason"].endswith("a figure; the sweep has no valid run of it")
+
+
+def test_a_sign_without_a_figure_is_beside_ours():
+    """The published summary says of some k that they amplify, and not by how much."""
+    figure = published(methods="bct", sign=1, reason="published without a figure")
+    row = compared(figure, run(-0.2), run(-0.3, 2))
+    assert (row["paper"], row["ours"], row["same_sign"]) == (None, pytest.approx(-25), False)
+    assert not row["comparable"]
+    assert compared(figure, run(0.2))["same_sign"]
+    assert compared(published(methods="bct", reason="x"), run(0.2))["same_sign"] is None
+
+
+def test_the_range_of_eta_is_the_largest_of_the_means_over_organisms():
+    identity = {"misalignment": "sycophancy", "set": "samples", "model": "tiny"}
+    eta = table(
+        [
+            identity | {"seed": seed, "selector": selector, "k": k, "range_pp": width}
+            for selector, widths in (
+                ("self_confidence", (3.0, 9.0)),
+                ("self_rewarding", (8.0, 7.0)),
+            )
+            for seed, width in enumerate(widths)
+            for k in (1, 2, 3)
+        ],
+        STUDY_COLUMNS["eta"],
+    )
+    bound = published(misalignment=None, quantity="range_of_eta_pp", value=10.0)
+    row = compared(bound, run(-0.2), eta=eta)
+    assert (row["ours"], row["comparable"]) == (7.5, True)
+    assert (row["same_sign"], row["ci_low"], row["n_runs"]) == (None, None, None)
+    assert compared(bound, run(-0.2), eta=eta, synthetic=True)["reason"] == MINIATURE
+    row = compared(bound, run(-0.2))
+    assert (row["ours"], row["comparable"], row["reason"]) == (None, False, NO_ETA)
+
+
+def test_the_ratio_of_label_kl_is_over_what_both_misalignments_have():
+    rows = [
+        {"model": "a", "other": "b", "misalignment": misalignment, "seed": seed, "set": name}
+        | {"kl_per_token": kl}
+        for misalignment, seed, name, kl in (
+            ("reward_hacking", 1, "samples", 0.8),
+            ("reward_hacking", 1, "nucleus", 0.4),
+            ("reward_hacking", 2, "samples", 90.0),  # sycophancy has no such seed
+            ("sycophancy", 1, "samples", 0.1),
+            ("sycophancy", 1, "nucleus", 0.2),
+            ("sycophancy", 3, "samples", None),  # all of its answers came behind reasoning
+        )
+    ]
+    ratio = published(misalignment=None, quantity="label_kl_ratio", value=10.0, reason="vague")
+    label_kl = table(rows, CROSSED_COLUMNS)
+    row = compared(ratio, run(-0.2), label_kl=label_kl)
+    assert row["ours"] == pytest.approx(0.6 / 0.15)
+    assert (row["comparable"], row["reason"]) == (False, "vague")
+    for lacking in (label_kl.filter(misalignment="sycophancy"), None):
+        row = compared(ratio, run(-0.2), label_kl=lacking)
+        assert (row["ours"], row["reason"]) == (None, f"vague; {NO_LABEL_KL}")
+
+
+def test_label_kl_is_read_where_it_was_measured_between_8b_and_70b(tmp_path, monkeypatch):
+    config = load_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
+    monkeypatch.chdir(tmp_path)
+    sweep = expand(config)
+    assert specs.comparison_spec(config, sweep)["label_kl"] == {}
+    folders = {
+        f"organisms/llama-3.1-8b/{misalignment}/seed40/scored_by/{other}": kl
+        for misalignment, kl in (("reward_hacking", 0.6), ("sycophancy", 0.2))
+        for other in ("llama-3.1-70b", "llama-3.1-70b-instruct", "gpt-oss-20b")
+    }
+    for folder, kl in folders.items():
+        path = tmp_path / "results" / folder / "label_kl.csv"
+        path.parent.mkdir(parents=True)
+        write_table(table([{"set": "samples", "kl_per_token": kl}], LABEL_KL_COLUMNS), path)
+    found = specs.comparison_spec(config, sweep)["label_kl"]
+    assert list(found) == [folder for folder in folders if folder.endswith("/llama-3.1-70b")]
+    label_kl = collect_label_kl("results", found)
+    ratio = published(misalignment=None, quantity="label_kl_ratio", value=10.0, reason="vague")
+    assert compared(ratio, run(-0.2), label_kl=label_kl)["ours"] == pytest.approx(3)
+
+
 def test_the_published_figures_name_what_the_config_has():
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     figures = read_table(PUBLISHED, PUBLISHED_COLUMNS)
@@ -122,4 +216,5 @@ def test_the_published_figures_name_what_the_config_has():
     }
     for row in figures.iter_rows(named=True):
         assert row["value"] is not None or row["reason"], row
-        assert row["methods"] or row["reason"], row
+        assert row["methods"] or row["reason"] or row["quantity"] == "range_of_eta_pp", row
+        assert row["value"] is None or row["sign"] is None, row

@@ -47,6 +47,7 @@ rule rates_simulate:
 rule paper_compare:
     input:
         runs="<results>/{part}runs.csv",
+        eta="<results>/{part}eta.csv" if CONFIG.mechanism.enabled else [],
     output:
         comparison=report(
             ensure("<results>/{part}comparison_with_paper.csv", non_empty=True),
@@ -59,13 +60,17 @@ rule paper_compare:
     localrule: True
     conda:
         "../../environment.yml"
+    resources:
+        results=CONFIG.pathvars.results,
     params:
         spec=spec_of_part(specs.comparison_spec),
     shell:
         r"""
         python workflow/scripts/paper_compare.py \
             --spec {params.spec:q} \
+            --results {resources.results:q} \
             --runs {input.runs:q} \
+            --eta "{input.eta}" \
             --comparison {output.comparison:q} \
             >{log:q} 2>&1
         """

@@ -1,9 +1,11 @@
 """Ours beside the paper's published figures (resources/paper/published.csv).
 
-    paper_compare.py --spec JSON --runs FILE.csv --comparison FILE.csv
+    paper_compare.py --spec JSON --results DIR --runs FILE.csv --eta FILE.csv --comparison FILE.csv
 
+--eta is empty where the mechanism is not measured.
 spec: bootstrap, level, seed, kinds {model: base or instruct}, synthetic, published (the SHA-256 of
-the published figures)
+the published figures), label_kl {organisms/MODEL/MISALIGNMENT/seedSEED/scored_by/OTHER: the SHA-256
+of its label_kl.csv}
 """
 
 import argparse
@@ -16,19 +18,26 @@ def main(argv: Sequence[str]) -> None:
     """Read runs.csv, write comparison_with_paper.csv."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--spec", required=True, help="settings, one JSON object")
+    parser.add_argument("--results", required=True, help="folder of all results")
     parser.add_argument("--runs", required=True, help="runs.csv to read")
+    parser.add_argument("--eta", required=True, help="eta.csv to read, or nothing")
     parser.add_argument("--comparison", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 
     from entrench.analysis.collect import RUN_COLUMNS
-    from entrench.analysis.comparison import PUBLISHED_COLUMNS, compare
+    from entrench.analysis.comparison import PUBLISHED_COLUMNS, collect_label_kl, compare
+    from entrench.analysis.mechanism import STUDY_COLUMNS
     from entrench.analysis.tables import read_table, write_table
     from entrench.specs import PUBLISHED
 
+    spec = parse_spec(args.spec)
+    crossed = spec_fields(spec, "label_kl")["label_kl"]
     comparison = compare(
         read_table(args.runs, RUN_COLUMNS),
         read_table(PUBLISHED, PUBLISHED_COLUMNS),
-        **spec_fields(parse_spec(args.spec), "bootstrap", "level", "seed", "kinds", "synthetic"),
+        read_table(args.eta, STUDY_COLUMNS["eta"]) if args.eta else None,
+        collect_label_kl(args.results, crossed),
+        **spec_fields(spec, "bootstrap", "level", "seed", "kinds", "synthetic"),
     )
     write_table(comparison, args.comparison)
 

@@ -1,20 +1,27 @@
 """comparison_with_paper.csv: our figures beside the published ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
+from entrench.analysis.divergence import LABEL_KL_COLUMNS
 from entrench.analysis.inference import Settings, mean_interval, suppressed_interval
 from entrench.analysis.significance import ROUNDING
 from entrench.analysis.summary import units_of
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, read_table, table
 from entrench.seeds import derive_seed
 
 SHARE, MEAN = "share_suppressed", "mean_delta_pp"
+RANGE, LABEL_KL = "range_of_eta_pp", "label_kl_ratio"
 MINIATURE = "the miniature world: other models, other data"
+NO_ETA = "needs the mechanism: mechanism.enabled is off in the config"
+NO_LABEL_KL = (
+    "needs label_kl.csv of organisms of both misalignments, a target of its own (docs/mechanism.md)"
+)
 
-# resources/paper/published.csv; `methods` names ours, by spaces, whose runs a figure is about.
+# resources/paper/published.csv; `methods` names ours, by spaces, whose runs a figure is about, and
+# `sign` is 1 or -1 where a sign is published without a value.
 PUBLISHED_COLUMNS = {
     "misalignment": TEXT,
     "quantity": TEXT,
@@ -22,6 +29,7 @@ PUBLISHED_COLUMNS = {
     "methods": TEXT,
     "models": TEXT,
     "value": NUMBER,
+    "sign": COUNT,
     "n": COUNT,
     "p": TEXT,
     "reason": TEXT,
@@ -49,11 +57,30 @@ COMPARISON_COLUMNS = {
     "note": TEXT,
     "source": TEXT,
 }
+# The tables label_kl.csv of the study, each row with whose samples they are, under which model.
+CROSSED_COLUMNS = {
+    **{"model": TEXT, "other": TEXT, "misalignment": TEXT, "seed": COUNT},
+    **LABEL_KL_COLUMNS,
+}
+
+
+def collect_label_kl(results: str, folders: Iterable[str]) -> pl.DataFrame:
+    """label_kl.csv of these folders, organisms/MODEL/MISALIGNMENT/seedSEED/scored_by/OTHER."""
+    rows = []
+    for folder in folders:
+        _, model, misalignment, seed, _, other = folder.split("/")
+        names = {"model": model, "other": other, "misalignment": misalignment}
+        names["seed"] = int(seed.removeprefix("seed"))
+        read = read_table(f"{results}/{folder}/label_kl.csv", LABEL_KL_COLUMNS)
+        rows += [names | row for row in read.to_dicts()]
+    return table(rows, CROSSED_COLUMNS)
 
 
 def compare(
     runs: pl.DataFrame,
     published: pl.DataFrame,
+    eta: pl.DataFrame | None = None,
+    label_kl: pl.DataFrame | None = None,
     *,
     kinds: Mapping[str, str],
     synthetic: bool,
@@ -68,8 +95,12 @@ def compare(
     of all runs with its interval over organisms, or over models where there are six of them, in
     [0, 1]. same_sign compares the side of 0, of a share that of one half. What is not comparable
     says why; `synthetic` runs never are, but ours is shown.
+
+    The range of eta is made of `eta` (eta.csv), the ratio of label KL of `label_kl`
+    (`CROSSED_COLUMNS`), without an interval; where they were not measured the reason says so.
     """
     valid = runs.filter("valid").sort("model", "misalignment", "seed", "method").to_dicts()
+    of_mechanism = {RANGE: (_largest_range(eta), NO_ETA), LABEL_KL: (_ratio(label_kl), NO_LABEL_KL)}
     rows = []
     for number, figure in enumerate(published.iter_rows(named=True)):
         settings = Settings(bootstrap, level, 0.0, derive_seed(seed, number))
@@ -81,12 +112,15 @@ def compare(
             and run["method"] in wanted
             and figure["models"] in ("all", kinds[run["model"]])
         ]
-        reason = figure["reason"]
-        if reason is None and not own:
-            reason = "the sweep has no valid run of it"
-        elif reason is None and synthetic:
-            reason = MINIATURE
-        ours = _ours(own, figure["quantity"], settings) if own else {}
+        if figure["quantity"] in of_mechanism:
+            value, lacking = of_mechanism[figure["quantity"]]
+            ours = {"ours": value}
+        else:
+            ours = {"n_runs": len(own)} | (_ours(own, figure["quantity"], settings) if own else {})
+            lacking = "the sweep has no valid run of it" if wanted else None
+        unmeasured = ours.get("ours") is None
+        reasons = [figure["reason"], lacking if unmeasured else MINIATURE if synthetic else None]
+        reason = "; ".join(filter(None, reasons)) or None
         rows.append(
             {
                 **{name: figure[name] for name in ("misalignment", "quantity", "label", "models")},
@@ -94,7 +128,6 @@ def compare(
                 "paper_n": figure["n"],
                 "paper_p": figure["p"],
                 "ci_level": level,
-                "n_runs": len(own),
                 **ours,
                 **_beside(figure, ours),
                 "comparable": reason is None,
@@ -104,6 +137,30 @@ def compare(
             }
         )
     return table(rows, COMPARISON_COLUMNS)
+
+
+def _largest_range(eta: pl.DataFrame | None) -> float | None:
+    """The widest eta among misalignments, selectors and sets, in points: mean over organisms."""
+    if eta is None:
+        return None
+    curves = ["misalignment", "selector", "set"]
+    once = eta.unique([*curves, "model", "seed"], keep="first", maintain_order=True)
+    return once.group_by(curves).agg(pl.col("range_pp").mean())["range_pp"].max()
+
+
+def _ratio(label_kl: pl.DataFrame | None) -> float | None:
+    """Label KL per token of reward hacking over that of sycophancy, of what was measured on both.
+
+    Both means are over the same pairs of models, seeds and sample sets.
+    """
+    if label_kl is None:
+        return None
+    known = label_kl.filter(pl.col("kl_per_token").is_not_null())
+    both = known.filter(misalignment="reward_hacking").join(
+        known.filter(misalignment="sycophancy"), on=["model", "other", "seed", "set"]
+    )
+    means = both["kl_per_token"].mean(), both["kl_per_token_right"].mean()
+    return means[0] / means[1] if both.height and means[1] > 0 else None
 
 
 def _ours(runs: Sequence[Mapping[str, Any]], quantity: str, settings: Settings) -> dict[str, Any]:
@@ -124,12 +181,16 @@ def _ours(runs: Sequence[Mapping[str, Any]], quantity: str, settings: Settings) 
 
 def _beside(figure: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, bool | None]:
     paper, own = figure["value"], ours.get("ours")
-    if paper is None or own is None:
-        return {"same_sign": None, "paper_in_our_interval": None}
+    beside: dict[str, bool | None] = {"same_sign": None, "paper_in_our_interval": None}
+    if own is None or figure["quantity"] not in (SHARE, MEAN):
+        return beside
     middle = 0.5 if figure["quantity"] == SHARE else 0.0
-    signed = paper != middle and own != middle
-    inside = ours["ci_low"] is not None and ours["ci_low"] <= paper <= ours["ci_high"]
-    return {
-        "same_sign": (paper > middle) == (own > middle) if signed else None,
-        "paper_in_our_interval": None if ours["ci_low"] is None else inside,
-    }
+    if paper is None:
+        if figure["sign"] is not None and own != middle:
+            beside["same_sign"] = (figure["sign"] > 0) == (own > middle)
+        return beside
+    if paper != middle and own != middle:
+        beside["same_sign"] = (paper > middle) == (own > middle)
+    if ours["ci_low"] is not None:
+        beside["paper_in_our_interval"] = ours["ci_low"] <= paper <= ours["ci_high"]
+    return beside

@@ -219,7 +219,7 @@ def comparison_table(frames: Frames) -> Table:
                 return percent(name)(row)
             if row["quantity"].endswith("_pp"):
                 return points(name)(row)
-            return NONE if row[name] is None else f"{row[name]:g}"
+            return NONE if row[name] is None else f"{row[name]:.3g}"
 
         return cell
 

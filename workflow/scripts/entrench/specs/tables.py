@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from entrench.analysis.inputs import organism_inputs, run_inputs
-from entrench.config import Config
+from entrench.config import Config, Model
 from entrench.seeds import derive_seed
 from entrench.specs.parts import RESOURCES, statistics_part, used_methods
 from entrench.sweep import Sweep, packed
 
 PUBLISHED = RESOURCES / "paper" / "published.csv"
+LABEL_KL_SIZES = (8, 70)  # billion parameters: the paper's label KL is between these
 
 
 def organisms_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
@@ -63,13 +64,18 @@ def rates_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 
 
 def comparison_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
-    """paper_compare: ours beside the published figures."""
+    """paper_compare: ours beside the published figures.
+
+    Nothing plans a label KL: where one has been measured its content is read here in place of an
+    input.
+    """
     return {
         "bootstrap": config.statistics.bootstrap,
         "level": config.statistics.level,
         "kinds": {name: config.models[name].kind for name in sweep.models},
         "synthetic": config.data.source == "synthetic",
         "published": _published_hash(),
+        "label_kl": _label_kl(config, sweep),
         "seed": derive_seed("comparison"),
     }
 
@@ -89,6 +95,26 @@ def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any
         "runs": runs,
         "summary": summary_spec(config, sweep),
     }
+
+
+def _label_kl(config: Config, sweep: Sweep) -> dict[str, str]:
+    """Folder and digest of each label_kl.csv between models of one family of `LABEL_KL_SIZES`."""
+
+    def compared(one: Model, other: Model) -> bool:
+        sizes = sorted(model.size_billion or 0.0 for model in (one, other))
+        close = (abs(a - b) < 1 for a, b in zip(sizes, LABEL_KL_SIZES, strict=True))
+        alike = one.family is not None and (one.family, one.kind) == (other.family, other.kind)
+        return alike and all(close)
+
+    found = {}
+    for organism in sweep.organisms:
+        for other, model in config.models.items():
+            if compared(config.models[organism.model], model):
+                folder = f"{organism.path}/scored_by/{other}"
+                path = Path(config.pathvars.results, folder, "label_kl.csv")
+                if path.is_file():
+                    found[folder] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
 
 
 def _simulated(config: Config, sweep: Sweep) -> dict[str, Any]:
