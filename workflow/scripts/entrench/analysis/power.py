@@ -96,7 +96,7 @@ def detectable(
     count = len(sizes)
     if count < FEWEST_CLUSTERS:
         smallest = flip_smallest(count)
-        return None, f"{count} clusters, {FEWEST_CLUSTERS} are needed: smallest p {smallest:.3g}"
+        return None, f"{count} clusters, {FEWEST_CLUSTERS} are needed: smallest p {smallest:.3f}"
     if count <= ENUMERATED:
         signs = np.array([(1, *rest) for rest in product((1.0, -1.0), repeat=count - 1)])
         added = 0
@@ -114,7 +114,7 @@ def detectable(
     if power(high) < POWER:
         return (
             None,
-            f"no shift reaches a power of {POWER:.0%}: smallest p {flip_smallest(count):.3g}",
+            f"no shift reaches a power of {POWER:.0%}: smallest p {flip_smallest(count):.3f}",
         )
     for _ in range(14):
         middle = (low + high) / 2
