@@ -4,13 +4,16 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
 import yaml
 from pydantic import BaseModel
 from tiny_llama import make_model
 
-from entrench.analysis.contrasts import CONTRAST_COLUMNS
+from entrench.analysis.columns import TABLES
+from entrench.analysis.delta import PROMPT_COLUMNS
+from entrench.analysis.divergence import LABEL_KL_COLUMNS
 from entrench.analysis.mechanism import STUDY_COLUMNS
-from entrench.analysis.summary import SUMMARY_COLUMNS
+from entrench.analysis.partial import MARKS
 from entrench.config import Config
 from entrench.takeover import LIGHT_RULES
 
@@ -65,11 +68,34 @@ def test_every_file_the_readme_names_is_there():
         assert (ROOT / name).is_file(), name
 
 
-def test_every_column_of_the_summary_is_explained():
-    text = (ROOT / "docs" / "statistics.md").read_text()
-    words = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", text))))
-    assert sorted(set(SUMMARY_COLUMNS) - words) == []
-    assert sorted(set(CONTRAST_COLUMNS) - words - {"model", "organism", "contrast"}) == []
+@pytest.mark.parametrize(
+    ("page", "tables"),
+    [
+        ("statistics", {name: TABLES[name] for name in set(TABLES) - set(STUDY_COLUMNS)}),
+        ("statistics", {"delta_prompts": PROMPT_COLUMNS, "partial/summary": MARKS}),
+        ("mechanism", {**STUDY_COLUMNS, "label_kl": LABEL_KL_COLUMNS}),
+    ],
+)
+def test_every_column_is_explained(page, tables):
+    """By its name, or as `..._END` beside what it belongs to."""
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    quoted = " ".join(re.findall(r"`([^`]+)`", text))
+    words = set(re.findall(r"\w+", quoted))
+    ends = set(re.findall(r"\.\.\.(_\w+)", quoted))
+
+    def explained(column):
+        stems = [column.removesuffix(end) for end in ends if column.endswith(end)]
+        found = {stem + unit for stem in stems for unit in ("", "_pp", "_scored_share")}
+        return column in words or words & found
+
+    assert {f"{name}.csv" for name in tables if "/" not in name} <= set(
+        re.findall(r"[\w/]+\.csv", text)
+    )
+    unexplained = {
+        name: [column for column in columns if not explained(column)]
+        for name, columns in tables.items()
+    }
+    assert {name: columns for name, columns in unexplained.items() if columns} == {}
 
 
 def test_every_column_that_the_page_on_the_mechanism_names_is_there():
@@ -78,6 +104,7 @@ def test_every_column_that_the_page_on_the_mechanism_names_is_there():
     named = set(re.findall(rf"`([a-z]\w*_(?:{ends}))`", text))
     assert len(named) >= 12
     columns = {name for columns in STUDY_COLUMNS.values() for name in columns}
+    columns |= set(LABEL_KL_COLUMNS)
     assert sorted(named - columns) == []
 
 
