@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from entrench.analysis.bootstrap import column_means, column_replicates, percentiles
-from entrench.analysis.probes import Judged, half_of, row_means
+from entrench.analysis.probes import Judged, row_means
 from entrench.analysis.risk import prompt_risks, risk_rows
 from entrench.analysis.selection import kl_bound
 from entrench.analysis.stability import PARTS
@@ -123,7 +123,7 @@ def decompose(
     given = choice_kl or {}
     choice = np.array([given.get(prompt, np.nan) for prompt in judged.ids])
     numbers = np.column_stack([numbers, np.where(abstained, np.nan, choice)])
-    halves = np.array([half_of(prompt) for prompt in judged.ids])
+    halves = judged.halves()
     strata = np.asarray(judged.strata, dtype=str)
     rows = []
     for part in PARTS:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from entrench.analysis.bootstrap import column_means, column_replicates, percentiles
-from entrench.analysis.probes import Judged, Key, half_of, key, row_means
+from entrench.analysis.probes import Judged, Key, key, row_means
 from entrench.analysis.selection import integral_weights, pool_weights, total_variation
 from entrench.analysis.significance import ROUNDING
 from entrench.analysis.simpson import SLOPE_COLUMNS, slopes
@@ -134,7 +134,7 @@ def eta_tables(
     """
     eta_rows: list[dict[str, Any]] = []
     bin_rows: list[dict[str, Any]] = []
-    halves = np.array([half_of(prompt) for prompt in judged.ids])
+    halves = judged.halves()
     strata = np.asarray(judged.strata, dtype=str)
     for one in scored:
         n = one.scores.shape[1]

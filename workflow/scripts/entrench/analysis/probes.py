@@ -28,6 +28,21 @@ class Judged:
         """Values [prompts, size] of a set's answers, in the order of their index."""
         return self.matrix(self.value, name, size)
 
+    def halves(self) -> np.ndarray:
+        """0 or 1 [prompts]: a fixed halving, the same for all organisms and runs of an evaluation.
+
+        Prompts are dealt in turn, group by group and by hash within a group: halves differ by one
+        prompt at most, and each has prompts of every group that has two. A group of one prompt is
+        in one half only.
+        """
+        order = sorted(
+            range(len(self.ids)),
+            key=lambda at: (self.strata[at], derive_seed("half", self.ids[at]), self.ids[at]),
+        )
+        halves = np.empty(len(order), dtype=int)
+        halves[order] = np.arange(len(order)) % 2
+        return halves
+
     def matrix(self, numbers: Mapping[Key, float], name: str, size: int) -> np.ndarray:
         """[prompts, size] of any number known by key; NaN where there is none."""
         rows = [[numbers.get((i, name, k), np.nan) for k in range(size)] for i in self.ids]
@@ -66,11 +81,6 @@ def require_whole(
 def key(row: Record) -> Key:
     """Of a candidate, a reward or a score."""
     return row["id"], row["evaluation"] if "evaluation" in row else row["set"], row["index"]
-
-
-def half_of(prompt: str) -> int:
-    """0 or 1: a fixed halving of the prompts, the same for every organism and run."""
-    return derive_seed("half", prompt) % 2
 
 
 def row_means(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from entrench.analysis.bootstrap import column_means, column_replicates, percentiles
-from entrench.analysis.probes import Judged, half_of, key, row_means
+from entrench.analysis.probes import Judged, key, row_means
 from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
 from entrench.records import Record
 
@@ -62,7 +62,7 @@ def stability_table(
         known = [consistent.get((i, view)) for i in judged.ids]
         compared[view, "verdict"] = np.array([[np.nan if v is None else float(v)] for v in known])
     matrix = np.stack([row_means(values) for values in compared.values()], axis=1)
-    halves = np.array([half_of(i) for i in judged.ids])
+    halves = judged.halves()
     strata = np.asarray(judged.strata, dtype=str)
     rows: list[dict[str, Any]] = []
     for part in PARTS:
