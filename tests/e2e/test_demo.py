@@ -141,7 +141,9 @@ def test_every_run_on_labels_is_decomposed_to_the_last_digit(demo, runs):
     # The probe asks a third of the evaluation's prompts.
     assert (joined["delta_pp"] - 100 * joined["delta_risk"]).abs().max() < 12
     eta = polars.read_csv(demo.folder / "results/demo/eta.csv")
-    assert eta["within_bound"].all()
+    held = eta["observed_within_bound"].drop_nulls()
+    assert held.len() == 12
+    assert held.all()
 
 
 def test_tables_and_figures_are_there_and_a_second_run_has_nothing_to_do(demo):

@@ -64,11 +64,14 @@ def test_invalid_runs_are_drawn_and_averaged_nowhere_but_counted():
 def test_the_selection_of_real_labels_is_beside_what_eta_predicts_of_it():
     trends = {"trend_half_0": "increasing", "trend_half_1": "decreasing"}
     eta = [
-        WHO | {"selector": "self_rewarding", "set": "samples", "k": k} | trends for k in (1, 2, 4)
+        WHO | {"selector": "self_rewarding", "set": "samples", "k": k, "bound_pp": bound} | trends
+        for k, bound in ((1, 0.0), (2, 0.2), (4, 3.0))
     ]
     effects = {"all": 0.5, "half 0": 2.0, "half 1": 3.0}
     runs = [
-        WHO | {"method": method, "valid": True, "part": part, "selection_pp": effect}
+        WHO
+        | {"method": method, "valid": True, "part": part, "selection_pp": effect}
+        | {"selection_low_pp": 0.1, "selection_high_pp": 1.0}
         for method in ("two", "one")
         for part, effect in effects.items()
     ]
@@ -81,4 +84,9 @@ def test_the_selection_of_real_labels_is_beside_what_eta_predicts_of_it():
     )
     # Half 0 says up, half 1 is up; half 1 says down, half 0 is up. The best of one has no sign.
     columns = [name for name in found.columns if name.startswith("observed_")]
-    assert found.select("k", *columns).rows() == [(1, 0.5, 0, 0), (2, 0.5, 2, 1), (4, *[None] * 3)]
+    # An interval from .1 to 1 reaches 0.2, but not 0: the best of one cannot select.
+    assert found.select("k", *columns).rows() == [
+        (1, 0.5, False, 0, 0),
+        (2, 0.5, True, 2, 1),
+        (4, *[None] * 4),
+    ]

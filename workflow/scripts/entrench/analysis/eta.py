@@ -16,7 +16,7 @@ from entrench.analysis.probes import Judged, Key, key, row_means
 from entrench.analysis.selection import integral_weights, pool_weights, total_variation
 from entrench.analysis.significance import ROUNDING
 from entrench.analysis.simpson import SLOPE_COLUMNS, slopes
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
 from entrench.records import Record
 from entrench.seeds import derive_seed
 
@@ -44,7 +44,6 @@ ETA_COLUMNS = {
     "selection_integral_pp": NUMBER,
     "total_variation": NUMBER,
     "bound_pp": NUMBER,
-    "within_bound": YES_NO,
     "signs_predicted": COUNT,
     "signs_right": COUNT,
     "trend_half_0": TEXT,
@@ -126,7 +125,7 @@ def eta_tables(
                      range_p the p of that: how often a shuffle has as wide a range, itself counted
                      (Phipson & Smyth 2010). A range has no interval here: a bootstrap of a maximum
                      less a minimum lies above 0 for a flat eta too
-    bound_pp         range times total variation: no selection effect can exceed it
+    bound_pp         range times total variation: no selection by this eta can exceed it
     trend            see `trend`; from bins with intervals, never from a monotone fit
     signs_predicted  halves of the prompts whose trend is monotone and so predicts the sign of the
                      selection effect (the paper's Proposition 3.2); signs_right: of these, where
@@ -199,7 +198,6 @@ def eta_tables(
                     "selection_integral_pp": _known(100 * eta @ (integral_weights(n, k) - 1 / n)),
                     "total_variation": total_variation(pool_weights(n, k)),
                     "bound_pp": _known(bound),
-                    "within_bound": None if np.isnan(bound) else abs(selection) <= bound + 1e-9,
                     **proposition(half_trends, [float(of @ weights) for of in half_etas], k),
                 }
             )

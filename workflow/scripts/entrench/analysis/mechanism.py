@@ -11,6 +11,7 @@ from entrench.analysis.divergence import KL_COLUMNS, realised_kl
 from entrench.analysis.eta import BIN_COLUMNS, ETA_COLUMNS, proposition
 from entrench.analysis.k_scaling import K_COLUMNS
 from entrench.analysis.prediction import PREDICTION_COLUMNS
+from entrench.analysis.significance import ROUNDING
 from entrench.analysis.stability import STABILITY_COLUMNS
 from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, read_table, table
 from entrench.errors import EntrenchError
@@ -21,6 +22,7 @@ ORGANISM = {"model": TEXT, "misalignment": TEXT, "seed": COUNT}
 RUN = {**ORGANISM, "method": TEXT, "operator": TEXT, "kind": TEXT}
 OBSERVED = {  # of the labels that a run's own operator chose
     "observed_selection_pp": NUMBER,
+    "observed_within_bound": YES_NO,
     "observed_signs_predicted": COUNT,
     "observed_signs_right": COUNT,
 }
@@ -105,26 +107,39 @@ def with_observed(
 ) -> pl.DataFrame:
     """eta.csv with `OBSERVED`: what the operator of a valid run with this set and k did.
 
-    observed_selection_pp is its selection effect on the probe; the signs are those that the trend
-    on a half of the prompts predicts of it on the other half (the paper's Proposition 3.2).
+    observed_selection_pp is its selection effect on the probe, observed_within_bound whether its
+    interval over prompts reaches what eta allows, -bound_pp to bound_pp: one choice from k answers
+    has noise that the mean over all subsets, and so the bound, has not. The signs are those that
+    the trend on a half of the prompts predicts of it on the other half (the paper's Proposition
+    3.2).
     """
-    observed: dict[tuple[Any, ...], dict[str, float | None]] = {}
+    observed: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
     for row in decomposition.filter("valid").iter_rows(named=True):
         facts = methods[row["method"]]
         place = *(row[name] for name in ORGANISM), facts["operator"], facts.get("set")
         parts = observed.setdefault((*place, facts.get("k")), {})
-        parts[row["part"]] = row["selection_pp"]
+        parts[row["part"]] = row
     rows = []
     for row in eta.iter_rows(named=True):
         parts = observed.get(tuple(row[name] for name in (*ORGANISM, "selector", "set", "k")))
         if parts is not None:
             trends = row["trend_half_0"], row["trend_half_1"]
-            effects = parts.get("half 0"), parts.get("half 1")
+            effects = [parts.get(part, {}).get("selection_pp") for part in ("half 0", "half 1")]
             told = proposition(trends, effects, row["k"])
-            row["observed_selection_pp"] = parts.get("all")
+            found = parts.get("all", {})
+            row["observed_selection_pp"] = found.get("selection_pp")
+            row["observed_within_bound"] = _reaches(found, row["bound_pp"])
             row |= {f"observed_{name}": count for name, count in told.items()}
         rows.append(row)
     return table(rows, STUDY_COLUMNS["eta"])
+
+
+def _reaches(selection: Mapping[str, Any], bound: float | None) -> bool | None:
+    """Whether the interval of a selection effect holds anything from -bound to bound."""
+    ends = [selection.get(f"selection_{end}_pp") for end in ("low", "high")]
+    if bound is None or None in ends:
+        return None
+    return ends[0] <= bound + ROUNDING and ends[1] >= -bound - ROUNDING
 
 
 def _organism(organism: Organism) -> dict[str, Any]:
