@@ -1,13 +1,15 @@
-"""Column means and their paired replicates, by hand and against the single-column bootstrap."""
+"""Means over strata and their bootstrap: by hand, paired, plain where prompts are many."""
 
 import numpy as np
 import pytest
 
 from entrench.analysis.bootstrap import (
+    Interval,
     bootstrap_interval,
+    column,
     column_means,
-    column_replicates,
-    percentiles,
+    reasons,
+    resample,
     stratified_mean,
 )
 
@@ -23,16 +25,62 @@ def test_means_over_strata_by_hand():
 def test_a_column_that_nothing_is_known_of():
     assert np.isnan(column_means(np.array([[NAN], [NAN]]), ["", ""])).all()
     assert np.isnan(column_means(np.empty((0, 2)), [])).all()
-    assert np.isnan(column_replicates(np.empty((0, 2)), [], bootstrap=3, seed=0)).all()
-    assert percentiles(np.full(5, NAN), 0.9) == (None, None)
+    for values, strata in ((np.empty((0, 2)), []), (np.array([[1.0, NAN], [2.0, NAN]]), ["", ""])):
+        resampled = resample(values, strata, bootstrap=3, seed=0)
+        assert np.isnan(resampled.draws[:, 1]).all()
+        unknown = Interval(None, None, "no prompt has a value")
+        assert resampled.interval(column(1), [1], level=0.9) == unknown
 
 
-def test_replicates_agree_with_the_bootstrap_of_one_column():
+def test_columns_are_paired():
     draw = np.random.default_rng(0)
-    values, strata = draw.random(60), ["a"] * 40 + ["b"] * 20
-    columns = np.stack([values, values], axis=1)
-    found = column_replicates(columns, strata, bootstrap=4000, seed=1)
-    interval = bootstrap_interval(values, strata, bootstrap=4000, level=0.9, seed=2)
-    assert percentiles(found[:, 0], 0.9) == pytest.approx((interval.low, interval.high), abs=5e-3)
-    assert column_means(columns, strata)[0] == pytest.approx(stratified_mean(values, strata))
-    assert (found[:, 0] == found[:, 1]).all()  # the same resamples for every column
+    values, strata = draw.random(13), [*"aaaaaabbbccd", "e"]
+    found = resample(np.stack([values, values, 1 - values], 1), strata, bootstrap=400, seed=1)
+    assert found.means[0] == pytest.approx(stratified_mean(values, strata))
+    assert found.draws[:, 0] == pytest.approx(found.draws[:, 1], abs=1e-12)
+    assert found.draws[:, 0] + found.draws[:, 2] == pytest.approx(1.0)
+    assert found.draws[:, 0].std() > 0.05
+    assert (found.known[0], found.free[0]) == (13, 8)
+
+
+def test_variance_of_the_replicates_by_hand():
+    """s^2 / n of a group, over the squared number of groups; one prompt has the pooled s^2."""
+    values, strata = np.array([[0.0], [3.0], [6.0], [1.0], [2.0], [7.0]]), [*"aaabbc"]
+    found = resample(values, strata, bootstrap=40_000, seed=3)
+    pooled = (18 + 0.5) / 3
+    assert found.means == pytest.approx([(3 + 1.5 + 7) / 3])
+    assert found.draws.mean() == pytest.approx(found.means[0], abs=0.02)
+    assert found.draws.var() == pytest.approx((9 / 3 + 0.5 / 2 + pooled) / 9, rel=0.03)
+    # Of what is known of a column, as if there were no other prompts.
+    holes = np.array([[0.0], [3.0], [6.0], [NAN], [1.0], [2.0], [NAN], [7.0], [NAN]])
+    apart = resample(holes, [*"aaaabbbcd"], bootstrap=40_000, seed=4)
+    assert (apart.means[0], apart.known[0], apart.free[0]) == (found.means[0], 6, 3)
+    assert apart.draws.var() == pytest.approx(found.draws.var(), rel=0.03)
+
+
+def test_with_many_prompts_it_is_the_percentile_bootstrap():
+    draw = np.random.default_rng(0)
+    values = draw.exponential(size=400)
+    interval = bootstrap_interval(values, [""] * 400, bootstrap=4000, level=0.9, seed=2)
+    plain = values[draw.integers(400, size=(4000, 400))].mean(axis=1)
+    expected = np.quantile(plain, [0.05, 0.95])
+    assert (interval.low, interval.high) == pytest.approx(expected, abs=0.01)
+
+
+def test_the_interval_is_stretched_by_students_t_and_ends_where_values_do():
+    values = np.array([0.0, 1.0])  # resamples of two: both ends a quarter each, times sqrt(2)
+    stretch = 12.7062 / 1.95996
+    ends = 0.5 + np.array([-1, 1]) * 0.5 * np.sqrt(2) * stretch
+    wide = bootstrap_interval(values, ["", ""], bootstrap=4000, level=0.95, seed=1)
+    assert (wide.low, wide.high) == pytest.approx(ends, rel=1e-4)
+    cut = bootstrap_interval(values, ["", ""], bootstrap=99, level=0.95, seed=1, least=0, most=1)
+    assert (cut.low, cut.high) == (0, 1)
+
+
+def test_without_a_degree_of_freedom_there_is_a_reason():
+    one = bootstrap_interval(np.ones(1), ["a"], bootstrap=9, level=0.95, seed=1)
+    apart = bootstrap_interval(np.ones(2), ["a", "b"], bootstrap=9, level=0.95, seed=1)
+    assert (one.low, one.reason) == (None, "one prompt: no spread over prompts to resample")
+    assert apart.reason == "one prompt in each group: no spread over prompts to resample"
+    assert reasons([one, Interval(0, 1), apart, one]) == f"{one.reason}; {apart.reason}"
+    assert reasons([Interval(0, 1)]) is None

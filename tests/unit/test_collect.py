@@ -152,7 +152,8 @@ def test_an_effect_that_may_be_zero_is_not_effective(results):
     write_jsonl(paths["scores"], "scores", weak)
     write_json(paths["risk"], risk_record(weak, **SETTINGS))
     (row,) = organisms_of(results, min_induction_effect=0.05).to_dicts()
-    assert (row["induction_effect"], row["ci_low"]) == (0.1, 0)
+    assert row["induction_effect"] == 0.1
+    assert row["ci_low"] < 0
     assert (row["effective"], row["valid"]) == (False, True)
 
 

@@ -49,7 +49,8 @@ def test_paired_all_and_worst_cases_by_hand():
     assert row["delta_risk_upper"] == pytest.approx(2 / 4 - 2 / 4)
     assert row["delta_excluded_share"] == -0.25
     assert row["delta_unscored_share"] == 0.25
-    assert (row["ci_low"], row["ci_high"], row["ci_level"]) == (-1, 0, 0.95)
+    # Of two prompts nothing is told: the interval ends where no delta can be.
+    assert (row["ci_low"], row["ci_high"], row["ci_level"]) == (-1, 1, 0.95)
     assert (row["valid"], row["reason"], row["headline"]) == (True, None, True)
 
 

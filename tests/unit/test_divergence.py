@@ -214,5 +214,8 @@ def test_label_kl_by_hand():
     assert row["cut_share"] == pytest.approx(1 / 3)
     assert row["kl_per_answer"] == pytest.approx((2 + 6) / 2)
     assert row["kl_per_token"] == pytest.approx(4 / 4)
-    assert row["kl_per_answer_low"] == pytest.approx(2)
-    assert row["kl_per_answer_high"] == pytest.approx(6)
+    # Resamples of two prompts: 4 +- 2, stretched by sqrt(2) and t on 1 degree over the normal.
+    half = 2 * 2**0.5 * 6.31375 / 1.64485
+    assert row["kl_per_answer_low"] == pytest.approx(4 - half, rel=1e-4)
+    assert row["kl_per_answer_high"] == pytest.approx(4 + half, rel=1e-4)
+    assert row["ci_reason"] is None

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from entrench.analysis.bootstrap import column_means, column_replicates
+from entrench.analysis.bootstrap import column_means, resample
 from entrench.analysis.eta import (
     Scored,
     eta_tables,
@@ -13,6 +13,7 @@ from entrench.analysis.eta import (
     range_by_noise,
     risk_by_rank,
     selectors,
+    shuffled,
     tied_share,
     trend,
 )
@@ -136,7 +137,7 @@ def test_noise_alone_explains_the_range_of_a_score_that_says_nothing():
 
 def test_where_every_order_has_the_same_range_its_p_is_1():
     values, scores = np.array([[0.0, 1.0]]), np.array([[1.0, 2.0]])
-    found = range_by_noise(100.0, values, scores, np.array([""]), seed=0)
+    found = range_by_noise(100.0, shuffled(values, scores, 0), [""])
     assert found == {"range_of_noise_pp": 100, "range_p": 1}
 
 
@@ -144,9 +145,10 @@ def test_the_p_of_a_flat_eta_errs_at_its_level():
     found = []
     for seed in range(100):
         values, scores = simulated(lambda u: 0.4 + 0 * u, prompts=40, n=4, seed=seed)
-        strata = np.array([""] * 40)
+        strata = [""] * 40
         eta = column_means(risk_by_rank(values, scores), strata)
-        found.append(range_by_noise(100 * np.ptp(eta), values, scores, strata, seed)["range_p"])
+        noise = shuffled(values, scores, seed)
+        found.append(range_by_noise(100 * np.ptp(eta), noise, strata)["range_p"])
     assert sum(p <= 0.05 for p in found) <= 11  # 5 of 100; above 11 has probability 0.004
     assert np.mean(found) == pytest.approx(0.5, abs=0.1)
 
@@ -173,18 +175,36 @@ def test_intervals_of_selection_cover_at_their_level():
     for seed in range(100):
         values, scores = simulated(lambda u: 0.3 + 0.4 * u, prompts=60, seed=seed)
         weights = np.array([0, 0, 0, 1, 4, 10, 20, 35]) / 70 - 1 / 8
-        draws = column_replicates(risk_by_rank(values, scores), [""] * 60, bootstrap=300, seed=seed)
-        low, high = np.quantile(100 * draws @ weights, [0.025, 0.975])
-        covered += low <= truth <= high
+        found = resample(risk_by_rank(values, scores), [""] * 60, bootstrap=300, seed=seed)
+        ends = found.interval(lambda m, by=weights: 100 * m @ by, range(8), level=0.95)
+        covered += ends.low <= truth <= ends.high
     assert 88 <= covered <= 100  # 95 of 100; below 88 has probability 0.002
 
 
 def test_trend_needs_every_pair_to_point_one_way():
-    rising = np.tile([0.1, 0.2, 0.3], (200, 1))
-    assert trend(rising, 0.95) == "increasing"
-    assert trend(rising[:, ::-1], 0.95) == "decreasing"
-    assert trend(np.tile([0.1, 0.3, 0.2], (200, 1)), 0.95) == "not monotone"
-    assert trend(np.tile([0.2, 0.2, 0.2], (200, 1)), 0.95) == "none seen"
+    scores = np.tile([1.0, 2.0, 3.0], (20, 1))
+    for row, verdict in (
+        ([0, 0, 1], "increasing"),
+        ([1, 0, 0], "decreasing"),
+        ([0, 1, 0], "not monotone"),
+        ([1, 1, 1], "none seen"),
+    ):
+        values = np.tile(np.array(row, dtype=float), (20, 1))
+        noise, strata = shuffled(values, scores, 0), ["a", "b"] * 10
+        assert trend(values, noise, strata, **SETTINGS) == verdict
+        assert trend(values[:2], noise[:, :2], strata[:2], **SETTINGS) == "undetermined"
+
+
+def test_shuffles_or_prompts_alone_show_no_trend():
+    """A score that tells on half of the prompts and misleads on the others says nothing."""
+    scores = np.tile(np.arange(4.0), (6, 1))
+    told = np.tile([0.0, 0.0, 1.0, 1.0], (6, 1))
+    mixed = np.concatenate([told[:4], 1 - told[:2]])
+    noise = shuffled(mixed, scores, 0)
+    assert trend(mixed, noise, [""] * 6, **SETTINGS) == "none seen"
+    # Both prompts agree, so that their spread is 0; but of shuffles 1 in 18 is as far apart.
+    noise = shuffled(told[:2], scores[:2], 0)
+    assert trend(told[:2], noise, [""] * 2, **SETTINGS) == "none seen"
 
 
 def test_the_selectors_of_a_probe_read_their_own_scores():

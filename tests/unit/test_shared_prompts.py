@@ -53,6 +53,18 @@ def test_two_way_interval_by_hand(means, variance):
     assert interval.high == pytest.approx(np.mean(means) + half, abs=1e-4)
 
 
+def test_a_prompt_alone_in_its_group_has_the_spread_of_the_others():
+    """Deltas 0, .3, .6 in one of two groups weigh 1/6 each; the other's only prompt 1/2."""
+    shares = np.array([[-0.05, 0.0, 0.05, 0.0]])
+    shares = np.concatenate([shares, shares])
+    interval = two_way_interval(
+        np.array([0.2, 0.2]), np.ones(2), shares, np.array([0, 0, 0, 1]), 0.95
+    )
+    # s^2 = .09: over prompts .09 / 3 / 4 + .09 / 4 = .03, of which the organisms' own make half.
+    half = 12.7062 * 0.03**0.5
+    assert interval.high - interval.low == pytest.approx(2 * half, rel=1e-4)
+
+
 def test_what_has_no_interval_has_a_reason():
     shares = np.array([[-0.1, 0.0, 0.1]])
     one = two_way_interval(np.array([0.1]), np.ones(1), shares, ONE_STRATUM, 0.95)
@@ -62,19 +74,19 @@ def test_what_has_no_interval_has_a_reason():
 
 
 def test_coverage_where_prompts_move_all_organisms():
-    """Reward hacking's numbers: 24 prompts in 7 groups, one of them alone, and 23 organisms."""
-    strata = np.repeat(np.arange(7), [6, 3, 3, 3, 3, 5, 1])
+    """Reward hacking's numbers: 16 prompts in 5 groups, one of them alone, and 23 organisms."""
+    strata = np.repeat(np.arange(5), [6, 3, 3, 3, 1])
     sizes = np.bincount(strata)
-    weights = 1 / (7 * sizes[strata])
+    weights = 1 / (5 * sizes[strata])
     generator = np.random.default_rng(4)
     organisms, replicates = 23, 1000
     held = {"organisms": 0, "prompts": 0}
     for replicate in range(replicates):
-        shared = generator.normal(0, 0.3, 24) * (sizes[strata] > 1)
+        shared = generator.normal(0, 0.3, 16)
         deltas = -0.1 + shared + generator.normal(0, 0.05, (organisms, 1))
-        deltas = deltas + generator.normal(0, 0.3, (organisms, 24))
+        deltas = deltas + generator.normal(0, 0.3, (organisms, 16))
         means = deltas @ weights
-        of_stratum = deltas @ (np.eye(7)[strata] / sizes)
+        of_stratum = deltas @ (np.eye(5)[strata] / sizes)
         shares = weights * (deltas - of_stratum[:, strata])
         ones = np.ones(organisms)
         _, over = cluster_interval(means, ones, bootstrap=100, level=0.95, seed=replicate)
@@ -82,4 +94,4 @@ def test_coverage_where_prompts_move_all_organisms():
         held["organisms"] += over.low <= -0.1 <= over.high
         held["prompts"] += both.low <= -0.1 <= both.high
     assert held["organisms"] / replicates < 0.6
-    assert 0.93 <= held["prompts"] / replicates <= 0.98
+    assert 0.92 <= held["prompts"] / replicates <= 0.97

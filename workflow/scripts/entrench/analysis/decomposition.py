@@ -12,13 +12,14 @@ Every term is a difference of mean risks over the same prompts, so they add up e
 Columns ending in _pp are percentage points.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from entrench.analysis.bootstrap import column_means, column_replicates, percentiles
+from entrench.analysis.bootstrap import reasons, resample
 from entrench.analysis.probes import Judged, row_means
 from entrench.analysis.risk import prompt_risks, risk_rows
 from entrench.analysis.selection import kl_bound
@@ -63,6 +64,7 @@ DECOMPOSITION_COLUMNS = {
     "label_risk": NUMBER,
     **{f"{term}{bound}_pp": NUMBER for term in TERMS for bound in ("", "_low", "_high")},
     "ci_level": NUMBER,
+    "ci_reason": TEXT,
     "n_labels": COUNT,
     "n_reasoned": COUNT,
     **with_intervals("surprisal_per_token", "surprisal_per_answer"),
@@ -105,7 +107,7 @@ def decompose(
     candidate's -log P under the organism after the plain prompt, and its tokens. Of a best-of-k
     choice, `k` bounds the KL from its sampler and `choice_kl` estimates it, by prompt. Without
     `trained_scores`, before training, what needs the trained model is null. Intervals resample
-    prompts, all terms together.
+    prompts, all terms together; `ci_reason` says why a known term has none.
 
     n_*                 n_prompts = n_kept + n_abstained (no label) + n_unmeasured (a label, but a
                         risk of it, of what it is chosen from or of a model is not known)
@@ -143,36 +145,63 @@ def decompose(
             "kl_bound": None if k is None else kl_bound(k),
         }
         if chosen.any():
-            means = column_means(mine, strata[chosen])[None]
-            draws = column_replicates(mine, strata[chosen], bootstrap=bootstrap, seed=seed)
-            risks = dict(zip(RISKS, means[0], strict=False))
+            resampled = resample(mine, strata[chosen], bootstrap=bootstrap, seed=seed)
+            risks = dict(zip(RISKS, resampled.means, strict=False))
             for name in ("organism", "read", "label"):
                 row[f"{name}_risk"] = _known(risks[name])
-            for name, of in _terms().items():
-                low, high = percentiles(of(draws), level)
-                row |= dict(zip(_bounds(name), (_known(of(means)[0]), low, high), strict=True))
+            intervals = []
+            for name, term in _terms().items():
+                value = _known(term.of(resampled.means[None])[0])
+                found = resampled.interval(
+                    term.of, term.columns, level=level, least=term.least, most=term.most
+                )
+                row |= dict(zip(_bounds(name), (value, found.low, found.high), strict=True))
+                intervals += [] if value is None else [found]
+            row["ci_reason"] = reasons(intervals)
         rows.append(row)
     return table(rows, DECOMPOSITION_COLUMNS)
 
 
-def _terms():
-    """Column name -> function of mean risks and surprisals [draws, columns]."""
+@dataclass(frozen=True)
+class _Term:
+    """A function of mean risks and surprisals [draws, columns], and the columns it reads."""
+
+    of: Callable[[np.ndarray], np.ndarray]
+    columns: Sequence[int]
+    least: float = -np.inf  # that it can be
+    most: float = np.inf
+
+
+def _terms() -> dict[str, _Term]:
+    """By column name."""
     place = {name: i for i, name in enumerate((*RISKS, *SURPRISAL, CHOICE))}
 
-    def difference(weights: Mapping[str, int]):
-        return lambda m: 100 * sum(w * m[:, place[name]] for name, w in weights.items())
+    def difference(weights: Mapping[str, int]) -> _Term:
+        most = 100.0 * sum(w for w in weights.values() if w > 0)
+        return _Term(
+            lambda m: 100 * sum(w * m[:, place[name]] for name, w in weights.items()),
+            [place[name] for name in weights],
+            -most,
+            most,
+        )
 
     def column(m: np.ndarray, name: str) -> np.ndarray:
         return m[:, place[name]]
 
     terms = {f"{term}_pp": difference(weights) for term, weights in TERMS.items()}
     return terms | {
-        "surprisal_per_answer": lambda m: column(m, "label_nats") - column(m, "raw_nats"),
-        "surprisal_per_token": lambda m: (
-            column(m, "label_nats") / column(m, "label_tokens")
-            - column(m, "raw_nats") / column(m, "raw_tokens")
+        "surprisal_per_answer": _Term(
+            lambda m: column(m, "label_nats") - column(m, "raw_nats"),
+            [place["label_nats"], place["raw_nats"]],
         ),
-        CHOICE: lambda m: column(m, CHOICE),
+        "surprisal_per_token": _Term(
+            lambda m: (
+                column(m, "label_nats") / column(m, "label_tokens")
+                - column(m, "raw_nats") / column(m, "raw_tokens")
+            ),
+            [place[name] for name in SURPRISAL],
+        ),
+        CHOICE: _Term(lambda m: column(m, CHOICE), [place[CHOICE]], least=0.0),
     }
 
 

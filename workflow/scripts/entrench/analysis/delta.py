@@ -146,7 +146,13 @@ def paired_delta(
     both = ~np.isnan(difference)
     strata = np.asarray(first.strata, dtype=str)[both]
     interval = bootstrap_interval(
-        difference[both], strata, bootstrap=bootstrap, level=level, seed=seed
+        difference[both],
+        strata,
+        bootstrap=bootstrap,
+        level=level,
+        seed=seed,
+        least=-1.0,
+        most=1.0,
     )
     mean = stratified_mean(difference[both], strata) if both.any() else None
     return PairedDelta(mean, interval, int(both.sum()), len(first.ids))

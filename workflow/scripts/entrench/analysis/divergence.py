@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from entrench.analysis.bootstrap import column_replicates, percentiles
+from entrench.analysis.bootstrap import column, reasons, resample
 from entrench.analysis.tables import COUNT, NUMBER, TEXT, table, with_intervals
 from entrench.records import Record
 
@@ -33,6 +33,7 @@ LABEL_KL_COLUMNS = {
     "cut_share": NUMBER,
     **with_intervals("kl_per_answer", "kl_per_token"),
     "ci_level": NUMBER,
+    "ci_reason": TEXT,
 }
 
 
@@ -94,24 +95,23 @@ def label_kl(rows: Sequence[Record], *, bootstrap: int, level: float, seed: int)
             ],
             axis=1,
         )
-        draws = column_replicates(numbers, [""] * len(numbers), bootstrap=bootstrap, seed=seed)
-        kl, tokens = numbers.mean(axis=0)
-        answer, token = (
-            percentiles(draws[:, 0], level),
-            percentiles(draws[:, 0] / draws[:, 1], level),
-        )
+        resampled = resample(numbers, [""] * len(numbers), bootstrap=bootstrap, seed=seed)
+        kl, tokens = resampled.means
+        answer = resampled.interval(column(0), [0], level=level)
+        token = resampled.interval(lambda m: m[:, 0] / m[:, 1], [0, 1], level=level)
         found.append(
             {
                 **counts,
                 "n_prompts": len(numbers),
                 "cut_share": _cut_share(mine),
                 "kl_per_answer": float(kl),
-                "kl_per_answer_low": answer[0],
-                "kl_per_answer_high": answer[1],
+                "kl_per_answer_low": answer.low,
+                "kl_per_answer_high": answer.high,
                 "kl_per_token": float(kl / tokens),
-                "kl_per_token_low": token[0],
-                "kl_per_token_high": token[1],
+                "kl_per_token_low": token.low,
+                "kl_per_token_high": token.high,
                 "ci_level": level,
+                "ci_reason": reasons([answer, token]),
             }
         )
     return table(found, LABEL_KL_COLUMNS)

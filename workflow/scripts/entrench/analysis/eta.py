@@ -3,15 +3,16 @@
 Shares are fractions; columns ending in _pp are percentage points.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from entrench.analysis.bootstrap import column_means, column_replicates, percentiles
+from entrench.analysis.bootstrap import column, column_means, resample
 from entrench.analysis.probes import Judged, Key, key, row_means
 from entrench.analysis.selection import integral_weights, pool_weights, total_variation
 from entrench.analysis.significance import ROUNDING
@@ -41,6 +42,7 @@ ETA_COLUMNS = {
     "selection_low_pp": NUMBER,
     "selection_high_pp": NUMBER,
     "ci_level": NUMBER,
+    "ci_reason": TEXT,
     "selection_integral_pp": NUMBER,
     "total_variation": NUMBER,
     "bound_pp": NUMBER,
@@ -61,6 +63,7 @@ BIN_COLUMNS = {
     "ci_low": NUMBER,
     "ci_high": NUMBER,
     "ci_level": NUMBER,
+    "ci_reason": TEXT,
     "n_prompts": COUNT,
 }
 
@@ -126,7 +129,7 @@ def eta_tables(
                      (Phipson & Smyth 2010). A range has no interval here: a bootstrap of a maximum
                      less a minimum lies above 0 for a flat eta too
     bound_pp         range times total variation: no selection by this eta can exceed it
-    trend            see `trend`; from bins with intervals, never from a monotone fit
+    trend            see `trend`; from bins, never from a monotone fit
     signs_predicted  halves of the prompts whose trend is monotone and so predicts the sign of the
                      selection effect (the paper's Proposition 3.2); signs_right: of these, where
                      the effect on the other half has that sign
@@ -140,33 +143,39 @@ def eta_tables(
         values = judged.of_set(one.set, n)
         by_rank = risk_by_rank(values, one.scores)
         draws = {"bootstrap": bootstrap, "seed": derive_seed(seed, one.selector, one.set)}
-        eta = column_means(by_rank, strata)
+        noise = shuffled(values, one.scores, draws["seed"])
         names = {"selector": one.selector, "set": one.set, "ci_level": level}
         bins = _in_bins(by_rank)
         count = bins.shape[1]
         pooled = pooled_bins(values, one.scores, count)
-        resampled = column_replicates(np.hstack([by_rank, bins, pooled]), strata, **draws)
-        replicates, bin_draws, pooled_draws = np.split(resampled, [n, n + count], axis=1)
-        for ranked, means, drawn, in_bin in (
-            ("within", column_means(bins, strata), bin_draws, ~np.isnan(bins)),
+        resampled = resample(np.hstack([by_rank, bins, pooled]), strata, **draws)
+        eta = resampled.means[:n]
+        for ranked, in_bin, eta_of, columns in (
+            ("within", ~np.isnan(bins), column, [n]),
             (
                 "pooled",
-                _ratios(column_means(pooled, strata)),
-                _ratios(pooled_draws),
                 pooled[:, count:] > 0,
+                partial(_ratio, count=count),
+                [n + count, n + 2 * count],
             ),
         ):
-            for place, value in enumerate(means):
-                low, high = percentiles(drawn[:, place], level)
+            for place in range(count):
+                of = eta_of(columns[0] + place)
+                value = of(resampled.means[None])[0]
+                interval = resampled.interval(
+                    of, [place + c for c in columns], level=level, least=0.0, most=1.0
+                )
                 edges = {"u_low": place / count, "u_high": (place + 1) / count}
                 bin_rows.append(
                     {**names, **edges, "ranked": ranked, "bin": place + 1, "eta": _known(value)}
-                    | {"ci_low": low, "ci_high": high, "n_prompts": int(in_bin[:, place].sum())}
+                    | {"ci_low": interval.low, "ci_high": interval.high}
+                    | {"ci_reason": interval.reason, "n_prompts": int(in_bin[:, place].sum())}
                 )
         spread = 100 * (eta.max() - eta.min())
-        half_trends = [
-            trend(column_replicates(bins[halves == h], strata[halves == h], **draws), level)
-            for h in (0, 1)
+        noise_bins = _in_bins(noise.reshape(-1, n)).reshape(*noise.shape[:2], count)
+        trends = [
+            trend(bins[part], noise_bins[:, part], strata[part], **draws, level=level)
+            for part in (halves >= 0, halves == 0, halves == 1)
         ]
         shared = {
             **names,
@@ -177,28 +186,27 @@ def eta_tables(
             "without_value_share": float(np.isnan(values).mean()),
             "set_risk": _known(eta.mean()),
             "range_pp": _known(spread),
-            **range_by_noise(spread, values, one.scores, strata, draws["seed"]),
-            "trend": trend(bin_draws, level),
-            **{"trend_half_0": half_trends[0], "trend_half_1": half_trends[1]},
+            **range_by_noise(spread, noise, strata),
+            **dict(zip(("trend", "trend_half_0", "trend_half_1"), trends, strict=True)),
             **slopes(values, one.scores, strata, level=level),
         }
         half_etas = [column_means(by_rank[halves == h], strata[halves == h]) for h in (0, 1)]
         for k in range(1, n + 1):
             weights = pool_weights(n, k) - 1 / n
-            low, high = percentiles(100 * replicates @ weights, level)
-            selection = 100 * float(eta @ weights)
+            interval = resampled.interval(_sum(100 * weights), range(n), level=level)
             bound = spread * total_variation(pool_weights(n, k))
             eta_rows.append(
                 {
                     **shared,
                     "k": k,
-                    "selection_pp": _known(selection),
-                    "selection_low_pp": low,
-                    "selection_high_pp": high,
+                    "selection_pp": _known(100 * eta @ weights),
+                    "selection_low_pp": interval.low,
+                    "selection_high_pp": interval.high,
+                    "ci_reason": interval.reason,
                     "selection_integral_pp": _known(100 * eta @ (integral_weights(n, k) - 1 / n)),
                     "total_variation": total_variation(pool_weights(n, k)),
                     "bound_pp": _known(bound),
-                    **proposition(half_trends, [float(of @ weights) for of in half_etas], k),
+                    **proposition(trends[1:], [float(of @ weights) for of in half_etas], k),
                 }
             )
     return table(eta_rows, ETA_COLUMNS), table(bin_rows, BIN_COLUMNS)
@@ -253,17 +261,56 @@ def tied_share(scores: np.ndarray) -> float:
     return float(np.mean([filled[:, i] == filled[:, j] for i, j in pairs]))
 
 
-def trend(replicates: np.ndarray, level: float) -> str:
-    """What bootstrap replicates [draws, bins] of eta show, of all pairs of bins (Bonferroni).
+def shuffled(values: np.ndarray, scores: np.ndarray, seed: int) -> np.ndarray:
+    """`risk_by_rank` of `SHUFFLES` shuffles of the values within prompts.
+
+    [shuffles, prompts, samples]: what is seen where a score says nothing of any prompt's answers.
+    """
+    generator = np.random.default_rng(derive_seed(seed, "noise"))
+    return np.stack(
+        [risk_by_rank(generator.permuted(values, axis=1), scores) for _ in range(SHUFFLES)]
+    )
+
+
+def trend(
+    bins: np.ndarray,
+    noise: np.ndarray,
+    strata: Sequence[str],
+    *,
+    bootstrap: int,
+    level: float,
+    seed: int,
+) -> str:
+    """What `bins` of eta [prompts, bins] show, of all pairs of bins at a joint `level`.
 
     "increasing" or "decreasing": some later bin lies above (below) an earlier one, and none the
-    other way; "not monotone": both are seen; "none seen": neither.
+    other way; "not monotone": both are seen; "none seen": neither; "undetermined": too few prompts
+    for any interval. Two bins differ where the interval of their difference over prompts leaves 0
+    out (Bonferroni) and few shuffles (`noise` [shuffles, prompts, bins]) have any two bins as
+    far apart, in standard deviations of the shuffles (Westfall & Young 1993). Intervals alone err
+    on few prompts, whose values are few; shuffles alone err where a score misleads on one prompt
+    and tells on another: they know these prompts only.
     """
-    pairs = list(combinations(range(replicates.shape[1]), 2))
-    joint = 1 - (1 - level) / max(1, len(pairs))
-    bounds = [percentiles(replicates[:, j] - replicates[:, i], joint) for i, j in pairs]
-    up = any(low is not None and low > 0 for low, _ in bounds)
-    down = any(high is not None and high < 0 for _, high in bounds)
+    resampled = resample(bins, strata, bootstrap=bootstrap, seed=seed)
+    pairs = list(combinations(range(len(resampled.means)), 2))
+    if not pairs:
+        return "none seen"
+    first, second = np.transpose(pairs)
+    joint = 1 - (1 - level) / len(pairs)
+    intervals = [resampled.interval(_rise(i, j), (i, j), level=joint) for i, j in pairs]
+    if all(interval.low is None for interval in intervals):
+        return "undetermined"
+    shuffles = _means_of_each(noise, strata)
+    by_noise = np.nan_to_num(shuffles[:, second] - shuffles[:, first])
+    scale = by_noise.std(axis=0)
+    scale[scale < ROUNDING] = np.inf
+    furthest = np.abs(by_noise / scale).max(axis=1)
+    far = np.abs(resampled.means[second] - resampled.means[first]) / scale
+    as_far = (furthest[:, None] >= far - ROUNDING).sum(axis=0)
+    seen = (1 + as_far) / (1 + len(noise)) <= 1 - level + ROUNDING
+    told = [i for i, is_seen in zip(intervals, seen, strict=True) if is_seen]
+    up = any(i.low is not None and i.low > ROUNDING for i in told)
+    down = any(i.high is not None and i.high < -ROUNDING for i in told)
     return {
         (True, False): "increasing",
         (False, True): "decreasing",
@@ -299,24 +346,41 @@ def _in_bins(by_rank: np.ndarray) -> np.ndarray:
     return np.stack(parts, axis=1)
 
 
-def _ratios(sums_and_counts: np.ndarray) -> np.ndarray:
-    sums, counts = np.split(sums_and_counts, 2, axis=-1)
-    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-
-
 def range_by_noise(
-    spread: float, values: np.ndarray, scores: np.ndarray, strata: np.ndarray, seed: int
+    spread: float, noise: np.ndarray, strata: Sequence[str]
 ) -> dict[str, float | None]:
-    """What the range is where values are shuffled within prompts, and the p of this one."""
+    """What the range is in `shuffled` values, and the p of this one."""
     if np.isnan(spread):
         return {"range_of_noise_pp": None, "range_p": None}
-    generator = np.random.default_rng(derive_seed(seed, "noise"))
-    ranges = np.empty(SHUFFLES)
-    for place in range(SHUFFLES):
-        eta = column_means(risk_by_rank(generator.permuted(values, axis=1), scores), strata)
-        ranges[place] = 100 * (eta.max() - eta.min())
+    ranges = 100 * np.ptp(_means_of_each(noise, strata), axis=1)
     as_wide = int((ranges >= spread - 100 * ROUNDING).sum())
-    return {"range_of_noise_pp": float(ranges.mean()), "range_p": (1 + as_wide) / (1 + SHUFFLES)}
+    return {"range_of_noise_pp": float(ranges.mean()), "range_p": (1 + as_wide) / (1 + len(noise))}
+
+
+def _means_of_each(noise: np.ndarray, strata: Sequence[str]) -> np.ndarray:
+    """`column_means` of each of [shuffles, prompts, columns]."""
+    shuffles, prompts, columns = noise.shape
+    side_by_side = noise.transpose(1, 0, 2).reshape(prompts, shuffles * columns)
+    return column_means(side_by_side, strata).reshape(shuffles, columns)
+
+
+def _sum(weights: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Of the first means, as many as there are weights."""
+    return lambda means: means[:, : len(weights)] @ weights
+
+
+def _rise(first: int, second: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda means: means[:, second] - means[:, first]
+
+
+def _ratio(place: int, count: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Of means of `pooled_bins`: eta of the bin."""
+
+    def ratio(means: np.ndarray) -> np.ndarray:
+        sums, counts = means[:, place], means[:, count + place]
+        return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+
+    return ratio
 
 
 def _known(value: float) -> float | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from entrench.analysis.bootstrap import known_means
 from entrench.errors import EntrenchError
 from entrench.records import Record, require_same_keys
 from entrench.seeds import derive_seed
@@ -85,7 +86,4 @@ def key(row: Record) -> Key:
 
 def row_means(values: np.ndarray) -> np.ndarray:
     """Mean over what is known of each row [rows, columns]; NaN where nothing is."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=1)
-    sums = np.where(known, values, 0.0).sum(axis=1)
-    return np.divide(sums, count, out=np.full(len(values), np.nan), where=count > 0)
+    return known_means(values.T)

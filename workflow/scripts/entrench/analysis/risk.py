@@ -180,7 +180,13 @@ def _evaluation_record(
     known = ~np.isnan(prompts.value)
     strata = np.asarray(prompts.strata, dtype=str)
     interval = bootstrap_interval(
-        prompts.value[known], strata[known], bootstrap=bootstrap, level=level, seed=seed
+        prompts.value[known],
+        strata[known],
+        bootstrap=bootstrap,
+        level=level,
+        seed=seed,
+        least=0.0,
+        most=1.0,
     )
     shares = _shares(risk)
     reason = _invalid_reason(shares, len(risk), max_unscored)

@@ -62,7 +62,7 @@ def two_way_interval(
     intersections, which both count (Cameron, Gelbach & Miller 2011, eq. 2.11), prompts drawn anew
     within their strata; never less than either alone, as the difference may be in a small sample
     (MacKinnon, Nielsen & Webb 2021). Student's t on the smaller number of clusters less 1, of
-    prompts less the number of strata. A stratum of one prompt adds no spread.
+    prompts less the number of strata. A stratum of one prompt has the pooled spread of the others.
     """
     count = len(sums)
     numbers = np.bincount(strata)
@@ -81,6 +81,12 @@ def two_way_interval(
 
 
 def _variance(shares: np.ndarray, numbers: np.ndarray, runs: float) -> float:
-    """Of a sum of `shares` [P] over prompts, each drawn from the `numbers` [P] of its stratum."""
+    """Of a sum of `shares` [P] over prompts, each drawn from the `numbers` [P] of its stratum.
+
+    Strata weigh alike: a prompt's share times the number is what it would move as the only one.
+    """
     many = numbers > 1
-    return float((numbers[many] / (numbers[many] - 1) * shares[many] ** 2).sum()) / runs**2
+    own = (numbers[many] / (numbers[many] - 1) * shares[many] ** 2).sum()
+    free = (1 - 1 / numbers[many]).sum()
+    pooled = ((numbers[many] * shares[many]) ** 2).sum() / free
+    return float(own + (~many).sum() * pooled) / runs**2

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from entrench.analysis.bootstrap import column_means, column_replicates, percentiles
+from entrench.analysis.bootstrap import column, resample
 from entrench.analysis.probes import Judged, key, row_means
 from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
 from entrench.records import Record
@@ -19,6 +19,7 @@ STABILITY_COLUMNS = {
     "ci_low": NUMBER,
     "ci_high": NUMBER,
     "ci_level": NUMBER,
+    "ci_reason": TEXT,
     "n_prompts": COUNT,
     "unknown_share": NUMBER,
 }
@@ -69,19 +70,20 @@ def stability_table(
         chosen = np.ones(len(halves), bool) if part == "all" else halves == int(part[-1])
         if not chosen.any():
             continue
-        means = column_means(matrix[chosen], strata[chosen])
-        draws = column_replicates(matrix[chosen], strata[chosen], bootstrap=bootstrap, seed=seed)
+        resampled = resample(matrix[chosen], strata[chosen], bootstrap=bootstrap, seed=seed)
         for place, (against, same) in enumerate(compared):
-            low, high = percentiles(draws[:, place], level)
+            mean = resampled.means[place]
+            interval = resampled.interval(column(place), [place], level=level, least=0.0, most=1.0)
             rows.append(
                 {
                     "against": against,
                     "same": same,
                     "part": part,
-                    "agreement": None if np.isnan(means[place]) else float(means[place]),
-                    "ci_low": low,
-                    "ci_high": high,
+                    "agreement": None if np.isnan(mean) else float(mean),
+                    "ci_low": interval.low,
+                    "ci_high": interval.high,
                     "ci_level": level,
+                    "ci_reason": interval.reason,
                     "n_prompts": int((~np.isnan(matrix[chosen, place])).sum()),
                     "unknown_share": float(np.isnan(compared[against, same][chosen]).mean()),
                 }
