@@ -13,6 +13,7 @@ from entrench.analysis.comparison import (
     MINIATURE,
     NO_ETA,
     NO_LABEL_KL,
+    NO_RANGE,
     PUBLISHED_COLUMNS,
     collect_label_kl,
     compare,
@@ -153,8 +154,9 @@ def test_the_range_of_eta_is_the_largest_of_the_means_over_organisms():
     assert (row["ours"], row["comparable"]) == (7.5, True)
     assert (row["same_sign"], row["ci_low"], row["n_runs"]) == (None, None, None)
     assert compared(bound, run(-0.2), eta=eta, synthetic=True)["reason"] == MINIATURE
-    row = compared(bound, run(-0.2))
-    assert (row["ours"], row["comparable"], row["reason"]) == (None, False, NO_ETA)
+    for lacking, reason in ((None, NO_ETA), (eta.clear(), NO_RANGE)):
+        row = compared(bound, run(-0.2), eta=lacking)
+        assert (row["ours"], row["comparable"], row["reason"]) == (None, False, reason)
 
 
 def test_the_ratio_of_label_kl_is_over_what_both_misalignments_have():

@@ -15,7 +15,9 @@ from entrench.seeds import derive_seed
 SHARE, MEAN = "share_suppressed", "mean_delta_pp"
 RANGE, LABEL_KL = "range_of_eta_pp", "label_kl_ratio"
 MINIATURE = "the miniature world: other models, other data"
+NO_RUN = "the sweep has no valid run of it"
 NO_ETA = "needs the mechanism: mechanism.enabled is off in the config"
+NO_RANGE = "no probe has a known range of eta"
 NO_LABEL_KL = (
     "needs label_kl.csv of organisms of both misalignments, a target of its own (docs/mechanism.md)"
 )
@@ -100,7 +102,10 @@ def compare(
     (`CROSSED_COLUMNS`), without an interval; where they were not measured the reason says so.
     """
     valid = runs.filter("valid").sort("model", "misalignment", "seed", "method").to_dicts()
-    of_mechanism = {RANGE: (_largest_range(eta), NO_ETA), LABEL_KL: (_ratio(label_kl), NO_LABEL_KL)}
+    of_mechanism = {
+        RANGE: (_largest_range(eta), NO_ETA if eta is None else NO_RANGE),
+        LABEL_KL: (_ratio(label_kl), NO_LABEL_KL),
+    }
     rows = []
     for number, figure in enumerate(published.iter_rows(named=True)):
         settings = Settings(bootstrap, level, 0.0, derive_seed(seed, number))
@@ -117,7 +122,7 @@ def compare(
             ours = {"ours": value}
         else:
             ours = {"n_runs": len(own)} | (_ours(own, figure["quantity"], settings) if own else {})
-            lacking = "the sweep has no valid run of it" if wanted else None
+            lacking = NO_RUN if wanted or figure["reason"] is None else None
         unmeasured = ours.get("ours") is None
         reasons = [figure["reason"], lacking if unmeasured else MINIATURE if synthetic else None]
         reason = "; ".join(filter(None, reasons)) or None
