@@ -25,8 +25,10 @@ REPORT_RULES += judges_collect mechanism_collect divergence_collect figures_draw
 report: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --quiet host progress reason --rerun-triggers mtime params input --replace-workflow-config --configfile $(CONFIG) --allowed-rules $(REPORT_RULES) -- report
 
+# Units side by side, a file to a process; what runs whole sweeps by itself takes all cores.
 test: .venv/installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile tests/unit tests/dag
+	$(BIN)/python -m pytest tests/e2e tests/slurm
 
 # vLLM's CPU build, for tests of the engine alone.
 .venv-vllm/installed: tests/engine_vllm/requirements.txt
