@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from entrench.analysis.summary import ALL_ORGANISMS
 from entrench.figures.layout import misalignment_panels
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, style
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, HALO, INK, style
 
 _CONTRAST = "instruct - base"
 # Pairs of models are told apart by shade and marker alike.
@@ -63,7 +63,15 @@ def draw(contrasts: pl.DataFrame, summary: pl.DataFrame) -> Figure:
                 & (pl.col("method") == _CONTRAST)
                 & (pl.col("organisms") == ALL_ORGANISMS)
             ).row(0, named=True)
-            axis.text(0.03, 0.97, _said(row), transform=axis.transAxes, va="top", fontsize=6.5)
+            axis.text(
+                0.03,
+                0.97,
+                _said(row),
+                transform=axis.transAxes,
+                va="top",
+                fontsize=6.5,
+                path_effects=HALO,
+            )
         parts[0][0].legend(loc="lower right", frameon=False, fontsize=6, handletextpad=0.2)
         figure.supxlabel("delta-risk on the base model, percentage points", fontsize=7.5)
         figure.supylabel("delta-risk on the instruct model, percentage points", fontsize=7.5)
