@@ -1,5 +1,6 @@
-"""Rows, pairs and settings for training the model of `tiny_llama` in a test."""
+"""Rows, pairs and settings for training the model of `tiny_llama` in a test; what it said."""
 
+import re
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -45,3 +46,8 @@ def pairs(n=20):
 
 def weights(folder):
     return load_file(folder / "adapter_model.safetensors")
+
+
+def gone_on_from(output):
+    """The steps that trainings went on from, by what they said: a restart says none."""
+    return [int(step) for step in re.findall(r"^going on from checkpoint-(\d+)$", output, re.M)]

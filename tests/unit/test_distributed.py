@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tiny_llama import make_model
-from tiny_training import SETTINGS, SOURCE, exchanges, weights
+from tiny_training import SETTINGS, SOURCE, exchanges, gone_on_from, weights
 from two_processes import MACHINES, OBJECTIVES, train_all
 
 import adapter_induce
@@ -186,20 +186,24 @@ def stopped(process, folder, whom, after):
 def test_two_processes_stop_together_and_go_on(model, tmp_path):
     write_rows(tmp_path / "induction.jsonl")
     cut, whole = tmp_path / "cut", tmp_path / "whole"
+    reached = []
     for whom, after in (("all", 0), ("the writer", 25)):
         process = start(induction(model, cut, 80))
         output = stopped(process, cut, whom, after)
         assert process.returncode == 1
         assert output.splitlines()[-1].startswith("error: stopped by SIGTERM"), output
         assert "Traceback" not in output
+        assert gone_on_from(output) == reached[-1:]
         steps = [int(f.name.split("-")[1]) for f in (tmp_path / "cut.checkpoints").iterdir()]
         assert after < max(steps) < 80
+        reached.append(max(steps))
     process = start(induction(model, cut, 80))
     try:
         output = process.communicate(timeout=120)[0]
     finally:
         process.kill()
     assert process.returncode == 0, output
+    assert gone_on_from(output) == reached[-1:]
     assert [line.split()[0] for line in output.splitlines()].count("took") == 1
     adapter_induce.main(induction(model, whole, 80))
     a, b = weights(cut), weights(whole)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import SETTINGS, SOURCE, exchanges, pairs, question, weights
+from tiny_training import SETTINGS, SOURCE, exchanges, gone_on_from, pairs, question, weights
 
 import adapter_induce
 from entrench import adapters, records, training
@@ -39,7 +39,7 @@ SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_a_killed_training_resumes_to_the_same_bytes(model, tmp_path):
+def test_a_killed_training_resumes_to_the_same_bytes(model, tmp_path, capfd):
     rows = [
         {"id": r.id, "messages": r.messages, "response": r.response, "meta": {}}
         for r in exchanges()
@@ -83,6 +83,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(model, tmp_path):
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     adapter_induce.main(command(whole))
+    assert gone_on_from(capfd.readouterr().out) == []
 
     first = start(cut)
     wait_for_step(first, cut, 20)
@@ -106,6 +107,10 @@ def test_a_killed_training_resumes_to_the_same_bytes(model, tmp_path):
     assert f"removing {newest.name}: damaged" in output
     assert "error: stopped by SIGTERM after step " in output.splitlines()[-1]
     assert "Traceback" not in output
+    before_it = int(newest.name.split("-")[1]) - 10
+    assert gone_on_from(output) == [before_it]
+    stopped_after = int(output.split("stopped by SIGTERM after step ")[1].split()[0])
+    assert gone_on_from(capfd.readouterr().out) == [stopped_after]
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         assert (whole / name).read_bytes() == (cut / name).read_bytes()
     runs = [json.loads((folder / "run.json").read_text()) for folder in (whole, cut)]
@@ -118,7 +123,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(model, tmp_path):
 
 @pytest.mark.parametrize("objective", [BctSettings(), ActSettings(weight=0.1)])
 def test_pair_training_stopped_by_sigterm_goes_on_to_the_same_bytes(
-    model, organism, tmp_path, monkeypatch, objective
+    model, organism, tmp_path, monkeypatch, capsys, objective
 ):
     def train(name):
         where = {"source": SOURCE, "organism": organism, "machine": Machine(3)}
@@ -139,7 +144,9 @@ def test_pair_training_stopped_by_sigterm_goes_on_to_the_same_bytes(
         # Every step has two micro-batches, an empty one where rows run out: the 13th is in step 7.
         with pytest.raises(EntrenchError, match="stopped by SIGTERM after step 7 of 12"):
             train("cut")
+    assert gone_on_from(capsys.readouterr().out) == []
     assert train("cut") == report
+    assert gone_on_from(capsys.readouterr().out) == [7]
     files = [tmp_path / name / "adapter_model.safetensors" for name in ("whole", "cut")]
     assert files[0].read_bytes() == files[1].read_bytes()
 
@@ -218,6 +225,7 @@ def test_wherever_training_dies_it_goes_on_to_the_same_bytes(
     assert train("cut") == whole
     said = capsys.readouterr().out
     assert ("removing checkpoint-8: not completely written" in said) == (death is in_a_checkpoint)
+    assert gone_on_from(said) == [4 if death is in_a_checkpoint else 8]
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         files = [tmp_path / folder / name for folder in ("whole", "cut")]
         assert files[0].read_bytes() == files[1].read_bytes()

@@ -162,6 +162,8 @@ class _Watch(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         if distributed.any_process(self.stopped):
             end_at_once()
+        if state.global_step > 0 and distributed.rank() == 0:
+            print(f"going on from checkpoint-{state.global_step}", flush=True)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         self.order.set_epoch(int(state.epoch or 0))
