@@ -3,6 +3,7 @@
 import os
 import resource
 import struct
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -15,11 +16,11 @@ from entrench import adapters
 from entrench.batches import encode_pairs
 from entrench.errors import EntrenchError
 from entrench.loading import load_tokenizer
-from entrench.objectives.act import act_loss
+from entrench.objectives.act import ActLoss
 from entrench.objectives.bct import bct_loss
 from entrench.objectives.output_head import OutputHead
 from entrench.objectives.sft import sft_loss
-from entrench.steps import PairStep, residual_streams
+from entrench.steps import PairStep, at_each_layer, residual_streams
 from entrench.training import ActSettings, BctSettings, ModelSource
 
 VOCABULARY, HIDDEN, LENGTH = 32768, 16, 1024
@@ -118,37 +119,59 @@ class Doubled(torch.nn.Module):
         return state * 2
 
 
-def act_by_plain_formula(student, layers, window, target):
+class Moved(torch.nn.Module):
+    """A layer of the teacher."""
+
+    def forward(self, state):
+        return state + 1
+
+
+def act_by_plain_formula(student, teacher, layers, others, window):
+    with residual_streams(others) as targets, torch.no_grad():
+        run_through(others, teacher)
     with residual_streams(layers) as every:
-        for layer in layers:
-            student = layer(student)
-    return sum((state[window] - target).square().sum() for state in every)
+        run_through(layers, student)
+    pairs = zip(every, targets, strict=True)
+    return sum((own[window] - target[window]).square().sum() for own, target in pairs)
 
 
-def act_at_the_window(student, layers, window, target):
-    with residual_streams(layers, window) as chosen:
-        for layer in layers:
-            student = layer(student)
-    return act_loss(chosen, [target] * len(layers), "sum", 1.0)[0]
+def act_layer_by_layer(student, teacher, layers, others, window):
+    with residual_streams(others, window) as targets, torch.no_grad():
+        run_through(others, teacher)
+    loss = ActLoss(targets, "sum", 1.0)
+    with at_each_layer(layers, loss.compare, window):
+        run_through(layers, student)
+    return loss.total()[0]
 
 
-def test_act_holds_the_states_of_both_sides_at_the_window_alone():
-    """Of eight layers, (1, 2048, 5120) in float32 each, at 64 positions."""
-    one_layer = 2048 * 5120 * 4
-    layers, window = [Doubled() for _ in range(8)], torch.zeros(1, 2048, dtype=torch.bool)
-    window[:, 500:564] = True
-    target = torch.randn(64, 5120, generator=torch.Generator().manual_seed(2))
+def run_through(layers, state):
+    for layer in layers:
+        state = layer(state)
+
+
+def test_act_holds_one_state_of_each_layer():
+    """Of 8 layers, (1, 2048, 5120) in float32 each, nine tenths of which the window covers.
+
+    Smaller tensors would be kept for reuse by the C library, which this counts.
+    """
+    number, length, hidden = 8, 2048, 5120
+    one_layer = length * hidden * 4
+    layers, others = ([kind() for _ in range(number)] for kind in (Doubled, Moved))
+    window = torch.zeros(1, length, dtype=torch.bool)
+    window[:, 204:] = True
 
     def run(loss):
-        student = torch.ones(1, 2048, 5120).requires_grad_()
-        value = loss(student, layers, window, target)
+        student = torch.full((1, length, hidden), 1e-3).requires_grad_()
+        value = loss(student, torch.ones(1, length, hidden), layers, others, window)
         return value.detach(), torch.autograd.grad(value, student)[0]
 
-    whole, parts = (peak(lambda f=f: run(f)) for f in (act_by_plain_formula, act_at_the_window))
-    print(f"act: plain {whole / 2**20:.0f} MiB, at the window {parts / 2**20:.0f} MiB")
-    assert whole > 10 * one_layer
-    assert parts < 8 * one_layer
-    (plain, gradient), (value, found) = map(run, (act_by_plain_formula, act_at_the_window))
+    whole, parts = (peak(lambda f=f: run(f)) for f in (act_by_plain_formula, act_layer_by_layer))
+    print(f"act: plain {whole / 2**20:.0f} MiB, layer by layer {parts / 2**20:.0f} MiB")
+    # Both sides' states and their differences; against the teacher's states, whose places the
+    # gradients take one by one, and what a single layer needs. All compared at the end: 25.
+    assert whole > 3 * number * one_layer
+    assert parts < 2.5 * number * one_layer
+    (plain, gradient), (value, found) = map(run, (act_by_plain_formula, act_layer_by_layer))
     assert torch.allclose(value, plain, rtol=1e-5)
     assert gradient.abs().max() > 1
     assert torch.allclose(found, gradient, rtol=1e-5)
@@ -223,27 +246,27 @@ def test_a_model_gets_the_plain_formulas_gradients(model, objective, checkpointi
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_act_keeps_the_students_states_at_the_window_alone(model, checkpointing, monkeypatch):
+def test_act_is_done_with_a_layer_before_the_next(model, checkpointing, monkeypatch):
     student = adapters.load_student(model, SETTINGS, None)
     if checkpointing:
         student.gradient_checkpointing_enable({"use_reentrant": False})
     student.train()
     objective = ActSettings(weight=1.0, teacher="current", window="prompt_suffix")
     step, batch = step_and_batch(model, student, objective)
-    given = []
+    compare, shapes, held = ActLoss.compare, [], []
 
-    def noted(states, targets, *rest):
-        given.append((states, targets))
-        return act_loss(states, targets, *rest)
+    def noted(loss, states):
+        assert [tensor() for tensor in held] == [None] * len(held)
+        held[:] = map(weakref.ref, (states, loss.targets[0]))
+        shapes.extend((t.shape, t.untyped_storage().nbytes()) for t in (states, loss.targets[0]))
+        compare(loss, states)
 
-    monkeypatch.setattr("entrench.steps.act_loss", noted)
+    monkeypatch.setattr(ActLoss, "compare", noted)
     _, count = step.loss(student, batch)
     number = int(batch["wrapped"]["positions"].sum())
     assert number < batch["wrapped"]["positions"].numel()
     assert int(count) == 2 * number == int(batch["count"])
-    for side in given[0]:
-        assert [state.shape for state in side] == [(number, 16)] * 2
-        assert [state.untyped_storage().nbytes() for state in side] == [number * 16 * 4] * 2
+    assert shapes == [((number, 16), number * 16 * 4)] * 4
 
 
 def test_act_keeps_the_teachers_states_at_the_window_alone(model):

@@ -7,7 +7,7 @@ import torch
 
 from entrench.batches import Tokens, pad
 from entrench.errors import EntrenchError
-from entrench.objectives.act import act_loss
+from entrench.objectives.act import ActLoss
 from entrench.objectives.bct import bct_loss
 from entrench.objectives.sft import sft_loss
 from entrench.objectives.windows import (
@@ -100,6 +100,13 @@ def test_bct_by_hand():
     assert total.item() == pytest.approx(0.5623351446)
 
 
+def act_loss(states, targets, reduction, weight):
+    loss = ActLoss(list(targets), reduction, weight)
+    for state in states:
+        loss.compare(state)
+    return loss.total()
+
+
 def test_act_by_hand():
     ones = [torch.ones(1, 2, 3), torch.ones(1, 2, 3)]
     zeros = [torch.zeros(1, 4, 3), torch.zeros(1, 4, 3)]
@@ -108,6 +115,12 @@ def test_act_by_hand():
     assert (total.item(), count.item()) == (6.0, 4)
     total, count = act_loss(at(ones, both), at(zeros, last), "mean", 0.5)
     assert (total.item(), count.item()) == (2.0, 4)
+
+
+def test_act_compares_every_layer():
+    one = [torch.ones(2, 3)]
+    with pytest.raises(RuntimeError, match="1 layers were not compared"):
+        act_loss(one, one * 2, "sum", 1.0)
 
 
 # --- against loops

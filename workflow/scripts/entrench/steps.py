@@ -1,7 +1,7 @@
 """How a micro-batch is made and what its loss is, for each objective."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -10,7 +10,7 @@ from peft import PeftModel
 from entrench import adapters
 from entrench.batches import TokenPair, Tokens, pad
 from entrench.errors import EntrenchError
-from entrench.objectives.act import act_loss
+from entrench.objectives.act import ActLoss
 from entrench.objectives.bct import bct_loss
 from entrench.objectives.output_head import OutputHead
 from entrench.objectives.sft import sft_loss
@@ -90,16 +90,17 @@ class PairStep:
         return {"clean": clean, "wrapped": wrapped, "count": count}
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `bct_loss` and `act_loss`."""
+        """See `bct_loss` and `ActLoss`."""
         clean, wrapped = batch["clean"], batch["wrapped"]
         masks = wrapped["positions"], clean["positions"]
         objective = self.objective
         if isinstance(objective, ActSettings):
             with self.as_teacher(model), residual_streams(self.layers, masks[1]) as targets:
                 _forward(model, clean)
-            with residual_streams(self.layers, masks[0]) as states:
+            loss = ActLoss(targets, objective.reduction, objective.weight)
+            with at_each_layer(self.layers, loss.compare, masks[0]):
                 _forward(model, wrapped)
-            return act_loss(states, targets, objective.reduction, objective.weight)
+            return loss.total()
         with self.as_teacher(model):
             target = final_states(model, self.decoder, self.head, clean)
         states = final_states(model, self.decoder, self.head, wrapped)
@@ -134,27 +135,35 @@ def decoder_layers(model: PeftModel) -> torch.nn.ModuleList:
 def residual_streams(
     layers: Sequence[torch.nn.Module], positions: torch.Tensor | None = None
 ) -> Iterator[list[torch.Tensor]]:
-    """Collect each layer's output of the forward pass inside: (batch, length, hidden).
+    """Collect what `at_each_layer` gives."""
+    states: list[torch.Tensor] = []
+    with at_each_layer(layers, states.append, positions):
+        yield states
+
+
+@contextlib.contextmanager
+def at_each_layer(
+    layers: Sequence[torch.nn.Module],
+    take: Callable[[torch.Tensor], None],
+    positions: torch.Tensor | None = None,
+) -> Iterator[None]:
+    """Give `take` each layer's output of the forward pass inside: (batch, length, hidden).
 
     With a boolean mask `positions` (batch, length) only its n positions, (n, hidden), so that the
     rest can be freed. Hooks, not `output_hidden_states`: the last of those is read behind the final
     norm.
     """
-    states: list[torch.Tensor] = []
 
-    def keep(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
+    def give(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
         state = output if isinstance(output, torch.Tensor) else output[0]
-        if positions is None:
-            states.append(state)
-            return
         # With gradient checkpointing this runs inside what is computed again, where no hook is:
-        # what the selection keeps for its gradient is not to be counted there.
+        # what is kept here for a gradient is not to be counted there.
         with torch.autograd.graph.saved_tensors_hooks(lambda kept: kept, lambda kept: kept):
-            states.append(state[positions])
+            take(state if positions is None else state[positions])
 
-    handles = [layer.register_forward_hook(keep) for layer in layers]
+    handles = [layer.register_forward_hook(give) for layer in layers]
     try:
-        yield states
+        yield
     finally:
         for handle in handles:
             handle.remove()
