@@ -9,8 +9,13 @@ TEMPLATE = (
 )
 
 
-def make_model(folder: Path, seed: int = 0, *, tied: bool = True, dtype: str = "float32") -> Path:
-    """Write the model to `folder` and return it; `tied`: the embedding is the output head too."""
+def make_model(
+    folder: Path, seed: int = 0, *, tied: bool = True, dtype: str = "float32", **larger: int
+) -> Path:
+    """Write the model to `folder` and return it; `tied`: the embedding is the output head too.
+
+    `larger` are settings of its config in place of the small ones.
+    """
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -27,11 +32,10 @@ def make_model(folder: Path, seed: int = 0, *, tied: bool = True, dtype: str = "
         chat_template=TEMPLATE,
     )
     torch.manual_seed(seed)
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
     config = LlamaConfig(
         vocab_size=len(words),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
+        **(small | larger),
         num_attention_heads=2,
         max_position_embeddings=64,
         tie_word_embeddings=tied,

@@ -99,6 +99,25 @@ def test_each_process_keeps_its_part_of_every_base_weight(runs, heads, dtype, re
     assert found[0]["adapter"] == found[1]["adapter"] == ["Tensor torch.float32"]
 
 
+def test_no_process_holds_the_whole_model_while_it_loads(model, tmp_path):
+    """Of 309 MB; alone a process does, which this notices.
+
+    Its files hold bfloat16, so that no weight in float32 is a page of a mapped file.
+    """
+    shape = {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 6}
+    large = make_model(tmp_path / "model", dtype="bfloat16", **shape)
+    whole = 2 * (large / "model.safetensors").stat().st_size
+    peaks = {}
+    for processes in (1, 2):
+        script = [sys.executable, str(TESTS / "loads_in_parts.py"), model.path, large, tmp_path]
+        subprocess.run([*script, str(processes)], env=ENVIRONMENT, check=True, timeout=300)
+        found = [json.loads((tmp_path / f"peak-{r}.json").read_text()) for r in range(processes)]
+        peaks[processes] = [most / whole for most in found]
+    print(f"most memory while {whole / 1e6:.0f} MB are loaded, as shares of them: {peaks}")
+    assert peaks[1][0] > 0.95
+    assert max(peaks[2]) < 0.75
+
+
 @pytest.mark.parametrize("machine", list(MACHINES))
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_two_processes_train_the_adapter_of_one(alone, together, objective, machine):

@@ -1,0 +1,64 @@
+"""Loads a model as one of several processes, or alone, and notes the memory it took meanwhile.
+
+Started by test_distributed: MODEL FOLDER PROCESSES. Each process writes `peak-RANK.json`: the bytes
+of memory of its own at most beyond those before, sampled each millisecond. Pages of mapped files do
+not count: the system drops them where it needs room.
+"""
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+import torch
+from tiny_training import SETTINGS
+
+from entrench import adapters, command, distributed
+from entrench.training import ModelSource
+
+
+def own_memory():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * sum(int(x.split()[1]) for x in lines if x.startswith(("RssAnon", "RssShmem")))
+
+
+class Peak:
+    """The most that `own_memory` gave while inside."""
+
+    def __enter__(self):
+        self.most, self.done = own_memory(), threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.thread.join()
+
+    def watch(self):
+        while not self.done.wait(0.001):
+            self.most = max(self.most, own_memory())
+
+
+def main(argv):
+    small, model, folder = (Path(name) for name in argv[:3])
+    torch.set_num_threads(1)
+    distributed.join(on_gpu=False)
+    load(small)  # what is imported and set up once
+    before = own_memory()
+    with Peak() as peak:
+        load(model)
+    (folder / f"peak-{distributed.rank()}.json").write_text(json.dumps(peak.most - before))
+    distributed.leave()
+
+
+def load(model):
+    return adapters.load_student(ModelSource(str(model)), SETTINGS, None)
+
+
+if __name__ == "__main__":
+    if "RANK" in os.environ or sys.argv[4] == "1":
+        command.run(main)
+    else:
+        command.run(lambda argv: distributed.start(__file__, argv, int(argv[3])))
