@@ -91,12 +91,12 @@ class Clock:
     `read` holds tokens that are no padding and positions that the loss predicts from.
     """
 
-    def __init__(self):
+    def __init__(self, warm_up):
         import torch
         from transformers import Trainer
         from transformers.trainer_callback import CallbackHandler
 
-        self.ends, self.read, self.batches = [], [], []
+        self.warm_up, self.ends, self.read, self.batches = warm_up, [], [], []
         step_end, training_step = CallbackHandler.on_step_end, Trainer.training_step
 
         def noted(handler, *rest, **options):
@@ -113,9 +113,11 @@ class Clock:
         CallbackHandler.on_step_end, Trainer.training_step = noted, counted
 
     def rates(self):
-        """Tokens and positions per second of the steps after the first."""
-        seconds = self.ends[-1] - self.ends[0]
-        return [(b - a) / seconds for a, b in zip(self.read[0], self.read[-1], strict=True)]
+        """Tokens and positions per second of the steps after the warm-up, and those seconds."""
+        last = self.warm_up - 1
+        seconds = self.ends[-1] - self.ends[last]
+        rates = [(b - a) / seconds for a, b in zip(self.read[last], self.read[-1], strict=True)]
+        return [*rates, seconds]
 
 
 def tokens_and_positions(inputs):

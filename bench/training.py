@@ -1,20 +1,24 @@
 """Speed and peak memory of LoRA training, beside a plain transformers.Trainer.
 
-    bench/training.py [--shape tiny|8b] [--rows 32] [--length 256] [--steps 4] [--rows-at-once 4]
+    bench/training.py [--shape tiny|8b] [--rows N] [--length N] [--steps N] [--warm-up N]
 
 Trains a randomly initialised Llama of that shape (8b where a GPU is visible) for SFT, BCT and ACT:
 by this project, by a plain Trainer that computes the same losses from all logits and all hidden
 states, and for SFT by TRL's SFTTrainer where TRL is installed. Same rows, rank, dtype and rows a
 step; each training in a process of its own. Prints a table: tokens that are no padding, of both
-sides of a pair, per second of the steps after the first, each side's own tokens of those steps; the
-share of the matrix peak, which is what a large product of two matrices reaches here; the peak of
-memory beyond the start. Last, the transformers engine's tokens per second.
+sides of a pair, per second of the steps after the warm-up, each side's own tokens of those steps;
+the share of the matrix peak, which is what a large product of two matrices reaches here; how many
+seconds those steps took; the peak of memory beyond the start. Last, the transformers engine's
+tokens per second. `SIZES` are what each shape takes where nothing else is asked for: on a GPU each
+training is timed for about half a minute, of which start-up, caches and clocks are no part.
 """
 
 import argparse
+import contextlib
+import importlib
 import importlib.util
-import json
-import subprocess
+import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -34,6 +38,18 @@ from trainers import (  # noqa: E402
     make_organism,
 )
 
+# Rows in all, tokens of the longest, optimizer steps, and how many of those are not timed.
+SIZES = {
+    "tiny": {"rows": 32, "length": 256, "steps": 4, "warm_up": 1},
+    "8b": {"rows": 512, "length": 1024, "steps": 16, "warm_up": 4},
+}
+# No part of what is measured.
+IMPORTED = (
+    "peft",
+    "transformers.trainer",
+    "entrench.lora_trainer",
+    "entrench.generation.engine_transformers",
+)
 OBJECTIVES = ("sft", "bct", "act")
 
 
@@ -52,31 +68,29 @@ def memory(start_again=False):
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def measure(options, folder):
+def measure(way, name, options, folder):
     """One training or generation, in this process: tokens a second and the peak of memory."""
+    for module in (*IMPORTED, *(("datasets", "trl") if way == "TRL" else ())):
+        importlib.import_module(module)
     import torch
-    from transformers import Trainer  # noqa: F401 - not part of what is measured
-
-    if options.one == "TRL":
-        import datasets  # noqa: F401
-        from trl import SFTTrainer  # noqa: F401
 
     from entrench.training import ModelSource
 
     torch.set_num_threads(options.threads)
-    if options.one == "model":
-        make_model(folder / "model", options.shape, options.dtype)
-        return {}
-    if options.one == "peak":
+    options.one, options.objective = way, name
+    if way == "peak":
         return {"peak": matrix_peak(options)}
-    model = ModelSource(str(folder / "model"))
-    clock, before = Clock(), memory(start_again=True)
-    report = WAYS[options.one](options, model, folder)
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        if way == "model":
+            return make_model(folder / "model", options.shape, options.dtype)
+        model = ModelSource(str(folder / "model"))
+        clock, before = Clock(options.warm_up), memory(start_again=True)
+        report = WAYS[way](options, model, folder)
     found = {"memory": memory() - before}
-    if options.one == "engine":
-        found["speed"] = report["tokens"] / report["seconds"]
-    elif options.one != "organism":
-        found["speed"], found["positions"] = clock.rates()
+    if way == "engine":
+        found |= {"speed": report["tokens"] / report["seconds"], "seconds": report["seconds"]}
+    elif way != "organism":
+        found["speed"], found["positions"], found["seconds"] = clock.rates()
     return found
 
 
@@ -125,56 +139,58 @@ def operations(shape, objective, tokens, positions):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", choices=list(SHAPES))
-    parser.add_argument("--rows", type=int, default=32)
-    parser.add_argument("--length", type=int, default=256, help="tokens of the longest row")
-    parser.add_argument("--steps", type=int, default=4, help="optimizer steps")
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--length", type=int, help="tokens of the longest row")
+    parser.add_argument("--steps", type=int, help="optimizer steps, among which the rows are split")
+    parser.add_argument("--warm-up", type=int, help="of those, the first that are not timed")
     parser.add_argument("--rows-at-once", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
-    for inner in ("--one", "--objective", "--dtype", "--folder"):
-        parser.add_argument(inner, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(options, Path(options.folder))))
-        return
     import torch
 
     gpu = torch.cuda.is_available()
     options.shape = options.shape or ("8b" if gpu else "tiny")
     options.dtype = "bfloat16" if gpu else "float32"
+    for key, value in SIZES[options.shape].items():
+        if getattr(options, key) is None:
+            setattr(options, key, value)
+    if options.rows % (options.steps * options.rows_at_once):
+        parser.error("--rows must be a multiple of --steps times --rows-at-once")
+    if not 0 < options.warm_up < options.steps:
+        parser.error("--warm-up must be above 0 and below --steps")
+    # A forked process cannot use a GPU that was asked for before.
+    context = multiprocessing.get_context("spawn" if gpu else "forkserver")
+    context.set_forkserver_preload(list(IMPORTED))
     with tempfile.TemporaryDirectory() as folder:
-        table(options, Path(folder))
+        table(context, options, Path(folder))
 
 
-def in_a_process(options, folder, way, name=""):
-    """What `measure` finds there: a parent that held memory would take it from the others."""
-    command = [sys.executable, __file__, "--one", way, "--objective", name]
-    for key in ("shape", "rows", "length", "steps", "rows_at_once", "threads", "dtype"):
-        command += [f"--{key.replace('_', '-')}", str(getattr(options, key))]
-    run = subprocess.run(
-        [*command, "--folder", str(folder)], stdout=subprocess.PIPE, text=True, check=True
-    )
-    return json.loads(run.stdout.splitlines()[-1])
-
-
-def table(options, folder):
+def table(context, options, folder):
     """Run every training in its own process and print a line for each."""
-    peak = in_a_process(options, folder, "peak")["peak"]
+
+    def in_a_process(way, name=""):
+        # A parent that held memory would take it from the others.
+        with context.Pool(1) as pool:
+            return pool.apply(measure, (way, name, options, folder))
+
+    peak = in_a_process("peak")["peak"]
     for way in ("model", "organism"):
-        in_a_process(options, folder, way)
-    shape = f"{options.shape}, {options.dtype}, matrix peak {peak / 1e12:.3g} TFLOP/s"
-    print(f"{shape}\n{'':16}{'tokens/s':>10}{'of peak':>9}{'memory':>12}", flush=True)
+        in_a_process(way)
+    print(f"{options.shape}, {options.dtype}, matrix peak {peak / 1e12:.3g} TFLOP/s")
+    print(f"{'':16}{'tokens/s':>10}{'of peak':>9}{'seconds':>9}{'memory':>12}", flush=True)
     trainings = [(way, name) for name in OBJECTIVES for way in ("entrench", "Trainer")]
     for way, name in [*trainings, ("TRL", "sft"), ("engine", "")]:
         if way == "TRL" and None in map(importlib.util.find_spec, ("trl", "datasets")):
             print(f"{name:4} {way:11}not installed", flush=True)
             continue
-        found = in_a_process(options, folder, way, name)
+        found = in_a_process(way, name)
         share = ""
         if name:
             done = operations(options.shape, name, found["speed"], found["positions"])
             share = f"{done / peak:.0%}"
+        speed = f"{found['speed']:10,.0f}{share:>9}{found['seconds']:9.1f}"
         used = f"{found['memory'] / 2**20:,.0f} MiB"
-        print(f"{name:4} {way:11}{found['speed']:10,.0f}{share:>9}{used:>12}", flush=True)
+        print(f"{name:4} {way:11}{speed}{used:>12}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
-"""Scripts of bench/ that `make bench` does not call still run."""
+"""Of bench/, the risk by step counts and the table of `make bench-training` still come out."""
 
-from workspace import MICRO, Workspace
+import re
+import subprocess
+import sys
+
+from workspace import MICRO, ROOT, Workspace
 
 
 def test_risk_by_step_counts(tmp_path):
@@ -15,3 +19,28 @@ def test_risk_by_step_counts(tmp_path):
     assert organism.startswith("| 7 | 1 | risk ")
     again = workspace.run("bench/steps.py", "models", *arguments)
     assert again.stdout.splitlines() == table  # and no line on a training
+
+
+def test_speed_and_memory_of_trainings():
+    """Two steps of two short rows each: that each line comes, not what it says."""
+    sizes = ("--rows", "4", "--length", "32", "--steps", "2", "--rows-at-once", "2")
+    script = [sys.executable, ROOT / "bench/training.py", "--shape", "tiny", *sizes]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    first, header, *lines = done.stdout.splitlines()
+    assert re.fullmatch(r"tiny, (float32|bfloat16), matrix peak [\d.e+-]+ TFLOP/s", first)
+    assert header.split() == ["tokens/s", "of", "peak", "seconds", "memory"]
+    found = {}
+    for line in lines:
+        numbers = re.fullmatch(r"(.{15}) +([\d,]+) +(?:(\d+)% +)?([\d.]+) +([\d,]+) MiB", line)
+        if numbers:
+            found[numbers[1].strip()] = numbers
+    ways = ("entrench", "Trainer")
+    trainings = [f"{name}  {way}" for name in ("sft", "bct", "act") for way in ways]
+    assert [*found][:6] == trainings
+    assert [*found][-1] == "engine"
+    for name, numbers in found.items():
+        assert (numbers[3] is None) == (name == "engine")
+        assert int(numbers[2].replace(",", "")) > 0
+        assert int(numbers[5].replace(",", "")) > 0
+    assert "sft  TRL" in found or "sft  TRL        not installed" in lines
