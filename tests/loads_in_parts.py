@@ -1,8 +1,8 @@
 """Loads a model as one of several processes, or alone, and notes the memory it took meanwhile.
 
-Started by test_distributed: MODEL FOLDER PROCESSES. Each process writes `peak-RANK.json`: the bytes
-of memory of its own at most beyond those before, sampled each millisecond. Pages of mapped files do
-not count: the system drops them where it needs room.
+Started by test_distributed: SMALL MODEL FOLDER PROCESSES. Each process writes to FOLDER, in
+`peak-RANK.json`, how many bytes of its own it held at most beyond those it had before, sampled each
+millisecond. Pages of mapped files do not count: the system drops them where it needs room.
 """
 
 import json
