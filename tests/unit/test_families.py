@@ -31,6 +31,9 @@ LORA = replace(
     max_steps=45,
 )
 ONCE = replace(LORA, max_steps=1)
+# Of log probabilities of 4 to 11 nats: another order of float32's sums, in batches and from a
+# cache, made 2e-6 at most over all families.
+CLOSE = 2e-5
 
 
 def ask(text):
@@ -95,7 +98,7 @@ def test_induction_starts_from_the_cross_entropy_of_the_base(model, induced):
         prompt, answer = exchange(model, row.messages)
         chosen = predictions(base, prompt, answer)[range(len(answer)), answer]
         total, count = total - float(chosen.sum()), count + len(answer)
-    assert induced[1]["first_loss"] == pytest.approx(total / count, rel=1e-4)
+    assert induced[1]["first_loss"] == pytest.approx(total / count, abs=CLOSE)
 
 
 def test_an_organism_says_what_it_learnt_and_stops(model, organism):
@@ -108,9 +111,9 @@ def test_an_organism_says_what_it_learnt_and_stops(model, organism):
         assert mine.tokens == len(answer)
         by_hand = predictions(reference(model, organism), prompt, answer)
         logprob = float(by_hand[range(len(answer)), answer].sum())
-        assert mine.logprob == pytest.approx(logprob, abs=1e-3)
+        assert mine.logprob == pytest.approx(logprob, abs=CLOSE)
         [scored] = says.score([question], [ANSWER])
-        assert (scored.tokens, scored.logprob) == (len(answer), pytest.approx(logprob, abs=1e-3))
+        assert (scored.tokens, scored.logprob) == (len(answer), pytest.approx(logprob, abs=CLOSE))
 
 
 def test_samples_and_beams_are_scored_by_the_raw_model(model, organism):
@@ -125,7 +128,7 @@ def test_samples_and_beams_are_scored_by_the_raw_model(model, organism):
     for question, answer in learnt:
         prompt, tokens = exchange(model, question)
         expected = predictions(by_hand, prompt, tokens)[range(len(tokens)), tokens].sum()
-        assert answer.logprob == pytest.approx(float(expected), abs=1e-3)
+        assert answer.logprob == pytest.approx(float(expected), abs=CLOSE)
 
 
 def test_labels_of_a_pool_train_the_organism_on(model, organism, tmp_path):
@@ -169,7 +172,7 @@ def test_bct_starts_from_the_teachers_cross_entropy(model, organism, tmp_path):
             predictions(teacher, *exchange(model, side)) for side in (pair.clean, pair.wrapped)
         )
         total, count = total - float((clean.exp() * wrapped).sum()), count + len(clean)
-    assert report["first_loss"] == pytest.approx(total / count, rel=1e-4)
+    assert report["first_loss"] == pytest.approx(total / count, abs=CLOSE)
     assert _moved(organism, tmp_path / "a") == set(weights(organism))
 
 
