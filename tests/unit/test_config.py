@@ -1,6 +1,9 @@
 """The config: what is accepted, and that every fault names key, value and what is allowed."""
 
 import copy
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -242,6 +245,44 @@ def test_adapters_of_experts_are_refused_on_several_gpus():
     )
     raw["training"]["sets"]["demo"]["adapter"]["target_modules"] = "all-linear"
     load_config(raw)
+
+
+def test_adapters_that_vllm_cannot_serve_are_refused_before_they_are_trained():
+    raw = changed("training.sets.demo.adapter.rank", 1024)
+    raw["training"]["sets"]["demo"]["adapter"]["target_modules"] = "all-linear-and-experts"
+    for engine in ("transformers", "auto"):  # auto falls back where there is no GPU
+        load_config(raw | {"engine": engine})
+    with pytest.raises(EntrenchError) as caught:
+        load_config(raw | {"engine": "vllm"})
+    adapter = "training.sets.demo.adapter"
+    assert str(caught.value) == (
+        f"the config is not valid:\n  {adapter}.rank: 1024: vLLM serves at most 512: lower it, or "
+        "set `engine: transformers`\n  size_classes.tiny.gpus: 0: vLLM serves LoRA on experts "
+        f"({adapter}.target_modules) on GPUs alone: set 1, or `engine: transformers`"
+    )
+    raw["training"]["sets"]["demo"]["adapter"]["rank"] = 512
+    raw["size_classes"]["tiny"]["gpus"] = 1
+    load_config(raw | {"engine": "vllm"})
+
+
+def test_of_what_is_not_swept_vllm_need_not_serve_the_adapters():
+    raw = changed("training.sets.demo.adapter.rank", 1024) | {"engine": "vllm"}
+    for block in raw["sweep"]:
+        block["enabled"] = False
+    load_config(raw)
+
+
+def test_reading_a_config_imports_no_engine():
+    heavy = "{'torch', 'vllm', 'transformers'}"
+    code = f"import sys, entrench.config.check; print({heavy} & {{*sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")},
+    )
+    assert done.stdout == "set()\n"
 
 
 def test_methods_of_a_phase_share_one_training_seed():

@@ -10,6 +10,7 @@ from entrench import released
 from entrench.config import Config, resolved_phase
 from entrench.config.section import MISALIGNMENTS
 from entrench.errors import EntrenchError
+from entrench.generation.engine import VLLM_RANKS
 from entrench.labelling.operators import OPERATORS, Operator
 
 # Names become folders and wildcards; these are files and folders the path grammar already uses.
@@ -31,6 +32,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     faults = [*_name_faults(config), *_method_faults(config), *_variant_faults(config)]
     faults += _phase_faults(config)
     faults += [*_pair_faults(config), *_planning_faults(config), *_expert_faults(config)]
+    faults += _vllm_faults(config)
     if faults:
         raise EntrenchError("the config is not valid:\n" + "\n".join(f"  {f}" for f in faults))
     return config
@@ -226,15 +228,42 @@ def _expert_faults(config: Config) -> list[str]:
     chosen = config.training.sets.get(config.training.use)
     if chosen is None or chosen.adapter.target_modules == "all-linear":
         return []
-    swept = {name for block in config.sweep if block.enabled for name in block.models}
-    classes = {config.models[name].size_class for name in swept & config.models.keys()}
     return [
         f"size_classes.{name}.gpus: {config.size_classes[name].gpus}: LoRA on experts "
         f"(training.sets.{config.training.use}.adapter.target_modules) trains in one process: set "
         "1, or target_modules to all-linear"
-        for name in sorted(classes & config.size_classes.keys())
+        for name in _swept_classes(config)
         if config.size_classes[name].gpus > 1
     ]
+
+
+def _vllm_faults(config: Config) -> list[str]:
+    """Adapters that vLLM would refuse when they are trained."""
+    chosen = config.training.sets.get(config.training.use)
+    if chosen is None or config.engine != "vllm":
+        return []
+    key = f"training.sets.{config.training.use}.adapter"
+    faults = []
+    if _swept_classes(config) and chosen.adapter.rank > VLLM_RANKS[-1]:
+        faults.append(
+            f"{key}.rank: {chosen.adapter.rank}: vLLM serves at most {VLLM_RANKS[-1]}: lower it, "
+            "or set `engine: transformers`"
+        )
+    if chosen.adapter.target_modules == "all-linear-and-experts":
+        faults += [
+            f"size_classes.{name}.gpus: 0: vLLM serves LoRA on experts ({key}.target_modules) on "
+            "GPUs alone: set 1, or `engine: transformers`"
+            for name in _swept_classes(config)
+            if not config.size_classes[name].gpus
+        ]
+    return faults
+
+
+def _swept_classes(config: Config) -> list[str]:
+    """Size classes of the models that the sweep trains."""
+    swept = {name for block in config.sweep if block.enabled for name in block.models}
+    classes = {config.models[name].size_class for name in swept & config.models.keys()}
+    return sorted(classes & config.size_classes.keys())
 
 
 def _phase_faults(config: Config) -> list[str]:

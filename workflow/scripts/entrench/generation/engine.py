@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 Message = dict[str, str]
 Finish = Literal["stop", "length"]
 
+VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # LoRA ranks that vLLM sets room aside for
+
 
 @dataclass(frozen=True)
 class EngineSettings:
