@@ -46,11 +46,11 @@ print(json.dumps([type(engine).__name__, record]))
 """
 
 
-def run_open(change, *more):
-    """`open_engine` in a process that sees no GPU."""
-    paths = os.pathsep.join(map(str, (ROOT / "workflow" / "scripts", ROOT / "tests")))
+def run_open(change, *more, before="", path=ROOT / "tests"):
+    """`open_engine` in a process that sees no GPU, after the code `before`; `path` is searched."""
+    paths = os.pathsep.join(map(str, (ROOT / "workflow" / "scripts", ROOT / "tests", path)))
     return subprocess.run(
-        [sys.executable, "-c", OPEN, json.dumps(change), *more],
+        [sys.executable, "-c", before + OPEN, json.dumps(change), *more],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""},
@@ -88,6 +88,34 @@ def test_an_engine_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(metadata, "version", without_vllm)
     with pytest.raises(EntrenchError, match=r"vLLM is not installed here: .*environment.yml"):
         open_engine(SPEC | {"engine": "vllm", "model": str(tmp_path)}, None, options())
+
+
+GPU = "import torch; torch.cuda.is_available = lambda: True"
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "code", "why"),
+    [
+        ("vllm", "", "raise ImportError('libcudart.so.13: cannot open it')", "ImportError: libcud"),
+        ("vllm", GPU, "import torch; torch.no_such_part", "AttributeError: module 'torch'"),
+        ("auto", GPU, "", "ImportError: cannot import name 'LLM'"),
+    ],
+)
+def test_a_vllm_that_cannot_be_imported_is_named(tmp_path, name, before, code, why):
+    """Installed as its metadata say, and broken. Never another engine in its place."""
+    save_language_model(tmp_path / "model")
+    (tmp_path / "vllm").mkdir()
+    (tmp_path / "vllm" / "__init__.py").write_text(code)
+    (tmp_path / "vllm-0.32.0.dist-info").mkdir()
+    metadata = "Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0\n"
+    (tmp_path / "vllm-0.32.0.dist-info" / "METADATA").write_text(metadata)
+    spec = {"engine": name, "model": str(tmp_path / "model")}
+    done = run_open(spec, before=before, path=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"vLLM is installed here and cannot be imported ({why}")
+    assert line.endswith("or set `engine: transformers`")
+    assert done.stdout == ""
 
 
 class FakeLLM:
@@ -151,6 +179,8 @@ def test_with_vllm_and_a_gpu_auto_is_vllm_and_is_told_the_machine(tmp_path, gpu_
         "enable_lora": True,
         "max_lora_rank": 8,
         "trust_remote_code": False,
+        "config_format": "hf",
+        "load_format": "safetensors",
     }
     assert {key: given[key] for key in expected} == expected
 

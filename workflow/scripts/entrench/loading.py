@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from entrench import devices
-from entrench.errors import EntrenchError
+from entrench.errors import EntrenchError, first_line
 from entrench.imports import without_collection
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ CLASSES = {
     "causal_lm": "AutoModelForCausalLM",
     "sequence_classifier": "AutoModelForSequenceClassification",
 }
+# How many experts a mixture has, under the names that vLLM too looks for.
+EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -136,6 +138,18 @@ def _quantization(config: "PreTrainedConfig") -> str | None:
     return found.get("quant_method")
 
 
+def has_experts(model: str, revision: str | None) -> bool:
+    """Whether the model is a mixture of experts, as its config says; no weight is read."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=False)
+    except Exception as error:
+        raise _unreadable("the model", model, revision, error) from error
+    text = config.get_text_config()
+    return any(getattr(text, key, None) for key in EXPERT_COUNTS)
+
+
 def load_adapter(model: "PreTrainedModel", adapter: str) -> "nn.Module":
     """The model with the LoRA adapter of folder `adapter` for inference.
 
@@ -169,7 +183,7 @@ def load_adapters(model: "PreTrainedModel", adapters: Mapping[str, str]) -> "Pef
                 else:
                     adapted.load_adapter(adapter, adapter_name=name)
         except Exception as error:
-            raise _no_adapter(Path(adapter), Path(adapter), _first_line(error)) from error
+            raise _no_adapter(Path(adapter), Path(adapter), first_line(error)) from error
     return adapted.eval()
 
 
@@ -207,14 +221,14 @@ def _unreadable(what: str, model: str, revision: str | None, error: Exception) -
     folder = Path(model)
     if folder.is_dir():
         return EntrenchError(
-            f"{_broken_file(folder)}: {what} cannot be read ({_first_line(error)}): "
+            f"{_broken_file(folder)}: {what} cannot be read ({first_line(error)}): "
             "make or download this model anew"
         )
     if model.startswith(("/", ".")):
         return EntrenchError(f"{model}: no such folder: let the workflow make it, or mend the path")
     at = f" at revision {revision}" if revision else ""
     return EntrenchError(
-        f"{model}{at}: {what} cannot be loaded from the hub ({_first_line(error)}): check the "
+        f"{model}{at}: {what} cannot be loaded from the hub ({first_line(error)}): check the "
         "name, the revision, the network, your access (HF_TOKEN), and that it has safetensors"
     )
 
@@ -233,8 +247,3 @@ def _broken_file(folder: Path) -> Path:
         except (ValueError, SafetensorError):
             return path
     return folder
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from entrench.chat import encode_prompt
-from entrench.errors import EntrenchError
+from entrench.errors import EntrenchError, first_line
 from entrench.generation.answers import AnswerReader
 from entrench.generation.beam import beam_search
-from entrench.generation.engine import Completion, Decoding, EngineSettings, Finish, Message
-from entrench.loading import check_adapter, check_folder, load_tokenizer
+from entrench.generation.engine import (
+    VLLM_RANKS,
+    Completion,
+    Decoding,
+    EngineSettings,
+    Finish,
+    Message,
+)
+from entrench.loading import check_adapter, check_folder, has_experts, load_tokenizer
 from entrench.seeds import derive_seed
-
-RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # LoRA ranks that vLLM sets room aside for
 
 ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",  # no report to its makers
@@ -60,7 +65,9 @@ class VllmEngine:
         self.tokenizer = load_tokenizer(settings.model, settings.revision)
         # A model without a chat template is refused here, before its weights are read.
         encode_prompt(self.tokenizer, [{"role": "user", "content": ""}], settings.chat)
-        self.room = _room_for(settings.adapter, settings.gpus) if settings.adapter else NO_ROOM
+        if settings.adapter and not settings.gpus:
+            _require_dense(settings)
+        self.room = _room_for(settings.adapter) if settings.adapter else NO_ROOM
         self.llm = _load(settings, self.room)
         eos = self.llm.model_config.try_get_generation_config().get("eos_token_id")
         if eos is None:
@@ -73,7 +80,7 @@ class VllmEngine:
 
         An engine loaded without an adapter has no room for one.
         """
-        if adapter and not _room_for(adapter, self.settings.gpus).fits(self.room):
+        if adapter and not _room_for(adapter).fits(self.room):
             raise EntrenchError(
                 f"{adapter}: this engine was loaded for adapters of rank {self.room.rank} on "
                 f"{', '.join(sorted(self.room.modules)) or 'nothing'}: load it with this adapter"
@@ -204,7 +211,14 @@ def _load(settings: EngineSettings, room: _Room) -> Any:
     if not settings.gpus:
         for key, value in CPU_ENVIRONMENT.items():
             os.environ.setdefault(key, value)
-    from vllm import LLM
+    try:
+        from vllm import LLM
+    except Exception as error:  # a library that does not fit: ImportError, AttributeError, others
+        raise EntrenchError(
+            f"vLLM is installed here and cannot be imported ({first_line(error)}): make the "
+            "environment of environment.yml anew, on a machine whose driver supports its CUDA, or "
+            "set `engine: transformers`"
+        ) from error
 
     lora = {
         "enable_lora": True,
@@ -218,6 +232,8 @@ def _load(settings: EngineSettings, room: _Room) -> Any:
             model=settings.model,
             revision=settings.revision,
             dtype=settings.dtype,
+            # Mistral's repositories hold a copy in its own format beside this one: not that one.
+            config_format="hf",
             load_format="safetensors",
             trust_remote_code=False,
             skip_tokenizer_init=True,
@@ -238,35 +254,36 @@ def _load(settings: EngineSettings, room: _Room) -> Any:
         raise _fault(settings.model, error) from error
 
 
-def _room_for(adapter: str, gpus: int) -> _Room:
+def _require_dense(settings: EngineSettings) -> None:
+    """Refuse an adapter on a mixture of experts: LoRA there takes a kernel that CPUs lack."""
+    if has_experts(settings.model, settings.revision):
+        raise EntrenchError(
+            f"{settings.model}: a mixture of experts, on which vLLM's CPU build serves no LoRA "
+            "adapter: set `engine: transformers`, or `gpus` of the model's size class"
+        )
+
+
+def _room_for(adapter: str) -> _Room:
     """What a LoRA adapter needs.
 
-    Raises `EntrenchError` where a file of it is missing or broken, or vLLM cannot serve it: its
-    rank is too large, or it reaches experts and there is no GPU.
+    Raises `EntrenchError` where a file of it is missing or broken, or its rank is too large.
     """
     check_adapter(adapter)
     config = json.loads((Path(adapter) / "adapter_config.json").read_bytes())
-    rank = next((size for size in RANKS if size >= config["r"]), None)
+    rank = next((size for size in VLLM_RANKS if size >= config["r"]), None)
     if rank is None:
         raise EntrenchError(
-            f"{adapter}: its rank is {config['r']}, and vLLM serves at most {RANKS[-1]}: "
+            f"{adapter}: its rank is {config['r']}, and vLLM serves at most {VLLM_RANKS[-1]}: "
             "set `engine: transformers`"
         )
     modules = {name.split(".")[-1] for name in config["target_modules"]}
     if config.get("target_parameters"):
-        if not gpus:
-            raise EntrenchError(
-                f"{adapter}: it adapts experts (target_parameters in adapter_config.json), and "
-                "vLLM's CPU build cannot serve that: set `engine: transformers`, or `gpus` of the "
-                "model's size class"
-            )
         modules.add("experts")  # vLLM's name for what holds all experts of a layer
     return _Room(rank, frozenset(modules))
 
 
 def _fault(what: str, error: Exception) -> EntrenchError:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
     return EntrenchError(
-        f"{what}: vLLM cannot run it ({type(error).__name__}: {lines[0]}): make or download it "
-        "anew if it is damaged, give it more memory, or set `engine: transformers`"
+        f"{what}: vLLM cannot run it ({first_line(error)}): make or download it anew if it is "
+        "damaged, give it more memory, or set `engine: transformers`"
     )
