@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
+    AutoModelForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
@@ -97,7 +98,7 @@ def save_adapter(folder: Path, base: Path, seed: int = 2) -> None:
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    model = LlamaForCausalLM.from_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base)
     adapted = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"))
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:

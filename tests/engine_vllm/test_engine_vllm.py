@@ -4,9 +4,12 @@ One engine, loaded with room for two adapters, serves the module.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
+from tiny_families import make_family
 from tiny_models import FAMILY, save_adapter, save_language_model
 
 pytest.importorskip(
@@ -15,7 +18,12 @@ pytest.importorskip(
 
 import torch
 from tiny_engine import ask, draw_pairs, pair_law, surprise
-from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from entrench.chat import encode_prompt
 from entrench.errors import EntrenchError
@@ -208,3 +216,40 @@ def test_gemma_2_and_the_plain_format(folder, adapters, tmp_path):
         assert mine.logprob == pytest.approx(theirs.logprob, abs=CLOSE)
     with pytest.raises(EntrenchError, match="loaded for adapters of rank 0 on nothing"):
         one.adapted(adapters["one"])
+
+
+SENTENCES = [ask(text) for text in ("what is red", "two green", "is the final model blue", "one")]
+GIVEN = ["red", "two is four", "", "blue blue green"]
+
+
+def require_agreement(one, other, prompts, answers):
+    """Greedy and beam answers, and scores of given text."""
+    seeds = list(range(len(prompts)))
+    for decoding in (Decoding(24), Decoding(8, beams=2)):
+        pairs = zip(*(e.generate(prompts, decoding, seeds) for e in (one, other)), strict=True)
+        for (mine,), (theirs,) in pairs:
+            assert replace(mine, logprob=0.0) == replace(theirs, logprob=0.0)
+            assert mine.logprob == pytest.approx(theirs.logprob, abs=CLOSE)
+    for mine, theirs in zip(*(e.score(prompts, answers) for e in (one, other)), strict=True):
+        assert mine.tokens == theirs.tokens
+        assert mine.logprob == pytest.approx(theirs.logprob, abs=CLOSE)
+
+
+def test_mistral_with_an_adapter_and_its_own_format_beside(tmp_path):
+    """A sliding window shorter than the prompts; what params.json says is not read."""
+    model = make_family(tmp_path / "model", "mistral", hidden_size=64, head_dim=32)
+    save_adapter(tmp_path / "adapter", model)
+    config = json.loads((model / "config.json").read_text())
+    # As in a hub repository: an index says which files are the model.
+    names = safe_open(model / "model.safetensors", "pt").keys()
+    index = {"metadata": {}, "weight_map": dict.fromkeys(names, "model.safetensors")}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    (model / "consolidated.safetensors").write_bytes((model / "model.safetensors").read_bytes())
+    (model / "params.json").write_text(json.dumps({"dim": 8, "n_layers": 1}))
+    settings = EngineSettings(str(model), "plain", adapter=str(tmp_path / "adapter"))
+    one, other = VllmEngine(settings), TransformersEngine(settings)
+    assert one.llm.model_config.hf_text_config.hidden_size == config["hidden_size"]
+    require_agreement(one, other, SENTENCES, GIVEN)
+    assert {a.text for (a,) in one.adapted(None).generate(SENTENCES, Decoding(8), [0] * 4)} != {
+        a.text for (a,) in one.generate(SENTENCES, Decoding(8), [0] * 4)
+    }
