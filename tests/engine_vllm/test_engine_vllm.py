@@ -4,6 +4,9 @@ One engine, loaded with room for two adapters, serves the module.
 """
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,9 +30,9 @@ from transformers import (
 
 from entrench.chat import encode_prompt
 from entrench.errors import EntrenchError
-from entrench.generation.engine import Decoding, EngineSettings
+from entrench.generation.engine import Completion, Decoding, EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
-from entrench.generation.engine_vllm import VllmEngine
+from entrench.generation.engine_vllm import CPU_ENVIRONMENT, VllmEngine
 
 # Summed over up to 25 tokens in float32: each engine's own order of sums costs some 1e-6 a token.
 CLOSE = 2e-4
@@ -160,6 +163,38 @@ def test_sampling_follows_the_exact_law(folder, loaded, temperature, top_p):
     assert set(drawn) <= {pair for pair, p in law.items() if p > 0}
     assert surprise(drawn, law) < 4
     assert surprise(drawn, pair_law(model, start, 1.2 * temperature, top_p)) > 6
+
+
+SPLIT = """
+import json, sys
+from entrench.generation.engine import Decoding, EngineSettings
+from entrench.generation.engine_vllm import VllmEngine
+model, adapter, prompts, seeds, answers = json.loads(sys.argv[1])
+engine = VllmEngine(EngineSettings(model, "template", adapter=adapter, gpus=2))
+rows = [*engine.generate(prompts, Decoding(12), seeds), engine.score(prompts, answers)]
+print(json.dumps([vars(completion) for row in rows for completion in row]))
+"""
+
+
+def test_a_model_split_in_two_answers_as_a_whole_one(folder, adapters, loaded):
+    """Tensor parallelism with an adapter, in two processes of the CPU build."""
+    given = [str(folder), adapters["one"], PROMPTS, SEEDS, ANSWERS]
+    scripts = str(Path(__file__).parents[2] / "workflow" / "scripts")
+    # As for `gpus: 0`; the settings for two GPUs are otherwise those that a GPU node has.
+    env = os.environ | CPU_ENVIRONMENT | {"PYTHONPATH": scripts, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", SPLIT, json.dumps(given)],
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr
+    split = [Completion(**row) for row in json.loads(done.stdout.splitlines()[-1])]
+    rows = [*loaded.generate(PROMPTS, Decoding(12), SEEDS), loaded.score(PROMPTS, ANSWERS)]
+    for mine, theirs in zip(split, [one for row in rows for one in row], strict=True):
+        assert replace(mine, logprob=0.0) == replace(theirs, logprob=0.0)
+        assert mine.logprob == pytest.approx(theirs.logprob, abs=CLOSE)
 
 
 def test_broken_and_foreign_adapters_are_refused(loaded, adapters, tmp_path):
