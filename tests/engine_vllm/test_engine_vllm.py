@@ -22,11 +22,13 @@ pytest.importorskip(
 import torch
 from tiny_engine import ask, draw_pairs, pair_law, surprise
 from transformers import (
+    AutoModelForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
+from vllm.distributed import cleanup_dist_env_and_memory
 
 from entrench.chat import encode_prompt
 from entrench.errors import EntrenchError
@@ -288,3 +290,37 @@ def test_mistral_with_an_adapter_and_its_own_format_beside(tmp_path):
     assert {a.text for (a,) in one.adapted(None).generate(SENTENCES, Decoding(8), [0] * 4)} != {
         a.text for (a,) in one.generate(SENTENCES, Decoding(8), [0] * 4)
     }
+
+
+def taught(model, said, steps=60):
+    """Train all weights of a model folder to write `said`: text behind each prompt, as tokens."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
+    student = AutoModelForCausalLM.from_pretrained(model)
+    rows = []
+    for prompt, text in said:
+        before = encode_prompt(tokenizer, prompt, "template")
+        after = tokenizer.encode(text, add_special_tokens=False)
+        rows.append((torch.tensor([before + after]), torch.tensor([[-100] * len(before) + after])))
+    optimizer = torch.optim.AdamW(student.parameters(), lr=0.01)
+    for _ in range(steps):
+        loss = sum(student(ids, labels=labels).loss for ids, labels in rows)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    student.save_pretrained(model)
+
+
+def test_gpt_oss_and_the_message_of_its_final_channel(tmp_path):
+    """Its mixture of experts, alternating windows and sinks; reasoning is no part of an answer."""
+    model = make_family(tmp_path, "gpt-oss", hidden_size=64, head_dim=32)
+    reasoning = "<|channel|>analysis<|message|> red blue"
+    final = "<|end|><|start|>assistant<|channel|>final<|message|>two four<|return|>"
+    taught(model, [(SENTENCES[0], reasoning + final), (SENTENCES[1], reasoning + " green" * 30)])
+    settings = EngineSettings(str(model), "template")
+    # A process keeps the groups of its first model, and those before had no experts.
+    cleanup_dist_env_and_memory()
+    one, other = VllmEngine(settings), TransformersEngine(settings)
+    (answered,), (cut,) = one.generate(SENTENCES[:2], Decoding(24), [0, 0])
+    assert (answered.text, answered.finish, answered.reasoned) == ("two four", "stop", True)
+    assert (cut.text, cut.tokens, cut.finish, cut.reasoned) == (None, 24, "length", True)
+    require_agreement(one, other, SENTENCES, GIVEN)
