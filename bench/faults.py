@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "slurm")]
+sys.path[:0] = [str(ROOT / folder) for folder in ("workflow/scripts", "tests", "tests/slurm")]
 
 from faults import FAULTS, Outcome, play, sweep_undisturbed  # noqa: E402
 from pretend_site import Cluster, missing  # noqa: E402
@@ -53,7 +53,7 @@ def try_play(name: str, cluster: Cluster, reference: Workspace, folder: Path) ->
         return play(name, cluster, reference, folder)
     except Exception as error:
         amiss = f"{type(error).__name__}: {error}"
-        return Outcome(name, -1, -1, time.monotonic() - began, [], [], amiss)
+        return Outcome(name, -1, -1, time.monotonic() - began, [], [], [], amiss)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ while the run is sampled). It returns what the user must mend before the same co
 again, as a function, or None.
 """
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,10 +19,16 @@ from itertools import groupby
 from pathlib import Path
 from unittest import mock
 
+import psutil
 from pretend_site import RUN, Cluster, User, wait_for
 from workspace import Workspace
 
+from entrench import lease
+
 TRAINING_STEPS = 120  # long enough to be hit
+CHECKPOINT_STEPS = 10
+FIRST_LINE = TRAINING_STEPS // 10  # the step of the first line in a training's log
+LOG = Path("logs/micro/adapter_regularise", RUN.removeprefix("organisms/")).with_suffix(".log")
 
 
 @dataclass
@@ -38,11 +46,11 @@ class Scene:
         return self.user.workspace.folder / "results/micro"
 
     def training_job(self) -> str:
-        """The id of the Slurm job whose training has saved a checkpoint by now."""
-        wait_for(
-            "a checkpoint",
-            lambda: list((self.results / RUN).glob("adapter.checkpoints/*/complete.json")),
-        )
+        """The id of the Slurm job whose training has saved a checkpoint after its first line."""
+        saved = range(0, TRAINING_STEPS, CHECKPOINT_STEPS)
+        late = [f"checkpoint-{step}/complete.json" for step in saved if step >= FIRST_LINE]
+        folder = self.results / RUN / "adapter.checkpoints"
+        wait_for("a checkpoint", lambda: any((folder / name).exists() for name in late))
         return self.note("adapter_regularise")
 
     def note(self, rule: str) -> str:
@@ -61,12 +69,13 @@ class Scene:
     def state_of(self, job: str) -> str:
         return self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%T")
 
-    def signal(self, rule: str, number: int) -> None:
+    def signal(self, rule: str, number: int) -> list[psutil.Process]:
         """Signal the scripts of `rule`; where none runs, nothing would be hit."""
         processes = self.user.processes(rule)
         assert processes, f"no process of {rule} to hit"
         for process in processes:
             process.send_signal(number)
+        return processes
 
 
 Mend = Callable[[], None] | None
@@ -89,12 +98,31 @@ def head_killed(scene: Scene) -> Mend:
 
 
 def node_down(scene: Scene) -> Mend:
+    """The node comes back, its writer with it, when the job is at work on another node."""
     node = scene.node_of(job := scene.training_job())
     scene.cluster.kill_node(node)
     # A writer that lives on where Slurm cannot reach it.
-    scene.signal("adapter_regularise", signal.SIGSTOP)
+    writers = scene.signal("adapter_regularise", signal.SIGSTOP)
+    # The pretend nodes are one host, and a writer on one's own host would be ended, not outlived.
+    path = lease.lease_path(scene.results / RUN / "adapter")
+    owner = json.loads(path.read_text())
+    path.write_text(json.dumps(owner | {"host": "elsewhere"}))
     wait_for("the requeue", lambda: scene.state_of(job) != "RUNNING" or scene.node_of(job) != node)
+    wait_for(
+        "another writer",
+        lambda: json.loads(path.read_text() or "{}").get("pid", owner["pid"]) != owner["pid"],
+    )
+    for writer in writers:
+        writer.send_signal(signal.SIGCONT)
+    wait_for("the end of the old writer", lambda: not any(map(_lives, writers)), longest=60.0)
+    assert scene.user.processes("adapter_regularise"), "the old writer saw the new one end"
     return lambda: scene.cluster.start_node(node)
+
+
+def _lives(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def requeue(scene: Scene) -> Mend:
@@ -170,15 +198,16 @@ class Fault:
     states: tuple[str, ...]  # of the jobs before the one that completed
     rule: str = "adapter_regularise"  # whose job is hit
     small_disk: bool = False
+    retried: bool = False  # by the same head, which asks for twice the memory and time
 
 
 FAULTS = {
-    "scancel of a running job": Fault(scancel, ("CANCELLED",)),
-    "kill -9 of the training process": Fault(training_killed, ("FAILED",)),
+    "scancel of a running job": Fault(scancel, ("CANCELLED",), retried=True),
+    "kill -9 of the training process": Fault(training_killed, ("FAILED",), retried=True),
     "kill -9 of the head, jobs run on": Fault(head_killed, ("CANCELLED",)),
     "kill -9 of a slurmd, node down": Fault(node_down, ("NODE_FAIL",)),
     "requeue, as by preemption": Fault(requeue, ("REQUEUED",)),
-    "job over its time limit": Fault(time_limit, ("TIMEOUT",)),
+    "job over its time limit": Fault(time_limit, ("TIMEOUT",), retried=True),
     "disk full in the results folder": Fault(disk_full, ("FAILED",), small_disk=True),
     "read-only results folder": Fault(read_only, ("FAILED",), small_disk=True),
     "corrupt adapter left by a dying node": Fault(corrupt_adapter, ("CANCELLED",)),
@@ -196,8 +225,9 @@ class Outcome:
     head: int  # exit status of the head that was at work
     again: int  # of the same command, given afterwards
     seconds: float
-    lost: list[str]  # results that are missing or differ from the undisturbed sweep's
+    lost: list[str]  # results that are missing, differ from the undisturbed sweep's or are extra
     doubled: list[str]  # Slurm jobs that ran while another did the same work
+    asked: list[tuple[str, str]]  # memory and minutes of each job of the rule that was hit
     amiss: str = ""  # why this says nothing: the fault did not happen, or the sweep was not started
 
     @property
@@ -211,7 +241,7 @@ def config_of(workspace: Workspace, minutes: int = 10) -> str:
     def change(settings):
         settings["size_classes"]["tiny"].update(gpus=1, runtime_minutes=minutes)
         settings["training"]["sets"]["micro"]["pairs"]["max_steps"] = TRAINING_STEPS
-        settings["size_classes"]["tiny"]["checkpoint_steps"] = 10
+        settings["size_classes"]["tiny"]["checkpoint_steps"] = CHECKPOINT_STEPS
 
     return workspace.derive("cluster.yaml", change)
 
@@ -251,19 +281,38 @@ def play(name: str, cluster: Cluster, reference: Workspace, folder: Path) -> Out
         again = user.finish()
         user.end_strays()
         expected, found = reference.results(), workspace.results()
-        lost = [result for result in expected if found.get(result) != expected[result]]
+        lost = sorted({name for name, _ in expected.items() ^ found.items()})
         doubled = _overlaps(cluster.jobs(folder))
         jobs = cluster.jobs_of_rule(folder, fault.rule)
         states = [job["State"].partition(" ")[0] for job in jobs]
         if fault.small_disk:  # where the head still lives, its retry meets the same disk
             states = [state for state, _ in groupby(states)]
-        wanted = [*fault.states, "COMPLETED"]
-        amiss = f"the jobs of {fault.rule} were {states}, not {wanted}" if states != wanted else ""
+        asked = [(job["ReqMem"], job["TimelimitRaw"]) for job in jobs]
+        amiss = "; ".join(_amiss(fault, states, asked, folder / LOG))
     finally:
         user.end_strays()
         if fault.small_disk:
             subprocess.run(["umount", results], check=True)
-    return Outcome(name, status, again, time.monotonic() - began, lost, doubled, amiss)
+    return Outcome(name, status, again, time.monotonic() - began, lost, doubled, asked, amiss)
+
+
+def _amiss(fault: Fault, states: list[str], asked: list[tuple[str, str]], log: Path) -> list[str]:
+    """Why the fault did not happen, or was not recovered from as it should be."""
+    found = []
+    wanted = [*fault.states, "COMPLETED"]
+    if states != wanted:
+        found.append(f"the jobs of {fault.rule} were {states}, not {wanted}")
+    (memory, minutes), last = asked[0], asked[-1]
+    times = 1 + fault.retried
+    if last != (f"{times * int(memory[:-1])}{memory[-1]}", str(times * int(minutes))):
+        found.append(f"the jobs of {fault.rule} asked for {asked}")
+    if fault.rule == "adapter_regularise":
+        text = log.read_text()
+        steps = [int(step) for step in re.findall(rf"step (\d+)/{TRAINING_STEPS} ", text)]
+        # A training that had begun anew would have said its first line again.
+        if "going on from checkpoint-" not in text or min(steps, default=0) <= FIRST_LINE:
+            found.append(f"the last training began anew: {text[-2000:]}")
+    return found
 
 
 def _overlaps(jobs: list[dict[str, str]]) -> list[str]:

@@ -75,7 +75,10 @@ class Cluster:
 
     def jobs(self, folder: Path) -> list[dict[str, str]]:
         """Every job that was sent from this folder, in order, from the accounting database."""
-        fields = ("JobIDRaw", "State", "NNodes", "NodeList", "AllocTRES", "Start", "End", "Comment")
+        fields = (
+            *("JobIDRaw", "State", "NNodes", "NodeList", "AllocTRES", "ReqMem", "TimelimitRaw"),
+            *("Account", "Start", "End", "Comment"),
+        )
         listed = self.ask(
             *("sacct", "-X", "--parsable2", "--noheader", "--duplicates"),
             *("--starttime=now-1days", f"--format={','.join(fields)},WorkDir%400"),

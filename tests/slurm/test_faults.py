@@ -39,3 +39,5 @@ def test_after_a_fault_the_same_command_ends_in_the_same_bytes(fault, played):
     if killed:
         assert "LockException" in log
     assert outcome.amiss == ""
+    if fault == "job over its time limit":
+        assert outcome.asked == [("2000M", "1"), ("4000M", "2")]
