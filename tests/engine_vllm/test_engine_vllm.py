@@ -292,7 +292,7 @@ def test_mistral_with_an_adapter_and_its_own_format_beside(tmp_path):
     }
 
 
-def taught(model, said, steps=60):
+def taught(model, said, steps=120):
     """Train all weights of a model folder to write `said`: text behind each prompt, as tokens."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
     student = AutoModelForCausalLM.from_pretrained(model)
