@@ -11,6 +11,9 @@ from entrench.generation.engine import Decoding, EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
 
 LENGTHS = [3, 9, 1, 5, 12, 2, 7]
+# Of log probabilities summed over up to 25 tokens in float32: each engine's own order of sums costs
+# some 1e-6 a token.
+CLOSE = 2e-4
 
 
 def ask(text, system=None):
