@@ -138,22 +138,30 @@ def test_two_processes_train_the_adapter_of_one(alone, together, objective, mach
     assert one_config == two_config
 
 
+# Of the losses, and of each weight's way over its length. bfloat16 keeps 8 bits, 0.4 percent;
+# Adam's steps are as long where a gradient is mostly rounding, and ACT's loss is what is left of
+# two states like each other. Two to five times the differences found: 0.0002, 0.0002 and 0.016 of
+# the losses; 0.009, 0.026 and 0.062 of the ways.
+IN_BFLOAT16 = {"sft": (1e-3, 0.03), "bct": (1e-3, 0.06), "act": (0.04, 0.15)}
+
+
 @pytest.mark.parametrize("machine", list(MACHINES))
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_so_they_do_in_bfloat16_with_a_head_of_its_own(
     large_alone, large_together, large_organism, objective, machine
 ):
-    """In 8 bits sums differ more: the losses by a percent, the ways of the weights by a tenth."""
+    """In 8 bits sums differ more."""
+    of_losses, of_ways = IN_BFLOAT16[objective]
     one, whole = large_alone[0] / f"{objective}-whole", large_alone[1][f"{objective}-whole"]
     two, found = large_together[0] / f"{objective}-{machine}", large_together[1]
     for process in found:
         report = process["reports"][two.name]
-        assert report["loss_curve"] == pytest.approx(whole["loss_curve"], rel=5e-2)
+        assert report["loss_curve"] == pytest.approx(whole["loss_curve"], rel=of_losses)
         assert report["steps"] == whole["steps"]
     a, b, start = weights(one), weights(two), weights(large_organism)
     moved = {key: (a[key] - start[key]).norm() for key in a}
     for key, length in moved.items():
-        assert (a[key] - b[key]).norm() < 0.15 * length, key
+        assert (a[key] - b[key]).norm() < of_ways * length, key
 
 
 def induction(model, folder, steps):
