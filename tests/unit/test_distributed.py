@@ -44,7 +44,7 @@ def alone(model, organism, tmp_path_factory):
 
 def in_two_processes(model, organism, folder, dtype):
     script = [sys.executable, str(TESTS / "two_processes.py"), model.path, organism, folder, dtype]
-    subprocess.run(script, env=ENVIRONMENT, check=True, timeout=300)
+    subprocess.run(script, env=ENVIRONMENT, check=True, timeout=600)
     return folder, [json.loads((folder / f"found-{rank}.json").read_text()) for rank in (0, 1)]
 
 
