@@ -2,11 +2,13 @@
 
     gpus_lease.py N COMMAND ARGUMENT ...
 
-Waits until N devices are free. Inside a Slurm job none is waited for: Slurm has assigned them.
-The command learns N from ENTRENCH_GPUS, and ends at once where it finds no GPU and N is not 0.
+Waits until N devices are free, and says on stderr which it holds. Inside a Slurm job none is
+waited for: Slurm has assigned them. The command learns N from ENTRENCH_GPUS,
+and ends at once where it finds no GPU and N is not 0.
 """
 
 import os
+import sys
 from collections.abc import Sequence
 
 from entrench import command, devices
@@ -19,7 +21,10 @@ def main(argv: Sequence[str]) -> None:
         raise EntrenchError("usage: gpus_lease.py N COMMAND ARGUMENT ...")
     os.environ[devices.GIVEN] = argv[0]
     if "SLURM_JOB_ID" not in os.environ:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices.lease(int(argv[0])))
+        names = ",".join(devices.lease(int(argv[0])))
+        os.environ["CUDA_VISIBLE_DEVICES"] = names
+        if names:
+            print(f"GPUs {names}", file=sys.stderr, flush=True)
     os.execvp(argv[1], argv[1:])
 
 
