@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A real Slurm on this machine, as root: four nodes of four pretend GPUs each, with accounting.
+# A real Slurm on this machine, as root: four nodes of four pretend GPUs each, of two types, with
+# accounting and two accounts.
 #
 #     cluster_up.sh FOLDER
 #
@@ -74,7 +75,7 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=$((port + 1))
 AccountingStoragePass=$folder/run/munge.socket
-AccountingStorageTRES=gres/gpu
+AccountingStorageTRES=gres/gpu,gres/gpu:h100,gres/gpu:a100
 AccountingStoreFlags=job_comment
 JobAcctGatherType=jobacct_gather/none
 StateSaveLocation=$folder/state
@@ -96,14 +97,17 @@ KillWait=5
 CompleteWait=0
 MinJobAge=300
 SchedulerParameters=sched_interval=5,bf_interval=5
-NodeName=gpu1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 11)) CPUs=64 RealMemory=1000000 Gres=gpu:4
-NodeName=gpu2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 12)) CPUs=64 RealMemory=1000000 Gres=gpu:4
-NodeName=gpu3 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 13)) CPUs=64 RealMemory=1000000 Gres=gpu:4
-NodeName=gpu4 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 14)) CPUs=64 RealMemory=1000000 Gres=gpu:4
+NodeName=gpu1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 11)) CPUs=64 RealMemory=1000000 Gres=gpu:h100:4
+NodeName=gpu2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 12)) CPUs=64 RealMemory=1000000 Gres=gpu:h100:4
+NodeName=gpu3 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 13)) CPUs=64 RealMemory=1000000 Gres=gpu:a100:4
+NodeName=gpu4 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 14)) CPUs=64 RealMemory=1000000 Gres=gpu:a100:4
 PartitionName=gpu Nodes=gpu[1-4] Default=YES MaxTime=1-00:00:00 State=UP
 CONF
 # A count without device files is reported as 0 and drains the node.
-echo "NodeName=gpu[1-4] Name=gpu File=/dev/tty[0-3]" >gres.conf
+cat >gres.conf <<CONF
+NodeName=gpu[1-2] Name=gpu Type=h100 File=/dev/tty[0-3]
+NodeName=gpu[3-4] Name=gpu Type=a100 File=/dev/tty[0-3]
+CONF
 
 export SLURM_CONF=$folder/slurm.conf
 mkdir -p /etc/slurm
@@ -114,8 +118,8 @@ for _ in $(seq 40); do
     sacctmgr --noheader list cluster 2>/dev/null | grep -q pretend && break
     sleep 0.5
 done
-sacctmgr --immediate --quiet add account lab >/dev/null
-sacctmgr --immediate --quiet add user "$(id -un)" account=lab >/dev/null
+sacctmgr --immediate --quiet add account lab,study >/dev/null
+sacctmgr --immediate --quiet add user "$(id -un)" account=lab,study defaultaccount=lab >/dev/null
 slurmctld
 for node in gpu1 gpu2 gpu3 gpu4; do
     slurmd -N "$node"

@@ -10,6 +10,10 @@ from workspace import Workspace
 
 GPUS = {"small": 1, "large": 2}
 CAP = 3
+EDITS = {  # the lines of the profile that this site edits
+    "  # - slurm_account=lab ": "  - slurm_account=study ",
+    "  # - gpu_model=h100 ": "  - gpu_model=a100 ",
+}
 CALLS = 4
 GIVEN = re.compile(r"^Slurm job (\d+) on (\w+), GPUs (\S+)$", re.MULTILINE)
 LOADS_A_MODEL = {
@@ -59,6 +63,12 @@ def settings_of(url):
 @pytest.fixture(scope="module")
 def sweep(cluster, tmp_path_factory):  # noqa: ARG001 - the cluster is there while it runs
     workspace = Workspace(tmp_path_factory.mktemp("sweep"))
+    profile = workspace.folder / "profiles/slurm/config.v9+.yaml"
+    text = profile.read_text()
+    for line, edited in EDITS.items():
+        assert text.count(line) == 1
+        text = text.replace(line, edited)
+    profile.write_text(text)
     with JudgeServer(lambda prompt: verdict_line(prompt, "CORRECTED"), delay=0.2) as judge:
         config = workspace.derive("two.yaml", settings_of(judge.url))
         user = User(workspace, config, cap=CAP)
@@ -95,6 +105,20 @@ def test_a_job_saw_the_gpus_of_its_size_class_on_one_node(sweep, cluster, model,
             assert accounts[job]["NNodes"] == "1"
             assert accounts[job]["NodeList"] == node
             assert f"gres/gpu={gpus}" in accounts[job]["AllocTRES"].split(",")
+
+
+def test_the_account_and_the_gpu_type_of_the_profile_reached_every_job(sweep, cluster):
+    workspace, _ = sweep
+    jobs = cluster.jobs(workspace.folder)
+    assert {job["Account"] for job in jobs} == {"study"}  # lab is the user's default
+    for job in jobs:
+        given = re.findall(r"gres/gpu(:\w+)?=(\d)", job["AllocTRES"])
+        assert {kind for kind, _ in given} == {"", ":a100"}
+        assert len({count for _, count in given}) == 1
+    logs = [text for texts in logs_of(workspace).values() for text in texts]
+    nodes = {node for text in logs for _, node, _ in GIVEN.findall(text)}
+    assert nodes
+    assert nodes <= {"gpu3", "gpu4"}
 
 
 def test_a_size_class_asks_for_its_cores_and_memory(sweep, cluster):
