@@ -85,28 +85,21 @@ def interval(low: str, high: str) -> Callable[[Row], str]:
     return cell
 
 
-def probability(name: str) -> Callable[[Row], str]:
-    """A cell with a p or q, to two digits."""
+def probability(name: str, form: str = ".2g") -> Callable[[Row], str]:
+    """A cell with a p or q, to two digits unless `form` says otherwise."""
 
     def cell(row: Row) -> str:
         value = row[name]
         if value is None:
             return NONE
-        return "< .001" if value < 0.001 else f"{value:.2g}"
+        return "< .001" if value < 0.001 else f"{value:{form}}"
 
     return cell
 
 
 def smallest(name: str) -> Callable[[Row], str]:
     """A cell with the smallest p a test can reach, to three decimals: few values are possible."""
-
-    def cell(row: Row) -> str:
-        value = row[name]
-        if value is None:
-            return NONE
-        return "< .001" if value < 0.001 else f"{value:.3f}"
-
-    return cell
+    return probability(name, ".3f")
 
 
 def plain(name: str, digits: int = 2) -> Callable[[Row], str]:
