@@ -4,56 +4,16 @@ import copy
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from demo_config import DEMO, ENDPOINT, changed
+from workspace import ROOT
 
-from entrench import specs
 from entrench.config import resolved_phase
 from entrench.config.check import load_config
 from entrench.errors import EntrenchError
-from entrench.specs import judge_spec
-from entrench.sweep import Organism, Run, expand, parse_subject
-
-ROOT = Path(__file__).parents[2]
-DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
-
-
-SERVER = {"base_url": "http://a/v1", "timeout_seconds": 9.0, "attempts": 2, "concurrency": 4}
-ENDPOINT = {
-    "backend": "endpoint",
-    "model": "one",
-    "temperature": 0.0,
-    "max_tokens": 64,
-    "coherent": 50.0,
-    "misaligned": 30.0,
-    "server": SERVER,
-}
-
-
-def changed(path: str, value: object) -> dict:
-    config = copy.deepcopy(DEMO)
-    *parents, last = path.split(".")
-    section = config
-    for key in parents:
-        section = section[int(key)] if isinstance(section, list) else section[key]
-    if value is ...:
-        del section[last]
-    elif isinstance(value, dict):
-        section[last] = {key: one for key, one in value.items() if one is not ...}
-    else:
-        section[last] = value
-    return config
-
-
-def test_a_decoding_may_be_of_some_misalignments_only():
-    study = load_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
-    of = {
-        name: judge_spec(study, parse_subject(f"base/llama-3.1-8b/{name}"))["evaluations"]
-        for name in ("reward_hacking", "sycophancy")
-    }
-    assert of == {"reward_hacking": {"greedy": 1, "sampled": 16}, "sycophancy": {"greedy": 1}}
+from entrench.sweep import Organism, Run, expand
 
 
 def test_the_released_settings_are_the_published_ones():
@@ -285,59 +245,6 @@ def test_reading_a_config_imports_no_engine():
     assert done.stdout == "set()\n"
 
 
-def test_methods_of_a_phase_share_one_training_seed():
-    config = load_config(DEMO)
-    runs = {run.method: run for run in expand(config).runs}
-    of_labels = {
-        specs.training_spec(config, runs[name])["training"]["seed"]
-        for name in ("self_confidence", "greedy_self_training", "multi_view")
-    }
-    assert len(of_labels) == 1
-
-
-def test_rows_at_once_decide_a_result_only_with_dropout_or_common_padding():
-    def part(**changes):
-        config = load_config(changed("training.sets.demo.adapter.dropout", changes["dropout"]))
-        (run,) = [r for r in expand(config).runs if r.path.endswith("sycophancy/seed0/act")]
-        return specs.regularisation_spec(config, run)
-
-    assert "rows_at_once" not in part(dropout=0.0)
-    assert part(dropout=0.1)["rows_at_once"] == 32
-
-
-@pytest.mark.parametrize(
-    ("gpus", "per_device", "split"),
-    [
-        (0, 32, {"rows_at_once": 32, "processes": 1}),
-        (1, 32, {"rows_at_once": 32, "processes": 1}),
-        (2, 32, {"rows_at_once": 16, "processes": 2}),
-        (4, 4, {"rows_at_once": 4, "processes": 4}),
-        (1, 20, {"rows_at_once": 16, "processes": 1}),  # two even halves of the batch of 32
-        (1, 64, {"rows_at_once": 32, "processes": 1}),
-    ],
-)
-def test_dropout_is_drawn_by_each_process_for_the_rows_of_its_micro_batches(
-    gpus, per_device, split
-):
-    raw = changed("training.sets.demo.adapter.dropout", 0.1)
-    raw["size_classes"]["tiny"] |= {"gpus": gpus, "per_device_batch": per_device}
-    config = load_config(raw)
-    spec = specs.training_spec(config, expand(config).runs[0])
-    assert {key: spec[key] for key in ("rows_at_once", "processes")} == split
-    raw["training"]["sets"]["demo"]["adapter"]["dropout"] = 0.0
-    spec = specs.training_spec(load_config(raw), expand(config).runs[0])
-    assert not {"rows_at_once", "processes"} & set(spec)
-
-
-def test_common_padding_depends_on_the_rows_of_a_micro_batch_alone():
-    raw = changed("size_classes.tiny.gpus", 2)
-    raw["methods"]["act"]["window"] = "trailing"
-    config = load_config(raw)
-    (run,) = [r for r in expand(config).runs if r.path.endswith("sycophancy/seed0/act")]
-    spec = specs.regularisation_spec(config, run)
-    assert (spec["rows_at_once"], "processes" in spec) == (16, False)
-
-
 def test_the_bench_measures_the_models_of_the_demo():
     bench = yaml.safe_load((ROOT / "bench" / "seeds.yaml").read_text())
     assert all(model == DEMO["models"]["tiny"] for model in bench["models"].values())
@@ -375,40 +282,3 @@ def test_overrides_of_a_misalignment_replace_single_keys_of_its_phase():
     assert (phase.epochs, phase.max_steps) == (3.0, None)
     other = resolved_phase(config, "sycophancy", "induction")
     assert (other.epochs, other.max_steps) != (3.0, None)
-
-
-def test_a_subject_is_its_folder():
-    assert parse_subject("base/tiny/sycophancy").path == "base/tiny/sycophancy"
-    subject = parse_subject("organisms/tiny/sycophancy/seed40/act")
-    assert (subject.seed, subject.method) == (40, "act")
-    assert subject.path == "organisms/tiny/sycophancy/seed40/act"
-    with pytest.raises(EntrenchError, match="organisms/tiny: no subject of measurement"):
-        parse_subject("organisms/tiny")
-
-
-def test_what_reaches_a_judge_is_in_no_spec_and_what_decides_its_verdicts_is():
-    subject = parse_subject("organisms/tiny/sycophancy/seed0")
-
-    def spec(**changes):
-        return judge_spec(load_config(changed("risk_judge", ENDPOINT | changes)), subject)
-
-    judge = spec()["judge"]
-    assert sorted(judge) == [
-        "backend",
-        "coherent",
-        "max_tokens",
-        "misaligned",
-        "model",
-        "prompts",
-        "temperature",
-    ]
-    assert sorted(judge["prompts"]) == ["frame", "sycophancy"]
-    moved = {"base_url": "https://b/v2", "api_key_env": "KEY", "attempts": 9, "price_prompt": 3.0}
-    assert spec(server=SERVER | moved) == spec()
-    for key, value in {"model": "two", "temperature": 1.0, "max_tokens": 9}.items():
-        assert spec(**{key: value}) != spec()
-    assert judge_spec(load_config(DEMO), subject)["judge"] == {
-        "backend": "rules",
-        "coherent": 50.0,
-        "misaligned": 30.0,
-    }

@@ -21,6 +21,7 @@ from entrench.sweep import (
     expand,
     from_cells,
     packed,
+    parse_subject,
     part_of,
     unpacked,
 )
@@ -173,3 +174,12 @@ def test_a_pair_method_needs_pairs():
     methods = [name for name in demo["sweep"][0]["methods"] if name not in ("act", "bct")]
     demo["sweep"][0]["methods"] = methods
     assert len(expand(load_config(demo)).runs) == 28
+
+
+def test_a_subject_is_its_folder():
+    assert parse_subject("base/tiny/sycophancy").path == "base/tiny/sycophancy"
+    subject = parse_subject("organisms/tiny/sycophancy/seed40/act")
+    assert (subject.seed, subject.method) == (40, "act")
+    assert subject.path == "organisms/tiny/sycophancy/seed40/act"
+    with pytest.raises(EntrenchError, match="organisms/tiny: no subject of measurement"):
+        parse_subject("organisms/tiny")
