@@ -154,10 +154,8 @@ def explain(config: Config, sweep: Sweep, results: Path) -> None:
         job(
             probe_analyse,
             specs.probe_analysis_spec(config, parse_subject(organism.path)),
-            probe=f"{own}/probe.jsonl",
-            rewards=f"{own}/probe_rewards.jsonl",
+            **probe_files(own),
             scores=f"{own}/probe_scores.jsonl",
-            verdicts=f"{own}/probe_verdicts.jsonl",
             eta=f"{own}/eta.csv",
             bins=f"{own}/eta_bins.csv",
             stability=f"{own}/stability.csv",
@@ -169,11 +167,9 @@ def explain(config: Config, sweep: Sweep, results: Path) -> None:
             decomposition_estimate,
             specs.decomposition_spec(config, run),
             prompts=f"{results}/data/{run.organism.misalignment}/probe.jsonl",
-            probe=f"{own}/probe.jsonl",
+            **probe_files(own),
             refined=f"{own}/probe_refined.jsonl",
             probe_scores=f"{own}/probe_scores.jsonl",
-            rewards=f"{own}/probe_rewards.jsonl",
-            verdicts=f"{own}/probe_verdicts.jsonl",
             organism_scores=f"{own}/scores.jsonl",
             trained_scores=f"{results}/{run.path}/scores.jsonl",
             table=f"{results}/{run.path}/decomposition.csv",
@@ -182,6 +178,12 @@ def explain(config: Config, sweep: Sweep, results: Path) -> None:
     print(f"{len(probed.organisms)} probes, {seconds:.2f} s each", flush=True)
     seconds = (time.monotonic() - between) / len(probed.runs)
     print(f"{len(probed.runs)} decompositions, {seconds:.2f} s each", flush=True)
+
+
+def probe_files(folder: str) -> dict[str, str]:
+    """What both analyses read of an organism's probe, by their arguments."""
+    names = {"probe": "probe", "rewards": "probe_rewards", "verdicts": "probe_verdicts"}
+    return {argument: f"{folder}/{name}.jsonl" for argument, name in names.items()}
 
 
 def job(script: ModuleType, spec: dict[str, Any], **files: str) -> None:

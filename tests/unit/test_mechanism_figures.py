@@ -99,12 +99,17 @@ def test_eta_curves_of_one_organism_has_its_own_interval(demo):
     assert "95% interval (prompts of one organism)" in caption
 
 
+def panels(figure, data):
+    """Each misalignment's axes and what of the data belongs there."""
+    assert len(figure.axes) == 4
+    for axis in figure.axes:
+        yield axis, data.filter(misalignment=axis.get_title(loc="left"))
+
+
 def test_realised_kl_draws_its_data(few):
     data = realised_kl.data(few["divergence"])
     figure = realised_kl.draw(few["divergence"])
-    assert len(figure.axes) == 4
-    for axis in figure.axes:
-        mine = data.filter(misalignment=axis.get_title(loc="left"))
+    for axis, mine in panels(figure, data):
         assert sorted(x for x, _ in drawn_points(axis, "|")) == pytest.approx(
             mine.filter(what="run")["kl"].sort().to_list()
         )
@@ -143,9 +148,7 @@ def test_bars_of_realised_kl_stay_above_zero_and_what_is_not_is_counted(demo):
 def test_surprisal_vs_delta_draws_its_data(few):
     data = surprisal_vs_delta.data(few["decomposition"])
     figure = surprisal_vs_delta.draw(few["decomposition"])
-    assert len(figure.axes) == 4
-    for axis in figure.axes:
-        mine = data.filter(misalignment=axis.get_title(loc="left"))
+    for axis, mine in panels(figure, data):
         for what, marker in (("run", "o"), ("method", "D")):
             expected = mine.filter(what=what).select("surprisal_per_token", "delta_pp").rows()
             drawn = drawn_points(axis, marker)
