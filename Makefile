@@ -7,6 +7,10 @@ CONFIG ?= config/config.yaml
 
 .PHONY: demo plan report test test-vllm lint rehearsal bench bench-engines bench-training bench-faults
 
+# A config that is not there ends in one line; Snakemake shows a traceback, or with --quiet nothing.
+%.yaml:
+	@echo "error: $@: no such config file: config/demo.yaml is one" >&2; exit 1
+
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -15,14 +19,14 @@ CONFIG ?= config/config.yaml
 demo: .venv/installed
 	$(BIN)/python workflow/scripts/sweep_run.py --config config/demo.yaml --cores $(CORES)
 
-plan: .venv/installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet all --forcerun plan_make --replace-workflow-config --configfile $(CONFIG) -- plan
+plan: .venv/installed $(CONFIG)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet host progress reason rules --forcerun plan_make --replace-workflow-config --configfile $(CONFIG) -- plan
 
 # Of an unfinished sweep, what is complete: these rules start no model and ask no judge.
 REPORT_RULES := organisms_collect runs_collect summary_make power_estimate rates_simulate paper_compare
 REPORT_RULES += judges_collect mechanism_collect divergence_collect figures_draw partial_make report_make report
 
-report: .venv/installed
+report: .venv/installed $(CONFIG)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --quiet host progress reason --rerun-triggers mtime params input --replace-workflow-config --configfile $(CONFIG) --allowed-rules $(REPORT_RULES) -- report
 
 # Units side by side, a file to a process; what runs whole sweeps by itself takes all cores.

@@ -2,6 +2,9 @@
 
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from workspace import LABEL_RUN, MICRO, Workspace, environment
@@ -260,3 +263,32 @@ def test_a_job_never_gets_fewer_gpus_than_it_asks_for(checkout):
     assert status != 0
     assert "asks for 4 GPUs and the sweep may use 1: raise `gpu` under `resources`" in output
     assert "most recent call" not in output
+
+
+@pytest.mark.parametrize("door", ["plan", "report"])
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("config/none.yaml", "error: config/none.yaml: no such config file"),
+        (
+            "config/faulty.yaml",
+            """engine: "vlm": Input should be 'auto', 'transformers'""",
+        ),
+    ],
+)
+def test_a_door_says_what_is_wrong_with_its_config(tmp_path, door, config, message):
+    workspace = Workspace(tmp_path / "checkout")
+    text = (workspace.folder / DEMO).read_text()
+    (workspace.folder / "config/faulty.yaml").write_text(
+        text.replace("\nengine: transformers", "\nengine: vlm")
+    )
+    command = ["make", "-o", ".venv/installed", f"BIN={Path(sys.executable).parent}"]
+    done = subprocess.run(
+        [*command, door, f"CONFIG={config}"],
+        cwd=workspace.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
