@@ -292,3 +292,13 @@ def test_a_door_says_what_is_wrong_with_its_config(tmp_path, door, config, messa
     assert done.returncode != 0
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_config_that_is_no_yaml_is_named_with_its_line(checkout, tmp_path):
+    config = tmp_path / "broken.yaml"
+    config.write_text("engine: auto\nmodels: [one\n")
+    command = [sys.executable, "workflow/scripts/sweep_run.py", "--cores", "1", "--config", config]
+    done = subprocess.run(command, cwd=checkout.folder, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {config}: line 3: not valid YAML: ")
+    assert done.stderr.count("\n") == 1

@@ -76,6 +76,13 @@ def _workflow(configs: Sequence[Path]) -> list[str]:
     for config in configs:
         if not config.is_file():
             raise EntrenchError(f"{config}: no such config file: config/demo.yaml is one")
+        try:
+            yaml.safe_load(config.read_bytes())
+        except yaml.YAMLError as error:
+            where = getattr(error, "problem_mark", None)
+            line = f"line {where.line + 1}: " if where else ""
+            what = getattr(error, "problem", None) or "it cannot be read"
+            raise EntrenchError(f"{config}: {line}not valid YAML: {what}") from None
     return ["--replace-workflow-config", "--configfile", *map(str, configs)]
 
 
