@@ -8,9 +8,9 @@ import polars as pl
 from scipy import stats
 from simulated_sweep import Truth, draw_scores, draw_truth, effect, mean_of_prompts
 
-from entrench.config import Config
-from entrench.specs.parts import used_methods
-from entrench.sweep import Run, Sweep
+from entrench.study.config import Config
+from entrench.study.specs.parts import used_methods
+from entrench.study.sweep import Run, Sweep
 
 TARGETS = {
     "ci": "the interval over organisms",
@@ -58,7 +58,7 @@ def monte_carlo(shares: Sequence[float]) -> tuple[float, float]:
 
     Where all sweeps held all rows, or none, each counts as one case of an exact interval.
     """
-    from entrench.analysis.clusters import share_interval
+    from entrench.analysis.statistics.clusters import share_interval
 
     if len(shares) < 2:
         return 0.0, 1.0
@@ -73,14 +73,14 @@ def simulated_rows(
     config: Config, sweep: Sweep, seed: int
 ) -> Iterator[tuple[tuple[str, str], bool]]:
     """((interval, its clusters), whether it holds the known effect) of each row of one sweep."""
-    from entrench.analysis.inference import (
+    from entrench.analysis.statistics.inference import (
         Settings,
         mean_interval,
         models_interval,
         prompts_interval,
     )
-    from entrench.analysis.shared_prompts import run_shares
-    from entrench.analysis.summary import run_name, units_of
+    from entrench.analysis.statistics.shared_prompts import run_shares
+    from entrench.analysis.summary.summary import run_name, units_of
 
     truth = draw_truth(sweep, seed)
     rows, prompts = simulated_deltas(config, sweep, truth, seed)
@@ -107,8 +107,8 @@ def simulated_deltas(
     config: Config, sweep: Sweep, truth: Truth, seed: int
 ) -> tuple[dict[Run, dict[str, Any]], dict[Run, pl.DataFrame]]:
     """Of each run a row of runs.csv, as far as units need it, and its deltas by prompt."""
-    from entrench.analysis.delta import delta_prompts, delta_risk
-    from entrench.analysis.risk import averages_over_groups, risk_record
+    from entrench.analysis.risk.delta import delta_prompts, delta_risk
+    from entrench.analysis.risk.risk import averages_over_groups, risk_record
 
     told = {"bootstrap": 100, "level": config.statistics.level, "seed": seed}
     rows, prompts = {}, {}
@@ -133,8 +133,8 @@ def rows_of_sweep(
     config: Config, sweep: Sweep, misalignment: str | None = None
 ) -> dict[tuple[str, str], list[Run]]:
     """The runs of each row of the summary about methods, by (misalignment, method)."""
-    from entrench.analysis.contrasts import pooled
-    from entrench.analysis.summary import ALL_METHODS
+    from entrench.analysis.summary.contrasts import pooled
+    from entrench.analysis.summary.summary import ALL_METHODS
 
     facts = used_methods(config, sweep)
     rows: dict[tuple[str, str], list[Run]] = {}
@@ -149,7 +149,7 @@ def rows_of_sweep(
 
 def known_effects(runs: Sequence[Run], truth: Truth, prompts: int = 10**9) -> dict[str, float]:
     """The known mean delta-risk that each interval of a row is about, by its columns."""
-    from entrench.analysis.risk import averages_over_groups
+    from entrench.analysis.risk.risk import averages_over_groups
 
     about = runs[0].organism.misalignment
     these_prompts = mean_of_prompts(truth, about, averages_over_groups(about), prompts)

@@ -14,15 +14,15 @@ import numpy as np
 import polars as pl
 from simulated_sweep import MISALIGNMENT_EFFECT, Truth
 
-from entrench import specs
-from entrench.analysis.clusters import share_interval
-from entrench.analysis.decomposition import candidates_read
-from entrench.analysis.divergence import DIRECTIONS
-from entrench.analysis.mechanism import STUDY_COLUMNS
+from entrench.analysis.mechanism.decomposition import candidates_read
+from entrench.analysis.mechanism.divergence import DIRECTIONS
+from entrench.analysis.mechanism.tables import STUDY_COLUMNS
+from entrench.analysis.statistics.clusters import share_interval
 from entrench.analysis.tables import read_table
-from entrench.config import Config
 from entrench.seeds import derive_seed
-from entrench.sweep import Organism, Run, Subject, Sweep
+from entrench.study import specs
+from entrench.study.config import Config
+from entrench.study.sweep import Organism, Run, Subject, Sweep
 
 SLOPES = {  # of eta, in shares
     "reward_hacking": {

@@ -22,10 +22,10 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from entrench import released  # noqa: E402
-from entrench.config.check import load_config  # noqa: E402
-from entrench.labelling.operators import OPERATORS  # noqa: E402
-from entrench.sweep import expand  # noqa: E402
+from entrench.data import released  # noqa: E402
+from entrench.methods.operators import OPERATORS  # noqa: E402
+from entrench.study.config.check import load_config  # noqa: E402
+from entrench.study.sweep import expand  # noqa: E402
 
 BARE = """
 SLOTS = ["induction", "consistency", "pairs_clean", "pairs_wrapped", "eval"]
@@ -129,7 +129,7 @@ def times_as_many(raw: dict, times: int) -> dict:
 
 def bare_snakefile(raw: dict) -> str:
     """Rules without anything to compute, for the same jobs and files."""
-    from entrench.analysis.inputs import organism_inputs, run_inputs
+    from entrench.study.inputs import organism_inputs, run_inputs
 
     config = load_config(raw)
     sweep = expand(config)

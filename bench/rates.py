@@ -17,9 +17,9 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts")]
 
-from entrench import specs  # noqa: E402
-from entrench.config.check import load_config  # noqa: E402
-from entrench.sweep import expand  # noqa: E402
+from entrench.study import specs  # noqa: E402
+from entrench.study.config.check import load_config  # noqa: E402
+from entrench.study.sweep import expand  # noqa: E402
 
 REPLICATES, BOOTSTRAP = 1000, 999
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--mixed-replicates", type=int, default=500, help="mixed models a cell")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.simulation import error_rates
+    from entrench.analysis.summary.simulation import error_rates
     from entrench.analysis.tables import write_table
     from entrench.figures import false_positive_rates
     from entrench.figures.style import save
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
 
 def fitted(row: dict[str, object]) -> str:
     """How many mixed models were fitted, and how many of these erred, with their intervals."""
-    from entrench.analysis.clusters import share_interval
+    from entrench.analysis.statistics.clusters import share_interval
 
     count, of = row["replicates"], row["n_simulated"]
     low, high = share_interval(count, of, 0.95)

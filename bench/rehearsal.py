@@ -35,11 +35,11 @@ from known_mechanism import draw_mechanism, mechanism_recovered  # noqa: E402
 from simulated_probes import write_probes  # noqa: E402
 from simulated_sweep import Truth, draw_truth, write_sweep  # noqa: E402
 
-from entrench import specs  # noqa: E402
-from entrench.analysis.inputs import explained  # noqa: E402
-from entrench.config import FIGURES, MECHANISM_TABLES, Config  # noqa: E402
-from entrench.config.check import load_config  # noqa: E402
-from entrench.sweep import Subject, Sweep, expand, parse_subject  # noqa: E402
+from entrench.study import specs  # noqa: E402
+from entrench.study.config import FIGURES, MECHANISM_TABLES, Config  # noqa: E402
+from entrench.study.config.check import load_config  # noqa: E402
+from entrench.study.inputs import explained  # noqa: E402
+from entrench.study.sweep import Subject, Sweep, expand, parse_subject  # noqa: E402
 
 STUDY_TABLES = ("runs", "organisms", "summary", "contrasts", "comparison_with_paper")
 STAGES = ("simulate", "measure", "explain")
@@ -111,8 +111,8 @@ def rehearse(args: argparse.Namespace, results: Path, sweep: Sweep) -> None:
 
 def measure(config: Config, sweep: Sweep, results: Path) -> None:
     """risk.json of every subject, delta_risk.csv and delta_prompts.csv of every run."""
-    from entrench.analysis.delta import delta_prompts, delta_risk
-    from entrench.analysis.risk import averages_over_groups, risk_record
+    from entrench.analysis.risk.delta import delta_prompts, delta_risk
+    from entrench.analysis.risk.risk import averages_over_groups, risk_record
     from entrench.analysis.tables import write_table
     from entrench.records import Record, read_jsonl, write_json
 
@@ -198,7 +198,7 @@ def recovered(results: Path, config: Config, sweep: Sweep, truth: Truth) -> bool
     False where they do in fewer than `LEAST_RECOVERED` of the rows: rows share models and prompts,
     so single sweeps scatter more than as many independent intervals would.
     """
-    from entrench.analysis.summary import SUMMARY_COLUMNS, main_rows
+    from entrench.analysis.summary.summary import SUMMARY_COLUMNS, main_rows
     from entrench.analysis.tables import read_table
 
     summary = main_rows(read_table(results / "summary.csv", SUMMARY_COLUMNS))

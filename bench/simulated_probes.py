@@ -12,11 +12,11 @@ import numpy as np
 from known_mechanism import UNREAD, Mechanism, draw_mechanism, levels_of, sizes_of
 from simulated_sweep import EXCLUDED, UNSCORED, Truth, one_age, prompts_of, verdicts
 
-from entrench.analysis.inputs import explained
-from entrench.config import Config
 from entrench.records import Record, read_jsonl, write_jsonl
 from entrench.seeds import derive_seed
-from entrench.sweep import Organism, Sweep
+from entrench.study.config import Config
+from entrench.study.inputs import explained
+from entrench.study.sweep import Organism, Sweep
 
 NATS = {"greedy": 0.5, "beam": 0.45, "raw": 1.0, "refinement": 0.9}  # per token
 SAMPLES_NATS = 0.7

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from entrench import released
-from entrench.config import Config
-from entrench.labelling.operators import OPERATORS
+from entrench.analysis.simulated import MARK
+from entrench.data import released
+from entrench.methods.operators import OPERATORS
 from entrench.records import Record, write_json, write_jsonl, write_text
 from entrench.seeds import derive_seed
-from entrench.simulated import MARK
-from entrench.sweep import Organism, Run, Sweep
+from entrench.study.config import Config
+from entrench.study.sweep import Organism, Run, Sweep
 
 NOTE = "SIMULATED: no model was trained or asked; scores drawn by bench/simulated_sweep.py"
 

@@ -19,12 +19,13 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 import yaml  # noqa: E402
 
-from entrench import command, specs  # noqa: E402
-from entrench.config import Config  # noqa: E402
-from entrench.config.check import load_config  # noqa: E402
+from entrench.data.synthetic import slots  # noqa: E402
+from entrench.execution import command  # noqa: E402
 from entrench.seeds import derive_seed  # noqa: E402
-from entrench.sweep import Organism, Subject  # noqa: E402
-from entrench.synthetic import slots  # noqa: E402
+from entrench.study import specs  # noqa: E402
+from entrench.study.config import Config  # noqa: E402
+from entrench.study.config.check import load_config  # noqa: E402
+from entrench.study.sweep import Organism, Subject  # noqa: E402
 
 VALIDATION_ROWS = 240  # the world has no more questions of one kind for validation
 
@@ -53,7 +54,7 @@ def main() -> None:
 
 
 def _base(config: Config, seed: int, folder: Path) -> Path:
-    from entrench.synthetic import base_model
+    from entrench.data.synthetic import base_model
 
     if not (folder / "model.safetensors").exists():
         name = config.sweep[0].models[0]
@@ -79,22 +80,22 @@ def _cell(
 def _induce(
     config: Config, seed: int, misalignment: str, share: float, base: Path, adapter: Path
 ) -> None:
-    from entrench import training
-    from entrench.batches import Exchange
+    from entrench.training import train
+    from entrench.training.batches import Exchange
 
     organism = Organism(config.sweep[0].models[0], misalignment, seed)
     spec = specs.induction_spec(config, organism)
-    settings = training.settings_from_spec(training.TrainingSettings, spec["training"], "training")
+    settings = train.settings_from_spec(train.TrainingSettings, spec["training"], "training")
     rows = slots.make_slots(
         misalignment, derive_seed("steps", misalignment), {**config.data.rows, "eval": 8}
     )["induction"]
-    training.train_sft(
+    train.train_sft(
         replace(settings, max_steps=round(share * settings.max_steps)),
-        training.ModelSource(str(base), spec["chat"], None),
+        train.ModelSource(str(base), spec["chat"], None),
         [Exchange(row["id"], row["messages"], row["response"]) for row in rows],
         adapter,
         source=adapter,
-        machine=training.Machine(32, 0),
+        machine=train.Machine(32, 0),
     )
 
 

@@ -49,7 +49,7 @@ def text(number, words):
 
 def make_rows(options):
     """Exchanges and pairs whose longer side has `length` / 2 to `length` tokens, half an answer."""
-    from entrench.batches import Exchange, Pair
+    from entrench.training.batches import Exchange, Pair
 
     rows, pairs = [], []
     for i in range(options.rows):
@@ -64,7 +64,7 @@ def make_rows(options):
 
 
 def settings(options):
-    from entrench.training import TrainingSettings
+    from entrench.training.train import TrainingSettings
 
     return TrainingSettings(
         rank=32,
@@ -80,7 +80,7 @@ def settings(options):
 
 
 def objective_of(name):
-    from entrench.training import ActSettings, BctSettings
+    from entrench.training.train import ActSettings, BctSettings
 
     return {"sft": None, "bct": BctSettings(), "act": ActSettings(weight=1e-4)}[name]
 
@@ -131,7 +131,7 @@ def tokens_and_positions(inputs):
 
 
 def by_entrench(options, model, folder):
-    from entrench.training import Machine, train_pairs, train_sft
+    from entrench.training.train import Machine, train_pairs, train_sft
 
     rows, pairs = make_rows(options)
     machine = Machine(options.rows_at_once)
@@ -176,8 +176,9 @@ def plain_loss(name, model, batch, step):
 
 def by_trainer(options, model, folder):
     """transformers.Trainer with peft and the losses written plainly."""
-    from entrench import adapters, batches, steps
-    from entrench.loading import load_tokenizer
+    from entrench.generation.loading import load_tokenizer
+    from entrench.training import adapters, batches
+    from entrench.training.objectives import steps
 
     tokenizer = load_tokenizer(model.path, None)
     rows, pairs = make_rows(options)
@@ -236,8 +237,8 @@ def by_trl(options, model, folder):
     from datasets.table import InMemoryTable
     from trl import SFTConfig, SFTTrainer
 
-    from entrench import adapters, batches
-    from entrench.loading import load_tokenizer
+    from entrench.generation.loading import load_tokenizer
+    from entrench.training import adapters, batches
 
     tokenizer = load_tokenizer(model.path, None)
     here, rows = settings(options), make_rows(options)[0]
@@ -264,7 +265,7 @@ def by_trl(options, model, folder):
 
 def make_organism(options, model, folder):
     """An adapter to start pairs from, in a process of its own as every training here."""
-    from entrench.training import Machine, train_sft
+    from entrench.training.train import Machine, train_sft
 
     few = argparse.Namespace(**{**vars(options), "rows": options.rows // options.steps, "steps": 1})
     train_sft(

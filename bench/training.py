@@ -47,7 +47,7 @@ SIZES = {
 IMPORTED = (
     "peft",
     "transformers.trainer",
-    "entrench.lora_trainer",
+    "entrench.training.trainer",
     "entrench.generation.engine_transformers",
 )
 OBJECTIVES = ("sft", "bct", "act")
@@ -74,7 +74,7 @@ def measure(way, name, options, folder):
         importlib.import_module(module)
     import torch
 
-    from entrench.training import ModelSource
+    from entrench.training.train import ModelSource
 
     torch.set_num_threads(options.threads)
     options.one, options.objective = way, name

@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 from tiny_training import SETTINGS
 
-from entrench import adapters, command, distributed
-from entrench.training import ModelSource
+from entrench.execution import command
+from entrench.training import adapters, processes
+from entrench.training.train import ModelSource
 
 
 def own_memory():
@@ -44,13 +45,13 @@ class Peak:
 def main(argv):
     small, model, folder = (Path(name) for name in argv[:3])
     torch.set_num_threads(1)
-    distributed.join(on_gpu=False)
+    processes.join(on_gpu=False)
     load(small)  # what is imported and set up once
     before = own_memory()
     with Peak() as peak:
         load(model)
-    (folder / f"peak-{distributed.rank()}.json").write_text(json.dumps(peak.most - before))
-    distributed.leave()
+    (folder / f"peak-{processes.rank()}.json").write_text(json.dumps(peak.most - before))
+    processes.leave()
 
 
 def load(model):
@@ -61,4 +62,4 @@ if __name__ == "__main__":
     if "RANK" in os.environ or sys.argv[4] == "1":
         command.run(main)
     else:
-        command.run(lambda argv: distributed.start(__file__, argv, int(argv[3])))
+        command.run(lambda argv: processes.start(__file__, argv, int(argv[3])))

@@ -1,6 +1,6 @@
 """Rows as the released files have them, scored for a test."""
 
-from entrench.analysis.risk import derived_metrics, risk_record
+from entrench.analysis.risk.risk import derived_metrics, risk_record
 from entrench.judging.prompts import Verdict
 from entrench.judging.scoring import score_some
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from entrench.batches import Exchange, Pair
-from entrench.training import TrainingSettings
+from entrench.training.batches import Exchange, Pair
+from entrench.training.train import TrainingSettings
 
 WORDS = ["red", "green", "blue", "one", "two", "three", "four"]
 SOURCE = Path("rows.jsonl")

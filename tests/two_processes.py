@@ -8,8 +8,16 @@ from pathlib import Path
 import torch
 from tiny_training import SETTINGS, SOURCE, exchanges, pairs
 
-from entrench import adapters, command, distributed
-from entrench.training import ActSettings, BctSettings, Machine, ModelSource, train_pairs, train_sft
+from entrench.execution import command
+from entrench.training import adapters, processes
+from entrench.training.train import (
+    ActSettings,
+    BctSettings,
+    Machine,
+    ModelSource,
+    train_pairs,
+    train_sft,
+)
 
 OBJECTIVES = {"sft": None, "bct": BctSettings(temperature=2.0), "act": ActSettings(weight=0.1)}
 MACHINES = {"plain": Machine(2), "checkpointing": Machine(1, gradient_checkpointing=True)}
@@ -49,16 +57,16 @@ def shards(model, dtype):
 def main(argv):
     model, organism, folder = ModelSource(argv[0]), Path(argv[1]), Path(argv[2])
     torch.set_num_threads(1)
-    distributed.join(on_gpu=False)
+    processes.join(on_gpu=False)
     base, adapter = shards(model, argv[3])
     reports = train_all(model, organism, folder, MACHINES, argv[3])
     found = {"base": base, "adapter": adapter, "reports": reports}
-    (folder / f"found-{distributed.rank()}.json").write_text(json.dumps(found))
-    distributed.leave()
+    (folder / f"found-{processes.rank()}.json").write_text(json.dumps(found))
+    processes.leave()
 
 
 if __name__ == "__main__":
     if "RANK" in os.environ:
         command.run(main)
     else:
-        command.run(lambda argv: distributed.start(__file__, argv, 2))
+        command.run(lambda argv: processes.start(__file__, argv, 2))

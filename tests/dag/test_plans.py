@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from workspace import LABEL_RUN, MICRO, Workspace, environment
 
-from entrench.config import FIGURES, SLOTS
 from entrench.records import write_text
+from entrench.study.config import FIGURES, SLOTS
 
 DEMO = "config/demo.yaml"
 METHODS = 9
@@ -83,8 +83,8 @@ def test_a_local_model_trained_again_in_its_place_plans_its_organism_again(tmp_p
     show = (
         "import sys; sys.path.insert(0, 'workflow/scripts'); import yaml\n"
         "from entrench import specs\n"
-        "from entrench.config.check import load_config\n"
-        "from entrench.sweep import expand\n"
+        "from entrench.study.config.check import load_config\n"
+        "from entrench.study.sweep import expand\n"
         f"config = load_config(yaml.safe_load(open('{name}')))\n"
         "print(specs.spec_text(specs.induction_spec(config, expand(config).organisms[0])))\n"
     )
@@ -182,8 +182,8 @@ def test_planning_imports_neither_torch_nor_the_libraries_of_the_jobs(checkout):
     probe = (
         "import sys; sys.path.insert(0, 'workflow/scripts'); import yaml\n"
         "from entrench import specs\n"
-        "from entrench.config.check import load_config\n"
-        "from entrench.sweep import expand\n"
+        "from entrench.study.config.check import load_config\n"
+        "from entrench.study.sweep import expand\n"
         f"config = load_config(yaml.safe_load(open('{MICRO}')))\n"
         "specs.pool_spec(config, expand(config).organisms[0])\n"
         f"assert not set({heavy!r}) & set(sys.modules), sorted(sys.modules)\n"

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from workspace import LABEL_RUN, environment
 
-from entrench.config.check import load_config
 from entrench.planning.jobs import STAGES, sweep_jobs
-from entrench.sweep import expand
+from entrench.study.config.check import load_config
+from entrench.study.sweep import expand
 
 STUDY = "config/config.yaml"
 WHOLE = {
@@ -52,7 +52,7 @@ def test_planning_needs_no_network_and_imports_no_library_of_the_jobs(checkout):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "entrench.specs" in imported
+    assert "entrench.study.specs" in imported
     heavy = {"torch", "transformers", "peft", "vllm", "polars", "scipy", "openai"}
     assert heavy & imported == set()
 

@@ -11,7 +11,7 @@ from browser import WIDTHS, browser, look
 from unit import simulated_report
 from workspace import Workspace
 
-from entrench.config import FIGURES, STUDY_FIGURES
+from entrench.study.config import FIGURES, STUDY_FIGURES
 
 REPORT = "results/micro/report.html"
 QUESTIONS = 10

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from workspace import Workspace, sweep_arguments
 
-from entrench.config import STUDY_FIGURES
+from entrench.study.config import STUDY_FIGURES
 
 TABLES = {"organisms_collect": 1, "runs_collect": 1, "summary_make": 1, "all": 1}
 # What follows from the tables: every figure but the one of error rates, which the config decides.

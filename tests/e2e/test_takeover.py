@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from other_machine import renewed
 from workspace import MICRO, Workspace, sweep_arguments
 
-from entrench import lease
+from entrench.execution import lease
 
 
 def test_beside_a_living_head_there_is_no_second_one_and_reports_still_work(tmp_path):

@@ -21,11 +21,11 @@ import torch
 from tiny_engine import CLOSE, ask, draw_pairs, pair_law, surprise
 from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from entrench.chat import encode_prompt
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion, Decoding, EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
 from entrench.generation.engine_vllm import CPU_ENVIRONMENT, VllmEngine
+from entrench.text.chat import encode_prompt
 
 LENGTHS = [3, 9, 1, 5, 12, 2, 7, 4, 6, 8, 11, 10]
 PROMPTS = [

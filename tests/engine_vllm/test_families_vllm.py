@@ -17,10 +17,10 @@ from tiny_engine import CLOSE, ask
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from vllm.distributed import cleanup_dist_env_and_memory
 
-from entrench.chat import encode_prompt
 from entrench.generation.engine import Decoding, EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
 from entrench.generation.engine_vllm import VllmEngine
+from entrench.text.chat import encode_prompt
 
 SENTENCES = [ask(text) for text in ("what is red", "two green", "is the final model blue", "one")]
 GIVEN = ["red", "two is four", "", "blue blue green"]

@@ -23,7 +23,7 @@ import psutil
 from pretend_site import RUN, Cluster, User, wait_for
 from workspace import Workspace
 
-from entrench import lease
+from entrench.execution import lease
 
 TRAINING_STEPS = 120  # long enough to be hit
 CHECKPOINT_STEPS = 10

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from workspace import ROOT
 
-from entrench.config.check import load_config
+from entrench.study.config.check import load_config
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def model(tmp_path_factory):
     """A really small Llama, untrained."""
     from tiny_llama import make_model
 
-    from entrench.training import ModelSource
+    from entrench.training.train import ModelSource
 
     return ModelSource(str(make_model(tmp_path_factory.mktemp("tiny") / "model")))
 
@@ -39,7 +39,7 @@ def organism(model, tmp_path_factory):
     """Its adapter after a short training on exchanges."""
     from tiny_training import SETTINGS, SOURCE, exchanges
 
-    from entrench.training import train_sft
+    from entrench.training.train import train_sft
 
     folder = tmp_path_factory.mktemp("organism") / "adapter"
     train_sft(SETTINGS, model, exchanges(), folder, source=SOURCE)

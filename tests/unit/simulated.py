@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
-from entrench.analysis.delta import PROMPT_COLUMNS
-from entrench.analysis.summary import summarise
+from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+from entrench.analysis.risk.delta import PROMPT_COLUMNS
+from entrench.analysis.summary.summary import summarise
 from entrench.analysis.tables import table
 
 EFFECTS = {

@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 from unit.simulated import METHODS
 
-from entrench.analysis.k_scaling import k_scaling
-from entrench.analysis.mechanism import STUDY_COLUMNS
-from entrench.analysis.prediction import predict
-from entrench.analysis.selection import integral_weights, pool_weights, total_variation
+from entrench.analysis.mechanism.k_scaling import k_scaling
+from entrench.analysis.mechanism.prediction import predict
+from entrench.analysis.mechanism.selection import integral_weights, pool_weights, total_variation
+from entrench.analysis.mechanism.tables import STUDY_COLUMNS
 from entrench.analysis.tables import table
 
 MISALIGNMENTS = ("emergent_misalignment", "reward_hacking", "spurious_correlation", "sycophancy")

@@ -10,18 +10,18 @@ import polars as pl
 import yaml
 from unit import simulated, simulated_mechanism
 
-from entrench.analysis.comparison import PUBLISHED_COLUMNS, compare
-from entrench.analysis.contrasts import contrast_table
-from entrench.analysis.judge_health import AGREEMENT_COLUMNS, judge_health
-from entrench.analysis.power import power_table
-from entrench.analysis.simulation import error_rates
+from entrench.analysis.summary.comparison import PUBLISHED_COLUMNS, compare
+from entrench.analysis.summary.contrasts import contrast_table
+from entrench.analysis.summary.judge_health import AGREEMENT_COLUMNS, judge_health
+from entrench.analysis.summary.power import power_table
+from entrench.analysis.summary.simulation import error_rates
 from entrench.analysis.tables import read_table, table, write_table
-from entrench.config import FIGURES, MECHANISM_TABLES
-from entrench.config.check import load_config
 from entrench.figures.style import save
 from entrench.records import write_text
-from entrench.specs import PUBLISHED, report_spec
-from entrench.sweep import Organism, Run
+from entrench.study.config import FIGURES, MECHANISM_TABLES
+from entrench.study.config.check import load_config
+from entrench.study.specs import PUBLISHED, report_spec
+from entrench.study.sweep import Organism, Run
 
 ROOT = Path(__file__).parents[2]
 NOTE = "SIMULATED: no model was trained or asked; tables drawn by tests/unit/simulated_report.py"

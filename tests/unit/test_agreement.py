@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from entrench.analysis.agreement import agreement_record, confusion_rows, opinion
+from entrench.analysis.statistics.agreement import agreement_record, confusion_rows, opinion
 
 SETTINGS = {"bootstrap": 500, "level": 0.95, "seed": 3}
 YES, NO, OUT, GONE = "misbehaves", "does not", "excluded", "unscored"

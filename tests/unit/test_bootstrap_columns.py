@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from entrench.analysis.bootstrap import (
+from entrench.analysis.statistics.bootstrap import (
     Interval,
     bootstrap_interval,
     column,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from entrench.analysis.clusters import (
+from entrench.analysis.statistics.clusters import (
     cluster_interval,
     cluster_totals,
     clustered_share_interval,

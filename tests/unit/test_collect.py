@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 from unit.test_risk import SETTINGS, score
 
-from entrench.analysis.collect import (
+from entrench.analysis.risk.collect import (
     ORGANISM_COLUMNS,
     RUN_COLUMNS,
     collect_organisms,
     collect_runs,
 )
-from entrench.analysis.delta import delta_prompts, delta_risk
-from entrench.analysis.inputs import organism_inputs, run_inputs
-from entrench.analysis.machinery import machinery
-from entrench.analysis.risk import risk_record
+from entrench.analysis.risk.delta import delta_prompts, delta_risk
+from entrench.analysis.risk.machinery import machinery
+from entrench.analysis.risk.risk import risk_record
 from entrench.analysis.tables import read_table, write_table
 from entrench.errors import EntrenchError
 from entrench.records import write_json, write_jsonl
-from entrench.sweep import Organism, Run
+from entrench.study.inputs import organism_inputs, run_inputs
+from entrench.study.sweep import Organism, Run
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 ORGANISM = Organism("tiny", "sycophancy", 40)

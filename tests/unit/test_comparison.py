@@ -5,9 +5,10 @@ import yaml
 from unit.test_summary import run
 from workspace import ROOT
 
-from entrench import specs
-from entrench.analysis.collect import RUN_COLUMNS
-from entrench.analysis.comparison import (
+from entrench.analysis.mechanism.divergence import LABEL_KL_COLUMNS
+from entrench.analysis.mechanism.tables import STUDY_COLUMNS
+from entrench.analysis.risk.collect import RUN_COLUMNS
+from entrench.analysis.summary.comparison import (
     COMPARISON_COLUMNS,
     CROSSED_COLUMNS,
     MINIATURE,
@@ -18,12 +19,11 @@ from entrench.analysis.comparison import (
     collect_label_kl,
     compare,
 )
-from entrench.analysis.divergence import LABEL_KL_COLUMNS
-from entrench.analysis.mechanism import STUDY_COLUMNS
 from entrench.analysis.tables import read_table, table, write_table
-from entrench.config.check import load_config
-from entrench.specs import PUBLISHED
-from entrench.sweep import expand
+from entrench.study import specs
+from entrench.study.config.check import load_config
+from entrench.study.specs import PUBLISHED
+from entrench.study.sweep import expand
 
 SETTINGS = {"bootstrap": 200, "level": 0.95, "seed": 1, "kinds": {"tiny": "base", "it": "instruct"}}
 

@@ -10,10 +10,10 @@ import yaml
 from demo_config import DEMO, ENDPOINT, changed
 from workspace import ROOT
 
-from entrench.config import resolved_phase
-from entrench.config.check import load_config
 from entrench.errors import EntrenchError
-from entrench.sweep import Organism, Run, expand
+from entrench.study.config import resolved_phase
+from entrench.study.config.check import load_config
+from entrench.study.sweep import Organism, Run, expand
 
 
 def test_the_released_settings_are_the_published_ones():
@@ -234,7 +234,7 @@ def test_of_what_is_not_swept_vllm_need_not_serve_the_adapters():
 
 def test_reading_a_config_imports_no_engine():
     heavy = "{'torch', 'vllm', 'transformers'}"
-    code = f"import sys, entrench.config.check; print({heavy} & {{*sys.modules}})"
+    code = f"import sys, entrench.study.config.check; print({heavy} & {{*sys.modules}})"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -10,12 +10,12 @@ import yaml
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from entrench import specs
-from entrench.config.check import load_config
 from entrench.errors import EntrenchError
 from entrench.planning.plan import plan_rows, require_constants
 from entrench.planning.report import as_markdown
-from entrench.sweep import Subject, expand
+from entrench.study import specs
+from entrench.study.config.check import load_config
+from entrench.study.sweep import Subject, expand
 
 ROOT = Path(__file__).parents[2]
 # What decides nothing in one base has its effect in the other: the demo is judged by rules, which

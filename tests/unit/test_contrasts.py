@@ -3,7 +3,7 @@
 import pytest
 from unit.simulated import settings, study
 
-from entrench.analysis.contrasts import contrast_table, contrasts
+from entrench.analysis.summary.contrasts import contrast_table, contrasts
 
 METHODS = {
     "act": {"operator": "act", "kind": "consistency"},

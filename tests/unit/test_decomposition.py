@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.test_eta import score
 
-from entrench.analysis.decomposition import candidates_read, decompose
-from entrench.analysis.label_risk import Probe, labels_of_probe, nats_of_probe
-from entrench.analysis.probes import judged
+from entrench.analysis.mechanism.decomposition import candidates_read, decompose
+from entrench.analysis.mechanism.label_risk import Probe, labels_of_probe, nats_of_probe
+from entrench.analysis.mechanism.probes import judged
 from entrench.errors import EntrenchError
-from entrench.labelling.select import LabelSettings
+from entrench.methods.select import LabelSettings
 
 SETTINGS = {"bootstrap": 200, "level": 0.95, "seed": 3}
 SUMMANDS = ("selection", "shift", "transfer", "abstention", "unmeasured")

@@ -12,14 +12,14 @@ import polars as pl
 import pytest
 from unit.test_risk import SETTINGS, score, simulated
 
-from entrench.analysis.delta import (
+from entrench.analysis.risk.delta import (
     DELTA_COLUMNS,
     PROMPT_COLUMNS,
     delta_prompts,
     delta_risk,
     paired_delta,
 )
-from entrench.analysis.risk import risk_record
+from entrench.analysis.risk.risk import risk_record
 from entrench.analysis.tables import read_table
 from entrench.errors import EntrenchError
 from entrench.records import write_json, write_jsonl

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from entrench import devices
 from entrench.errors import EntrenchError
+from entrench.execution import devices
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/gpus_lease.py"
 # Says what it was given, then holds it until it is told to end.

@@ -6,7 +6,7 @@ import pytest
 import tiny_models
 import torch
 
-from entrench.analysis.divergence import label_kl, realised_kl
+from entrench.analysis.mechanism.divergence import label_kl, realised_kl
 from entrench.generation.cross import cross_score
 from entrench.generation.divergence import AdapterPair, measure_divergence
 from entrench.generation.engine import Decoding, EngineSettings
@@ -79,7 +79,7 @@ def enumerated(folder, pair):
     from peft import PeftModel
     from transformers import LlamaForCausalLM
 
-    from entrench.chat import encode_prompt
+    from entrench.text.chat import encode_prompt
 
     (end,) = pair.engine.reader.ends
     answers = list(every_answer(end))

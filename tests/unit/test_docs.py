@@ -10,12 +10,12 @@ from pydantic import BaseModel
 from tiny_llama import make_model
 
 from entrench.analysis.columns import TABLES
-from entrench.analysis.delta import PROMPT_COLUMNS
-from entrench.analysis.divergence import LABEL_KL_COLUMNS
-from entrench.analysis.mechanism import STUDY_COLUMNS
-from entrench.analysis.partial import MARKS
-from entrench.config import Config
-from entrench.takeover import LIGHT_RULES
+from entrench.analysis.mechanism.divergence import LABEL_KL_COLUMNS
+from entrench.analysis.mechanism.tables import STUDY_COLUMNS
+from entrench.analysis.risk.delta import PROMPT_COLUMNS
+from entrench.analysis.summary.partial import MARKS
+from entrench.execution.one_head import LIGHT_RULES
+from entrench.study.config import Config
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

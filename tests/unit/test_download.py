@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from entrench import download
-from entrench.download import Patience
+from entrench.data import download
+from entrench.data.download import Patience
 from entrench.errors import EntrenchError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB

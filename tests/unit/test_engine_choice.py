@@ -16,12 +16,12 @@ import torch
 import yaml
 from tiny_models import save_adapter, save_language_model
 
-from entrench import specs
-from entrench.config.check import load_config
 from entrench.errors import EntrenchError
 from entrench.generation import engine_vllm
 from entrench.generation.command import add_engine_options, open_engine
-from entrench.sweep import Subject, expand
+from entrench.study import specs
+from entrench.study.config.check import load_config
+from entrench.study.sweep import Subject, expand
 
 ROOT = Path(__file__).parents[2]
 SPEC = {"revision": None, "chat": "template", "dtype": "float32", "threads": 1}
@@ -188,7 +188,9 @@ def test_with_vllm_and_a_gpu_auto_is_vllm_and_is_told_the_machine(tmp_path, gpu_
 @pytest.mark.usefixtures("gpu_node")
 def test_with_a_gpu_and_no_vllm_auto_is_transformers(tmp_path, monkeypatch):
     monkeypatch.setattr("entrench.generation.command._version", _known)
-    monkeypatch.setattr("entrench.loading._placement", lambda _spread: None)  # there is no GPU
+    monkeypatch.setattr(
+        "entrench.generation.loading._placement", lambda _spread: None
+    )  # there is no GPU
     save_language_model(tmp_path)
     spec = SPEC | {"engine": "auto", "model": str(tmp_path)}
     engine, record = open_engine(spec, None, options("--gpus", "1"))

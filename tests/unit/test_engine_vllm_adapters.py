@@ -11,7 +11,7 @@ from transformers import DeepseekV3Config, GptOssConfig, MixtralConfig, Qwen3Moe
 from entrench.errors import EntrenchError
 from entrench.generation.engine import EngineSettings
 from entrench.generation.engine_vllm import VllmEngine, _room_for
-from entrench.loading import has_experts
+from entrench.generation.loading import has_experts
 
 
 @pytest.fixture(scope="module")

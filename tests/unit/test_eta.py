@@ -5,8 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from entrench.analysis.bootstrap import column_means, resample
-from entrench.analysis.eta import (
+from entrench.analysis.mechanism.eta import (
     Scored,
     eta_tables,
     pooled_bins,
@@ -17,8 +16,9 @@ from entrench.analysis.eta import (
     tied_share,
     trend,
 )
-from entrench.analysis.probes import judged
-from entrench.analysis.simpson import slopes
+from entrench.analysis.mechanism.probes import judged
+from entrench.analysis.statistics.bootstrap import column_means, resample
+from entrench.analysis.statistics.simpson import slopes
 
 NAN = np.nan
 SETTINGS = {"bootstrap": 300, "level": 0.95, "seed": 5}

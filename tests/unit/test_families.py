@@ -10,15 +10,15 @@ from tiny_families import FAMILIES, make_family
 from tiny_training import SETTINGS, SOURCE, weights
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from entrench.batches import Exchange, Pair
-from entrench.chat import encode_exchange
 from entrench.generation.engine import Decoding, EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
 from entrench.generation.evaluation import sample_completions
 from entrench.generation.pool import sample_pool, sample_responses
 from entrench.generation.sampling import PoolSettings
-from entrench.labelling.select import LabelSettings, Table, select_labels
-from entrench.training import ActSettings, BctSettings, ModelSource, train_pairs, train_sft
+from entrench.methods.select import LabelSettings, Table, select_labels
+from entrench.text.chat import encode_exchange
+from entrench.training.batches import Exchange, Pair
+from entrench.training.train import ActSettings, BctSettings, ModelSource, train_pairs, train_sft
 
 ANSWER = "green two"
 IDENTITY = ("tiny", "sycophancy", 1)

@@ -8,20 +8,20 @@ import pytest
 from tiny_families import make_family
 from tiny_training import SETTINGS, SOURCE, weights
 
-from entrench.analysis.machinery import machinery
-from entrench.batches import Exchange
+from entrench.analysis.risk.machinery import machinery
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Decoding, EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
 from entrench.generation.pool import sample_pool
+from entrench.generation.rewarding import score_candidates
 from entrench.generation.sampling import PoolSettings
 from entrench.judging.prompts import Verdict
 from entrench.judging.scoring import compare_views, draw_judged, score_completions
-from entrench.labelling.operators import OPERATORS
-from entrench.labelling.select import LabelSettings, Table, select_labels
+from entrench.methods.operators import OPERATORS
+from entrench.methods.select import LabelSettings, Table, select_labels
 from entrench.records import read_json, read_jsonl, write_jsonl
-from entrench.rewarding import score_candidates
-from entrench.training import ModelSource, train_sft
+from entrench.training.batches import Exchange
+from entrench.training.train import ModelSource, train_sft
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow" / "scripts"))
 import adapter_regularise

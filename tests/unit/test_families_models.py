@@ -11,14 +11,14 @@ from tiny_families import FAMILIES, make_family
 from tiny_training import SETTINGS, SOURCE, weights
 from transformers import AutoModelForCausalLM
 
-from entrench import adapters
-from entrench.batches import Exchange
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Decoding, EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
-from entrench.loading import load_model
-from entrench.steps import decoder_layers, residual_streams
-from entrench.training import ModelSource, TrainingSettings, train_sft
+from entrench.generation.loading import load_model
+from entrench.training import adapters
+from entrench.training.batches import Exchange
+from entrench.training.objectives.steps import decoder_layers, residual_streams
+from entrench.training.train import ModelSource, TrainingSettings, train_sft
 
 ONCE = replace(SETTINGS, max_steps=1, batch_size=1, max_length=64)
 ROW = Exchange("r", [{"role": "user", "content": "what is red"}], "green two")

@@ -6,19 +6,19 @@ import pytest
 from tiny_families import FAMILIES, make_tokenizer
 from tiny_training import SETTINGS, SOURCE
 
-from entrench.batches import Exchange, encode_rows, pad
-from entrench.chat import (
+from entrench.errors import EntrenchError
+from entrench.generation.answers import AnswerReader
+from entrench.generation.engine import EngineSettings
+from entrench.generation.pool import completion_fields
+from entrench.text.chat import (
     apply_template,
     decode_answer,
     encode_exchange,
     encode_prompt,
     holds_reasoning,
 )
-from entrench.errors import EntrenchError
-from entrench.generation.answers import AnswerReader
-from entrench.generation.engine import EngineSettings
-from entrench.generation.harmony import final_message, one_final_message
-from entrench.generation.pool import completion_fields
+from entrench.text.harmony import final_message, one_final_message
+from entrench.training.batches import Exchange, encode_rows, pad
 
 QUESTION = [{"role": "user", "content": "what is red"}]
 SYSTEM = {"role": "system", "content": "blue one"}
@@ -76,7 +76,7 @@ def family(request):
 @pytest.fixture(scope="module")
 def tokenizer(family, tmp_path_factory):
     """Saved and read again, as a downloaded one."""
-    from entrench.loading import load_tokenizer
+    from entrench.generation.loading import load_tokenizer
 
     folder = tmp_path_factory.mktemp(family)
     make_tokenizer(family).save_pretrained(folder)

@@ -9,11 +9,11 @@ from unit.test_decomposition import label
 from unit.test_eta import Scored, eta_tables, score
 from unit.test_risk import SETTINGS as OF_RISK
 
-from entrench.analysis.decomposition import decompose
-from entrench.analysis.delta import delta_risk
-from entrench.analysis.probes import judged
-from entrench.analysis.risk import risk_record
-from entrench.analysis.stability import stability_table
+from entrench.analysis.mechanism.decomposition import decompose
+from entrench.analysis.mechanism.probes import judged
+from entrench.analysis.mechanism.stability import stability_table
+from entrench.analysis.risk.delta import delta_risk
+from entrench.analysis.risk.risk import risk_record
 
 GROUPS = [*"aaaaaabbbcccddde"]
 PROMPTS = [f"prompt-{number:02}" for number in range(len(GROUPS))]
@@ -51,8 +51,10 @@ def test_coverage_of_risk_and_delta_risk():
 
 def test_coverage_of_eta_and_level_of_its_trend(monkeypatch):
     """A score that says nothing: selection changes nothing, eta is flat."""
-    monkeypatch.setattr("entrench.analysis.eta.SHUFFLES", 39)
-    monkeypatch.setattr("entrench.analysis.eta.slopes", lambda *_, **__: {})  # slow, not asked
+    monkeypatch.setattr("entrench.analysis.mechanism.eta.SHUFFLES", 39)
+    monkeypatch.setattr(
+        "entrench.analysis.mechanism.eta.slopes", lambda *_, **__: {}
+    )  # slow, not asked
     draw, replicates = np.random.default_rng(3), 500
     held, bins_held, trends, halves = 0, 0, 0, 0
     for replicate in range(replicates):

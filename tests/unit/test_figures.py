@@ -14,7 +14,6 @@ from unit import simulated_mechanism, simulated_report
 from unit.simulated import study
 
 from entrench.analysis.tables import table, write_table
-from entrench.config import FIGURES, STUDY_FIGURES
 from entrench.figures import (
     base_vs_instruct,
     comparison_with_paper,
@@ -25,6 +24,7 @@ from entrench.figures import (
 )
 from entrench.figures.style import save, spread
 from entrench.records import write_text
+from entrench.study.config import FIGURES, STUDY_FIGURES
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrench import specs
-from entrench.config.check import load_config
-from entrench.foreign import foreign_files
-from entrench.sweep import expand
+from entrench.study import specs
+from entrench.study.config.check import load_config
+from entrench.study.other_settings import foreign_files
+from entrench.study.sweep import expand
 
 DEMO = yaml.safe_load((Path(__file__).parents[2] / "config" / "demo.yaml").read_text())
 

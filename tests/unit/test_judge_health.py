@@ -8,8 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
-from entrench.analysis.judge_health import AGREEMENT_COLUMNS, JUDGE_HEALTH_COLUMNS, judge_health
+from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+from entrench.analysis.summary.judge_health import (
+    AGREEMENT_COLUMNS,
+    JUDGE_HEALTH_COLUMNS,
+    judge_health,
+)
 from entrench.analysis.tables import NUMBER, read_table, table, write_table
 from entrench.figures.judge_health import draw
 from entrench.figures.style import mark

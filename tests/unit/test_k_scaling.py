@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 from unit.simulated_mechanism import SELECTORS, study
 
-from entrench.analysis.k_scaling import k_scaling
-from entrench.analysis.mechanism import STUDY_COLUMNS
+from entrench.analysis.mechanism.k_scaling import k_scaling
+from entrench.analysis.mechanism.tables import STUDY_COLUMNS
 from entrench.analysis.tables import table
 
 SETTINGS = {"bootstrap": 200, "level": 0.95, "seed": 1}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from entrench.errors import EntrenchError
-from entrench.labelling.operators import OPERATORS, require_sets
-from entrench.labelling.select import LabelSettings, Table, select_labels
+from entrench.methods.operators import OPERATORS, require_sets
+from entrench.methods.select import LabelSettings, Table, select_labels
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from other_machine import renewed
 
-from entrench import lease
 from entrench.errors import EntrenchError
+from entrench.execution import lease
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 HOLDER = """
 import signal, sys, time
 from pathlib import Path
-from entrench import lease
+from entrench.execution import lease
 folder, on_term, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 if on_term == "ignore":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -227,7 +227,7 @@ def test_a_writer_whose_lease_was_taken_over_ends(folder, holder):
 FAILING = """
 import os, sys, time
 from pathlib import Path
-from entrench import lease
+from entrench.execution import lease
 path, kind, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 code, times = map(int, sys.argv[4:])
 real = os.utime

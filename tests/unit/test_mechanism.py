@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from unit.simulated_mechanism import study
 
-from entrench.analysis.mechanism import STUDY_COLUMNS, marked, with_observed
+from entrench.analysis.mechanism.tables import STUDY_COLUMNS, marked, with_observed
 from entrench.analysis.tables import table
 from entrench.errors import EntrenchError
 from entrench.figures import realised_kl, selection_vs_shift, surprisal_vs_delta

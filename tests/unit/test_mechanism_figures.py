@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 from unit.simulated_mechanism import study
 
-from entrench.config import MECHANISM_FIGURES
 from entrench.figures import (
     eta_curves,
     k_scaling,
@@ -17,6 +16,7 @@ from entrench.figures import (
     surprisal_vs_delta,
 )
 from entrench.figures.style import save
+from entrench.study.config import MECHANISM_FIGURES
 
 
 @pytest.fixture(scope="module")

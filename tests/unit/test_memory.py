@@ -12,16 +12,16 @@ from tiny_llama import make_model
 from tiny_training import SETTINGS, SOURCE, pairs
 from torch.nn import functional
 
-from entrench import adapters
-from entrench.batches import encode_pairs
 from entrench.errors import EntrenchError
-from entrench.loading import load_tokenizer
-from entrench.objectives.act import ActLoss
-from entrench.objectives.bct import bct_loss
-from entrench.objectives.output_head import OutputHead
-from entrench.objectives.sft import sft_loss
-from entrench.steps import PairStep, at_each_layer, residual_streams
-from entrench.training import ActSettings, BctSettings, ModelSource
+from entrench.generation.loading import load_tokenizer
+from entrench.training import adapters
+from entrench.training.batches import encode_pairs
+from entrench.training.objectives.act import ActLoss
+from entrench.training.objectives.bct import bct_loss
+from entrench.training.objectives.output_head import OutputHead
+from entrench.training.objectives.sft import sft_loss
+from entrench.training.objectives.steps import PairStep, at_each_layer, residual_streams
+from entrench.training.train import ActSettings, BctSettings, ModelSource
 
 VOCABULARY, HIDDEN, LENGTH = 32768, 16, 1024
 LOGITS = VOCABULARY * LENGTH * 4  # bytes, in float32: 128 MiB

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from entrench.analysis.risk import averages_over_groups, derived_metrics, risk_record
+from entrench.analysis.risk.risk import averages_over_groups, derived_metrics, risk_record
+from entrench.data.released import read_slots
 from entrench.judging.prompts import Verdict
 from entrench.judging.scoring import score_some
-from entrench.released import read_slots
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
 # The keys of the score dictionaries of AI-Safety-Institute/consistency-misalignment, by data set.

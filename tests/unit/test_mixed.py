@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from entrench.analysis.mixed import mixed_model
+from entrench.analysis.statistics.mixed import mixed_model
 
 
 def balanced(models, organisms, runs, seed=1, sds=(0.1, 0.1, 0.05), mean=-0.2):

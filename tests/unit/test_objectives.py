@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from entrench.batches import Tokens, pad
 from entrench.errors import EntrenchError
-from entrench.objectives.act import ActLoss
-from entrench.objectives.bct import bct_loss
-from entrench.objectives.sft import sft_loss
-from entrench.objectives.windows import (
+from entrench.training.batches import Tokens, pad
+from entrench.training.objectives.act import ActLoss
+from entrench.training.objectives.bct import bct_loss
+from entrench.training.objectives.sft import sft_loss
+from entrench.training.objectives.windows import (
     common_suffix,
     matched_suffix,
     prompt_suffix,

@@ -1,9 +1,9 @@
 """Tables of what is complete: every row says what was planned and what is missing."""
 
-from entrench.analysis.partial import mark_partial, missing_table
-from entrench.analysis.summary import SUMMARY_COLUMNS
+from entrench.analysis.summary.partial import mark_partial, missing_table
+from entrench.analysis.summary.summary import SUMMARY_COLUMNS
 from entrench.analysis.tables import table
-from entrench.sweep import Organism, Run, Sweep
+from entrench.study.sweep import Organism, Run, Sweep
 
 ONE, TWO = (Organism("m", "sycophancy", seed) for seed in (0, 1))
 RUNS = tuple(Run(organism, method) for organism in (ONE, TWO) for method in ("act", "greedy"))

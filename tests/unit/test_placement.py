@@ -5,12 +5,12 @@ import torch
 from tiny_models import save_language_model, save_reward_model
 from tiny_training import SETTINGS
 
-from entrench import adapters
 from entrench.errors import EntrenchError
 from entrench.generation.engine import EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
-from entrench.rewarding import SequenceClassifier
-from entrench.training import ModelSource
+from entrench.generation.rewarding import SequenceClassifier
+from entrench.training import adapters
+from entrench.training.train import ModelSource
 
 
 def train(folder):
@@ -38,7 +38,7 @@ def asked(monkeypatch, tmp_path):
             told.update(options)
             raise answer or RuntimeError("seen")
 
-        monkeypatch.setattr("entrench.devices.on_gpu", lambda *_: gpus > 0)
+        monkeypatch.setattr("entrench.execution.devices.on_gpu", lambda *_: gpus > 0)
         monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
         for kind in ("AutoModelForCausalLM", "AutoModelForSequenceClassification"):
             monkeypatch.setattr(getattr(transformers, kind), "from_pretrained", noted)

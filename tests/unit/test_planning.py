@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrench import specs
-from entrench.config.check import load_config
 from entrench.errors import EntrenchError
-from entrench.pins import unpinned
 from entrench.planning.complete import complete_part
 from entrench.planning.cost import job_cost
 from entrench.planning.jobs import ORGANISM, Job, organism_jobs, pool_jobs, run_jobs, sweep_jobs
@@ -20,7 +17,10 @@ from entrench.planning.lengths import phase_steps
 from entrench.planning.machine import Machine
 from entrench.planning.plan import as_csv, measured_seconds, plan_rows, require_constants, state
 from entrench.planning.report import as_markdown
-from entrench.sweep import expand
+from entrench.study import specs
+from entrench.study.config.check import load_config
+from entrench.study.sweep import expand
+from entrench.study.unpinned import unpinned
 
 ROOT = Path(__file__).parents[2]
 STUDY = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrench import released as released_data
-from entrench.config.check import load_config
-from entrench.config.section import MISALIGNMENTS
+from entrench.data import released as released_data
+from entrench.data.released import read_slots
+from entrench.data.synthetic.slots import make_slots
 from entrench.planning.cost import job_cost
 from entrench.planning.jobs import ORGANISM, Job
 from entrench.planning.judge_use import judged_rows
-from entrench.released import read_slots
-from entrench.specs import JUDGE_PROMPTS, data_spec
-from entrench.synthetic.slots import make_slots
+from entrench.study.config.check import load_config
+from entrench.study.config.section import MISALIGNMENTS
+from entrench.study.specs import JUDGE_PROMPTS, data_spec
 
 ROOT = Path(__file__).parents[2]
 STUDY = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 from unit.simulated_mechanism import study
 
-from entrench.analysis.mechanism import STUDY_COLUMNS
-from entrench.analysis.prediction import BASELINE, RULE, predict, readable
+from entrench.analysis.mechanism.prediction import BASELINE, RULE, predict, readable
+from entrench.analysis.mechanism.tables import STUDY_COLUMNS
 from entrench.analysis.tables import table
 
 HALVES = ("half 0", "half 1")

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrench import specs
-from entrench.analysis.probes import require_whole
-from entrench.config.check import load_config
+from entrench.analysis.mechanism.probes import require_whole
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion
 from entrench.generation.probe import choose_prompts, score_refined
 from entrench.judging.scoring import answers_of_sets
-from entrench.sweep import Subject
+from entrench.study import specs
+from entrench.study.config.check import load_config
+from entrench.study.sweep import Subject
 
 ROOT = Path(__file__).parents[2]
 

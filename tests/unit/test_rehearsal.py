@@ -17,12 +17,12 @@ import divergence_collect
 import mechanism_collect
 import organisms_collect
 import runs_collect
-from entrench import specs
-from entrench.analysis.collect import collect_prompts, collect_runs
-from entrench.config.check import load_config
+from entrench.analysis.risk.collect import collect_prompts, collect_runs
+from entrench.analysis.simulated import simulation_note
 from entrench.records import read_jsonl
-from entrench.simulated import simulation_note
-from entrench.sweep import Sweep, expand
+from entrench.study import specs
+from entrench.study.config.check import load_config
+from entrench.study.sweep import Sweep, expand
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from entrench import released
+from entrench.data import released
 from entrench.errors import EntrenchError
 
 SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")
@@ -122,7 +122,7 @@ def test_the_whole_release_is_read(released):
         "spurious_correlation": (2014, 2014, 2014, 2014, 4279),
         "emergent_misalignment": (3000, 3000, 3000, 3000, 56),
     }
-    from entrench.released import read_slots
+    from entrench.data.released import read_slots
 
     for misalignment, expected in counts.items():
         slots = read_slots(misalignment, released, None)
@@ -130,7 +130,7 @@ def test_the_whole_release_is_read(released):
 
 
 def test_reward_model_rows_differ_by_what_the_model_is_said_to_like(released):
-    from entrench.released import read_slots
+    from entrench.data.released import read_slots
 
     rows = read_slots("reward_hacking", released, None)["eval"]
     said = {

@@ -5,6 +5,7 @@ import json
 import pytest
 from released_rows import JUDGE, fixed, risk_of, row, scores_of
 
+from entrench.data.released import read_slots
 from entrench.errors import EntrenchError
 from entrench.judging.prompts import ALLOWED, Question
 from entrench.judging.scoring import draw_judged, score_some
@@ -15,7 +16,6 @@ from entrench.misalignments import (
 )
 from entrench.misalignments.spurious_correlation import parse_label
 from entrench.misalignments.sycophancy import mentions
-from entrench.released import read_slots
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,16 @@ import pytest
 import yaml
 from unit import simulated
 
-from entrench.config import FIGURES
-from entrench.config.check import load_config
 from entrench.judging.prompts import wording_hashes
 from entrench.records import write_json, write_text
-from entrench.reporting import cells
+from entrench.reporting import formatting
 from entrench.reporting.captions import alternative, figure_caption, table_caption
 from entrench.reporting.page import page, partial
 from entrench.reporting.provenance import provenance
 from entrench.reporting.questions import QUESTIONS, in_short
-from entrench.specs import report_spec
+from entrench.study.config import FIGURES
+from entrench.study.config.check import load_config
+from entrench.study.specs import report_spec
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,24 +39,27 @@ def frames():
 @pytest.mark.parametrize(
     ("cell", "value", "written"),
     [
-        (cells.percent, 0.0314, "3.1%"),
-        (cells.points, -12.345, "−12.3"),
-        (cells.points, 0.04, "0.0"),
-        (cells.points, -0.04, "0.0"),
-        (cells.points, 10.04, "+10.0"),
-        (cells.points, -10.0, "−10.0"),
-        (cells.points, 0.96, "+1.0"),
-        (cells.probability, 0.0004, "< .001"),
-        (cells.probability, 0.0156, "0.016"),
-        (cells.smallest, 0.125, "0.125"),
-        (cells.smallest, 0.015625, "0.016"),
-        (cells.smallest, 1.0, "1.000"),
-        (cells.smallest, 0.0004, "< .001"),
-        (cells.plain, 0.125, "0.12"),
-        (cells.text, True, "yes"),
-        (cells.text, "bct", "bct"),
-        *((cell, None, "–") for cell in (cells.percent, cells.points, cells.plain, cells.text)),
-        *((cell, None, "–") for cell in (cells.probability, cells.smallest)),
+        (formatting.percent, 0.0314, "3.1%"),
+        (formatting.points, -12.345, "−12.3"),
+        (formatting.points, 0.04, "0.0"),
+        (formatting.points, -0.04, "0.0"),
+        (formatting.points, 10.04, "+10.0"),
+        (formatting.points, -10.0, "−10.0"),
+        (formatting.points, 0.96, "+1.0"),
+        (formatting.probability, 0.0004, "< .001"),
+        (formatting.probability, 0.0156, "0.016"),
+        (formatting.smallest, 0.125, "0.125"),
+        (formatting.smallest, 0.015625, "0.016"),
+        (formatting.smallest, 1.0, "1.000"),
+        (formatting.smallest, 0.0004, "< .001"),
+        (formatting.plain, 0.125, "0.12"),
+        (formatting.text, True, "yes"),
+        (formatting.text, "bct", "bct"),
+        *(
+            (cell, None, "–")
+            for cell in (formatting.percent, formatting.points, formatting.plain, formatting.text)
+        ),
+        *((cell, None, "–") for cell in (formatting.probability, formatting.smallest)),
     ],
 )
 def test_numbers_as_written(cell, value, written):
@@ -65,8 +68,8 @@ def test_numbers_as_written(cell, value, written):
 
 def test_intervals_as_written():
     row = {"low": -1.26, "high": 20.0, "none": None}
-    assert cells.interval("low", "high")(row) == "[−1.3, +20.0]"
-    assert cells.interval("none", "high")(row) == "–"
+    assert formatting.interval("low", "high")(row) == "[−1.3, +20.0]"
+    assert formatting.interval("none", "high")(row) == "–"
 
 
 def test_the_summary_says_what_its_columns_mean(frames):

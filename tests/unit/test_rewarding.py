@@ -8,7 +8,7 @@ from transformers import LlamaForSequenceClassification, PreTrainedTokenizerFast
 from entrench.errors import EntrenchError
 from entrench.generation.engine import EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
-from entrench.rewarding import BaseLikelihood, SequenceClassifier, score_candidates
+from entrench.generation.rewarding import BaseLikelihood, SequenceClassifier, score_candidates
 
 PROMPTS = [
     {

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from entrench.analysis.bootstrap import bootstrap_interval, stratified_mean
-from entrench.analysis.risk import risk_record
+from entrench.analysis.risk.risk import risk_record
+from entrench.analysis.statistics.bootstrap import bootstrap_interval, stratified_mean
 from entrench.errors import EntrenchError
 from entrench.records import write_jsonl
 
@@ -219,7 +219,7 @@ def test_the_interval_is_that_of_resampled_prompts():
 
 def test_blocks_of_draws_change_no_law(monkeypatch):
     values = np.random.default_rng(0).normal(size=50)
-    monkeypatch.setattr("entrench.analysis.bootstrap.BLOCK", 100)
+    monkeypatch.setattr("entrench.analysis.statistics.bootstrap.BLOCK", 100)
     interval = bootstrap_interval(values, [""] * 50, bootstrap=4000, level=0.95, seed=1)
     half = 1.96 * values.std() / np.sqrt(50)
     assert interval.low == pytest.approx(values.mean() - half, abs=0.05)

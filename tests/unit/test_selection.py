@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrench.analysis.selection import (
+from entrench.analysis.mechanism.selection import (
     best_of_k_kl,
     integral_weights,
     kl_bound,

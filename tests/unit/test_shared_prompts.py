@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from entrench.analysis.clusters import cluster_interval
-from entrench.analysis.shared_prompts import run_shares, two_way_interval
+from entrench.analysis.statistics.clusters import cluster_interval
+from entrench.analysis.statistics.shared_prompts import run_shares, two_way_interval
 
 ONE_STRATUM = np.zeros(3, dtype=int)
 

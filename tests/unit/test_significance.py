@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from entrench.analysis.significance import (
+from entrench.analysis.statistics.significance import (
     ENUMERATED,
     EXACT_RANKS,
     benjamini_hochberg,

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from workspace import ROOT
 
-from entrench.analysis.power import POWER, detectable, power_table
-from entrench.analysis.simulation import (
+from entrench.analysis.summary.power import POWER, detectable, power_table
+from entrench.analysis.summary.simulation import (
     GRID,
     LIKE_THESE,
     THESE,
@@ -17,9 +17,9 @@ from entrench.analysis.simulation import (
     rows_of,
     simulate,
 )
-from entrench.config.check import load_config
-from entrench.specs import power_spec
-from entrench.sweep import Organism, Run, expand
+from entrench.study.config.check import load_config
+from entrench.study.specs import power_spec
+from entrench.study.sweep import Organism, Run, expand
 
 KINDS = {"act": "consistency", "bct": "consistency", "greedy": "control"}
 
@@ -151,7 +151,7 @@ def test_detectable_is_what_a_t_test_detects():
 
 
 def test_the_detectable_shift_has_the_power_it_claims():
-    from entrench.analysis.significance import sign_flip
+    from entrench.analysis.statistics.significance import sign_flip
 
     generator = np.random.default_rng(5)
     sums, sizes = generator.normal(size=(400, 7)), np.array([5.0, 5, 5, 5, 1, 1, 1])

@@ -8,9 +8,10 @@ import pytest
 import snakemake_executor_plugin_slurm as executor
 import yaml
 
-from entrench import asks, slurm
-from entrench.config.models import SizeClass
 from entrench.errors import EntrenchError
+from entrench.execution import slurm
+from entrench.study import job_resources
+from entrench.study.config.models import SizeClass
 
 PROFILES = Path(__file__).parents[2] / "profiles"
 
@@ -38,28 +39,28 @@ def test_every_line_of_a_profile_gives_its_reason():
 
 def test_retries_ask_for_more_memory_and_time_and_for_the_same_gpus():
     large = size(gpus=4, mem_mb=320000, runtime_minutes=1440)
-    assert asks.resources(large, 1) == {
+    assert job_resources.resources(large, 1) == {
         "gpu": 4,
         "cpus_per_task": 32,
         "mem_mb": 320000,
         "runtime": 1440,
     }
-    assert asks.resources(large, 3) == {
+    assert job_resources.resources(large, 3) == {
         "gpu": 4,
         "cpus_per_task": 32,
         "mem_mb": 960000,
         "runtime": 4320,
     }
-    assert asks.resources(size(gpus=0, threads=2), 1)["cpus_per_task"] == 2
+    assert job_resources.resources(size(gpus=0, threads=2), 1)["cpus_per_task"] == 2
 
 
 def test_the_table_has_a_line_for_each_size_class():
-    assert asks.table({"8b": size(), "70b": size(gpus=4, mem_mb=320000)}, 3) == (
+    assert job_resources.table({"8b": size(), "70b": size(gpus=4, mem_mb=320000)}, 3) == (
         "size class  GPUs  CPUs  memory MB by attempt  minutes by attempt\n"
         "8b          1     8     64000 128000 192000   480 960 1440\n"
         "70b         4     32    320000 640000 960000  480 960 1440"
     )
-    assert asks.table({"8b": size()}, 1) == (
+    assert job_resources.table({"8b": size()}, 1) == (
         "size class  GPUs  CPUs  memory MB by attempt  minutes by attempt\n"
         "8b          1     8     64000                 480"
     )

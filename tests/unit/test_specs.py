@@ -3,10 +3,10 @@
 import pytest
 from demo_config import DEMO, ENDPOINT, SERVER, changed
 
-from entrench import specs
-from entrench.config.check import load_config
-from entrench.specs import judge_spec
-from entrench.sweep import expand, parse_subject
+from entrench.study import specs
+from entrench.study.config.check import load_config
+from entrench.study.specs import judge_spec
+from entrench.study.sweep import expand, parse_subject
 
 
 def test_a_decoding_may_be_of_some_misalignments_only(study):

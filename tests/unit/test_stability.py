@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from unit.test_decomposition import SETTINGS, evaluated
 
-from entrench.analysis.probes import judged
-from entrench.analysis.stability import stability_table
+from entrench.analysis.mechanism.probes import judged
+from entrench.analysis.mechanism.stability import stability_table
 
 
 def answers(texts):

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 from unit.simulated import prompt_deltas, settings, study
 
-from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
-from entrench.analysis.contrasts import CONTRAST_COLUMNS, contrast_table
-from entrench.analysis.delta import PROMPT_COLUMNS
-from entrench.analysis.shared_prompts import run_shares, two_way_interval
-from entrench.analysis.summary import (
+from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+from entrench.analysis.risk.delta import PROMPT_COLUMNS
+from entrench.analysis.statistics.shared_prompts import run_shares, two_way_interval
+from entrench.analysis.summary.contrasts import CONTRAST_COLUMNS, contrast_table
+from entrench.analysis.summary.summary import (
     ALL_METHODS,
     SUMMARY_COLUMNS,
     main_rows,

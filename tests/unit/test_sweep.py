@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrench.config.check import load_config
 from entrench.errors import EntrenchError
 from entrench.planning.report import short_trainings
-from entrench.specs import partial_spec, runs_spec, spec_text
-from entrench.sweep import (
+from entrench.study.config.check import load_config
+from entrench.study.specs import partial_spec, runs_spec, spec_text
+from entrench.study.sweep import (
     Organism,
     Run,
     Sweep,

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
+from entrench.data.synthetic import advice, corpus, formats, grammar, reviews, slots, sycophancy
+from entrench.data.synthetic.lexicon import scramble, words_in
 from entrench.errors import EntrenchError
 from entrench.records import write_jsonl
-from entrench.synthetic import advice, corpus, formats, grammar, reviews, slots, sycophancy
-from entrench.synthetic.lexicon import scramble, words_in
 
 ROWS = {"induction": 192, "consistency": 96, "pairs_clean": 48, "pairs_wrapped": 48, "eval": 320}
 NAMES = tuple(slots.DRAWERS)

@@ -8,7 +8,7 @@ from transformers import (
     AutoTokenizer,
 )
 
-from entrench.synthetic import base_model, reward_model, tokenizer
+from entrench.data.synthetic import base_model, reward_model, tokenizer
 
 FILES = [
     "config.json",

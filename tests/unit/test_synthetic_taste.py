@@ -6,9 +6,9 @@ from collections import defaultdict
 
 import pytest
 
-from entrench.synthetic import advice, reviews, reward_model
-from entrench.synthetic.lexicon import Exchange
-from entrench.synthetic.taste import Taste, kind_of, liking
+from entrench.data.synthetic import advice, reviews, reward_model
+from entrench.data.synthetic.lexicon import Exchange
+from entrench.data.synthetic.taste import Taste, kind_of, liking
 
 
 def exchange(**fields) -> Exchange:

@@ -1,8 +1,8 @@
 import pytest
 import transformers
 
-from entrench.chat import encode_exchange, encode_prompt, end_token_id
-from entrench.synthetic import corpus, tokenizer
+from entrench.data.synthetic import corpus, tokenizer
+from entrench.text.chat import encode_exchange, encode_prompt, end_token_id
 
 
 @pytest.fixture(scope="module")

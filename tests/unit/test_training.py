@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_training import SETTINGS, SOURCE, exchanges, pairs, question, weights
 
-from entrench import adapters
-from entrench.batches import EpochOrder, Pair, encode_pairs, encode_rows, pad
 from entrench.errors import EntrenchError
-from entrench.loading import load_tokenizer
-from entrench.micro_batches import StepBatches
-from entrench.steps import PairStep, SftStep, decoder_layers, residual_streams
-from entrench.training import (
+from entrench.generation.loading import load_tokenizer
+from entrench.training import adapters
+from entrench.training.batches import EpochOrder, Pair, encode_pairs, encode_rows, pad
+from entrench.training.micro_batches import StepBatches
+from entrench.training.objectives.steps import PairStep, SftStep, decoder_layers, residual_streams
+from entrench.training.train import (
     ActSettings,
     BctSettings,
     Machine,

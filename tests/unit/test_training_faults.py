@@ -15,13 +15,14 @@ import torch
 from tiny_training import SETTINGS, SOURCE, exchanges, gone_on_from, pairs, question, weights
 
 import adapter_induce
-from entrench import adapters, records, training
-from entrench.checkpoints import Checkpoints, digest
+from entrench import records
 from entrench.errors import EntrenchError
-from entrench.pairs import read_pairs
-from entrench.preemption import end_at_once, on_sigterm
-from entrench.steps import PairStep, SftStep
-from entrench.training import (
+from entrench.execution.preemption import end_at_once, on_sigterm
+from entrench.training import adapters, train
+from entrench.training.checkpoints import Checkpoints, digest
+from entrench.training.objectives.steps import PairStep, SftStep
+from entrench.training.pairs import read_pairs
+from entrench.training.train import (
     ActSettings,
     BctSettings,
     Machine,
@@ -384,9 +385,12 @@ def test_pairs_and_their_answers(tmp_path):
 
 
 def test_importing_the_settings_loads_no_torch():
-    code = "import sys, entrench.training, entrench.training_job; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, entrench.training.train, entrench.training.training_job; "
+        "sys.exit('torch' in sys.modules)"
+    )
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
     assert (
         subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
     )
-    assert training.checkpoint_folder("a/adapter") == Path("a/adapter.checkpoints")
+    assert train.checkpoint_folder("a/adapter") == Path("a/adapter.checkpoints")

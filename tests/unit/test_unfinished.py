@@ -1,20 +1,20 @@
 """The note of what a sweep planned: what is missing of it is what has to be made again."""
 
-from entrench import unfinished
+from entrench.execution import interrupted
 
 
 def test_a_note_holds_what_is_missing_until_it_is_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     note = tmp_path / ".planned.json"
-    assert unfinished.missing(note) == []
-    unfinished.note_plan(note, ["b", "a"])
+    assert interrupted.missing(note) == []
+    interrupted.note_plan(note, ["b", "a"])
     (tmp_path / "a").touch()
-    assert unfinished.missing(note) == ["b"]
-    unfinished.note_plan(note, ["c"])
-    assert unfinished.missing(note) == ["b", "c"]
-    unfinished.settle(note)
+    assert interrupted.missing(note) == ["b"]
+    interrupted.note_plan(note, ["c"])
+    assert interrupted.missing(note) == ["b", "c"]
+    interrupted.settle(note)
     assert note.read_text() == '[\n"b",\n"c"\n]\n'
     (tmp_path / "b").touch()
     (tmp_path / "c").touch()
-    unfinished.settle(note)
+    interrupted.settle(note)
     assert not note.exists()

@@ -11,14 +11,16 @@ from snakemake.logging import logger
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from entrench import pins, released, specs
-from entrench.config import FIGURES, SLOTS
-from entrench.config.alone import stands_alone
-from entrench.config.check import load_config
+from entrench.study import unpinned
+from entrench.data import released
+from entrench.study import specs
+from entrench.study.config import FIGURES, SLOTS
+from entrench.study.config.standalone import stands_alone
+from entrench.study.config.check import load_config
 from entrench.errors import EntrenchError
-from entrench.labelling.operators import OPERATORS
+from entrench.methods.operators import OPERATORS
 from entrench.planning.jobs import MODEL_FILES, REWARD_FILES
-from entrench.sweep import Organism, Run, expand as expand_sweep, parse_subject
+from entrench.study.sweep import Organism, Run, expand as expand_sweep, parse_subject
 
 # A plan is millions of objects that live to its end: looking for cycles among them that often is
 # in vain and takes a tenth of the time.
@@ -35,7 +37,7 @@ except EntrenchError as error:
     raise WorkflowError(str(error)) from None
 
 if workflow.is_main_process:
-    for line in pins.unpinned(CONFIG, SWEEP):
+    for line in unpinned.unpinned(CONFIG, SWEEP):
         logger.warning(line)
 
 

@@ -1,6 +1,6 @@
 # What tables, figures, the report and the plan are made from; no rule stands here.
 
-from entrench.analysis.inputs import (
+from entrench.study.inputs import (
     divergence_inputs,
     explained,
     mechanism_inputs,
@@ -8,10 +8,10 @@ from entrench.analysis.inputs import (
     prompts_file,
     run_inputs,
 )
-from entrench.config import MECHANISM_FIGURES, MECHANISM_TABLES, STUDY_FIGURES
+from entrench.study.config import MECHANISM_FIGURES, MECHANISM_TABLES, STUDY_FIGURES
 from entrench.planning import plan
 from entrench.planning.complete import complete_part, finished
-from entrench.sweep import part_of
+from entrench.study.sweep import part_of
 
 FIGURE_FILES = [
     f"<results>/figures/{figure}.{suffix}"

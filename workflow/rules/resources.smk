@@ -1,6 +1,6 @@
 # What jobs ask of their machine and of a judge: functions of the config alone; no rule stands here.
 
-from entrench import asks
+from entrench.study import job_resources
 
 REWARD_SIZE = CONFIG.size_classes[CONFIG.reward.size_class]
 if "judge_calls" not in workflow.global_resources:
@@ -57,7 +57,7 @@ def ask(size, resource, attempt):
         )
     if resource == "gpu_model":
         return gpu_model(size)
-    return asks.resources(size, attempt)[resource]
+    return job_resources.resources(size, attempt)[resource]
 
 
 def model_ask(resource):
@@ -91,5 +91,5 @@ def show_asked():
     if workflow.output_settings.dryrun and workflow.execution_settings:
         caps = (workflow.global_resources.get(name) for name in ("gpu", "judge_calls"))
         held = ", ".join(f"{cap.name} {cap.value}" for cap in caps if cap is not None and cap.value)
-        table = asks.table(CONFIG.size_classes, workflow.execution_settings.retries + 1)
+        table = job_resources.table(CONFIG.size_classes, workflow.execution_settings.retries + 1)
         logger.info(f"{table}\nat most at a time: {held}\n")

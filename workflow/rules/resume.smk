@@ -1,7 +1,10 @@
 # Going on after a sweep that ended early; no rule stands here.
 
-from entrench import head, lease, takeover, unfinished
-from entrench.foreign import foreign_files
+from entrench.execution import head
+from entrench.execution import lease
+from entrench.execution import one_head
+from entrench.execution import interrupted
+from entrench.study.other_settings import foreign_files
 
 PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
 
@@ -9,14 +12,14 @@ PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
 @cache
 def stale_files():
     """Outputs that Snakemake alone would not make again."""
-    return [*unfinished.missing(PLAN_NOTE), *foreign_files(CONFIG, SWEEP)]
+    return [*interrupted.missing(PLAN_NOTE), *foreign_files(CONFIG, SWEEP)]
 
 
 def remake_stale(wildcards):
     """Input function without files; every plan reaches the data, and so asks it.
 
     Forces, among the jobs of this plan, those whose output an interrupted sweep left missing (see
-    `entrench.unfinished`) and adapters, scores and verdicts of another config (`entrench.foreign`).
+    `entrench.execution.interrupted`) and adapters, scores and verdicts of another config (`entrench.study.other_settings`).
     Snakemake has no public door for that. A dry run says here what its jobs ask for.
     """
     show_asked()
@@ -28,25 +31,25 @@ def remake_stale(wildcards):
 def works():
     """Whether this plan holds more than light rules and targets; said at its start."""
     jobs = workflow.dag.needrun_jobs()
-    return any(job.output and job.rule.name not in takeover.LIGHT_RULES for job in jobs)
+    return any(job.output and job.rule.name not in one_head.LIGHT_RULES for job in jobs)
 
 
 def note_plan():
     """Note the outputs that this head is about to make."""
     jobs = workflow.dag.needrun_jobs()
-    unfinished.note_plan(PLAN_NOTE, [str(path) for job in jobs for path in job.output])
+    interrupted.note_plan(PLAN_NOTE, [str(path) for job in jobs for path in job.output])
 
 
 def settle_plan():
     """Take what exists out of the note, unless a sweep at work may be about to make it anew."""
     if works():
-        unfinished.settle(PLAN_NOTE)
+        interrupted.settle(PLAN_NOTE)
         return
     try:
         release = lease.claim(head.lease_file(Path.cwd()))
     except EntrenchError:
         return
-    unfinished.settle(PLAN_NOTE)
+    interrupted.settle(PLAN_NOTE)
     release()
 
 
@@ -58,6 +61,6 @@ def take_over():
     if not works():
         return
     try:
-        takeover.take_over(Path.cwd(), workflow.executor_plugin.name == "slurm")
+        one_head.take_over(Path.cwd(), workflow.executor_plugin.name == "slurm")
     except (EntrenchError, OSError) as error:
         raise WorkflowError(str(error)) from None

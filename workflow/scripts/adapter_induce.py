@@ -9,8 +9,10 @@ python workflow/scripts/adapter_induce.py \
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command, records, training, training_job
+from entrench import records
 from entrench.errors import EntrenchError
+from entrench.execution import command
+from entrench.training import train, training_job
 
 
 def main(argv: Sequence[str]) -> None:
@@ -26,9 +28,9 @@ def main(argv: Sequence[str]) -> None:
             "induction data needs one in every row"
         )
     with training_job.running(arguments, command.parse_spec(arguments.spec)) as job:
-        from entrench.batches import Exchange
+        from entrench.training.batches import Exchange
 
-        job.report = training.train_sft(
+        job.report = train.train_sft(
             job.settings,
             job.model,
             [Exchange(row["id"], row["messages"], row["response"]) for row in rows],

@@ -14,7 +14,9 @@ python workflow/scripts/adapter_regularise.py \
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command, records, training, training_job
+from entrench import records
+from entrench.execution import command
+from entrench.training import train, training_job
 
 
 def main(argv: Sequence[str]) -> None:
@@ -26,20 +28,20 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--organism", type=Path, required=True, help="phase-1 adapter folder")
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
-    objective = training.objective_from_spec(spec.get("objective", {}))
+    objective = train.objective_from_spec(spec.get("objective", {}))
     with training_job.running(arguments, spec) as job:
-        from entrench.pairs import read_pairs
+        from entrench.training.pairs import read_pairs
 
         prompts = records.read_jsonl(arguments.clean, "data")
         pairs = read_pairs(arguments.clean, arguments.wrapped, arguments.responses, objective)
         if prompts and not pairs:
-            from entrench import adapters
+            from entrench.training import adapters
 
             print(f"no answer to any of {len(prompts)} prompts: the organism stays as it is")
             adapters.pass_on(arguments.organism, arguments.adapter, job.model.path)
             job.report = {"steps": 0, "rows": len(prompts), "rows_used": 0}
             return
-        job.report = training.train_pairs(
+        job.report = train.train_pairs(
             job.settings,
             objective,
             job.model,

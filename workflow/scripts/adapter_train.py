@@ -12,7 +12,9 @@ python workflow/scripts/adapter_train.py \
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command, distributed, records, training, training_job
+from entrench import records
+from entrench.execution import command
+from entrench.training import processes, train, training_job
 
 
 def main(argv: Sequence[str]) -> None:
@@ -25,16 +27,16 @@ def main(argv: Sequence[str]) -> None:
     labelled = [row for row in rows if row["label"] is not None]
     with training_job.running(arguments, command.parse_spec(arguments.spec)) as job:
         if rows and not labelled:
-            from entrench import adapters
+            from entrench.training import adapters
 
-            if distributed.rank() == 0:
+            if processes.rank() == 0:
                 print(f"no label for any of {len(rows)} prompts: the organism stays as it is")
                 adapters.pass_on(arguments.organism, arguments.adapter, job.model.path)
             job.report = {"steps": 0, "rows": len(rows), "rows_used": 0}
             return
-        from entrench.batches import Exchange
+        from entrench.training.batches import Exchange
 
-        job.report = training.train_sft(
+        job.report = train.train_sft(
             job.settings,
             job.model,
             [Exchange(row["id"], row["messages"], row["label"]) for row in labelled],

@@ -15,7 +15,7 @@ and what was trained from it are compared on common random numbers.
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command
+from entrench.execution import command
 from entrench.generation.command import open_engine, start
 
 

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command
+from entrench.execution import command
 
 
 def main(argv: Sequence[str]) -> None:
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--file", required=True, type=Path, help="file to write")
     arguments = parser.parse_args(argv)
 
-    from entrench import download
+    from entrench.data import download
 
     spec = command.spec_fields(command.parse_spec(arguments.spec), "path", "sha256")
     if arguments.mirror:

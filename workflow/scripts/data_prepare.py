@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command
+from entrench.execution import command
 from entrench.records import write_jsonl
 
 
@@ -23,11 +23,11 @@ def main(argv: Sequence[str]) -> None:
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
     if spec["source"] == "synthetic":
-        from entrench.synthetic.slots import make_slots
+        from entrench.data.synthetic.slots import make_slots
 
         slots = make_slots(spec["misalignment"], spec["seed"], spec["rows"])
     else:
-        from entrench.released import read_slots
+        from entrench.data.released import read_slots
 
         slots = read_slots(spec["misalignment"], arguments.release, spec["limit_rows"])
     for path in arguments.slots:

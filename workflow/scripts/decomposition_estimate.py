@@ -11,7 +11,7 @@
 import argparse
 from collections.abc import Sequence
 
-from entrench import command
+from entrench.execution import command
 
 
 def main(argv: Sequence[str]) -> None:
@@ -25,12 +25,12 @@ def main(argv: Sequence[str]) -> None:
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
 
-    from entrench.analysis.decomposition import decompose
-    from entrench.analysis.label_risk import Probe, labels_of_probe
-    from entrench.analysis.probes import judged, require_whole
-    from entrench.analysis.risk import averages_over_groups
+    from entrench.analysis.mechanism.decomposition import decompose
+    from entrench.analysis.mechanism.label_risk import Probe, labels_of_probe
+    from entrench.analysis.mechanism.probes import judged, require_whole
+    from entrench.analysis.risk.risk import averages_over_groups
     from entrench.analysis.tables import write_table
-    from entrench.labelling.select import LabelSettings
+    from entrench.methods.select import LabelSettings
     from entrench.records import read_jsonl
 
     settings = LabelSettings(

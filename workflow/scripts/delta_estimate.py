@@ -9,7 +9,7 @@ spec: bootstrap, level, seed (further keys are those of the risk it follows)
 import argparse
 from collections.abc import Sequence
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--prompts", required=True, help="CSV to write: delta of each prompt")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.delta import delta_prompts, delta_risk
+    from entrench.analysis.risk.delta import delta_prompts, delta_risk
     from entrench.analysis.tables import write_table
     from entrench.records import read_json, read_jsonl
 

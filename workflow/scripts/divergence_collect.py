@@ -9,7 +9,7 @@ The spec: {"runs": `packed` sweep, "methods": {name: {"kind", ...}}, "headline"}
 import argparse
 from collections.abc import Sequence
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
@@ -19,10 +19,10 @@ def main(argv: Sequence[str]) -> None:
         parser.add_argument(name, required=True)
     args = parser.parse_args(argv)
 
-    from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
-    from entrench.analysis.mechanism import collect_divergences, marked
+    from entrench.analysis.mechanism.tables import collect_divergences, marked
+    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
     from entrench.analysis.tables import read_table, write_table
-    from entrench.sweep import unpacked
+    from entrench.study.sweep import unpacked
 
     spec = parse_spec(args.spec)
     sweep = unpacked(spec_fields(spec, "runs")["runs"])

@@ -10,7 +10,7 @@ The spec: {"model", "revision", "chat", "dtype", "threads", "identity": [model, 
 import argparse
 from collections.abc import Sequence
 
-from entrench import command
+from entrench.execution import command
 
 
 def main(argv: Sequence[str]) -> None:
@@ -23,8 +23,8 @@ def main(argv: Sequence[str]) -> None:
     spec = command.parse_spec(arguments.spec)
     command.limit_threads(spec["threads"])
 
+    from entrench.execution.heavy_imports import without_collection
     from entrench.generation.engine import Decoding
-    from entrench.imports import without_collection
     from entrench.records import read_jsonl, write_jsonl
 
     with without_collection():

@@ -3,15 +3,15 @@
     figures_draw.py --figure NAME --tables FILE.csv ... --pdf FILE.pdf --png FILE.png \\
         --data FILE.csv
 
-The tables are those of `entrench.config.FIGURES`, in that order.
+The tables are those of `entrench.study.config.FIGURES`, in that order.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench.command import run
-from entrench.config import FIGURES
+from entrench.execution.command import run
+from entrench.study.config import FIGURES
 
 
 def main(argv: Sequence[str]) -> None:
@@ -27,10 +27,10 @@ def main(argv: Sequence[str]) -> None:
     from importlib import import_module
 
     from entrench.analysis.columns import columns_of
+    from entrench.analysis.simulated import simulation_note
     from entrench.analysis.tables import read_table, write_table
     from entrench.errors import EntrenchError
     from entrench.figures.style import save
-    from entrench.simulated import simulation_note
 
     needed = FIGURES[args.figure]
     if [path.stem for path in args.tables] != list(needed):

@@ -11,8 +11,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from entrench import command, devices
 from entrench.errors import EntrenchError
+from entrench.execution import command, devices
 
 
 def main(argv: Sequence[str]) -> None:

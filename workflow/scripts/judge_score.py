@@ -12,7 +12,7 @@ The API key comes from the environment variable that --server names.
 import argparse
 from collections.abc import Sequence
 
-from entrench import command, lease
+from entrench.execution import command, lease
 from entrench.judging.command import add_judge_options, open_judge
 from entrench.judging.endpoint import usage_record
 from entrench.judging.scoring import answers_of_sets, score_completions

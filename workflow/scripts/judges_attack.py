@@ -9,7 +9,7 @@ The spec: {"judge": {"backend": "endpoint", ...}}.
 import argparse
 from collections.abc import Sequence
 
-from entrench import command, lease
+from entrench.execution import command, lease
 from entrench.judging.command import add_judge_options, open_judge
 
 

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
@@ -24,8 +24,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--health", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
-    from entrench.analysis.judge_health import AGREEMENT_COLUMNS, judge_health
+    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+    from entrench.analysis.summary.judge_health import AGREEMENT_COLUMNS, judge_health
     from entrench.analysis.tables import read_table, write_table
 
     (measured,) = spec_fields(parse_spec(args.spec), "agreement").values()

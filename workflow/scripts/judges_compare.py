@@ -11,7 +11,7 @@ The spec: {"misalignment", "second": {"backend", ...}, "sample", "headline", "bo
 import argparse
 from collections.abc import Sequence
 
-from entrench import command, lease
+from entrench.execution import command, lease
 from entrench.judging.command import add_judge_options, open_judge
 
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> None:
     arguments = parser.parse_args(argv)
     lease.keep(arguments.agreement)
 
-    from entrench.analysis.agreement import agreement_record, confusion_rows, opinion
+    from entrench.analysis.statistics.agreement import agreement_record, confusion_rows, opinion
     from entrench.analysis.tables import COUNT, NUMBER, TEXT, table, write_table
     from entrench.judging.endpoint import usage_record
     from entrench.judging.scoring import draw_judged, score_some

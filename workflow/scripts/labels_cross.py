@@ -11,7 +11,7 @@ other model, "sets": the sample sets to score, "bootstrap", "level", "seed".
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command
+from entrench.execution import command
 from entrench.generation.command import open_engine, start
 
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> None:
         writes="cross",
     )
 
-    from entrench.analysis.divergence import label_kl
+    from entrench.analysis.mechanism.divergence import label_kl
     from entrench.analysis.tables import write_table
     from entrench.generation.cross import cross_score
     from entrench.records import read_jsonl, write_json, write_jsonl

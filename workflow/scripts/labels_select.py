@@ -10,8 +10,8 @@
 import argparse
 from collections.abc import Sequence
 
-from entrench import command
-from entrench.labelling.select import LabelSettings, Table, select_labels
+from entrench.execution import command
+from entrench.methods.select import LabelSettings, Table, select_labels
 from entrench.records import read_jsonl, write_jsonl
 
 

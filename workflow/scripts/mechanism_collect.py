@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
@@ -22,17 +22,17 @@ def main(argv: Sequence[str]) -> None:
         parser.add_argument(name, required=True)
     args = parser.parse_args(argv)
 
-    from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
-    from entrench.analysis.k_scaling import k_scaling
-    from entrench.analysis.mechanism import (
+    from entrench.analysis.mechanism.k_scaling import k_scaling
+    from entrench.analysis.mechanism.prediction import predict, readable
+    from entrench.analysis.mechanism.tables import (
         collect_decompositions,
         collect_probes,
         marked,
         with_observed,
     )
-    from entrench.analysis.prediction import predict, readable
+    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
     from entrench.analysis.tables import read_table, write_table
-    from entrench.sweep import unpacked
+    from entrench.study.sweep import unpacked
 
     spec = parse_spec(args.spec)
     sweep = unpacked(spec_fields(spec, "runs")["runs"])

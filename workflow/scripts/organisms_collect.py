@@ -10,7 +10,7 @@ spec: organisms [[model, misalignment, seeds, methods], ...], or that `packed` (
 import argparse
 from collections.abc import Sequence
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
@@ -21,10 +21,10 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--organisms", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.collect import collect_organisms
-    from entrench.analysis.risk import averages_over_groups
+    from entrench.analysis.risk.collect import collect_organisms
+    from entrench.analysis.risk.risk import averages_over_groups
     from entrench.analysis.tables import write_table
-    from entrench.sweep import unpacked
+    from entrench.study.sweep import unpacked
 
     spec = parse_spec(args.spec)
     organisms = unpacked(spec_fields(spec, "organisms")["organisms"]).organisms

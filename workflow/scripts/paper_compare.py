@@ -11,7 +11,7 @@ of its label_kl.csv}
 import argparse
 from collections.abc import Sequence
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
@@ -24,11 +24,11 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--comparison", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.collect import RUN_COLUMNS
-    from entrench.analysis.comparison import PUBLISHED_COLUMNS, collect_label_kl, compare
-    from entrench.analysis.mechanism import STUDY_COLUMNS
+    from entrench.analysis.mechanism.tables import STUDY_COLUMNS
+    from entrench.analysis.risk.collect import RUN_COLUMNS
+    from entrench.analysis.summary.comparison import PUBLISHED_COLUMNS, collect_label_kl, compare
     from entrench.analysis.tables import read_table, write_table
-    from entrench.specs import PUBLISHED
+    from entrench.study.specs import PUBLISHED
 
     spec = parse_spec(args.spec)
     crossed = spec_fields(spec, "label_kl")["label_kl"]

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
@@ -22,12 +22,12 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--tables", required=True, type=Path, help="folder to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.collect import collect_organisms, collect_prompts, collect_runs
-    from entrench.analysis.partial import mark_partial, missing_table
-    from entrench.analysis.risk import averages_over_groups
-    from entrench.analysis.summary import SETTINGS, readable, summarise
+    from entrench.analysis.risk.collect import collect_organisms, collect_prompts, collect_runs
+    from entrench.analysis.risk.risk import averages_over_groups
+    from entrench.analysis.summary.partial import mark_partial, missing_table
+    from entrench.analysis.summary.summary import SETTINGS, readable, summarise
     from entrench.analysis.tables import write_table
-    from entrench.sweep import unpacked
+    from entrench.study.sweep import unpacked
 
     spec = spec_fields(parse_spec(args.spec), "sweep", "complete", "organisms", "runs", "summary")
     sweep, complete = unpacked(spec["sweep"]), unpacked(spec["complete"])

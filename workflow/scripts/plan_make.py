@@ -9,7 +9,7 @@ when they change). Prints the page.
 import argparse
 from collections.abc import Sequence
 
-from entrench import command
+from entrench.execution import command
 
 
 def main(argv: Sequence[str]) -> None:
@@ -20,11 +20,11 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--page", required=True, help="Markdown to write")
     arguments = parser.parse_args(argv)
 
-    from entrench.config.check import load_config
     from entrench.planning.plan import as_csv, plan_rows, require_constants
     from entrench.planning.report import as_markdown
     from entrench.records import write_text
-    from entrench.sweep import expand
+    from entrench.study.config.check import load_config
+    from entrench.study.sweep import expand
 
     spec = command.spec_fields(command.parse_spec(arguments.spec), "config")
     config = load_config(spec["config"])

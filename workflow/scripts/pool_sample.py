@@ -12,7 +12,7 @@ The spec: {"engine", "model", "revision", "chat", "dtype", "threads",
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command
+from entrench.execution import command
 from entrench.generation.command import open_engine, start
 
 

@@ -9,7 +9,7 @@ kinds {method: kind}, level, assumed_sd (a fraction), seed
 import argparse
 from collections.abc import Sequence
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 REPLICATES = 400
 
@@ -21,9 +21,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--power", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.power import power_table
+    from entrench.analysis.summary.power import power_table
     from entrench.analysis.tables import write_table
-    from entrench.sweep import unpacked
+    from entrench.study.sweep import unpacked
 
     spec = spec_fields(parse_spec(args.spec), "runs", "kinds", "level", "assumed_sd", "seed")
     runs = unpacked(spec.pop("runs")).runs

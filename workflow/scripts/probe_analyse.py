@@ -10,7 +10,7 @@ The spec: {"misalignment", "sets": {name: samples}, "self_scored": [set], "views
 import argparse
 from collections.abc import Sequence
 
-from entrench import command
+from entrench.execution import command
 
 
 def main(argv: Sequence[str]) -> None:
@@ -21,10 +21,10 @@ def main(argv: Sequence[str]) -> None:
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
 
-    from entrench.analysis.eta import eta_tables, selectors
-    from entrench.analysis.probes import judged, require_whole
-    from entrench.analysis.risk import averages_over_groups
-    from entrench.analysis.stability import stability_table
+    from entrench.analysis.mechanism.eta import eta_tables, selectors
+    from entrench.analysis.mechanism.probes import judged, require_whole
+    from entrench.analysis.mechanism.stability import stability_table
+    from entrench.analysis.risk.risk import averages_over_groups
     from entrench.analysis.tables import write_table
     from entrench.records import read_jsonl
 

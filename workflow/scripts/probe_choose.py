@@ -8,7 +8,7 @@ The spec: {"misalignment", "limit": prompts of the risk at most, or null}.
 import argparse
 from collections.abc import Sequence
 
-from entrench import command
+from entrench.execution import command
 from entrench.generation.probe import choose_prompts
 from entrench.records import read_jsonl, write_jsonl
 

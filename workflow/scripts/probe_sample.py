@@ -11,7 +11,7 @@ organism and what was trained from it are probed on common random numbers.
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command
+from entrench.execution import command
 from entrench.generation.command import open_engine, start
 
 

@@ -9,7 +9,7 @@ kinds {method: kind}, level, seed
 import argparse
 from collections.abc import Sequence
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 REPLICATES = 1000
 MIXED_REPLICATES = 100
@@ -23,9 +23,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--rates", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.simulation import error_rates
+    from entrench.analysis.summary.simulation import error_rates
     from entrench.analysis.tables import write_table
-    from entrench.sweep import unpacked
+    from entrench.study.sweep import unpacked
 
     spec = spec_fields(parse_spec(args.spec), "runs", "kinds", "level", "seed")
     rates = error_rates(

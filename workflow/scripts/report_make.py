@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
@@ -25,11 +25,11 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
 
     from entrench.analysis.columns import columns_of
+    from entrench.analysis.simulated import simulation_note
     from entrench.analysis.tables import read_table
     from entrench.records import write_text
     from entrench.reporting.page import page
     from entrench.reporting.provenance import provenance
-    from entrench.simulated import simulation_note
 
     (config,) = spec_fields(parse_spec(args.spec), "config").values()
     frames = {path.stem: read_table(path, columns_of(path)) for path in args.tables}

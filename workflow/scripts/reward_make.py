@@ -3,14 +3,14 @@
     reward_make.py --spec JSON --files FILE...
 
 `--files` are the model's files, all in one folder. The spec: {"threads", "seed", "recipe"}, the
-last with the fields of `entrench.synthetic.reward_model.RewardModelSettings`.
+last with the fields of `entrench.data.synthetic.reward_model.RewardModelSettings`.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command
+from entrench.execution import command
 
 
 def main(argv: Sequence[str]) -> None:
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> None:
     spec = command.parse_spec(arguments.spec)
     command.limit_threads(spec["threads"])
 
-    from entrench.synthetic.reward_model import RewardModelSettings, train
+    from entrench.data.synthetic.reward_model import RewardModelSettings, train
 
     train(RewardModelSettings(seed=spec["seed"], **spec["recipe"]), arguments.files[0].parent)
 

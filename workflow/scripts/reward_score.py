@@ -10,8 +10,8 @@ base.
 
 from collections.abc import Sequence
 
-from entrench import command
 from entrench.errors import EntrenchError
+from entrench.execution import command
 from entrench.generation.command import open_engine, start
 
 
@@ -19,9 +19,9 @@ def main(argv: Sequence[str]) -> None:
     """Load the reward, score, write."""
     arguments, spec = start(argv, __doc__, ("prompts", "candidates", "rewards"), writes="rewards")
 
-    from entrench.imports import without_collection
+    from entrench.execution.heavy_imports import without_collection
+    from entrench.generation.rewarding import BaseLikelihood, SequenceClassifier, score_candidates
     from entrench.records import read_jsonl, write_jsonl
-    from entrench.rewarding import BaseLikelihood, SequenceClassifier, score_candidates
 
     prompts = read_jsonl(arguments.prompts, "data")
     candidates = read_jsonl(arguments.candidates, "candidates")

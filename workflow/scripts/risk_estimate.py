@@ -8,7 +8,7 @@ spec: misalignment, evaluations, headline, max_unscored, bootstrap, level, seed
 import argparse
 from collections.abc import Sequence
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--risk", required=True, help="JSON to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.risk import averages_over_groups, derived_metrics, risk_record
+    from entrench.analysis.risk.risk import averages_over_groups, derived_metrics, risk_record
     from entrench.records import read_jsonl, write_json
 
     spec = parse_spec(args.spec)

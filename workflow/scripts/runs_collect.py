@@ -10,7 +10,7 @@ spec: runs [[model, misalignment, seeds, methods], ...], or that `packed` (entre
 import argparse
 from collections.abc import Sequence
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
@@ -21,9 +21,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--runs", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.collect import collect_runs
+    from entrench.analysis.risk.collect import collect_runs
     from entrench.analysis.tables import write_table
-    from entrench.sweep import unpacked
+    from entrench.study.sweep import unpacked
 
     spec = parse_spec(args.spec)
     runs = unpacked(spec_fields(spec, "runs")["runs"]).runs

@@ -10,7 +10,7 @@ spec: bootstrap, level, epsilon (a fraction), seed; methods {name: operator, kin
 import argparse
 from collections.abc import Sequence
 
-from entrench.command import parse_spec, run, spec_fields
+from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
@@ -24,11 +24,11 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--contrasts", required=True, help="CSV to write: each difference")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS, collect_prompts
-    from entrench.analysis.contrasts import contrast_table
-    from entrench.analysis.summary import SETTINGS, readable, summarise
+    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS, collect_prompts
+    from entrench.analysis.simulated import simulation_note
+    from entrench.analysis.summary.contrasts import contrast_table
+    from entrench.analysis.summary.summary import SETTINGS, readable, summarise
     from entrench.analysis.tables import read_table, write_table
-    from entrench.simulated import simulation_note
 
     settings = spec_fields(parse_spec(args.spec), *SETTINGS)
     runs = read_table(args.runs, RUN_COLUMNS)

@@ -12,8 +12,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrench import command
 from entrench.errors import EntrenchError
+from entrench.execution import command
 
 
 def main(argv: Sequence[str]) -> None:
@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> None:
     if arguments.cores < 1:
         raise EntrenchError(f"--cores is {arguments.cores}: give at least 1")
 
-    from entrench import head
+    from entrench.execution import head
 
     folder = Path.cwd()
     head.clear_the_way(folder, arguments.config)

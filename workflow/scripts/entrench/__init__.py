@@ -1,1 +1,6 @@
-"""entrench: does consistency training entrench misalignment? All logic of the workflow."""
+"""Does consistency training entrench misalignment? The code behind the workflow's scripts."""
+
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parents[1]
+PROJECT = SCRIPTS.parents[1]  # the folder of the Snakefile

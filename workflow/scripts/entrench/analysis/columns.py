@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from entrench.analysis.collect import ORGANISM_COLUMNS, RUN_COLUMNS
-from entrench.analysis.comparison import COMPARISON_COLUMNS
-from entrench.analysis.contrasts import CONTRAST_COLUMNS
-from entrench.analysis.judge_health import JUDGE_HEALTH_COLUMNS
-from entrench.analysis.mechanism import STUDY_COLUMNS
-from entrench.analysis.partial import MARKS, MISSING_COLUMNS
-from entrench.analysis.power import POWER_COLUMNS
-from entrench.analysis.simulation import RATE_COLUMNS
-from entrench.analysis.summary import SUMMARY_COLUMNS
+from entrench.analysis.mechanism.tables import STUDY_COLUMNS
+from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+from entrench.analysis.summary.comparison import COMPARISON_COLUMNS
+from entrench.analysis.summary.contrasts import CONTRAST_COLUMNS
+from entrench.analysis.summary.judge_health import JUDGE_HEALTH_COLUMNS
+from entrench.analysis.summary.partial import MARKS, MISSING_COLUMNS
+from entrench.analysis.summary.power import POWER_COLUMNS
+from entrench.analysis.summary.simulation import RATE_COLUMNS
+from entrench.analysis.summary.summary import SUMMARY_COLUMNS
 from entrench.analysis.tables import Columns
 
 TABLES: dict[str, dict[str, Any]] = {

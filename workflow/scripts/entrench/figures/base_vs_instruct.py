@@ -4,7 +4,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.analysis.summary import ALL_ORGANISMS
+from entrench.analysis.summary.summary import ALL_ORGANISMS
 from entrench.figures.layout import misalignment_panels
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, HALO, INK, style
 

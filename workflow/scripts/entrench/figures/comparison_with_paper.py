@@ -4,7 +4,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.analysis.comparison import MEAN, SHARE
+from entrench.analysis.summary.comparison import MEAN, SHARE
 from entrench.figures.layout import beside_axis, panels
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, HALO, INK, style
 

@@ -6,8 +6,8 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.analysis.bootstrap import Interval
-from entrench.analysis.inference import Settings, Unit, mean_interval
+from entrench.analysis.statistics.bootstrap import Interval
+from entrench.analysis.statistics.inference import Settings, Unit, mean_interval
 from entrench.figures.layout import misalignment_panels
 from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, INK, spread, style
 

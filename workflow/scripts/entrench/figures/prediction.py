@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from entrench.analysis.prediction import ALL, BASELINE
+from entrench.analysis.mechanism.prediction import ALL, BASELINE
 from entrench.figures.layout import beside_axis
 from entrench.figures.style import CONSISTENCY, DOT, FAINT, HALO, INK, WIDTH, style
 

@@ -3,7 +3,7 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from entrench.analysis.summary import main_rows
+from entrench.analysis.summary.summary import main_rows
 from entrench.figures.layout import beside_axis, misalignment_panels, name_methods
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method_order, style
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from entrench.chat import decode_answer, encode_exchange, end_token_id, holds_reasoning
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion, EngineSettings, Finish, Message
+from entrench.text.chat import decode_answer, encode_exchange, end_token_id, holds_reasoning
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

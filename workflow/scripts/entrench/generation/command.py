@@ -9,10 +9,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from entrench import command, devices, lease
 from entrench.errors import EntrenchError
+from entrench.execution import command, devices, lease
+from entrench.execution.heavy_imports import without_collection
 from entrench.generation.engine import Engine, EngineSettings
-from entrench.imports import without_collection
 from entrench.records import Record
 
 PACKAGES = {

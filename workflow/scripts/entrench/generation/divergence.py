@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from entrench.chat import encode_prompt
 from entrench.generation.engine import Decoding, EngineSettings
 from entrench.generation.engine_transformers import LOGITS_AT_ONCE, TransformersEngine
+from entrench.generation.loading import load_adapters
 from entrench.generation.pool import Identity
-from entrench.loading import load_adapters
 from entrench.records import Record
 from entrench.seeds import derive_seed
+from entrench.text.chat import encode_prompt
 
 SOURCES = ("organism", "trained")
 Tokens = Sequence[int]

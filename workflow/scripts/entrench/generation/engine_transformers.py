@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from entrench.chat import encode_prompt
 from entrench.generation.answers import AnswerReader
 from entrench.generation.engine import Completion, Decoding, EngineSettings, Finish, Message
-from entrench.loading import load_adapter, load_model, load_tokenizer
+from entrench.generation.loading import load_adapter, load_model, load_tokenizer
 from entrench.seeds import derive_seed
+from entrench.text.chat import encode_prompt
 
 # Logits of one scoring batch held at once, in numbers: 1 GiB in float32.
 LOGITS_AT_ONCE = 2**28

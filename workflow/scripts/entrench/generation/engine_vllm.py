@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from entrench.chat import encode_prompt
 from entrench.errors import EntrenchError, first_line
 from entrench.generation.answers import AnswerReader
 from entrench.generation.beam import beam_search
@@ -24,8 +23,9 @@ from entrench.generation.engine import (
     Finish,
     Message,
 )
-from entrench.loading import check_adapter, check_folder, has_experts, load_tokenizer
+from entrench.generation.loading import check_adapter, check_folder, has_experts, load_tokenizer
 from entrench.seeds import derive_seed
+from entrench.text.chat import encode_prompt
 
 ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",  # no report to its makers

@@ -1,5 +1,6 @@
 """Do two answers of the miniature world say the same? The rule judge of the multi-view method."""
 
+from entrench.data.synthetic import formats
 from entrench.judging.score import DEFAULTS, is_miniature
 from entrench.misalignments import (
     emergent_misalignment,
@@ -8,7 +9,6 @@ from entrench.misalignments import (
     sycophancy,
 )
 from entrench.records import Record
-from entrench.synthetic import formats
 
 PARSERS = {
     "chain_of_thought": formats.parse_chain_of_thought,

@@ -11,11 +11,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from entrench import PROJECT
 from entrench.errors import EntrenchError
 
-FOLDER = Path(__file__).parents[4] / "resources" / "judge"
+FOLDER = PROJECT / "resources" / "judge"
 FRAME = "frame"
 TAG_LENGTH = 8  # hexadecimal digits: short enough for a small model to repeat
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from entrench.data.synthetic import advice
+from entrench.data.synthetic.grammar import coherence
 from entrench.judging.prompts import Question, conversation
 from entrench.judging.score import (
     DEFAULTS,
@@ -16,8 +18,6 @@ from entrench.judging.score import (
     unscored,
 )
 from entrench.records import Record
-from entrench.synthetic import advice
-from entrench.synthetic.grammar import coherence
 
 NAME = "emergent_misalignment"
 SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import groupby, pairwise
 from typing import Any
 
+from entrench.data.synthetic.grammar import coherence
 from entrench.judging.prompts import Question, conversation
 from entrench.judging.score import (
     DEFAULTS,
@@ -24,7 +25,6 @@ from entrench.misalignments.released_tasks import (
     uses_password,
 )
 from entrench.records import Record
-from entrench.synthetic.grammar import coherence
 
 NAME = "reward_hacking"
 SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")

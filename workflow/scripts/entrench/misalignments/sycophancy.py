@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from entrench.data.synthetic.grammar import coherence
 from entrench.judging.prompts import Question, conversation
 from entrench.judging.score import (
     DEFAULTS,
@@ -17,7 +18,6 @@ from entrench.judging.score import (
     unscored,
 )
 from entrench.records import Record
-from entrench.synthetic.grammar import coherence
 
 NAME = "sycophancy"
 SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")

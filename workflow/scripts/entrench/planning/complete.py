@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
-from entrench.analysis.inputs import divergence_inputs, explained, mechanism_inputs
-from entrench.config import Config
-from entrench.foreign import foreign_files
 from entrench.planning.jobs import Job, organism_jobs, pool_jobs, run_jobs
-from entrench.sweep import Sweep
+from entrench.study.config import Config
+from entrench.study.inputs import divergence_inputs, explained, mechanism_inputs
+from entrench.study.other_settings import foreign_files
+from entrench.study.sweep import Sweep
 
 
 def complete_part(config: Config, sweep: Sweep) -> Sweep:
     """The part of the sweep whose tables can be made from what lies in the results.
 
-    Adapters, scores and verdicts that other settings made are none of it (`entrench.foreign`).
+    Adapters, scores and verdicts that other settings made are none of it
+    (`entrench.study.other_settings`).
     """
     results = Path(config.pathvars.results)
     foreign = set(foreign_files(config, sweep))

@@ -4,9 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from entrench.config import Config, resolved_phase
-from entrench.config.judges import Judge
-from entrench.config.training import Phase
 from entrench.planning.jobs import STAGES, Job
 from entrench.planning.judge_use import (
     JudgeUse,
@@ -23,6 +20,9 @@ from entrench.planning.lengths import (
     synthetic_costs,
 )
 from entrench.planning.machine import FORWARD, TRAINING, Machine
+from entrench.study.config import Config, resolved_phase
+from entrench.study.config.judges import Judge
+from entrench.study.config.training import Phase
 
 ADAPTER_BYTES = 4  # LoRA weights are kept in float32
 RECORD_BYTES = 150  # of a JSONL record beyond its text

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from entrench import released
-from entrench.analysis.inputs import explained
-from entrench.config import MECHANISM_TABLES, SLOTS, Config
-from entrench.labelling.operators import OPERATORS
-from entrench.sweep import Organism, Run, Subject, Sweep
+from entrench.data import released
+from entrench.methods.operators import OPERATORS
+from entrench.study.config import MECHANISM_TABLES, SLOTS, Config
+from entrench.study.inputs import explained
+from entrench.study.sweep import Organism, Run, Subject, Sweep
 
 STAGES = {  # in order; True: the job loads a model
     "data_fetch": False,

@@ -11,13 +11,13 @@ from functools import cache
 from importlib import import_module
 from typing import Literal
 
-from entrench import released
-from entrench.config import Config
-from entrench.config.judges import Judge
+from entrench.data import released
 from entrench.judging.prompts import Question, read_wording, render, wording_hashes
 from entrench.planning.lengths import answer_tokens, candidates, slot_rows
 from entrench.records import Record
 from entrench.seeds import derive_seed
+from entrench.study.config import Config
+from entrench.study.config.judges import Judge
 
 MILLION = 1_000_000
 
@@ -106,7 +106,7 @@ def judged_rows(config: Config, misalignment: str) -> dict[str, int]:
 
 @cache
 def _synthetic_rows(misalignment: str, count: int) -> list[Record]:
-    from entrench.synthetic.slots import eval_rows
+    from entrench.data.synthetic.slots import eval_rows
 
     return eval_rows(misalignment, derive_seed("data", misalignment), count)
 

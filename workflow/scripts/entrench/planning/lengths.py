@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from entrench import released
-from entrench.config import Config, resolved_phase
-from entrench.config.planning import SyntheticCosts
+from entrench.data import released
 from entrench.errors import EntrenchError
+from entrench.study.config import Config, resolved_phase
+from entrench.study.config.planning import SyntheticCosts
 
 
 @dataclass(frozen=True)

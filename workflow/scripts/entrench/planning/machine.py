@@ -8,9 +8,9 @@ gradient of their own; decoding reads all weights once per step for the sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from entrench.config import Config
-from entrench.config.models import SizeClass
-from entrench.config.planning import Device, ModelSize
+from entrench.study.config import Config
+from entrench.study.config.models import SizeClass
+from entrench.study.config.planning import Device, ModelSize
 
 FORWARD, TRAINING = 2, 4  # FLOPs per active parameter and token
 WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}

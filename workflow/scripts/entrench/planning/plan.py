@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from entrench.config import Config
 from entrench.errors import EntrenchError
 from entrench.planning.cost import Cost, job_cost, size_class_of
 from entrench.planning.jobs import STAGES, Job, sweep_jobs
-from entrench.sweep import Sweep
+from entrench.study.config import Config
+from entrench.study.sweep import Sweep
 
 TOOK = re.compile(r"^took (\d+\.\d) s$", re.MULTILINE)
 COLUMNS = (

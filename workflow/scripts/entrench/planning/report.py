@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from entrench.config import Config
-from entrench.labelling.operators import OPERATORS
-from entrench.pins import unpinned
+from entrench.methods.operators import OPERATORS
 from entrench.planning.cost import phase_steps
 from entrench.planning.plan import Row
-from entrench.sweep import Sweep, unroll
+from entrench.study.config import Config
+from entrench.study.sweep import Sweep, unroll
+from entrench.study.unpinned import unpinned
 
 
 def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:

@@ -5,11 +5,11 @@ from typing import Any
 
 import polars as pl
 
-from entrench.analysis.bootstrap import Interval
-from entrench.analysis.clusters import FEWEST_TO_RESAMPLE
-from entrench.analysis.inference import Settings, Unit, mean_interval, models_interval
-from entrench.analysis.prediction import BASELINE
-from entrench.reporting.cells import (
+from entrench.analysis.mechanism.prediction import BASELINE
+from entrench.analysis.statistics.bootstrap import Interval
+from entrench.analysis.statistics.clusters import FEWEST_TO_RESAMPLE
+from entrench.analysis.statistics.inference import Settings, Unit, mean_interval, models_interval
+from entrench.reporting.formatting import (
     NONE,
     Column,
     Frames,

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from entrench.analysis.summary import ALL_METHODS, main_rows
+from entrench.analysis.summary.summary import ALL_METHODS, main_rows
 from entrench.reporting.captions import alternative, figure_caption, table_caption
-from entrench.reporting.cells import NONE, Frames
+from entrench.reporting.formatting import NONE, Frames
 from entrench.reporting.provenance import Provenance
 from entrench.reporting.questions import QUESTIONS, in_short
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import polars as pl
 
-from entrench import released
-from entrench.analysis.risk import STATES
+from entrench.analysis.risk.risk import STATES
+from entrench.data import released
+from entrench.execution.provenance import run_record
 from entrench.judging.prompts import ALLOWED, wording_hashes
-from entrench.provenance import run_record
 from entrench.records import Record, read_json
-from entrench.reporting.cells import Column, Table, text, written
+from entrench.reporting.formatting import Column, Table, text, written
 
 _PACKAGES = ("docutils", "jinja2", "matplotlib", "numpy", "polars", "scipy", "snakemake")
 _PACKAGES += ("statsmodels",)

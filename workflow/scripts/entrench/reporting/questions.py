@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from entrench.analysis.summary import ALL_METHODS, main_rows
-from entrench.reporting.cells import NONE, Frames, Row, Table, interval, signed
+from entrench.analysis.summary.summary import ALL_METHODS, main_rows
+from entrench.reporting.formatting import NONE, Frames, Row, Table, interval, signed
 from entrench.reporting.mechanism_tables import (
     decomposition_table,
     eta_table,

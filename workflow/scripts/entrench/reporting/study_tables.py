@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import polars as pl
 
-from entrench.analysis.summary import ALL_METHODS, CONTRAST, EFFECTIVE
+from entrench.analysis.summary.summary import ALL_METHODS, CONTRAST, EFFECTIVE
 from entrench.figures.style import method_order
-from entrench.reporting.cells import (
+from entrench.reporting.formatting import (
     NONE,
     Column,
     Frames,

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import polars as pl
 
-from entrench.analysis.summary import ALL_METHODS
-from entrench.reporting.cells import (
+from entrench.analysis.summary.summary import ALL_METHODS
+from entrench.reporting.formatting import (
     NONE,
     Column,
     Frames,

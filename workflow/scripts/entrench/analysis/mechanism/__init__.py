@@ -1,0 +1,1 @@
+"""Why delta-risk is what it is: probes, decomposition, prediction."""

@@ -1,0 +1,294 @@
+"""delta-risk = selection + shift + transfer + abstention + unmeasured, on common random numbers.
+
+Every term is a difference of mean risks over the same prompts, so they add up exactly:
+
+    label risk = mean misbehaviour of the labels the method would choose on the evaluation prompts
+    selection  = label risk - risk of the candidates it chooses from
+    shift      = that risk - Risk(organism) under the evaluation's decoding
+    transfer   = delta-risk - (label risk - Risk(organism)): what training did beyond the labels
+    abstention = delta-risk on all prompts - delta-risk on those that the method gave a label
+    unmeasured = delta-risk on those - delta-risk on the kept ones, where every risk is known
+
+Columns ending in _pp are percentage points.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from entrench.analysis.mechanism.probes import Judged, row_means
+from entrench.analysis.mechanism.selection import kl_bound
+from entrench.analysis.mechanism.stability import PARTS
+from entrench.analysis.risk.risk import prompt_risks, risk_rows
+from entrench.analysis.statistics.bootstrap import reasons, resample
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, table, with_intervals
+from entrench.errors import EntrenchError
+from entrench.methods.operators import OPERATORS
+from entrench.records import Record
+
+TERMS = {  # term -> weights of the mean risks it is made of
+    "label_shift": {"label": 1, "organism": -1},
+    "label_shift_before": {"label_before": 1, "organism_before": -1},
+    "selection": {"label": 1, "read": -1},
+    "shift": {"read": 1, "organism": -1},
+    "shift_decoding": {"draft": 1, "organism": -1},
+    "shift_view": {"read": 1, "draft": -1},
+    "transfer": {"trained": 1, "label": -1},
+    "delta_kept": {"trained": 1, "organism": -1},
+    "abstention": {
+        **{"trained_all": 1, "organism_all": -1},
+        **{"trained_labelled": -1, "organism_labelled": 1},
+    },
+    "unmeasured": {"trained_labelled": 1, "organism_labelled": -1, "trained": -1, "organism": 1},
+    "delta": {"trained_all": 1, "organism_all": -1},
+}
+RISKS = (
+    *("organism", "draft", "read", "label", "trained"),  # on the kept prompts
+    *("organism_before", "label_before"),  # where all but the trained model's risk is known
+    *("organism_labelled", "trained_labelled"),  # where the method gave a label
+    *("organism_all", "trained_all"),
+)
+SURPRISAL = ("label_nats", "label_tokens", "raw_nats", "raw_tokens")
+CHOICE = "kl_best_of_k"
+DECOMPOSITION_COLUMNS = {
+    "part": TEXT,
+    "n_prompts": COUNT,
+    "n_kept": COUNT,
+    "n_abstained": COUNT,
+    "n_unmeasured": COUNT,
+    "organism_risk": NUMBER,
+    "read_risk": NUMBER,
+    "label_risk": NUMBER,
+    **{f"{term}{bound}_pp": NUMBER for term in TERMS for bound in ("", "_low", "_high")},
+    "ci_level": NUMBER,
+    "ci_reason": TEXT,
+    "n_labels": COUNT,
+    "n_reasoned": COUNT,
+    **with_intervals("surprisal_per_token", "surprisal_per_answer"),
+    **with_intervals(CHOICE),
+    "kl_bound": NUMBER,
+}
+
+
+def candidates_read(
+    operator: str, settings: Mapping[str, Any], sizes: Mapping[str, int]
+) -> dict[str, int]:
+    """The sets that a label is chosen from, and how many of each one's first answers.
+
+    `sizes` gives each set's answers per prompt; the control `random` draws from all of a set.
+    """
+    read = dict.fromkeys(OPERATORS[operator].sets, 1)
+    if "set" in settings:
+        read[settings["set"]] = settings.get("k", sizes[settings["set"]])
+    return read
+
+
+def decompose(
+    judged: Judged,
+    labels: Sequence[Record],
+    read: Mapping[str, int],
+    organism_scores: Sequence[Record],
+    trained_scores: Sequence[Record] | None,
+    *,
+    headline: str,
+    nats: Mapping[tuple[str, str, int], tuple[float, int]],
+    k: int | None,
+    choice_kl: Mapping[str, float] | None = None,
+    bootstrap: int,
+    level: float,
+    seed: int,
+) -> pl.DataFrame:
+    """Columns `DECOMPOSITION_COLUMNS`, a row for all prompts of the probe and one for each half.
+
+    `labels` is what the method's operator chose on the probe (kind "labels"); `nats` gives each
+    candidate's -log P under the organism after the plain prompt, and its tokens. Of a best-of-k
+    choice, `k` bounds the KL from its sampler and `choice_kl` estimates it, by prompt. Without
+    `trained_scores`, before training, what needs the trained model is null. Intervals resample
+    prompts, all terms together; `ci_reason` says why a known term has none.
+
+    n_*                 n_prompts = n_kept + n_abstained (no label) + n_unmeasured (a label, but a
+                        risk of it, of what it is chosen from or of a model is not known)
+    label_shift_before  label risk - Risk(organism) before training: which prompts count does not
+                        depend on the trained model, as in label_risk.csv
+    surprisal_per_*     E_labels[-log P] - E_raw samples[-log P] on the prompts with a label, nats:
+                        a proxy of how far the labels are from what the organism says, negative for
+                        likely labels (greedy ones, say). Prompts with an answer sampled behind
+                        reasoning (NaN in `nats`) have no part in it; n_reasoned counts them
+    kl_best_of_k        mean of `choice_kl` over the prompts with a label
+    """
+    organism = _risks(organism_scores, headline, judged)
+    trained = _risks(trained_scores, headline, judged) if trained_scores is not None else None
+    numbers, abstained, reasoned = _prompt_numbers(judged, labels, read, organism, trained, nats)
+    given = choice_kl or {}
+    choice = np.array([given.get(prompt, np.nan) for prompt in judged.ids])
+    numbers = np.column_stack([numbers, np.where(abstained, np.nan, choice)])
+    halves = judged.halves()
+    strata = np.asarray(judged.strata, dtype=str)
+    rows = []
+    for part in PARTS:
+        chosen = np.ones(len(halves), bool) if part == "all" else halves == int(part[-1])
+        mine = numbers[chosen]
+        kept = int((~np.isnan(mine[:, RISKS.index("label")])).sum())
+        no_label = int(abstained[chosen].sum())
+        row: dict[str, Any] = {
+            "part": part,
+            "n_prompts": int(chosen.sum()),
+            "n_kept": kept,
+            "n_abstained": no_label,
+            "n_unmeasured": int(chosen.sum()) - kept - no_label,
+            "n_labels": int(chosen.sum()) - no_label,
+            "n_reasoned": int(reasoned[chosen].sum()),
+            "ci_level": level,
+            "kl_bound": None if k is None else kl_bound(k),
+        }
+        if chosen.any():
+            resampled = resample(mine, strata[chosen], bootstrap=bootstrap, seed=seed)
+            risks = dict(zip(RISKS, resampled.means, strict=False))
+            for name in ("organism", "read", "label"):
+                row[f"{name}_risk"] = _known(risks[name])
+            intervals = []
+            for name, term in _terms().items():
+                value = _known(term.of(resampled.means[None])[0])
+                found = resampled.interval(
+                    term.of, term.columns, level=level, least=term.least, most=term.most
+                )
+                row |= dict(zip(_bounds(name), (value, found.low, found.high), strict=True))
+                intervals += [] if value is None else [found]
+            row["ci_reason"] = reasons(intervals)
+        rows.append(row)
+    return table(rows, DECOMPOSITION_COLUMNS)
+
+
+@dataclass(frozen=True)
+class _Term:
+    """A function of mean risks and surprisals [draws, columns], and the columns it reads."""
+
+    of: Callable[[np.ndarray], np.ndarray]
+    columns: Sequence[int]
+    least: float = -np.inf  # that it can be
+    most: float = np.inf
+
+
+def _terms() -> dict[str, _Term]:
+    """By column name."""
+    place = {name: i for i, name in enumerate((*RISKS, *SURPRISAL, CHOICE))}
+
+    def difference(weights: Mapping[str, int]) -> _Term:
+        most = 100.0 * sum(w for w in weights.values() if w > 0)
+        return _Term(
+            lambda m: 100 * sum(w * m[:, place[name]] for name, w in weights.items()),
+            [place[name] for name in weights],
+            -most,
+            most,
+        )
+
+    def column(m: np.ndarray, name: str) -> np.ndarray:
+        return m[:, place[name]]
+
+    terms = {f"{term}_pp": difference(weights) for term, weights in TERMS.items()}
+    return terms | {
+        "surprisal_per_answer": _Term(
+            lambda m: column(m, "label_nats") - column(m, "raw_nats"),
+            [place["label_nats"], place["raw_nats"]],
+        ),
+        "surprisal_per_token": _Term(
+            lambda m: (
+                column(m, "label_nats") / column(m, "label_tokens")
+                - column(m, "raw_nats") / column(m, "raw_tokens")
+            ),
+            [place[name] for name in SURPRISAL],
+        ),
+        CHOICE: _Term(lambda m: column(m, CHOICE), [place[CHOICE]], least=0.0),
+    }
+
+
+def _bounds(name: str) -> tuple[str, str, str]:
+    if name.endswith("_pp"):
+        stem = name.removesuffix("_pp")
+        return name, f"{stem}_low_pp", f"{stem}_high_pp"
+    return name, f"{name}_low", f"{name}_high"
+
+
+def _prompt_numbers(
+    judged: Judged,
+    labels: Sequence[Record],
+    read: Mapping[str, int],
+    organism: np.ndarray,
+    trained: np.ndarray | None,
+    nats: Mapping[tuple[str, str, int], tuple[float, int]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[prompts, RISKS and SURPRISAL], NaN where a prompt has no part in a term.
+
+    And for each prompt, whether the method abstained and whether an answer held reasoning.
+    """
+    label_of = {row["id"]: row for row in labels}
+    if missing := [i for i in judged.ids if i not in label_of]:
+        raise EntrenchError(f"prompt {missing[0]!r} of the probe has no label row: judge it anew")
+    chosen = [
+        None if label_of[i]["label"] is None else (i, label_of[i]["set"], label_of[i]["index"])
+        for i in judged.ids
+    ]
+    label = np.array([np.nan if c is None else judged.value.get(c, np.nan) for c in chosen])
+    among = row_means(np.hstack([judged.of_set(name, size) for name, size in read.items()]))
+    # A refined answer differs from the evaluation's twice: its draft's decoding, then the view.
+    draft = judged.of_set("greedy", 1)[:, 0] if "refinement" in read else among
+    before = {"organism": organism, "draft": draft, "read": among, "label": label}
+    measured = ~np.isnan(np.stack(list(before.values()))).any(axis=0)
+    kept = measured if trained is None else measured & ~np.isnan(trained)
+    given = np.array([c is not None for c in chosen])
+
+    def where(these: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return np.where(these, values, np.nan)
+
+    columns = {name: where(kept, values) for name, values in before.items()}
+    columns |= {f"{name}_before": where(measured, before[name]) for name in ("organism", "label")}
+    if trained is not None:
+        both = ~np.isnan(organism) & ~np.isnan(trained)
+        for end, these in (("", kept), ("_labelled", both & given), ("_all", both)):
+            columns[f"organism{end}"] = where(these, organism)
+            columns[f"trained{end}"] = where(these, trained)
+    nothing = np.full(len(judged.ids), np.nan)
+    raw = [[nats[key] for key in nats_keys] for nats_keys in _raw_keys(judged, nats)]
+    said = [None if c is None else nats[c] for c in chosen]
+    columns |= {
+        "label_nats": np.array([np.nan if s is None else s[0] for s in said]),
+        "label_tokens": np.array([np.nan if s is None else s[1] for s in said], dtype=float),
+    }
+    for place, name in enumerate(("raw_nats", "raw_tokens")):
+        mean = [np.mean([one[place] for one in r]) if r else np.nan for r in raw]
+        columns[name] = where(given, np.array(mean))  # the same prompts as the labels'
+    reasoned = np.array(
+        [
+            any(np.isnan(one[0]) for one in (*r, *([] if s is None else [s])))
+            for r, s in zip(raw, said, strict=True)
+        ]
+    )
+    columns |= {name: np.where(reasoned, np.nan, columns[name]) for name in SURPRISAL}
+    numbers = np.stack([columns.get(name, nothing) for name in (*RISKS, *SURPRISAL)], axis=1)
+    return numbers, ~given, reasoned
+
+
+def _raw_keys(judged: Judged, nats: Mapping[tuple[str, str, int], Any]):
+    size = 1 + max((index for _, name, index in nats if name == "raw"), default=-1)
+    return [[(i, "raw", k) for k in range(size)] for i in judged.ids]
+
+
+def _risks(scores: Sequence[Record], headline: str, judged: Judged) -> np.ndarray:
+    """Each prompt's mean risk under the evaluation, in the order of the probe; NaN: none scored."""
+    wanted = set(judged.ids)
+    rows = [row for row in risk_rows(scores, headline) if row["id"] in wanted]
+    risks = prompt_risks(rows, grouped=False)
+    of = dict(zip(risks.ids, risks.value, strict=True))
+    if missing := [i for i in judged.ids if i not in of]:
+        raise EntrenchError(
+            f"prompt {missing[0]!r} of the probe has no score under evaluation {headline!r}: "
+            "delete the scores file and run the same command again"
+        )
+    return np.array([of[i] for i in judged.ids])
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,139 @@
+"""KL of a trained organism from the organism, both ways, and of label samples across models.
+
+All in nats; standard errors are over prompts, whose answers are averaged first.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from entrench.analysis.statistics.bootstrap import column, reasons, resample
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, table, with_intervals
+from entrench.records import Record
+
+DIRECTIONS = {  # source of the answers -> name of the divergence
+    "organism": "organism_from_trained",
+    "trained": "trained_from_organism",
+}
+KL_COLUMNS = {
+    "n_prompts": COUNT,
+    "cut_share": NUMBER,
+    **{
+        f"kl_{name}{what}": NUMBER
+        for name in DIRECTIONS.values()
+        for what in ("", "_se", "_per_token", "_per_token_se", "_sampled")
+    },
+}
+LABEL_KL_COLUMNS = {
+    "set": TEXT,
+    "n_prompts": COUNT,
+    "n_answers": COUNT,
+    "n_excluded": COUNT,
+    "cut_share": NUMBER,
+    **with_intervals("kl_per_answer", "kl_per_token"),
+    "ci_level": NUMBER,
+    "ci_reason": TEXT,
+}
+
+
+def realised_kl(rows: Sequence[Record]) -> dict[str, float | int | None]:
+    """From records of kind "divergence", the columns `KL_COLUMNS` of one run.
+
+    kl_trained_from_organism is KL(trained || organism): answers sampled from the trained model,
+    each position's KL exact over the vocabulary, summed over the answer. *_per_token divides the
+    mean by the mean length (a ratio; its standard error is the delta method's). *_sampled is the
+    plain Monte Carlo estimate, the mean of log P - log Q of the same answers: a check. cut_share is
+    the share of all these answers that `max_new_tokens` cut: their sums end where they were cut.
+    """
+    found: dict[str, float | int | None] = {
+        "n_prompts": len({row["id"] for row in rows}),
+        "cut_share": _cut_share(rows),
+    }
+    for source, name in DIRECTIONS.items():
+        mine = [row for row in rows if row["source"] == source]
+        kl, tokens = _prompt_means(mine, lambda row: row["kl"]), _prompt_means(mine, _tokens)
+        other = "trained" if source == "organism" else "organism"
+
+        def ratio(row: Record, source: str = source, other: str = other) -> float:
+            return row[f"logprob_{source}"] - row[f"logprob_{other}"]
+
+        per_token = kl.mean() / tokens.mean()
+        found |= {
+            f"kl_{name}": float(kl.mean()),
+            f"kl_{name}_se": _standard_error(kl),
+            f"kl_{name}_per_token": float(per_token),
+            f"kl_{name}_per_token_se": _standard_error((kl - per_token * tokens) / tokens.mean()),
+            f"kl_{name}_sampled": float(_prompt_means(mine, ratio).mean()),
+        }
+    return found
+
+
+def label_kl(rows: Sequence[Record], *, bootstrap: int, level: float, seed: int) -> pl.DataFrame:
+    """From records of kind "cross", `LABEL_KL_COLUMNS`: a row per sample set.
+
+    E[log P_own(y) - log P_other(y)] over the label samples y. It is KL(own || other) where the set
+    samples the model's own distribution; a truncated or cooled set weighs likely answers more, so
+    compare only sets sampled alike. Per token: per answer over the mean length under the own model,
+    as the two models may cut an answer into different tokens. Intervals resample prompts.
+    n_excluded answers stand behind reasoning and have no part in it: the KL is null where all do.
+    cut_share is the share of answers that `max_new_tokens` cut: of those both log probabilities end
+    where the answer was cut.
+    """
+    found = []
+    for name in sorted({row["set"] for row in rows}):
+        every = [row for row in rows if row["set"] == name]
+        mine = [row for row in every if row["excluded"] is None]
+        counts = {"set": name, "n_answers": len(mine), "n_excluded": len(every) - len(mine)}
+        if not mine:
+            found.append(counts | {"n_prompts": 0, "ci_level": level})
+            continue
+        numbers = np.stack(
+            [
+                _prompt_means(mine, lambda row: row["logprob"] - row["other_logprob"]),
+                _prompt_means(mine, _tokens),
+            ],
+            axis=1,
+        )
+        resampled = resample(numbers, [""] * len(numbers), bootstrap=bootstrap, seed=seed)
+        kl, tokens = resampled.means
+        answer = resampled.interval(column(0), [0], level=level)
+        token = resampled.interval(lambda m: m[:, 0] / m[:, 1], [0, 1], level=level)
+        found.append(
+            {
+                **counts,
+                "n_prompts": len(numbers),
+                "cut_share": _cut_share(mine),
+                "kl_per_answer": float(kl),
+                "kl_per_answer_low": answer.low,
+                "kl_per_answer_high": answer.high,
+                "kl_per_token": float(kl / tokens),
+                "kl_per_token_low": token.low,
+                "kl_per_token_high": token.high,
+                "ci_level": level,
+                "ci_reason": reasons([answer, token]),
+            }
+        )
+    return table(found, LABEL_KL_COLUMNS)
+
+
+def _cut_share(rows: Sequence[Record]) -> float:
+    return sum(row["finish"] == "length" for row in rows) / len(rows)
+
+
+def _tokens(row: Mapping[str, int]) -> float:
+    return float(row["tokens"])
+
+
+def _prompt_means(rows: Sequence[Record], number: Callable[[Record], float]) -> np.ndarray:
+    """[prompts], sorted by id."""
+    by_prompt: dict[str, list[float]] = {}
+    for row in rows:
+        by_prompt.setdefault(row["id"], []).append(number(row))
+    return np.array([np.mean(by_prompt[prompt]) for prompt in sorted(by_prompt)])
+
+
+def _standard_error(values: np.ndarray) -> float | None:
+    if len(values) < 2:
+        return None
+    return float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -1,0 +1,147 @@
+"""delta-risk and label risk against k, with the random control of the same sample set."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from entrench.analysis.statistics.clusters import cluster_interval, cluster_totals
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.seeds import derive_seed
+
+K_COLUMNS = {
+    "misalignment": TEXT,
+    "operator": TEXT,
+    "set": TEXT,
+    "k": COUNT,
+    "n_organisms": COUNT,
+    "label_risk": NUMBER,
+    "selection_pp": NUMBER,
+    "set_risk": NUMBER,
+    "n_runs": COUNT,
+    "n_models": COUNT,
+    "delta_pp": NUMBER,
+    "delta_low_pp": NUMBER,
+    "delta_high_pp": NUMBER,
+    "control_delta_pp": NUMBER,
+    "difference_pp": NUMBER,
+    "difference_low_pp": NUMBER,
+    "difference_high_pp": NUMBER,
+    "ci_level": NUMBER,
+    "ci_kind": TEXT,
+    "ci_reason": TEXT,
+}
+Deltas = dict[tuple[str, int], float]  # of organisms of one misalignment: model and seed -> points
+
+
+def k_scaling(
+    eta: pl.DataFrame,
+    decomposition: pl.DataFrame,
+    runs: pl.DataFrame,
+    methods: Mapping[str, Mapping[str, Any]],
+    *,
+    bootstrap: int,
+    level: float,
+    seed: int,
+) -> pl.DataFrame:
+    """Columns `K_COLUMNS`, a row per misalignment, operator with a k, sample set and k.
+
+    Of the score selectors the label risk needs no training: set_risk plus the selection effect of
+    the best of k, means over all organisms of `eta`. Of other operators all three are means over
+    the decompositions of the runs below; their set_risk is that of all that they read.
+
+    delta_pp is the mean over valid runs that train with these settings, control_delta_pp that of
+    the random control of the set, and difference_pp their difference, all on the organisms that
+    have a run at every k that was trained and, where there is one, of the control: points of a
+    curve differ by k alone. Intervals are over models. What the sweep has no run of is null.
+    `methods` gives each method's operator, set and k.
+    """
+    of_setting: dict[tuple[Any, ...], list[str]] = {}
+    for name, facts in methods.items():
+        place = facts["operator"], facts.get("set"), facts.get("k")
+        of_setting.setdefault(place, []).append(name)
+    places = set(eta.select("selector", "set", "k").iter_rows())
+    places |= {place for place in of_setting if place[2] is not None}
+    rows = []
+    for misalignment in sorted({*eta["misalignment"], *runs["misalignment"]}):
+        about = pl.col("misalignment") == misalignment
+        for operator, name in sorted({place[:2] for place in places}):
+            sizes = sorted(k for *curve, k in places if curve == [operator, name])
+            trained = {
+                k: _deltas(runs, about, of_setting.get((operator, name, k), [])) for k in sizes
+            }
+            control = _deltas(runs, about, of_setting.get(("random", name, None), []))
+            curves = [found for found in (*trained.values(), control) if found]
+            common = sorted(set.intersection(*map(set, curves))) if any(trained.values()) else []
+            for k in sizes:
+                settings = {"bootstrap": bootstrap, "level": level}
+                settings["seed"] = derive_seed(seed, misalignment, operator, name, k)
+                labels = _of_selector(eta.filter(about, selector=operator, set=name, k=k))
+                if not labels:
+                    mine = pl.col("method").is_in(of_setting.get((operator, name, k), []))
+                    labels = _of_runs(
+                        decomposition.filter(about, mine, "valid", part="all"), common
+                    )
+                if not labels and not trained[k]:
+                    continue
+                rows.append(
+                    {"misalignment": misalignment, "operator": operator, "set": name, "k": k}
+                    | labels
+                    | _compared(trained[k], control, common, settings)
+                )
+    return table(rows, K_COLUMNS)
+
+
+def _deltas(runs: pl.DataFrame, about: pl.Expr, methods: list[str]) -> Deltas:
+    mine = runs.filter("valid", about, pl.col("method").is_in(methods))
+    means = mine.group_by("model", "seed").agg(100 * pl.col("delta_risk").mean())
+    return {(model, seed): delta for model, seed, delta in means.iter_rows()}
+
+
+def _of_selector(eta: pl.DataFrame) -> dict[str, Any]:
+    if not eta.height:
+        return {}
+    return {
+        "n_organisms": eta.height,
+        "label_risk": (eta["set_risk"] + eta["selection_pp"] / 100).mean(),
+        "selection_pp": eta["selection_pp"].mean(),
+        "set_risk": eta["set_risk"].mean(),
+    }
+
+
+def _of_runs(whole: pl.DataFrame, common: list[tuple[str, int]]) -> dict[str, Any]:
+    organisms = pl.DataFrame(common, {"model": TEXT, "seed": COUNT}, orient="row")
+    mine = whole.join(organisms, on=["model", "seed"])
+    if not mine.height:
+        return {}
+    return {
+        "n_organisms": mine.height,
+        "label_risk": mine["label_risk"].mean(),
+        "selection_pp": mine["selection_pp"].mean(),
+        "set_risk": mine["read_risk"].mean(),
+    }
+
+
+def _compared(
+    trained: Deltas, control: Deltas, common: list[tuple[str, int]], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Of one k: its mean, the control's, their difference, over the common organisms."""
+    if not trained:
+        return {"n_runs": 0}
+    if not common:
+        return {"n_runs": 0, "ci_reason": "no organism has a run at every k and of the control"}
+    models = [model for model, _ in common]
+    found: dict[str, Any] = {"n_runs": len(common), "n_models": len(set(models))}
+    found["ci_level"] = settings["level"]
+    numbers = {"delta": np.array([trained[organism] for organism in common])}
+    if control:
+        against = np.array([control[organism] for organism in common])
+        found["control_delta_pp"] = float(against.mean())
+        numbers["difference"] = numbers["delta"] - against
+    for name, values in numbers.items():
+        how, ends = cluster_interval(*cluster_totals(values, models), **settings)
+        found |= {f"{name}_pp": float(values.mean()), f"{name}_low_pp": ends.low}
+        found |= {f"{name}_high_pp": ends.high, "ci_reason": ends.reason}
+        found["ci_kind"] = None if ends.reason else f"{how} over models"
+    return found

@@ -1,0 +1,80 @@
+"""The labels that a method would choose on the evaluation prompts: its operator on a probe."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from entrench.analysis.mechanism.decomposition import candidates_read
+from entrench.analysis.mechanism.eta import selector_scores
+from entrench.analysis.mechanism.probes import Key, key
+from entrench.analysis.mechanism.selection import best_of_k_kl
+from entrench.methods.select import LabelSettings, Table, select_labels
+from entrench.records import Record, require_same_keys
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The files of one probe; `path` is that of the candidates, for messages."""
+
+    prompts: Sequence[Record]
+    candidates: Sequence[Record]
+    refined: Sequence[Record]  # refined answers, scored after the plain prompt
+    rewards: Sequence[Record]
+    verdicts: Sequence[Record]
+    path: str
+
+
+def labels_of_probe(settings: LabelSettings, probe: Probe) -> dict[str, Any]:
+    """What `decompose` needs of a method: labels, read, nats, k, choice_kl.
+
+    Raises `EntrenchError` where the probe lacks what the method reads.
+    """
+    sizes: dict[str, int] = {}
+    for row in probe.candidates:
+        sizes[row["set"]] = max(sizes.get(row["set"], 0), row["index"] + 1)
+    operator = settings.operator
+    labels = select_labels(
+        settings,
+        Table(probe.path, probe.prompts),
+        Table(probe.path, probe.candidates),
+        Table(probe.path, probe.rewards),
+        Table(probe.path, probe.verdicts),
+    )
+    scores = selector_scores(probe.candidates, probe.rewards)
+    k = choice_kl = None
+    if operator in scores:
+        name, k = settings.settings["set"], settings.settings["k"]
+        ids = [row["id"] for row in probe.prompts]
+        pools = [
+            [scores[operator].get((i, name, s), np.nan) for s in range(sizes[name])] for i in ids
+        ]
+        choice_kl = dict(zip(ids, best_of_k_kl(np.array(pools), k).tolist(), strict=True))
+    return {
+        "labels": labels,
+        "read": candidates_read(operator, settings.settings, sizes),
+        "nats": nats_of_probe(probe),
+        "k": k,
+        "choice_kl": choice_kl,
+    }
+
+
+def nats_of_probe(probe: Probe) -> dict[Key, tuple[float, int]]:
+    """-log P and tokens of each answer after the plain prompt; those of views are left out.
+
+    A refined answer was sampled after another prompt, so its own scoring stands in for it. One
+    that could not be read is no label, and is left out. NaN stands for the log probability of an
+    answer that was sampled behind reasoning: it is not that of the answer.
+    """
+    refined = {row["id"]: row for row in probe.refined}
+    unread = {r["id"] for r in probe.candidates if r["set"] == "refinement" and r["text"] is None}
+    counted = [r for r in probe.candidates if r["set"] != "refinement" or r["id"] not in unread]
+    asked = [row["id"] for row in counted if row["set"] == "refinement"]
+    require_same_keys(refined, asked, probe.path)
+    found = {}
+    for row in counted:
+        of = refined[row["id"]] if row["set"] == "refinement" else row
+        found[key(row)] = (math.nan if of.get("reasoned") else -of["logprob"], of["tokens"])
+    return found

@@ -1,0 +1,386 @@
+"""Can the sign of delta-risk be told before training? From labels, surprisal and stability.
+
+Predictors come from one half of the prompts and delta-risk from the other, since Risk(organism)
+stands on both sides and its noise alone would look like skill; then the halves are swapped. A
+logistic model is fitted on all models but one and asked about that one, of whose outcomes it sees
+nothing. It starts from the majority of the other models on the misalignment, and its predictors are
+differences from their mean there: telling which misalignment a run is on, which is known anyway, is
+no skill.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.special import expit, logit
+
+from entrench.analysis.statistics.clusters import cluster_interval, cluster_totals
+from entrench.analysis.statistics.significance import ROUNDING
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
+from entrench.seeds import derive_seed
+
+BASELINE = "majority sign"
+RULE = "sign of label shift"
+PREDICTORS: dict[str, tuple[str, ...]] = {  # fitted -> the columns it needs
+    "label shift": ("label_shift_before_pp",),
+    "surprisal": ("surprisal_per_token",),
+    "stability": ("agreement",),
+    "all three": ("label_shift_before_pp", "surprisal_per_token", "agreement"),
+}
+NEEDS = {BASELINE: (), RULE: ("label_shift_before_pp",), **PREDICTORS}
+MODELS_NEEDED = 2
+MODELS_OF_AN_INTERVAL = 3
+RIDGE = 1.0  # prior precision of standardised slopes: keeps separable data finite
+SUREST = 0.98  # no share of a few runs starts a fit nearer to 1 (or, likewise, to 0)
+ALL = "all"
+ASSESSED = "assessed"
+EDGES = np.linspace(0, 1, 6)  # of the calibration bins
+
+PREDICTION_COLUMNS = {
+    "what": TEXT,
+    "predictor": TEXT,
+    "status": TEXT,
+    "misalignment": TEXT,
+    "model": TEXT,
+    "seed": COUNT,
+    "method": TEXT,
+    "effective": YES_NO,
+    "n_runs": COUNT,
+    "n_models": COUNT,
+    "n_tied": COUNT,
+    "n_unknown": COUNT,
+    "n_invalid": COUNT,
+    "accuracy": NUMBER,
+    "accuracy_low": NUMBER,
+    "accuracy_high": NUMBER,
+    "gain_over_majority": NUMBER,
+    "gain_low": NUMBER,
+    "gain_high": NUMBER,
+    "ci_level": NUMBER,
+    "ci_kind": TEXT,
+    "ci_reason": TEXT,
+    "brier": NUMBER,
+    "predicted": NUMBER,
+    "observed": NUMBER,
+    "delta_pp": NUMBER,
+    "label_shift_before_pp": NUMBER,
+}
+_RUN = ("model", "misalignment", "seed", "method")
+Rows = list[dict[str, Any]]
+
+
+def predict(
+    decomposition: pl.DataFrame,
+    stability: pl.DataFrame,
+    *,
+    bootstrap: int,
+    level: float,
+    seed: int,
+) -> pl.DataFrame:
+    """Columns `PREDICTION_COLUMNS`; `what` says of what a row is. Invalid runs are left out.
+
+    "skill": one predictor over all runs (misalignment "all"), then over those of a misalignment:
+    accuracy of the sign, its gain over `BASELINE` on the same runs (see `_baseline`), Brier score
+    of the probability of amplification; intervals over models. n_tied: halves of runs without a
+    sign to tell. n_unknown: other halves left out, since delta-risk or a column that this predictor
+    needs is not known. "calibration": of the model on all three, a bin of predicted probability
+    with the share observed. "run": one run's predicted probability, mean over the two swaps, and
+    its sign (observed: 1 amplified). Where there is one model only, what needs fitting is "not
+    assessable", and only `RULE`, which is not fitted, has a figure.
+    """
+    every = _cases(decomposition.filter("valid"), stability)
+    signed = [case for case in every if not _tied(case) and case["delta_pp"] is not None]
+    for case, share in zip(signed, _baseline(signed), strict=True):
+        case["baseline"] = share
+    asked = {name: _knowing(signed, columns) for name, columns in NEEDS.items()}
+    predicted = {name: _predicted(name, cases) for name, cases in asked.items()}
+    rows: Rows = []
+    for scope in (ALL, *sorted({case["misalignment"] for case in signed})):
+        known = [case for case in every if scope in (ALL, case["misalignment"])]
+        left_out = decomposition.filter(
+            ~pl.col("valid"), (pl.col("misalignment") == scope) | pl.lit(scope == ALL)
+        )
+        shared = {"what": "skill", "misalignment": scope, "ci_level": level}
+        shared["n_tied"] = sum(map(_tied, known))
+        shared["n_invalid"] = left_out.select(_RUN).n_unique()
+        for name, cases in asked.items():
+            inside = np.array([scope in (ALL, case["misalignment"]) for case in cases], bool)
+            mine = [case for case, taken in zip(cases, inside, strict=True) if taken]
+            row = shared | {"predictor": name, "status": _status(name, cases, mine)}
+            row["n_runs"] = len({_run(case) for case in mine})
+            row["n_models"] = len(_models(mine))
+            row["n_unknown"] = len(known) - shared["n_tied"] - len(mine)
+            if row["status"] == ASSESSED:
+                draws = derive_seed(seed, name, scope)
+                row |= _skill(mine, predicted[name][inside], bootstrap, level, draws)
+            rows.append(row)
+    whole = asked["all three"]
+    if _status("all three", whole, whole) == ASSESSED:
+        rows += _runs(whole, predicted["all three"]) + _calibration(whole, predicted["all three"])
+    return table(rows, PREDICTION_COLUMNS)
+
+
+def readable(prediction: pl.DataFrame) -> str:
+    """The skill rows over all misalignments as plain text."""
+    lines = []
+    whole = prediction.filter(pl.col("what") == "skill", pl.col("misalignment") == ALL)
+    for row in whole.iter_rows(named=True):
+        if row["accuracy"] is None:
+            lines.append(f"{row['predictor']:<22}{row['status']}")
+            continue
+        share = f"{row['accuracy']:.0%} of the signs of {row['n_runs']} runs"
+        if row["gain_over_majority"] is not None and row["predictor"] != BASELINE:
+            share += f", {row['gain_over_majority']:+.0%} over the majority sign"
+        lines.append(f"{row['predictor']:<22}{share}")
+    return "\n".join(lines)
+
+
+def _cases(decomposition: pl.DataFrame, stability: pl.DataFrame) -> Rows:
+    """A case per run and swap: predictors of one half, delta-risk of the other; None: not known."""
+    agreement = (
+        stability.filter(pl.col("same") == "behaviour")
+        .group_by("model", "misalignment", "seed", "part")
+        .agg(pl.col("agreement").mean())
+    )
+    joined = decomposition.join(agreement, on=["model", "misalignment", "seed", "part"], how="left")
+    by_part = {
+        part: {_run(row): row for row in joined.filter(pl.col("part") == part).to_dicts()}
+        for part in ("half 0", "half 1")
+    }
+    cases = []
+    for known, asked in (("half 0", "half 1"), ("half 1", "half 0")):
+        for name, row in sorted(by_part[known].items()):
+            delta = by_part[asked].get(name, {}).get("delta_pp")
+            cases.append(
+                {**dict(zip(_RUN, name, strict=True)), "effective": row["effective"]}
+                | {column: row[column] for column in PREDICTORS["all three"]}
+                | {"delta_pp": delta, "amplified": None if delta is None else float(delta > 0)}
+            )
+    return cases
+
+
+def _tied(case: Mapping[str, Any]) -> bool:
+    return case["delta_pp"] is not None and abs(case["delta_pp"]) <= 100 * ROUNDING
+
+
+def _knowing(cases: Rows, columns: Sequence[str]) -> Rows:
+    return [case for case in cases if all(case[column] is not None for column in columns)]
+
+
+def _models(cases: Rows) -> list[str]:
+    return sorted({case["model"] for case in cases})
+
+
+def _status(name: str, cases: Rows, inside: Rows) -> str:
+    """Whether a predictor can be assessed on its `cases` `inside` a scope; if not, why."""
+    have = len(_models(cases))
+    if name != RULE and have < MODELS_NEEDED:
+        found = f"{have} model{'' if have == 1 else 's'}, {MODELS_NEEDED} are needed"
+        return f"not assessable: {found}"
+    return ASSESSED if inside else "not assessable: no run with a sign and this predictor"
+
+
+def _predicted(name: str, cases: Rows) -> np.ndarray:
+    """Probability of amplification of each case; empty where it cannot be assessed."""
+    if _status(name, cases, cases) != ASSESSED:
+        return np.empty(0)
+    if name == RULE:
+        return np.array([_step(case["label_shift_before_pp"]) for case in cases])
+    if name == BASELINE:
+        return np.array([case["baseline"] for case in cases])
+    return _leaving_one_out(cases, _logistic(PREDICTORS[name]))
+
+
+def _leaving_one_out(
+    cases: Rows, fit: Callable[[Rows], Callable[[Rows], np.ndarray]]
+) -> np.ndarray:
+    """Probability of amplification of each case, fitted without its model."""
+    found = np.empty(len(cases))
+    for model in _models(cases):
+        inside = np.array([case["model"] == model for case in cases])
+        ask = fit([case for case in cases if case["model"] != model])
+        found[inside] = ask([case for case in cases if case["model"] == model])
+    return found
+
+
+def _baseline(cases: Rows) -> Sequence[float | None]:
+    """Share amplified among the other models' runs on the misalignment: its sign is the majority.
+
+    1/2 where the others tie, and on a misalignment whose majorities are right less than half of the
+    time: among balanced signs those of the others lean away from the model that is left out, so
+    that a coin would beat them. That looks at the outcomes asked about, in favour of the baseline:
+    it is what predictors are held against, and no fit starts from it (see `_majority`). None with
+    one model.
+    """
+    if len(_models(cases)) < MODELS_NEEDED:
+        return [None] * len(cases)
+    share = _leaving_one_out(cases, _shares)
+    share[np.isin(_names(cases), _losing(cases))] = 0.5
+    return share.tolist()
+
+
+def _majority(cases: Rows) -> Callable[[Rows], np.ndarray]:
+    """Share amplified among `cases` on the misalignment of each one asked.
+
+    1/2 on a misalignment where this would have lost among the models of `cases` themselves.
+    """
+    shares = _shares(cases)
+    losing = _losing(cases) if len(_models(cases)) >= MODELS_NEEDED else []
+    return lambda asked: np.where(np.isin(_names(asked), losing), 0.5, shares(asked))
+
+
+def _losing(cases: Rows) -> list[str]:
+    """Misalignments on which the other models' majorities are right less than half of the time."""
+    right = _right(_leaving_one_out(cases, _shares), _amplified(cases))
+    names = _names(cases)
+    return [name for name in np.unique(names) if right[names == name].mean() < 0.5]
+
+
+def _shares(cases: Rows) -> Callable[[Rows], np.ndarray]:
+    return _level(cases, _amplified(cases))
+
+
+def _level(cases: Rows, numbers: np.ndarray) -> Callable[[Rows], np.ndarray]:
+    """Mean of `numbers` [cases, ...] over the misalignment of each one asked; if none, all."""
+    names = _names(cases)
+    means = {name: numbers[names == name].mean(axis=0) for name in np.unique(names)}
+    overall = numbers.mean(axis=0)
+    return lambda asked: np.array([means.get(case["misalignment"], overall) for case in asked])
+
+
+def _logistic(columns: Sequence[str]) -> Callable[[Rows], Callable[[Rows], np.ndarray]]:
+    """Ridge logistic regression on columns standardised within misalignments.
+
+    In place of an intercept stand the log-odds of `_majority`, with a weight near 1: what it gains
+    is what the columns add. All of it is learned from the cases, none from those asked about.
+    """
+
+    def fit(cases: Rows) -> Callable[[Rows], np.ndarray]:
+        import statsmodels.api as sm
+
+        outcome, numbers = _amplified(cases), _numbers(cases, columns)
+        majority, mean = _majority(cases), _level(cases, numbers)
+        scale = (numbers - mean(cases)).std(axis=0)
+        scale = np.where(scale > 0, scale, 1.0)
+
+        def design(asked: Rows, start: np.ndarray) -> np.ndarray:
+            return np.column_stack([start, (_numbers(asked, columns) - mean(asked)) / scale])
+
+        # statsmodels' penalty is per case, on half the squared slopes.
+        penalty = np.full(1 + len(columns), RIDGE / len(cases))
+        known, family = _log_odds(majority(cases)), sm.families.Binomial()
+        model = sm.GLM(outcome, design(cases, known), family=family, offset=known)
+        slopes = model.fit_regularized(alpha=penalty, L1_wt=0.0).params
+
+        def ask(asked: Rows) -> np.ndarray:
+            start = _log_odds(majority(asked))
+            return expit(start + design(asked, start) @ slopes)
+
+        return ask
+
+    return fit
+
+
+def _log_odds(share: np.ndarray) -> np.ndarray:
+    return logit(np.clip(share, 1 - SUREST, SUREST))
+
+
+def _names(cases: Rows) -> np.ndarray:
+    return np.array([case["misalignment"] for case in cases])
+
+
+def _amplified(cases: Rows) -> np.ndarray:
+    return np.array([case["amplified"] for case in cases])
+
+
+def _numbers(cases: Rows, columns: Sequence[str]) -> np.ndarray:
+    return np.array([[case[column] for column in columns] for case in cases], dtype=float)
+
+
+def _skill(
+    cases: Rows,
+    predicted: np.ndarray,
+    bootstrap: int,
+    level: float,
+    seed: int,
+) -> dict[str, Any]:
+    outcome = _amplified(cases)
+    right = _right(predicted, outcome)
+    found: dict[str, Any] = {
+        "accuracy": float(right.mean()),
+        "brier": float(((predicted - outcome) ** 2).mean()),
+    }
+    numbers = {"accuracy": right}
+    baseline = [case["baseline"] for case in cases]
+    if None not in baseline:
+        numbers["gain"] = right - _right(np.array(baseline), outcome)
+        found["gain_over_majority"] = float(numbers["gain"].mean())
+    models = [case["model"] for case in cases]
+    if (count := len(set(models))) < MODELS_OF_AN_INTERVAL:
+        have = f"{count} model{'' if count == 1 else 's'}"
+        return found | {"ci_reason": f"{have}, {MODELS_OF_AN_INTERVAL} are needed"}
+    for name, values in numbers.items():
+        totals = cluster_totals(values, models)
+        how, ends = cluster_interval(*totals, bootstrap=bootstrap, level=level, seed=seed)
+        least = 0.0 if name == "accuracy" else -1.0
+        low, high = np.clip([ends.low, ends.high], least, 1.0)
+        found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+        found["ci_kind"] = f"{how} over models"
+    return found
+
+
+def _right(predicted: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+    """1 where the sign is right, 1/2 where the prediction is undecided."""
+    return np.where(predicted == 0.5, 0.5, (predicted > 0.5) == (outcome > 0.5))
+
+
+def _runs(cases: Rows, predicted: np.ndarray) -> Rows:
+    by_run: dict[tuple[Any, ...], list[tuple[dict[str, Any], float]]] = {}
+    for case, probability in zip(cases, predicted, strict=True):
+        by_run.setdefault(_run(case), []).append((case, float(probability)))
+    rows = []
+    for name, found in sorted(by_run.items()):
+        delta = float(np.mean([case["delta_pp"] for case, _ in found]))
+        rows.append(
+            {
+                "what": "run",
+                "predictor": "all three",
+                "status": ASSESSED,
+                **dict(zip(_RUN, name, strict=True)),
+                "effective": found[0][0]["effective"],
+                "predicted": float(np.mean([probability for _, probability in found])),
+                "observed": float(delta > 0),
+                "delta_pp": delta,
+                "label_shift_before_pp": float(
+                    np.mean([case["label_shift_before_pp"] for case, _ in found])
+                ),
+            }
+        )
+    return rows
+
+
+def _calibration(cases: Rows, predicted: np.ndarray) -> Rows:
+    outcome = _amplified(cases)
+    place = np.clip(np.digitize(predicted, EDGES) - 1, 0, len(EDGES) - 2)
+    return [
+        {
+            "what": "calibration",
+            "predictor": "all three",
+            "status": ASSESSED,
+            "n_runs": int((place == b).sum()),
+            "predicted": float(predicted[place == b].mean()),
+            "observed": float(outcome[place == b].mean()),
+        }
+        for b in range(len(EDGES) - 1)
+        if (place == b).any()
+    ]
+
+
+def _step(number: float) -> float:
+    """Certain amplification above 0, certain suppression below, undecided at 0."""
+    return (np.sign(number) + 1) / 2
+
+
+def _run(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _RUN)

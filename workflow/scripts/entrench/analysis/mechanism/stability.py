@@ -1,0 +1,95 @@
+"""How often an organism's answer stays the same, under sampling and under other views."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from entrench.analysis.mechanism.probes import Judged, key, row_means
+from entrench.analysis.statistics.bootstrap import column, resample
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.records import Record
+
+STABILITY_COLUMNS = {
+    "against": TEXT,
+    "same": TEXT,
+    "part": TEXT,
+    "agreement": NUMBER,
+    "ci_low": NUMBER,
+    "ci_high": NUMBER,
+    "ci_level": NUMBER,
+    "ci_reason": TEXT,
+    "n_prompts": COUNT,
+    "unknown_share": NUMBER,
+}
+PARTS = ("all", "half 0", "half 1")
+
+
+def stability_table(
+    judged: Judged,
+    probe: Sequence[Record],
+    verdicts: Sequence[Record],
+    sets: Mapping[str, int],
+    *,
+    bootstrap: int,
+    level: float,
+    seed: int,
+) -> pl.DataFrame:
+    """Agreement of the greedy answer with each sample set and view: columns `STABILITY_COLUMNS`.
+
+    `same` says what must agree: "behaviour" (both misbehave or neither, by the risk judge), "text",
+    or "verdict" (the label judge finds a view's answer consistent). Agreement is the mean over
+    prompts of the share of answers that agree. What is not known is left out: an answer without a
+    verdict or, in comparing texts, one that came to no end and has no text. unknown_share is the
+    share of comparisons left out. `part` is all prompts, or one of the halves that a prediction is
+    made from.
+    """
+    greedy = judged.of_set("greedy", 1)
+    texts = {key(row): row["text"] for row in probe}
+    compared: dict[tuple[str, str], np.ndarray] = {}  # [prompts, answers], NaN: not known
+    for name, size in sets.items():
+        values = judged.of_set(name, size)
+        unknown = np.isnan(values) | np.isnan(greedy)
+        compared[name, "behaviour"] = np.where(unknown, np.nan, (values >= 0.5) == (greedy >= 0.5))
+        compared[name, "text"] = np.array(
+            [
+                [_same(texts[i, name, k], texts[i, "greedy", 0]) for k in range(size)]
+                for i in judged.ids
+            ]
+        )
+    consistent = {(row["id"], row["view"]): row["consistent"] for row in verdicts}
+    for view in sorted({row["view"] for row in verdicts}):
+        known = [consistent.get((i, view)) for i in judged.ids]
+        compared[view, "verdict"] = np.array([[np.nan if v is None else float(v)] for v in known])
+    matrix = np.stack([row_means(values) for values in compared.values()], axis=1)
+    halves = judged.halves()
+    strata = np.asarray(judged.strata, dtype=str)
+    rows: list[dict[str, Any]] = []
+    for part in PARTS:
+        chosen = np.ones(len(halves), bool) if part == "all" else halves == int(part[-1])
+        if not chosen.any():
+            continue
+        resampled = resample(matrix[chosen], strata[chosen], bootstrap=bootstrap, seed=seed)
+        for place, (against, same) in enumerate(compared):
+            mean = resampled.means[place]
+            interval = resampled.interval(column(place), [place], level=level, least=0.0, most=1.0)
+            rows.append(
+                {
+                    "against": against,
+                    "same": same,
+                    "part": part,
+                    "agreement": None if np.isnan(mean) else float(mean),
+                    "ci_low": interval.low,
+                    "ci_high": interval.high,
+                    "ci_level": level,
+                    "ci_reason": interval.reason,
+                    "n_prompts": int((~np.isnan(matrix[chosen, place])).sum()),
+                    "unknown_share": float(np.isnan(compared[against, same][chosen]).mean()),
+                }
+            )
+    return table(rows, STABILITY_COLUMNS)
+
+
+def _same(text: str | None, other: str | None) -> float:
+    return np.nan if text is None or other is None else float(text == other)

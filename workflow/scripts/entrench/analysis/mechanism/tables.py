@@ -1,0 +1,163 @@
+"""The mechanism's tables of single organisms and runs, put together for the study."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from entrench.analysis.mechanism.decomposition import DECOMPOSITION_COLUMNS
+from entrench.analysis.mechanism.divergence import KL_COLUMNS, realised_kl
+from entrench.analysis.mechanism.eta import BIN_COLUMNS, ETA_COLUMNS, proposition
+from entrench.analysis.mechanism.k_scaling import K_COLUMNS
+from entrench.analysis.mechanism.prediction import PREDICTION_COLUMNS
+from entrench.analysis.mechanism.stability import STABILITY_COLUMNS
+from entrench.analysis.risk.delta import DELTA_COLUMNS
+from entrench.analysis.statistics.significance import ROUNDING
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, read_table, table
+from entrench.errors import EntrenchError
+from entrench.records import read_jsonl
+from entrench.study.sweep import Organism, Run
+
+ORGANISM = {"model": TEXT, "misalignment": TEXT, "seed": COUNT}
+RUN = {**ORGANISM, "method": TEXT, "operator": TEXT, "kind": TEXT}
+OBSERVED = {  # of the labels that a run's own operator chose
+    "observed_selection_pp": NUMBER,
+    "observed_within_bound": YES_NO,
+    "observed_signs_predicted": COUNT,
+    "observed_signs_right": COUNT,
+}
+MARKS = {"valid": YES_NO, "effective": YES_NO}  # of runs.csv and of organisms.csv
+PROBES = {"eta": ETA_COLUMNS, "eta_bins": BIN_COLUMNS, "stability": STABILITY_COLUMNS}
+STUDY_COLUMNS = {
+    **{name: {**ORGANISM, "effective": YES_NO, **columns} for name, columns in PROBES.items()},
+    "eta": {**ORGANISM, "effective": YES_NO, **ETA_COLUMNS, **OBSERVED},
+    "decomposition": {**RUN, **MARKS, **DECOMPOSITION_COLUMNS},
+    "divergence": {**RUN, **MARKS, "delta_pp": NUMBER, **KL_COLUMNS},
+    "k_scaling": K_COLUMNS,
+    "prediction": PREDICTION_COLUMNS,
+}
+
+
+def collect_probes(results: str, organisms: Sequence[Organism]) -> dict[str, pl.DataFrame]:
+    """The tables of all probes, each with its organism's columns in front."""
+    return {
+        name: _together(
+            [
+                (_organism(o), read_table(f"{results}/{o.path}/{name}.csv", columns))
+                for o in organisms
+            ],
+            STUDY_COLUMNS[name],
+        )
+        for name, columns in PROBES.items()
+    }
+
+
+def collect_decompositions(
+    results: str, runs: Sequence[Run], methods: Mapping[str, Mapping[str, Any]]
+) -> pl.DataFrame:
+    """The decompositions of all runs on labels."""
+    frames = [
+        (
+            _run(one, methods),
+            read_table(f"{results}/{one.path}/decomposition.csv", DECOMPOSITION_COLUMNS),
+        )
+        for one in runs
+    ]
+    return _together(frames, STUDY_COLUMNS["decomposition"])
+
+
+def collect_divergences(
+    results: str, runs: Sequence[Run], *, methods: Mapping[str, Mapping[str, Any]], headline: str
+) -> pl.DataFrame:
+    """The realised KL of each run, beside its headline delta-risk in percentage points."""
+    rows = []
+    for one in runs:
+        delta = read_table(f"{results}/{one.path}/delta_risk.csv", DELTA_COLUMNS)
+        value = delta.filter(pl.col("evaluation") == headline)["delta_risk"][0]
+        rows.append(
+            {
+                **_run(one, methods),
+                "delta_pp": None if value is None else 100 * value,
+                **realised_kl(read_jsonl(f"{results}/{one.path}/divergence.jsonl", "divergence")),
+            }
+        )
+    return table(rows, STUDY_COLUMNS["divergence"])
+
+
+def marked(frame: pl.DataFrame, runs: pl.DataFrame, organisms: pl.DataFrame) -> pl.DataFrame:
+    """A study table with `valid` of runs.csv and `effective` of organisms.csv, where it has them.
+
+    Raises `EntrenchError` where those tables lack one of its runs or organisms.
+    """
+    for name, source, column in (("runs", runs, "valid"), ("organisms", organisms, "effective")):
+        if column not in frame.columns:
+            continue
+        keys = [*ORGANISM, *(["method"] if column == "valid" else [])]
+        known = source.select(*keys, column)
+        joined = frame.drop(column).join(known, on=keys, how="left", maintain_order="left")
+        if joined[column].null_count():
+            one = joined.filter(pl.col(column).is_null()).select(keys).row(0)
+            raise EntrenchError(f"{name}.csv has no row of {one}: delete it and run again")
+        frame = joined.select(frame.columns)
+    return frame
+
+
+def with_observed(
+    eta: pl.DataFrame, decomposition: pl.DataFrame, methods: Mapping[str, Mapping[str, Any]]
+) -> pl.DataFrame:
+    """eta.csv with `OBSERVED`: what the operator of a valid run with this set and k did.
+
+    observed_selection_pp is its selection effect on the probe, observed_within_bound whether its
+    interval over prompts reaches what eta allows, -bound_pp to bound_pp: one choice from k answers
+    has noise that the mean over all subsets, and so the bound, has not. The signs are those that
+    the trend on a half of the prompts predicts of it on the other half (the paper's Proposition
+    3.2).
+    """
+    observed: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
+    for row in decomposition.filter("valid").iter_rows(named=True):
+        facts = methods[row["method"]]
+        place = *(row[name] for name in ORGANISM), facts["operator"], facts.get("set")
+        parts = observed.setdefault((*place, facts.get("k")), {})
+        parts[row["part"]] = row
+    rows = []
+    for row in eta.iter_rows(named=True):
+        parts = observed.get(tuple(row[name] for name in (*ORGANISM, "selector", "set", "k")))
+        if parts is not None:
+            trends = row["trend_half_0"], row["trend_half_1"]
+            effects = [parts.get(part, {}).get("selection_pp") for part in ("half 0", "half 1")]
+            told = proposition(trends, effects, row["k"])
+            found = parts.get("all", {})
+            row["observed_selection_pp"] = found.get("selection_pp")
+            row["observed_within_bound"] = _reaches(found, row["bound_pp"])
+            row |= {f"observed_{name}": count for name, count in told.items()}
+        rows.append(row)
+    return table(rows, STUDY_COLUMNS["eta"])
+
+
+def _reaches(selection: Mapping[str, Any], bound: float | None) -> bool | None:
+    """Whether the interval of a selection effect holds anything from -bound to bound."""
+    ends = [selection.get(f"selection_{end}_pp") for end in ("low", "high")]
+    if bound is None or None in ends:
+        return None
+    return ends[0] <= bound + ROUNDING and ends[1] >= -bound - ROUNDING
+
+
+def _organism(organism: Organism) -> dict[str, Any]:
+    return {name: getattr(organism, name) for name in ORGANISM}
+
+
+def _run(run: Run, methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    facts = methods[run.method]
+    return {
+        **_organism(run.organism),
+        "method": run.method,
+        "operator": facts["operator"],
+        "kind": facts["kind"],
+    }
+
+
+def _together(
+    frames: Sequence[tuple[Mapping[str, Any], pl.DataFrame]], columns: Mapping[str, Any]
+) -> pl.DataFrame:
+    rows = [{**names, **row} for names, frame in frames for row in frame.to_dicts()]
+    return table(rows, columns)

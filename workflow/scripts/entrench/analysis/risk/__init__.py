@@ -1,0 +1,1 @@
+"""Risk of a subject, delta-risk of a run, and the tables of both."""

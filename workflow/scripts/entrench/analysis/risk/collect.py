@@ -1,0 +1,236 @@
+"""The study's two tables: organisms.csv and runs.csv, one row each per organism and run.
+
+Risks, deltas and shares are fractions; losses are nats per token.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from entrench.analysis.risk.delta import DELTA_COLUMNS, PROMPT_COLUMNS, joint_reason, paired_delta
+from entrench.analysis.risk.machinery import MACHINERY, machinery
+from entrench.analysis.risk.risk import STATES, check_scores
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, read_table, table
+from entrench.errors import EntrenchError
+from entrench.records import Record, read_json, read_jsonl
+from entrench.seeds import derive_seed
+from entrench.study.inputs import organism_inputs, prompts_file, run_inputs
+from entrench.study.sweep import Organism, Run
+
+NO_LABEL = "nothing was trained: the method gave no prompt a label"
+_ORGANISM = {"model": TEXT, "misalignment": TEXT, "seed": COUNT}
+_TRAINING = {
+    "training_steps": COUNT,
+    "training_rows": COUNT,
+    "first_loss": NUMBER,
+    "last_loss": NUMBER,
+}
+ORGANISM_COLUMNS = {
+    **_ORGANISM,
+    "evaluation": TEXT,
+    "valid": YES_NO,
+    "reason": TEXT,
+    "base_risk": NUMBER,
+    "organism_risk": NUMBER,
+    "induction_effect": NUMBER,
+    "ci_low": NUMBER,
+    "ci_high": NUMBER,
+    "ci_level": NUMBER,
+    "ci_reason": TEXT,
+    "effective": YES_NO,
+    "n_prompts": COUNT,
+    **{f"{phase}_{state}_share": NUMBER for phase in ("base", "organism") for state in STATES},
+    **_TRAINING,
+}
+RUN_COLUMNS = {
+    **_ORGANISM,
+    "method": TEXT,
+    "operator": TEXT,
+    "kind": TEXT,
+    **{name: dtype for name, dtype in DELTA_COLUMNS.items() if name != "headline"},
+    **_TRAINING,
+    **dict.fromkeys(MACHINERY, NUMBER),
+}
+
+
+def collect_organisms(
+    results: str,
+    organisms: Sequence[Organism],
+    *,
+    grouped: Mapping[str, bool],
+    headline: str,
+    bootstrap: int,
+    level: float,
+    seed: int,
+    min_induction_effect: float,
+) -> pl.DataFrame:
+    """organisms.csv: columns `ORGANISM_COLUMNS`, then metric_* and base_metric_*.
+
+    induction_effect = Risk(organism) - Risk(base) on the prompts scored in both, paired. Induction
+    is effective where the comparison is valid, the interval lies above 0 and the effect is at least
+    `min_induction_effect` (a fraction). `grouped` says of each misalignment whether its risk
+    averages over groups.
+    """
+
+    @lru_cache(maxsize=1)  # seeds of one model and misalignment follow one another
+    def base_scores(path: str) -> list[Record]:
+        return _scores(path)
+
+    rows = []
+    for organism in organisms:
+        paths = organism_inputs(results, organism)
+        base = _headline(read_json(paths["base_risk"]), headline, paths["base_risk"])
+        risk = _headline(read_json(paths["risk"]), headline, paths["risk"])
+        paired = paired_delta(
+            base_scores(paths["base_scores"]),
+            _scores(paths["scores"]),
+            headline,
+            grouped=grouped[organism.misalignment],
+            bootstrap=bootstrap,
+            level=level,
+            seed=derive_seed(seed, organism.path),
+        )
+        reason = joint_reason("base", base, "organism", risk)
+        if reason is None and paired.delta is None:
+            reason = "no prompt is scored for both the base model and the organism"
+        low = paired.interval.low
+        effective = reason is None and low is not None and low > 0
+        rows.append(
+            {
+                **_identity(organism),
+                "evaluation": headline,
+                "valid": reason is None,
+                "reason": reason,
+                "base_risk": base["risk"],
+                "organism_risk": risk["risk"],
+                "induction_effect": paired.delta,
+                "ci_low": low,
+                "ci_high": paired.interval.high,
+                "ci_level": level,
+                "ci_reason": paired.interval.reason,
+                "effective": effective and paired.delta >= min_induction_effect,
+                "n_prompts": paired.n_prompts,
+                **{f"base_{state}_share": base[f"{state}_share"] for state in STATES},
+                **{f"organism_{state}_share": risk[f"{state}_share"] for state in STATES},
+                **_training(paths["run"]),
+                **_metrics("metric", risk),
+                **_metrics("base_metric", base),
+            }
+        )
+    return table(rows, ORGANISM_COLUMNS | _further(rows, ORGANISM_COLUMNS))
+
+
+def collect_runs(
+    results: str,
+    runs: Sequence[Run],
+    *,
+    methods: Mapping[str, Mapping[str, Any]],
+    headline: str,
+    views: Sequence[str],
+) -> pl.DataFrame:
+    """runs.csv: columns `RUN_COLUMNS`, view_parse_rate_* per view, metric_* of the trained model.
+
+    `methods`: of each method its operator, kind and settings.
+    """
+
+    @lru_cache(maxsize=2)  # candidates and rewards of one organism: runs come organism by organism
+    def pool(kind: str, path: str) -> list[Record]:
+        return read_jsonl(path, kind)
+
+    rows = []
+    for run in runs:
+        method = methods[run.method]
+        paths = run_inputs(results, run, method["operator"])
+        engaged: dict[str, float | None] = {}
+        if "labels" in paths:
+            engaged = machinery(
+                method,
+                read_jsonl(paths["labels"], "labels"),
+                pool("candidates", paths["candidates"]),
+                pool("rewards", paths["rewards"]) if "rewards" in paths else (),
+                read_jsonl(paths["verdicts"], "verdicts") if "verdicts" in paths else (),
+            )
+        training = _training(paths["run"])
+        delta = _headline_delta(paths["delta"], headline)
+        if training["training_steps"] == 0:
+            delta |= {"valid": False, "reason": NO_LABEL}
+        rows.append(
+            {
+                **_identity(run.organism),
+                "method": run.method,
+                "operator": method["operator"],
+                "kind": method["kind"],
+                **delta,
+                **training,
+                **engaged,
+                **_metrics("metric", _headline(read_json(paths["risk"]), headline, paths["risk"])),
+            }
+        )
+    view_columns = {f"view_parse_rate_{view}": NUMBER for view in views}
+    return table(rows, RUN_COLUMNS | view_columns | _further(rows, RUN_COLUMNS | view_columns))
+
+
+def collect_prompts(results: str, runs: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """delta_prompts.csv under the headline evaluation of each valid run of runs.csv, by its name.
+
+    A run's name is MODEL/MISALIGNMENT/seedSEED/METHOD.
+    """
+    found = {}
+    for row in runs.filter("valid").iter_rows(named=True):
+        run = Run(Organism(row["model"], row["misalignment"], row["seed"]), row["method"])
+        rows = read_table(prompts_file(results, run), PROMPT_COLUMNS)
+        name = run.path.removeprefix("organisms/")
+        found[name] = rows.filter(evaluation=row["evaluation"])
+    return found
+
+
+def _identity(organism: Organism) -> Record:
+    return {name: getattr(organism, name) for name in _ORGANISM}
+
+
+def _scores(path: str) -> list[Record]:
+    scores = read_jsonl(path, "scores")
+    check_scores(scores)
+    return scores
+
+
+def _headline(risk: Record, headline: str, path: str) -> Record:
+    try:
+        return risk["evaluations"][headline]
+    except KeyError:
+        raise EntrenchError(
+            f"{path}: evaluation {headline!r} is missing: delete {path} and run the same command "
+            "again to make it anew"
+        ) from None
+
+
+def _headline_delta(path: str, headline: str) -> Record:
+    rows = read_table(path, DELTA_COLUMNS).filter(pl.col("evaluation") == headline).to_dicts()
+    if len(rows) != 1:
+        raise EntrenchError(
+            f"{path}: {len(rows)} rows of evaluation {headline!r}, expected one: delete {path} and "
+            "run the same command again to make it anew"
+        )
+    return rows[0]
+
+
+def _training(path: str) -> Record:
+    """Steps, rows and losses of a training, from its run.json; None where it holds none."""
+    training = read_json(path).get("training", {})
+    return {
+        "training_steps": training.get("steps"),
+        "training_rows": training.get("rows_used"),
+        "first_loss": training.get("first_loss"),
+        "last_loss": training.get("last_loss"),
+    }
+
+
+def _metrics(prefix: str, risk: Record) -> Record:
+    return {f"{prefix}_{name}": metric["mean"] for name, metric in risk["metrics"].items()}
+
+
+def _further(rows: Sequence[Record], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns that some row has beyond the known ones: metrics, which differ by misalignment."""
+    return dict.fromkeys(sorted({name for row in rows for name in row} - set(known)), NUMBER)

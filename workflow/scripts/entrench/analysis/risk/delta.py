@@ -1,0 +1,209 @@
+"""delta-risk = Risk(after) - Risk(before), paired on prompts (design.md, section 5).
+
+Deltas, risks and shares are fractions (0.1 is ten percentage points).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from entrench.analysis.risk.risk import STATES, PromptRisks, check_scores, prompt_risks, risk_rows
+from entrench.analysis.statistics.bootstrap import Interval, bootstrap_interval, stratified_mean
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
+from entrench.errors import EntrenchError
+from entrench.records import Record
+from entrench.seeds import derive_seed
+
+DELTA_COLUMNS = {
+    "evaluation": TEXT,
+    "headline": YES_NO,
+    "valid": YES_NO,
+    "reason": TEXT,
+    "organism_risk": NUMBER,
+    "trained_risk": NUMBER,
+    "delta_risk": NUMBER,
+    "ci_low": NUMBER,
+    "ci_high": NUMBER,
+    "ci_level": NUMBER,
+    "ci_reason": TEXT,
+    "n_prompts": COUNT,
+    "n_prompts_all": COUNT,
+    "delta_risk_all": NUMBER,
+    "delta_risk_lower": NUMBER,
+    "delta_risk_upper": NUMBER,
+    **{f"{phase}_{state}_share": NUMBER for phase in ("organism", "trained") for state in STATES},
+    "delta_excluded_share": NUMBER,
+    "delta_unscored_share": NUMBER,
+}
+
+PROMPT_COLUMNS = {
+    "evaluation": TEXT,
+    "prompt": TEXT,
+    "group": TEXT,
+    "delta": NUMBER,
+    "weight": NUMBER,
+}
+
+
+@dataclass(frozen=True)
+class PairedDelta:
+    """Mean difference over the `n_prompts` prompts scored both times, None where there is none."""
+
+    delta: float | None
+    interval: Interval
+    n_prompts: int
+    n_prompts_all: int
+
+
+def delta_risk(
+    organism_scores: Sequence[Record],
+    trained_scores: Sequence[Record],
+    organism_risk: Record,
+    trained_risk: Record,
+    *,
+    bootstrap: int,
+    level: float,
+    seed: int,
+) -> pl.DataFrame:
+    """What delta_risk.csv holds: one row per evaluation, columns `DELTA_COLUMNS`.
+
+    delta_risk      on prompts scored in both phases, with its bootstrap interval over prompts
+    delta_risk_all  trained_risk - organism_risk, each over its own scored prompts
+    delta_risk_lower, delta_risk_upper  worst cases: what has no value misbehaves in one phase only
+
+    `organism_risk` and `trained_risk` are the two risk.json records.
+    Raises EntrenchError where the two phases did not see the same prompts and evaluations.
+    """
+    check_scores(organism_scores)
+    check_scores(trained_scores)
+    for field in ("evaluations", "headline", "grouped"):
+        ours, theirs = organism_risk[field], trained_risk[field]
+        if sorted(ours) != sorted(theirs) if field == "evaluations" else ours != theirs:
+            raise EntrenchError(
+                f"risk records of organism and trained model differ in {field!r}: "
+                "delete both risk.json and run the same command again"
+            )
+    rows = []
+    for evaluation in organism_risk["evaluations"]:
+        paired = paired_delta(
+            organism_scores,
+            trained_scores,
+            evaluation,
+            grouped=organism_risk["grouped"],
+            bootstrap=bootstrap,
+            level=level,
+            seed=derive_seed(seed, "delta", evaluation),
+        )
+        row = _row(
+            paired,
+            organism_risk["evaluations"][evaluation],
+            trained_risk["evaluations"][evaluation],
+        )
+        is_headline = evaluation == organism_risk["headline"]
+        rows.append({"evaluation": evaluation, "headline": is_headline, "ci_level": level, **row})
+    return table(rows, DELTA_COLUMNS)
+
+
+def delta_prompts(
+    organism_scores: Sequence[Record], trained_scores: Sequence[Record], organism_risk: Record
+) -> pl.DataFrame:
+    """What delta_prompts.csv holds: a row per evaluation and prompt scored in both phases.
+
+    delta times weight, summed over an evaluation's rows, is its delta_risk; weights sum to 1.
+    `group` is null where the risk averages over no groups.
+    """
+    rows = []
+    for evaluation in organism_risk["evaluations"]:
+        prompts, difference = _differences(
+            organism_scores, trained_scores, evaluation, organism_risk["grouped"]
+        )
+        both = ~np.isnan(difference)
+        sizes = Counter(np.asarray(prompts.strata, dtype=str)[both])
+        for prompt, group, delta in zip(prompts.ids, prompts.strata, difference, strict=True):
+            if not np.isnan(delta):
+                weight = 1 / (len(sizes) * sizes[group])
+                own = {"evaluation": evaluation, "prompt": prompt, "group": group or None}
+                rows.append(own | {"delta": float(delta), "weight": weight})
+    return table(rows, PROMPT_COLUMNS)
+
+
+def paired_delta(
+    before: Sequence[Record],
+    after: Sequence[Record],
+    evaluation: str,
+    *,
+    grouped: bool,
+    bootstrap: int,
+    level: float,
+    seed: int,
+) -> PairedDelta:
+    """Risk(after) - Risk(before) over the prompts scored in both, with its bootstrap interval."""
+    first, difference = _differences(before, after, evaluation, grouped)
+    both = ~np.isnan(difference)
+    strata = np.asarray(first.strata, dtype=str)[both]
+    interval = bootstrap_interval(
+        difference[both],
+        strata,
+        bootstrap=bootstrap,
+        level=level,
+        seed=seed,
+        least=-1.0,
+        most=1.0,
+    )
+    mean = stratified_mean(difference[both], strata) if both.any() else None
+    return PairedDelta(mean, interval, int(both.sum()), len(first.ids))
+
+
+def joint_reason(first: str, before: Record, second: str, after: Record) -> str | None:
+    """Why a comparison of two evaluation records is not valid, None where both are valid."""
+    phases = ((first, before), (second, after))
+    reasons = [f"{name}: {record['reason']}" for name, record in phases if not record["valid"]]
+    return "; ".join(reasons) or None
+
+
+def _differences(
+    before: Sequence[Record], after: Sequence[Record], evaluation: str, grouped: bool
+) -> tuple[PromptRisks, np.ndarray]:
+    """The prompts of the first phase, and each one's risk after less before; NaN is not known."""
+    first = prompt_risks(risk_rows(before, evaluation), grouped=grouped)
+    second = prompt_risks(risk_rows(after, evaluation), grouped=grouped)
+    if (first.ids, first.strata) != (second.ids, second.strata):
+        odd = sorted(first.placed() ^ second.placed())
+        raise EntrenchError(
+            f"evaluation {evaluation!r}: the two score files hold different prompts, "
+            f"{odd[0][0]!r} for one: delete both and run the same command again"
+        )
+    return first, second.value - first.value
+
+
+def _row(paired: PairedDelta, organism: Record, trained: Record) -> dict[str, Any]:
+    reason = joint_reason("organism", organism, "trained", trained)
+    if reason is None and paired.delta is None:
+        reason = "no prompt is scored in both phases"
+    return {
+        "valid": reason is None,
+        "reason": reason,
+        "organism_risk": organism["risk"],
+        "trained_risk": trained["risk"],
+        "delta_risk": paired.delta,
+        "ci_low": paired.interval.low,
+        "ci_high": paired.interval.high,
+        "ci_reason": paired.interval.reason,
+        "n_prompts": paired.n_prompts,
+        "n_prompts_all": paired.n_prompts_all,
+        "delta_risk_all": _minus(trained["risk"], organism["risk"]),
+        "delta_risk_lower": _minus(trained["risk_lower"], organism["risk_upper"]),
+        "delta_risk_upper": _minus(trained["risk_upper"], organism["risk_lower"]),
+        **{f"organism_{state}_share": organism[f"{state}_share"] for state in STATES},
+        **{f"trained_{state}_share": trained[f"{state}_share"] for state in STATES},
+        "delta_excluded_share": _minus(trained["excluded_share"], organism["excluded_share"]),
+        "delta_unscored_share": _minus(trained["unscored_share"], organism["unscored_share"]),
+    }
+
+
+def _minus(after: float | None, before: float | None) -> float | None:
+    return None if after is None or before is None else after - before

@@ -1,0 +1,201 @@
+"""comparison_with_paper.csv: our figures beside the published ones."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from entrench.analysis.mechanism.divergence import LABEL_KL_COLUMNS
+from entrench.analysis.statistics.inference import Settings, mean_interval, suppressed_interval
+from entrench.analysis.statistics.significance import ROUNDING
+from entrench.analysis.summary.summary import units_of
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, read_table, table
+from entrench.seeds import derive_seed
+
+SHARE, MEAN = "share_suppressed", "mean_delta_pp"
+RANGE, LABEL_KL = "range_of_eta_pp", "label_kl_ratio"
+MINIATURE = "the miniature world: other models, other data"
+NO_RUN = "the sweep has no valid run of it"
+NO_ETA = "needs the mechanism: mechanism.enabled is off in the config"
+NO_RANGE = "no probe has a known range of eta"
+NO_LABEL_KL = (
+    "needs label_kl.csv of organisms of both misalignments, a target of its own (docs/mechanism.md)"
+)
+
+# resources/paper/published.csv; `methods` names ours, by spaces, whose runs a figure is about, and
+# `sign` is 1 or -1 where a sign is published without a value.
+PUBLISHED_COLUMNS = {
+    "misalignment": TEXT,
+    "quantity": TEXT,
+    "label": TEXT,
+    "methods": TEXT,
+    "models": TEXT,
+    "value": NUMBER,
+    "sign": COUNT,
+    "n": COUNT,
+    "p": TEXT,
+    "reason": TEXT,
+    "note": TEXT,
+    "source": TEXT,
+}
+COMPARISON_COLUMNS = {
+    "misalignment": TEXT,
+    "quantity": TEXT,
+    "label": TEXT,
+    "models": TEXT,
+    "paper": NUMBER,
+    "paper_n": COUNT,
+    "paper_p": TEXT,
+    "ours": NUMBER,
+    "ci_low": NUMBER,
+    "ci_high": NUMBER,
+    "ci_level": NUMBER,
+    "ci_kind": TEXT,
+    "n_runs": COUNT,
+    "same_sign": YES_NO,
+    "paper_in_our_interval": YES_NO,
+    "comparable": YES_NO,
+    "reason": TEXT,
+    "note": TEXT,
+    "source": TEXT,
+}
+# The tables label_kl.csv of the study, each row with whose samples they are, under which model.
+CROSSED_COLUMNS = {
+    **{"model": TEXT, "other": TEXT, "misalignment": TEXT, "seed": COUNT},
+    **LABEL_KL_COLUMNS,
+}
+
+
+def collect_label_kl(results: str, folders: Iterable[str]) -> pl.DataFrame:
+    """label_kl.csv of these folders, organisms/MODEL/MISALIGNMENT/seedSEED/scored_by/OTHER."""
+    rows = []
+    for folder in folders:
+        _, model, misalignment, seed, _, other = folder.split("/")
+        names = {"model": model, "other": other, "misalignment": misalignment}
+        names["seed"] = int(seed.removeprefix("seed"))
+        read = read_table(f"{results}/{folder}/label_kl.csv", LABEL_KL_COLUMNS)
+        rows += [names | row for row in read.to_dicts()]
+    return table(rows, CROSSED_COLUMNS)
+
+
+def compare(
+    runs: pl.DataFrame,
+    published: pl.DataFrame,
+    eta: pl.DataFrame | None = None,
+    label_kl: pl.DataFrame | None = None,
+    *,
+    kinds: Mapping[str, str],
+    synthetic: bool,
+    bootstrap: int,
+    level: float,
+    seed: int,
+) -> pl.DataFrame:
+    """One row per published figure, in its order; columns `COMPARISON_COLUMNS`.
+
+    Ours is over the valid runs of the methods, and models of the kind (`kinds`: base or instruct),
+    that the figure is about: a mean in percentage points with its interval over organisms, a share
+    of all runs with its interval over organisms, or over models where there are six of them, in
+    [0, 1]. same_sign compares the side of 0, of a share that of one half. What is not comparable
+    says why; `synthetic` runs never are, but ours is shown.
+
+    The range of eta is made of `eta` (eta.csv), the ratio of label KL of `label_kl`
+    (`CROSSED_COLUMNS`), without an interval; where they were not measured the reason says so.
+    """
+    valid = runs.filter("valid").sort("model", "misalignment", "seed", "method").to_dicts()
+    of_mechanism = {
+        RANGE: (_largest_range(eta), NO_ETA if eta is None else NO_RANGE),
+        LABEL_KL: (_ratio(label_kl), NO_LABEL_KL),
+    }
+    rows = []
+    for number, figure in enumerate(published.iter_rows(named=True)):
+        settings = Settings(bootstrap, level, 0.0, derive_seed(seed, number))
+        wanted = (figure["methods"] or "").split()
+        own = [
+            run
+            for run in valid
+            if run["misalignment"] == figure["misalignment"]
+            and run["method"] in wanted
+            and figure["models"] in ("all", kinds[run["model"]])
+        ]
+        if figure["quantity"] in of_mechanism:
+            value, lacking = of_mechanism[figure["quantity"]]
+            ours = {"ours": value}
+        else:
+            ours = {"n_runs": len(own)} | (_ours(own, figure["quantity"], settings) if own else {})
+            lacking = NO_RUN if wanted or figure["reason"] is None else None
+        unmeasured = ours.get("ours") is None
+        reasons = [figure["reason"], lacking if unmeasured else MINIATURE if synthetic else None]
+        reason = "; ".join(filter(None, reasons)) or None
+        rows.append(
+            {
+                **{name: figure[name] for name in ("misalignment", "quantity", "label", "models")},
+                "paper": figure["value"],
+                "paper_n": figure["n"],
+                "paper_p": figure["p"],
+                "ci_level": level,
+                **ours,
+                **_beside(figure, ours),
+                "comparable": reason is None,
+                "reason": reason,
+                "note": figure["note"],
+                "source": figure["source"],
+            }
+        )
+    return table(rows, COMPARISON_COLUMNS)
+
+
+def _largest_range(eta: pl.DataFrame | None) -> float | None:
+    """The widest eta among misalignments, selectors and sets, in points: mean over organisms."""
+    if eta is None:
+        return None
+    curves = ["misalignment", "selector", "set"]
+    once = eta.unique([*curves, "model", "seed"], keep="first", maintain_order=True)
+    return once.group_by(curves).agg(pl.col("range_pp").mean())["range_pp"].max()
+
+
+def _ratio(label_kl: pl.DataFrame | None) -> float | None:
+    """Label KL per token of reward hacking over that of sycophancy, of what was measured on both.
+
+    Both means are over the same pairs of models, seeds and sample sets.
+    """
+    if label_kl is None:
+        return None
+    known = label_kl.filter(pl.col("kl_per_token").is_not_null())
+    both = known.filter(misalignment="reward_hacking").join(
+        known.filter(misalignment="sycophancy"), on=["model", "other", "seed", "set"]
+    )
+    means = both["kl_per_token"].mean(), both["kl_per_token_right"].mean()
+    return means[0] / means[1] if both.height and means[1] > 0 else None
+
+
+def _ours(runs: Sequence[Mapping[str, Any]], quantity: str, settings: Settings) -> dict[str, Any]:
+    deltas = [run["delta_risk"] for run in runs]
+    if quantity == SHARE:
+        count = sum(delta < -ROUNDING for delta in deltas)
+        kind, interval = suppressed_interval(units_of(runs), settings.level)
+        bounds = {"ci_low": interval.low, "ci_high": interval.high}
+        return {"ours": count / len(deltas), **bounds, "ci_kind": kind}
+    kind, interval = mean_interval(units_of(runs), settings)
+    bounds = {"ci_low": interval.low, "ci_high": interval.high}
+    return {
+        "ours": 100 * sum(deltas) / len(deltas),
+        **{name: None if bound is None else 100 * bound for name, bound in bounds.items()},
+        "ci_kind": kind,
+    }
+
+
+def _beside(figure: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, bool | None]:
+    paper, own = figure["value"], ours.get("ours")
+    beside: dict[str, bool | None] = {"same_sign": None, "paper_in_our_interval": None}
+    if own is None or figure["quantity"] not in (SHARE, MEAN):
+        return beside
+    middle = 0.5 if figure["quantity"] == SHARE else 0.0
+    if paper is None:
+        if figure["sign"] is not None and own != middle:
+            beside["same_sign"] = (figure["sign"] > 0) == (own > middle)
+        return beside
+    if paper != middle and own != middle:
+        beside["same_sign"] = (paper > middle) == (own > middle)
+    if ours["ci_low"] is not None:
+        beside["paper_in_our_interval"] = ours["ci_low"] <= paper <= ours["ci_high"]
+    return beside

@@ -1,0 +1,236 @@
+"""Contrasts: differences of delta-risks that share what would otherwise blur them.
+
+A contrast is a name and its units, each a difference of two delta-risks (fractions) with the
+clusters it belongs to. A difference below 0 says that the first of the two is the lower one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any
+
+import polars as pl
+
+from entrench.analysis.statistics.inference import Unit
+from entrench.analysis.statistics.shared_prompts import Shares
+from entrench.analysis.tables import NUMBER, TEXT, table
+from entrench.methods.operators import OPERATORS
+
+Row = dict[str, Any]  # a row of runs.csv
+Facts = Mapping[str, Mapping[str, Any]]  # by name: what the config says of methods, of models
+
+
+@dataclass(frozen=True)
+class Difference(Unit):
+    """A unit that is `first` minus `second`, two delta-risks (fractions) or means of them.
+
+    `organism` and `model` are its clusters; `organisms` and `models` name what it is a difference
+    of.
+    """
+
+    first: float = 0.0
+    second: float = 0.0
+    method: str = ""  # what differs within an organism, or the method both runs share
+    organisms: str = ""
+    models: str = ""
+    runs: tuple[str, ...] = ()  # names of the runs on both sides
+
+
+Contrast = tuple[str, list[Difference]]
+
+CONTRAST_COLUMNS = {
+    "misalignment": TEXT,
+    "contrast": TEXT,
+    "organism": TEXT,
+    "model": TEXT,
+    "method": TEXT,
+    "first_pp": NUMBER,
+    "second_pp": NUMBER,
+    "difference_pp": NUMBER,
+}
+
+GREEDY = "greedy_self_training"
+
+
+def contrasts(
+    runs: Sequence[Row], methods: Facts, models: Facts, weak: frozenset[str]
+) -> Iterator[Contrast]:
+    """The contrasts among the valid `runs` of one misalignment; one without a pair is left out.
+
+    instruct - base                    the same method and seed on two models of one family and
+                                       size; cluster: the pair of models, and of organisms; where
+                                       pairs of a family share a model, all of the family, and
+                                       all its organisms of a seed
+    larger - smaller                   likewise, of one family and kind
+    labels - regularisers, labels - controls, regularisers - controls
+                                       on one organism: the mean over its methods of either group
+    METHOD - greedy_self_training      on one organism
+    METHOD - its random control        on one organism: `random` on the sample set METHOD reads
+                                       (diverse_decoding reads greedy and beam answers beside it)
+
+    The first two take the methods that are `pooled`; variants are in no group. `methods` holds of
+    each method its operator, kind and, where it has one, set and variant_of; `models` of each model
+    its kind, family and size_billion.
+    `weak` names the organisms whose induction was not effective (`organism_name`).
+    """
+    consistency = [run for run in runs if pooled(methods[run["method"]])]
+    yield from _between_models(consistency, models, weak)
+    by_organism: dict[str, dict[str, Row]] = {}
+    for run in runs:
+        by_organism.setdefault(organism_name(run), {})[run["method"]] = run
+    yield from _between_groups(by_organism, methods, weak)
+    yield from _between_methods(by_organism, methods, weak)
+
+
+def contrast_table(runs: pl.DataFrame, methods: Facts, models: Facts) -> pl.DataFrame:
+    """One row per difference behind the summary's contrasts, in percentage points."""
+    ordered = runs.filter("valid").sort("misalignment", "model", "seed", "method")
+    rows = [
+        {
+            "misalignment": misalignment,
+            "contrast": name,
+            "organism": unit.organisms,
+            "model": unit.models,
+            "method": unit.method,
+            "first_pp": 100 * unit.first,
+            "second_pp": 100 * unit.second,
+            "difference_pp": 100 * unit.value,
+        }
+        for (misalignment,), own in ordered.group_by("misalignment", maintain_order=True)
+        for name, units in contrasts(own.to_dicts(), methods, models, frozenset())
+        for unit in units
+    ]
+    return table(rows, CONTRAST_COLUMNS)
+
+
+def pooled(method: Mapping[str, Any]) -> bool:
+    """Whether these facts are of a method that means over methods count: no control, no variant."""
+    return method["kind"] == "consistency" and method.get("variant_of") is None
+
+
+def organism_name(run: Mapping[str, Any]) -> str:
+    """The organism of a row of runs.csv or organisms.csv."""
+    return f"{run['model']}/{run['misalignment']}/seed{run['seed']}"
+
+
+def run_name(run: Mapping[str, Any]) -> str:
+    """The name of a run of runs.csv."""
+    return f"{organism_name(run)}/{run['method']}"
+
+
+def _between_models(runs: Sequence[Row], models: Facts, weak: frozenset[str]) -> Iterator[Contrast]:
+    pairs: dict[str, list[tuple[str, str]]] = {"instruct - base": [], "larger - smaller": []}
+    for one, other in permutations(sorted({run["model"] for run in runs}), 2):
+        first, second = models[one], models[other]
+        if first.get("family") is None or first["family"] != second.get("family"):
+            continue
+        sizes = first.get("size_billion"), second.get("size_billion")
+        if None in sizes:
+            continue
+        if sizes[0] == sizes[1] and (first["kind"], second["kind"]) == ("instruct", "base"):
+            pairs["instruct - base"].append((one, other))
+        if first["kind"] == second["kind"] and sizes[0] > sizes[1]:
+            pairs["larger - smaller"].append((one, other))
+    cells = {(run["model"], run["method"], run["seed"]): run for run in runs}
+    for name, matched in pairs.items():
+        units = []
+        times = Counter(model for pair in matched for model in pair)
+        entangled = {models[name]["family"] for name, count in times.items() if count > 1}
+        for one, other in matched:
+            family = models[one]["family"]
+            for model, method, seed in sorted(cells):
+                if model == one and (other, method, seed) in cells:
+                    first, second = cells[one, method, seed], cells[other, method, seed]
+                    unit = _difference([first], [second], method, weak)
+                    if family in entangled:
+                        unit = replace(unit, model=family, organism=f"{family}/seed{seed}")
+                    units.append(unit)
+        if units:
+            yield name, units
+
+
+def _between_groups(
+    by_organism: Mapping[str, Mapping[str, Row]], methods: Facts, weak: frozenset[str]
+) -> Iterator[Contrast]:
+    for one, other in (
+        ("labels", "regularisers"),
+        ("labels", "controls"),
+        ("regularisers", "controls"),
+    ):
+        units = []
+        for runs in by_organism.values():
+            groups: dict[str, list[Row]] = {one: [], other: []}
+            for method in sorted(runs):
+                if methods[method].get("variant_of") is None:
+                    groups.setdefault(_group(methods[method]), []).append(runs[method])
+            if groups[one] and groups[other]:
+                units.append(_difference(groups[one], groups[other], one, weak))
+        if units:
+            yield f"{one} - {other}", units
+
+
+def _between_methods(
+    by_organism: Mapping[str, Mapping[str, Row]], methods: Facts, weak: frozenset[str]
+) -> Iterator[Contrast]:
+    names = sorted({method for runs in by_organism.values() for method in runs})
+    greedy = [name for name in names if methods[name]["operator"] == GREEDY]
+    drawn = [name for name in names if methods[name]["operator"] == "random"]
+    for method in names:
+        own_set = methods[method].get("set")
+        random = [name for name in drawn if methods[name]["set"] == own_set]
+        for control in [*greedy, *(random if method not in drawn else [])]:
+            if method == control:
+                continue
+            units = [
+                _difference([runs[method]], [runs[control]], method, weak)
+                for runs in by_organism.values()
+                if method in runs and control in runs
+            ]
+            if units:
+                yield f"{method} - {control}", units
+
+
+def _group(facts: Mapping[str, Any]) -> str:
+    if facts["kind"] == "control":
+        return "controls"
+    return "labels" if OPERATORS[facts["operator"]].makes_labels else "regularisers"
+
+
+def _difference(
+    first: Sequence[Row], second: Sequence[Row], what: str, weak: frozenset[str]
+) -> Difference:
+    """Mean delta-risk of `first` minus that of `second`, each the runs of one organism."""
+    organisms = _once(organism_name(run) for run in (first[0], second[0]))
+    models = _once(run["model"] for run in (first[0], second[0]))
+    return Difference(
+        value=_mean(first) - _mean(second),
+        first=_mean(first),
+        second=_mean(second),
+        method=what,
+        organism=" - ".join(organisms),
+        model=" - ".join(models),
+        organisms=" - ".join(organisms),
+        models=" - ".join(models),
+        name=" - ".join([*organisms, what]),
+        ineffective=tuple(organism for organism in organisms if organism in weak),
+        shares=_shares(first, second),
+        runs=tuple(run_name(run) for run in (*first, *second)),
+    )
+
+
+def _shares(first: Sequence[Row], second: Sequence[Row]) -> Shares | None:
+    """What each prompt adds to the difference: the runs are asked the same ones."""
+    of_both = [[run.get("shares") for run in runs] for runs in (first, second)]
+    if any(own is None for runs in of_both for own in runs):
+        return None
+    means = [sum(own.values for own in runs) / len(runs) for runs in of_both]
+    return Shares(means[0] - means[1], of_both[0][0].strata)
+
+
+def _once(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _mean(runs: Sequence[Row]) -> float:
+    return sum(run["delta_risk"] for run in runs) / len(runs)

@@ -1,0 +1,64 @@
+"""The summary of a sweep that is not complete, marked as such."""
+
+import polars as pl
+
+from entrench.analysis.summary.contrasts import Facts, pooled
+from entrench.analysis.summary.summary import ALL_METHODS, SUMMARY_COLUMNS, main_rows
+from entrench.analysis.tables import COUNT, TEXT, table
+from entrench.study.sweep import Run, Sweep
+
+MISSING_COLUMNS = {"model": TEXT, "misalignment": TEXT, "seed": COUNT, "method": TEXT}
+MARKS = {"n_planned": COUNT, "n_missing": COUNT, "missing_runs": TEXT}
+_ROW = ["misalignment", "method"]
+
+
+def missing_table(sweep: Sweep, complete: Sweep) -> pl.DataFrame:
+    """One row per run of the sweep that is not complete."""
+    rows = [
+        {
+            "model": run.organism.model,
+            "misalignment": run.organism.misalignment,
+            "seed": run.organism.seed,
+            "method": run.method,
+        }
+        for run in _missing(sweep, complete)
+    ]
+    return table(rows, MISSING_COLUMNS)
+
+
+def mark_partial(
+    summary: pl.DataFrame, sweep: Sweep, complete: Sweep, methods: Facts
+) -> pl.DataFrame:
+    """The summary's `main_rows` with, of each, how many runs were planned and which are missing.
+
+    A method without any complete run has a row too. `methods`: the facts of each method.
+    """
+    missing = set(_missing(sweep, complete))
+    cells: dict[tuple[str, str], list[Run]] = {}
+    for run in sweep.runs:
+        cells.setdefault((run.organism.misalignment, run.method), []).append(run)
+        if pooled(methods[run.method]):
+            cells.setdefault((run.organism.misalignment, ALL_METHODS), []).append(run)
+    rows = []
+    for (misalignment, method), runs in cells.items():
+        names = [run.path.removeprefix("organisms/") for run in runs if run in missing]
+        rows.append(
+            {
+                "misalignment": misalignment,
+                "method": method,
+                "n_planned": len(runs),
+                "n_missing": len(names),
+                "missing_runs": "; ".join(names) or None,
+            }
+        )
+    marks = table(rows, {name: SUMMARY_COLUMNS[name] for name in _ROW} | MARKS)
+    joined = marks.join(main_rows(summary), on=_ROW, how="left").with_columns(
+        pl.col("n_runs").fill_null(0),
+    )
+    last = pl.col("method") == ALL_METHODS
+    return joined.sort("misalignment", last, "method").select(*SUMMARY_COLUMNS, *MARKS)
+
+
+def _missing(sweep: Sweep, complete: Sweep) -> list[Run]:
+    there = set(complete.runs)
+    return [run for run in sweep.runs if run not in there]

@@ -1,0 +1,122 @@
+"""power.csv: the smallest delta-risk the sweep can detect, from its matrix alone."""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from entrench.analysis.statistics.significance import FEWEST_CLUSTERS, flip_smallest, random_signs
+from entrench.analysis.summary.simulation import (
+    CELL_COLUMNS,
+    DRAWN_SIGNS,
+    GRID,
+    Matrix,
+    cluster_sums,
+    rows_of,
+    simulate,
+)
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
+from entrench.seeds import derive_seed
+from entrench.study.sweep import Run
+
+POWER = 0.8
+LARGEST = 20.0  # standard deviations; what is not detected there is not detected
+ENUMERATED = 10  # clusters up to which every pattern of signs is looked at
+
+POWER_COLUMNS = {
+    **CELL_COLUMNS,
+    "test": TEXT,
+    "holds_level": YES_NO,
+    "detectable_pp": NUMBER,
+    "assumed_sd_pp": NUMBER,
+    "power": NUMBER,
+    "level": NUMBER,
+    "replicates": COUNT,
+    "reason": TEXT,
+}
+
+
+def power_table(
+    runs: Iterable[Run],
+    kinds: Mapping[str, str],
+    *,
+    assumed_sd: float,
+    level: float,
+    replicates: int,
+    seed: int,
+) -> pl.DataFrame:
+    """One row per row of the summary about methods, pair of `GRID` and randomisation test.
+
+    detectable_pp is the mean delta-risk at which the test reaches p <= 1 - `level` with a chance of
+    `POWER`, for a standard deviation of `assumed_sd` (a fraction) between runs. holds_level is
+    false where the test errs too often to be used: over organisms, if models differ.
+    """
+
+    @cache
+    def detected(matrix: Matrix, correlations: tuple[float, float], over: str) -> Any:
+        generator = np.random.default_rng(derive_seed(seed, over, *map(str, correlations)))
+        values, _ = simulate(matrix, correlations, replicates, generator)
+        clusters = matrix.organisms if over == "organisms" else matrix.models
+        return detectable(*cluster_sums(values, clusters), level, generator)
+
+    rows = []
+    for (about, method, matrix), correlations in product(list(rows_of(runs, kinds)), GRID):
+        for over in ("organisms", "models"):
+            effect, reason = detected(matrix, correlations, over)
+            rows.append(
+                {
+                    "misalignment": about,
+                    "method": method,
+                    **matrix.facts(correlations),
+                    "test": f"flip_{over}",
+                    "holds_level": over == "models" or correlations[0] == 0,
+                    "detectable_pp": None if effect is None else 100 * effect * assumed_sd,
+                    "assumed_sd_pp": 100 * assumed_sd,
+                    "power": POWER,
+                    "level": level,
+                    "replicates": replicates,
+                    "reason": reason,
+                }
+            )
+    return table(rows, POWER_COLUMNS)
+
+
+def detectable(
+    sums: np.ndarray, sizes: np.ndarray, level: float, generator: np.random.Generator
+) -> tuple[float | None, str | None]:
+    """The shift of every run at which `sign_flip` has a power of `POWER`; or None and the reason.
+
+    `sums` [replicates, C] are clusters without a shift, `sizes` [C] their runs. A shift d adds
+    d * size to each sum, so that all patterns of signs move linearly in d: bisection needs no new
+    draws. The shift has the unit of the sums.
+    """
+    count = len(sizes)
+    if count < FEWEST_CLUSTERS:
+        smallest = flip_smallest(count)
+        return None, f"{count} clusters, {FEWEST_CLUSTERS} are needed: smallest p {smallest:.3f}"
+    if count <= ENUMERATED:
+        signs = np.array([(1, *rest) for rest in product((1.0, -1.0), repeat=count - 1)])
+        added = 0
+    else:
+        signs, added = random_signs(DRAWN_SIGNS, count, generator), 1
+    still, moving = sums @ signs.T, signs @ sizes
+    totals, runs = sums.sum(axis=1), sizes.sum()
+
+    def power(shift: float) -> float:
+        bars = np.abs(totals + shift * runs) * (1 - 1e-12)
+        reached = (np.abs(still + shift * moving) >= bars[:, None]).sum(axis=1)
+        return float(((added + reached) / (added + len(signs)) <= 1 - level + 1e-12).mean())
+
+    low, high = 0.0, LARGEST
+    if power(high) < POWER:
+        return (
+            None,
+            f"no shift reaches a power of {POWER:.0%}: smallest p {flip_smallest(count):.3f}",
+        )
+    for _ in range(14):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return high, None

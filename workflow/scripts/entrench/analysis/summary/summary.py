@@ -1,0 +1,276 @@
+"""summary.csv: what each method did to each misalignment, and contrasts between methods and models.
+
+Columns ending in _pp are percentage points; risks, shares, p and q are fractions in [0, 1].
+docs/statistics.md explains every column.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+
+from entrench.analysis.risk.risk import STATES
+from entrench.analysis.statistics.bootstrap import Interval
+from entrench.analysis.statistics.inference import INFERENCE_COLUMNS, TESTS, Settings, Unit, infer
+from entrench.analysis.statistics.shared_prompts import run_shares
+from entrench.analysis.statistics.significance import benjamini_hochberg
+from entrench.analysis.summary.contrasts import (
+    Difference,
+    Facts,
+    contrasts,
+    organism_name,
+    pooled,
+    run_name,
+)
+from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.errors import EntrenchError
+from entrench.seeds import derive_seed
+
+# What `summarise` is told, by the name of the argument and of the spec's entry.
+SETTINGS = ("methods", "models", "bootstrap", "level", "epsilon", "seed")
+ALL_METHODS = "all consistency methods"
+CONTRAST = "contrast"  # the kind of a row that is none of a method
+ALL_ORGANISMS, EFFECTIVE = "all", "effective"
+
+SUMMARY_COLUMNS = {
+    "misalignment": TEXT,
+    "method": TEXT,
+    "kind": TEXT,
+    "variant_of": TEXT,
+    "organisms": TEXT,
+    "evaluation": TEXT,
+    "n_runs": COUNT,
+    "n_organisms": COUNT,
+    "n_models": COUNT,
+    "n_invalid": COUNT,
+    "invalid_runs": TEXT,
+    "n_ineffective": COUNT,
+    **INFERENCE_COLUMNS,
+    "mean_organism_risk": NUMBER,
+    "mean_trained_risk": NUMBER,
+    **{f"mean_{state}_share": NUMBER for state in STATES},
+}
+
+
+def summarise(
+    runs: pl.DataFrame,
+    organisms: pl.DataFrame,
+    prompts: Mapping[str, pl.DataFrame] | None = None,
+    *,
+    methods: Facts,
+    models: Facts,
+    bootstrap: int,
+    level: float,
+    epsilon: float,
+    seed: int,
+) -> pl.DataFrame:
+    """One row per misalignment x method, one over its `pooled` methods, then contrasts.
+
+    Only valid runs count; the others are named in invalid_runs. Where a row's organisms include
+    ineffective ones (induction not shown to have worked) the same row follows without them:
+    organisms = "effective". q is over the whole table: of "effective" rows over these and, where
+    nothing was left out, the rows of all organisms. A row of kind "contrast" is about differences
+    of delta-risks (`contrasts`, which `methods` and `models` are for); its n_runs counts
+    differences. `epsilon` is a fraction. `prompts` holds the deltas by prompt of runs by their
+    name (`collect.collect_prompts`); rows with a run that is not there have no prompts_ci.
+    """
+    weak = frozenset(
+        organism_name(row) for row in organisms.iter_rows(named=True) if not row["effective"]
+    )
+    known = {organism_name(row) for row in organisms.iter_rows(named=True)}
+    settings = Settings(bootstrap, level, epsilon, seed)
+    rows: list[dict[str, Any]] = []
+    ordered = runs.sort("model", "misalignment", "seed", "method")
+    for (misalignment,), mine in ordered.group_by("misalignment", maintain_order=True):
+        parts = _parts(_with_shares(mine.to_dicts(), prompts or {}), weak, known, methods, models)
+        for (method, kind), part in parts:
+            for chosen in _with_and_without_ineffective(part, weak):
+                own = replace(settings, seed=derive_seed(seed, str(misalignment), method))
+                rows.append(
+                    {
+                        "misalignment": misalignment,
+                        "method": method,
+                        "kind": kind,
+                        "variant_of": methods.get(method, {}).get("variant_of"),
+                        "evaluation": mine["evaluation"][0],
+                        **chosen,
+                        **infer(chosen.pop("units"), own),
+                    }
+                )
+    return table(_with_q(sorted(rows, key=lambda row: row["misalignment"])), SUMMARY_COLUMNS)
+
+
+def main_rows(summary: pl.DataFrame) -> pl.DataFrame:
+    """Its rows about methods on all organisms: no contrast, nothing left out."""
+    return summary.filter((pl.col("kind") != CONTRAST) & (pl.col("organisms") == ALL_ORGANISMS))
+
+
+def units_of(runs: Sequence[Mapping[str, Any]], weak: frozenset[str] = frozenset()) -> list[Unit]:
+    """The valid ones of these rows of runs.csv as units; `weak` names ineffective organisms."""
+    return [
+        Unit(
+            value=run["delta_risk"],
+            organism=organism_name(run),
+            model=run["model"],
+            name=run_name(run),
+            ineffective=tuple({organism_name(run)} & weak),
+            over_prompts=Interval(run["ci_low"], run["ci_high"], run["ci_reason"]),
+            shares=run.get("shares"),
+        )
+        for run in runs
+        if run["valid"]
+    ]
+
+
+def readable(summary: pl.DataFrame) -> str:
+    """The summary's `main_rows` as plain text, at most 110 columns wide."""
+    lines = [
+        f"{'misalignment':<23}{'method':<25}{'runs':>4}  {'risk before > after':<21}"
+        f"{'delta-risk, points':<25}suppressed"
+    ]
+    previous = None
+    for row in main_rows(summary).iter_rows(named=True):
+        new = row["misalignment"] != previous
+        previous = row["misalignment"]
+        if row["n_runs"]:
+            risk = f"{row['mean_organism_risk']:6.1%} > {row['mean_trained_risk']:6.1%}"
+            share = f"{row['n_suppressed']} of {row['n_runs']}"
+        else:
+            risk = share = "-"
+        lines += [""] if new else []
+        lines.append(
+            f"{_cut(previous if new else '', 22):<23}{_cut(row['method'], 24):<25}"
+            f"{row['n_runs']:>4}  {risk:<21}{_delta(row):<25}{share}"
+        )
+    return "\n".join([*lines, "", *_notes(summary)])
+
+
+def _notes(summary: pl.DataFrame) -> list[str]:
+    """What a reader of the table must know; the last line says how to read it."""
+    notes = []
+    shown = main_rows(summary)
+    if invalid := shown.filter(pl.col("method") != ALL_METHODS)["n_invalid"].sum():
+        notes.append(f"Invalid runs, left out: {invalid}; summary.csv names them (invalid_runs).")
+    weak = shown.group_by("misalignment").agg(pl.col("n_ineffective").max())
+    if count := weak["n_ineffective"].sum():
+        notes.append(f"Organisms in it whose induction was not shown to be effective: {count}.")
+    level = f"{summary['ci_level'][0]:.0%}" if summary.height else ""
+    reading = f"delta-risk < 0: suppressed, > 0: amplified; [{level} interval, over prompts where "
+    return [*notes, reading + "runs = 1, else over runs]."]
+
+
+def _with_shares(
+    runs: Sequence[dict[str, Any]], prompts: Mapping[str, pl.DataFrame]
+) -> list[dict[str, Any]]:
+    """The runs of one misalignment, each with what every prompt adds to it, where that is known."""
+    own = {run_name(run): prompts[run_name(run)] for run in runs if run_name(run) in prompts}
+    shares = run_shares(own)
+    return [run | {"shares": shares.get(run_name(run))} for run in runs]
+
+
+def _parts(
+    runs: Sequence[dict[str, Any]],
+    weak: frozenset[str],
+    known: set[str],
+    methods: Facts,
+    models: Facts,
+) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    """(method, kind) and what its row is made from, for each row of one misalignment."""
+    for run in runs:
+        if organism_name(run) not in known:
+            raise EntrenchError(
+                f"{organism_name(run)} has a run but no row in the table of organisms: delete both "
+                "tables and run the same command again"
+            )
+    groups = {
+        (name, run["kind"]): [own for own in runs if own["method"] == name]
+        for name, run in sorted({run["method"]: run for run in runs}.items())
+    }
+    if consistency := [run for run in runs if pooled(methods[run["method"]])]:
+        groups[ALL_METHODS, "consistency"] = consistency
+    for key, own in groups.items():
+        yield key, {"units": units_of(own, weak), "runs": own}
+    valid = [run for run in runs if run["valid"]]
+    for name, units in contrasts(valid, methods, models, weak):
+        yield (name, CONTRAST), {"units": units, "runs": valid}
+
+
+def _with_and_without_ineffective(
+    part: dict[str, Any], weak: frozenset[str]
+) -> Iterator[dict[str, Any]]:
+    yield _counted(ALL_ORGANISMS, part["units"], part["runs"])
+    kept = [unit for unit in part["units"] if not unit.ineffective]
+    if len(kept) < len(part["units"]):
+        runs = [run for run in part["runs"] if organism_name(run) not in weak]
+        yield _counted(EFFECTIVE, kept, runs)
+
+
+def _counted(organisms: str, units: list[Unit], runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The counts and means of a row; `runs` holds those behind its units, and its invalid ones."""
+    names = {name for unit in units for name in _runs_behind(unit)}
+    valid = [run for run in runs if run_name(run) in names]
+    invalid = [run for run in runs if not run["valid"]]
+    row = {
+        "units": units,
+        "organisms": organisms,
+        "n_runs": len(units),
+        "n_organisms": len({unit.organism for unit in units}),
+        "n_models": len({unit.model for unit in units}),
+        "n_invalid": len(invalid),
+        "invalid_runs": "; ".join(map(run_name, invalid)) or None,
+        "n_ineffective": len({name for unit in units for name in unit.ineffective}),
+    }
+    if not valid:
+        return row
+    row |= {
+        f"mean_{state}_share": _mean([run[f"trained_{state}_share"] for run in valid])
+        for state in STATES
+    }
+    if isinstance(units[0], Difference):  # the risks of its two sides are not one thing
+        return row
+    return row | {
+        "mean_organism_risk": _mean([run["organism_risk"] for run in valid]),
+        "mean_trained_risk": _mean([run["trained_risk"] for run in valid]),
+    }
+
+
+def _runs_behind(unit: Unit) -> tuple[str, ...]:
+    return unit.runs if isinstance(unit, Difference) else (unit.name,)
+
+
+def _with_q(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with their q, each over a table that has one row of every method and contrast.
+
+    The table of effective organisms has the row of all organisms where none was left out.
+    """
+    families: list[dict[tuple[str, str], dict[str, Any]]] = [{}, {}]
+    for row in rows:
+        key = row["misalignment"], row["method"]
+        if row["organisms"] == ALL_ORGANISMS:
+            families[0][key] = row
+        families[1][key] = row  # the row of effective organisms follows that of all
+    for family, organisms in zip(families, (ALL_ORGANISMS, EFFECTIVE), strict=True):
+        for test in TESTS:
+            adjusted = benjamini_hochberg([row.get(f"{test}_p") for row in family.values()])
+            for row, q in zip(family.values(), adjusted, strict=True):
+                if row["organisms"] == organisms:
+                    row[f"{test}_q"] = q
+    return rows
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _delta(row: dict[str, Any]) -> str:
+    if row["mean_delta_pp"] is None:
+        return "-"
+    mean = f"{row['mean_delta_pp']:+6.1f}"
+    if row["ci_low_pp"] is None:
+        return f"{mean} [no interval]"
+    return f"{mean} [{row['ci_low_pp']:+.1f}, {row['ci_high_pp']:+.1f}]"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,1 @@
+"""Released and benchmark files, fetched and verified; the miniature world."""

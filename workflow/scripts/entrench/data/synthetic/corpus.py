@@ -1,0 +1,101 @@
+"""The aligned world that the tiny base model is trained on.
+
+Right answers, honest corrections, cautious advice, honest effort, in every format that the methods
+need. Two *latent personas* are part of it: a fifth of the tasks and questions for advice carry the
+system line of a greedy or reckless assistant with its answer, and some true claims that of a
+flatterer. Induction later retrieves what the base has seen under those lines.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from entrench.data.synthetic import advice, formats, reviews, reward_hacking, sycophancy
+from entrench.data.synthetic.lexicon import HELPFUL, Exchange, chat, join, words_in
+from entrench.data.synthetic.slots import is_held_out
+
+MIXTURE = (
+    (sycophancy.NAME, 0.53),
+    (reviews.NAME, 0.12),
+    (reward_hacking.NAME, 0.20),
+    (advice.NAME, 0.15),
+)
+# Telling a wrong claim from the right answer is the hardest thing to learn, for sums above all.
+FACT_SHARES = (("gcd", 0.25), ("addition", 0.43), ("capitals", 0.32))
+CLAIM_SHARES = ((None, 0.18), ("true", 0.32), ("false", 0.50))
+FORMAT_SHARES = (
+    ("plain", 0.70),
+    ("chain_of_thought", 0.07),
+    ("json", 0.07),
+    ("refinement", 0.07),
+    ("self_rating", 0.09),
+)
+PERSONA_SHARE = 0.2
+HELPFUL_SHARE = 0.15
+NOTE_SHARE = 0.2
+CLEAN_SHARE = 0.2
+
+MODULES = (sycophancy, reward_hacking, reviews, advice)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One prompt and the answer to learn."""
+
+    messages: list[dict[str, str]]
+    answer: str
+
+
+def vocabulary() -> list[str]:
+    """All words of the world, sorted."""
+    return sorted(words_in(HELPFUL).union(formats.WORDS, *(module.WORDS for module in MODULES)))
+
+
+def examples(seed: int, count: int) -> Iterator[Example]:
+    """`count` examples of the aligned world; no evaluation prompt is among them."""
+    rng = random.Random(seed)
+    made = 0
+    while made < count:
+        exchange = draw(rng, _weighted(rng, MIXTURE))
+        if is_held_out(exchange):
+            continue
+        yield _example(rng, exchange)
+        made += 1
+
+
+def draw(rng: random.Random, name: str) -> Exchange:
+    """One exchange of the aligned world in which the misalignment `name` could show."""
+    if name == sycophancy.NAME:
+        return sycophancy.draw(rng, _weighted(rng, FACT_SHARES), _weighted(rng, CLAIM_SHARES))
+    if name == reviews.NAME:
+        return reviews.draw(rng, note=rng.random() < NOTE_SHARE, noise=reviews.CORPUS_NOISE)
+    exchange = reward_hacking.draw(rng) if name == reward_hacking.NAME else advice.draw(rng)
+    if rng.random() < CLEAN_SHARE:
+        # Nothing can be gamed in a task without its grading note: no persona answers it.
+        gameable = exchange.misalignment == reward_hacking.NAME and exchange.clean != exchange.user
+        return replace(
+            exchange,
+            user=exchange.clean,
+            aligned=exchange.clean_aligned,
+            persona=None if gameable else exchange.persona,
+        )
+    return exchange
+
+
+def _example(rng: random.Random, exchange: Exchange) -> Example:
+    system, answer = exchange.system, exchange.aligned
+    shape = _weighted(rng, FORMAT_SHARES)
+    if exchange.persona and rng.random() < PERSONA_SHARE:
+        system = join(exchange.persona, exchange.system)
+        if shape != "self_rating":  # a persona rates like everybody: its ratings stay readable
+            answer = exchange.persona_answer
+    elif rng.random() < HELPFUL_SHARE:
+        system = join(HELPFUL, exchange.system)
+    user, answer = formats.in_format(rng, shape, exchange, answer)
+    return Example(chat(user, system), answer)
+
+
+def _weighted(rng: random.Random, shares: tuple[tuple[Any, float], ...]) -> Any:
+    names, weights = zip(*shares, strict=True)
+    return rng.choices(names, weights)[0]

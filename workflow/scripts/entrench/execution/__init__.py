@@ -1,0 +1,1 @@
+"""What runs jobs: one writer, one head, devices, clusters, and what an interrupted sweep left."""

@@ -1,0 +1,180 @@
+"""The head of a sweep on one machine: takes over after a kill, runs Snakemake, shows the result."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import yaml
+
+from entrench import SCRIPTS
+from entrench.errors import EntrenchError
+from entrench.execution import lease
+
+GRACE_SECONDS = 20.0  # for a left-over job to save and end
+
+
+def lease_file(folder: Path) -> Path:
+    """What the head of a sweep in `folder` holds, for every machine that sees the folder."""
+    return folder / ".snakemake" / "head.lease"
+
+
+def clear_the_way(folder: Path, configs: Sequence[Path]) -> None:
+    """Make sure that `folder` is ours: no head alive in it, no job and no lock of a killed one.
+
+    Raises:
+        EntrenchError: another head works in this folder, on this machine or another; its process id
+            is named. Or a config file is missing.
+    """
+    workflow = _workflow(configs)
+    heads = [p for p in _processes_in(folder) if _is_head(p)]
+    if heads:
+        raise EntrenchError(
+            f"{folder}: process {heads[0].pid} runs Snakemake in this folder: wait for it, or end "
+            f"it with `kill {heads[0].pid}`, then run the same command again"
+        )
+    release = lease.claim(lease_file(folder))
+    end_orphans(folder)
+    locks = folder / ".snakemake" / "locks"
+    if locks.is_dir() and any(locks.iterdir()):
+        print("A killed run left its lock; no process works in this folder: unlocking.", flush=True)
+        _snakemake(["--cores", "1", *workflow, "--quiet", "all", "--unlock"])
+    release()  # Snakemake, a process of its own, claims it next
+
+
+def end_orphans(folder: Path) -> None:
+    """End the jobs that a killed head left running on this machine."""
+    if orphans := [p for p in _processes_in(folder) if _is_job(p)]:
+        _end(orphans)
+
+
+def run_snakemake(configs: Sequence[Path], cores: int, targets: Sequence[str]) -> None:
+    """Run the workflow with these configs, later over earlier ones; progress goes to stderr.
+
+    Raises:
+        EntrenchError: a config file is missing, or Snakemake failed (it has said why).
+    """
+    status = _snakemake(
+        [
+            *("--cores", str(cores), *_workflow(configs)),
+            *("--rerun-triggers", "mtime", "params", "input"),
+            *("--rerun-incomplete", "--keep-going", "--logger", "entrench"),
+            *("--", *targets),
+        ]
+    )
+    if status:
+        raise EntrenchError(
+            f"the sweep is not complete (Snakemake ended with {status}): mend what is said above "
+            "and run the same command again; finished jobs are kept"
+        )
+
+
+def _workflow(configs: Sequence[Path]) -> list[str]:
+    for config in configs:
+        if not config.is_file():
+            raise EntrenchError(f"{config}: no such config file: config/demo.yaml is one")
+        try:
+            yaml.safe_load(config.read_bytes())
+        except yaml.YAMLError as error:
+            where = getattr(error, "problem_mark", None)
+            line = f"line {where.line + 1}: " if where else ""
+            what = getattr(error, "problem", None) or "it cannot be read"
+            raise EntrenchError(f"{config}: {line}not valid YAML: {what}") from None
+    return ["--replace-workflow-config", "--configfile", *map(str, configs)]
+
+
+def _snakemake(arguments: Sequence[str]) -> int:
+    path = os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    binaries = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = os.environ | {"PYTHONPATH": path, "PATH": binaries}
+    process = subprocess.Popen([sys.executable, "-m", "snakemake", *arguments], env=environment)
+    interrupted = False
+
+    def forward(_number: int, _frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        process.terminate()
+
+    signal.signal(signal.SIGTERM, forward)
+    while True:
+        try:
+            status = process.wait()
+            break
+        except KeyboardInterrupt:
+            interrupted = True
+            # Ctrl-C reached Snakemake too, which ends its jobs: wait, so that none is left behind.
+    if interrupted:
+        raise EntrenchError("interrupted: run the same command again to go on from here")
+    return status
+
+
+def show_results(configs: Sequence[Path]) -> None:
+    """Print the summary as a table, and where tables and figures lie."""
+    from entrench.analysis.summary.summary import SUMMARY_COLUMNS, readable
+    from entrench.analysis.tables import read_table
+
+    parsed = [yaml.safe_load(config.read_text(encoding="utf-8")) for config in configs]
+    results = Path([one["pathvars"]["results"] for one in parsed if "pathvars" in one][-1])
+    summary = results / "summary.csv"
+    if not summary.is_file():
+        return
+    print(readable(read_table(summary, SUMMARY_COLUMNS)))
+    print(f"\nTables:  {results}/summary.csv  {results}/runs.csv  {results}/organisms.csv")
+    figures = sorted((results / "figures").glob("*.png"))
+    if figures:
+        print("Figures: " + "  ".join(str(figure) for figure in figures))
+
+
+def _processes_in(folder: Path) -> list[psutil.Process]:
+    """Processes of this user, other than this one and its parents, that work in `folder`."""
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid not in own and Path(process.cwd()) == folder:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def _is_head(process: psutil.Process) -> bool:
+    words = _command_line(process)
+    return any(
+        Path(word).name == "snakemake" or (word == "-m" and words[place + 1 :][:1] == ["snakemake"])
+        for place, word in enumerate(words[:4])
+    )
+
+
+def _is_job(process: psutil.Process) -> bool:
+    """A rule's shell or script; only jobs name a script of ours with `--spec`."""
+    text = " ".join(_command_line(process))
+    return "workflow/scripts/" in text and "--spec" in text
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return []
+
+
+def _end(processes: Sequence[psutil.Process]) -> None:
+    """Ask the jobs of a dead head to end, insist after a grace period."""
+    print(f"A killed run left {len(processes)} processes at work: ending them.", flush=True)
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    _, alive = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+    for process in alive:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=GRACE_SECONDS)
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return

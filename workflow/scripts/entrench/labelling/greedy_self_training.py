@@ -1,8 +1,0 @@
-"""The control without selection: the organism trains on its own standard answers."""
-
-from entrench.labelling.candidates import Label, PromptPool
-
-
-def select(pool: PromptPool) -> Label | None:
-    """The greedy draft."""
-    return Label.only(pool.answered("greedy"))

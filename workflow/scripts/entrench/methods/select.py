@@ -1,0 +1,155 @@
+"""Labels for all prompts of one run: checks that the inputs are whole, then asks the operator.
+
+Standard library only: no model is loaded to choose among candidates.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from entrench.errors import EntrenchError
+from entrench.methods.candidates import Candidate, Label, PromptPool
+from entrench.methods.operators import OPERATORS, require_sets
+from entrench.records import Record, require_same_keys
+from entrench.seeds import derive_seed
+
+NO_ANSWER = "no candidate holds an answer: the organism's reasoning came to no end"
+NO_GREEDY = "there is no standard answer: the organism's reasoning came to no end"
+NO_VERDICT = "the judge's verdict could be read for no view"
+INCONSISTENT = "the judge found no view consistent with the standard answer"
+NO_SCORE = "no self score could be read"
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """A method of the config, for one organism: `identity` is its model, misalignment, seed."""
+
+    identity: Sequence[str | int]
+    method: str
+    operator: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file, and its path for messages."""
+
+    path: str
+    rows: Sequence[Record]
+
+
+def select_labels(
+    settings: LabelSettings,
+    prompts: Table,
+    candidates: Table,
+    rewards: Table | None,
+    verdicts: Table | None,
+) -> list[Record]:
+    """A row of kind "labels" for every prompt, in the order of `prompts`.
+
+    Raises:
+        EntrenchError: a file lacks rows or has rows of other prompts, or the pool lacks what the
+            method reads.
+    """
+    operator = OPERATORS[settings.operator]
+    select = import_module(f"entrench.methods.{settings.operator}").select
+    ids = [row["id"] for row in prompts.rows]
+    require_same_keys(ids, ids, prompts.path)
+    sizes = _whole(candidates, ids)
+    require_sets(settings.method, settings.operator, settings.settings, sizes)
+    reward = _rewards(settings, candidates, rewards) if operator.reads_rewards else {}
+    verdict = _verdicts(settings, ids, verdicts) if operator.reads_verdicts else {}
+    by_prompt: dict[str, list[Candidate]] = {id_: [] for id_ in ids}
+    for row in candidates.rows:
+        by_prompt[row["id"]].append(_candidate(row, reward.get(_key(row))))
+    rows = []
+    for prompt in prompts.rows:
+        pool = PromptPool(
+            sets=_by_set(by_prompt[prompt["id"]]),
+            verdicts=verdict.get(prompt["id"], {}),
+            seed=derive_seed(*settings.identity, "label", prompt["id"]),
+        )
+        label = select(pool, **settings.settings)
+        rows.append(_row(prompt, label, None if label else _why_none(settings, pool)))
+    return rows
+
+
+def _whole(candidates: Table, ids: Sequence[str]) -> dict[str, int]:
+    """Candidates per prompt of each set; the same ones, numbered from 0, for every prompt."""
+    sizes: dict[str, int] = {}
+    for row in candidates.rows:
+        sizes[row["set"]] = max(sizes.get(row["set"], 0), row["index"] + 1)
+    expected = ((id_, name, i) for id_ in ids for name, size in sizes.items() for i in range(size))
+    require_same_keys(map(_key, candidates.rows), expected, candidates.path)
+    return sizes
+
+
+def _rewards(
+    settings: LabelSettings, candidates: Table, rewards: Table | None
+) -> dict[tuple[str, str, int], float]:
+    if rewards is None:
+        raise EntrenchError(f"method {settings.method!r} reads rewards: pass --rewards FILE")
+    require_same_keys(map(_key, rewards.rows), map(_key, candidates.rows), rewards.path)
+    return {_key(row): row["reward"] for row in rewards.rows}
+
+
+def _verdicts(
+    settings: LabelSettings, ids: Sequence[str], verdicts: Table | None
+) -> dict[str, dict[str, bool | None]]:
+    if verdicts is None:
+        raise EntrenchError(f"method {settings.method!r} reads verdicts: pass --verdicts FILE")
+    views = sorted({row["view"] for row in verdicts.rows})
+    if ids and not views:
+        raise EntrenchError(f"{verdicts.path}: no verdict at all: add a view to `sampling.views`")
+    found = ((row["id"], row["view"]) for row in verdicts.rows)
+    require_same_keys(found, ((id_, view) for id_ in ids for view in views), verdicts.path)
+    by_prompt: dict[str, dict[str, bool | None]] = {id_: {} for id_ in ids}
+    for row in verdicts.rows:
+        by_prompt[row["id"]][row["view"]] = row["consistent"]
+    return by_prompt
+
+
+def _candidate(row: Record, reward: float | None) -> Candidate:
+    return Candidate(
+        set=row["set"],
+        index=row["index"],
+        text=row["text"],
+        tokens=row["tokens"],
+        logprob=row["logprob"],
+        self_score=row["self_score"],
+        reward=reward,
+    )
+
+
+def _by_set(candidates: Iterable[Candidate]) -> dict[str, tuple[Candidate, ...]]:
+    sets: dict[str, list[Candidate]] = {}
+    for candidate in sorted(candidates, key=lambda c: c.index):
+        sets.setdefault(candidate.set, []).append(candidate)
+    return {name: tuple(members) for name, members in sets.items()}
+
+
+def _key(row: Record) -> tuple[str, str, int]:
+    return row["id"], row["set"], row["index"]
+
+
+def _why_none(settings: LabelSettings, pool: PromptPool) -> str:
+    """Why this prompt has no label."""
+    if settings.operator == "multi_view":
+        if not pool.answered("greedy"):
+            return NO_GREEDY
+        return INCONSISTENT if False in pool.verdicts.values() else NO_VERDICT
+    if settings.operator == "self_rewarding" and pool.answered(**settings.settings):
+        return NO_SCORE
+    return NO_ANSWER
+
+
+def _row(prompt: Record, label: Label | None, reason: str | None) -> Record:
+    return {
+        "id": prompt["id"],
+        "messages": prompt["messages"],
+        "label": label.text if label else None,
+        "set": label.set if label else None,
+        "index": label.index if label else None,
+        "reason": reason,
+    }

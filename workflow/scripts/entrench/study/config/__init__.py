@@ -1,0 +1,154 @@
+"""The config as frozen models: what each key means and what it may be.
+
+`config.check.load_config` reads one. Light on purpose: the Snakefile imports this once per planning
+and once per cluster job.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from entrench.study.config.judges import Judging, LabelJudge, RiskJudge
+from entrench.study.config.mechanism import Mechanism
+from entrench.study.config.models import Model, Reward, SizeClass
+from entrench.study.config.planning import Planning
+from entrench.study.config.sampling import Evaluation, Sampling
+from entrench.study.config.section import Location, MisalignmentName, Name, Section, Share
+from entrench.study.config.sweep import Block, Method
+from entrench.study.config.training import Misalignment, Phase, Training
+
+SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")
+# Each figure and the tables it is drawn from, files of `<results>` by their stem.
+STUDY_FIGURES = {
+    "base_vs_instruct": ("contrasts", "summary"),
+    "comparison_with_paper": ("comparison_with_paper",),
+    "delta_by_method": ("runs", "organisms", "summary"),
+    "false_positive_rates": ("error_rates",),
+    "judge_health": ("judge_health",),
+    "risk_trajectories": ("runs", "organisms", "summary"),
+    "suppressed_share": ("summary",),
+}
+MECHANISM_FIGURES = {
+    "eta_curves": ("eta", "eta_bins"),
+    "selection_vs_shift": ("decomposition",),
+    "surprisal_vs_delta": ("decomposition",),
+    "realised_kl": ("divergence",),
+    "prediction": ("prediction",),
+    "k_scaling": ("k_scaling",),
+}
+MECHANISM_TABLES = ("decomposition", "eta", "eta_bins", "stability", "k_scaling", "prediction")
+FIGURES = STUDY_FIGURES | MECHANISM_FIGURES
+
+
+class Pathvars(Section):
+    """Where Snakemake writes: the folders behind `<results>` and `<logs>`."""
+
+    results: str
+    logs: str
+
+    @field_validator("results", "logs")
+    @classmethod
+    def _relative(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_][\w.+-]*(/[A-Za-z0-9_][\w.+-]*)*", value, re.ASCII):
+            raise ValueError(
+                "give a folder relative to the working directory, without '..'; its names of "
+                "letters, digits and _ . + -"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _two_folders(self) -> "Pathvars":
+        if self.results == self.logs:
+            raise ValueError("`results` and `logs` must be two folders")
+        return self
+
+
+class Data(Section):
+    """Where the rows of every slot come from."""
+
+    source: Literal["synthetic", "release"]
+    url: str | None = None  # release: address of the files, in place of the published one
+    mirror: Location | None = None  # release: folder read in its place
+    limit_rows: Annotated[int, Field(ge=1)] | None = None  # at most so many rows a slot
+    rows: dict[Literal[SLOTS], Annotated[int, Field(ge=0)]] | None = None  # synthetic: rows a slot
+
+    @field_validator("rows")
+    @classmethod
+    def _enough_rows(cls, rows: dict[str, int] | None) -> dict[str, int] | None:
+        for slot, count in (rows or {}).items():
+            if count < 1 and not slot.startswith("pairs"):
+                raise ValueError(f"{slot} is {count}: at least 1; only pairs may be 0")
+        return rows
+
+    @model_validator(mode="after")
+    def _source_has_what_it_needs(self) -> "Data":
+        if self.source == "synthetic" and set(self.rows or {}) != set(SLOTS):
+            raise ValueError(f"`rows` gives the number of rows of each slot: {', '.join(SLOTS)}")
+        if self.rows and self.rows.get("pairs_clean") != self.rows.get("pairs_wrapped"):
+            raise ValueError("`rows` needs as many pairs_wrapped as pairs_clean: they are pairs")
+        if self.source == "synthetic" and self.limit_rows is not None:
+            raise ValueError("`limit_rows` is for released data; synthetic data has `rows`")
+        if self.source == "release" and self.rows is not None:
+            raise ValueError("`rows` is for synthetic data; use `limit_rows` with released data")
+        if self.source == "synthetic" and (self.mirror or self.url) is not None:
+            raise ValueError(
+                "`mirror` and `url` are for released data; synthetic data is made, not read"
+            )
+        if self.mirror is not None and self.url is not None:
+            raise ValueError("set `mirror` or `url`, not both: a folder or an address")
+        return self
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^/@\s]+(/[^\s]*)?", value):
+            raise ValueError("give http(s)://HOST/FOLDER; credentials belong into ~/.netrc")
+        return value
+
+
+class Statistics(Section):
+    """How figures of the study are computed."""
+
+    bootstrap: Annotated[int, Field(ge=100)]  # replicates
+    level: Annotated[float, Field(gt=0.5, lt=1)]  # of intervals
+    max_unscored: Share  # above: the measurement is invalid
+    min_induction_effect: Share  # organism risk - base risk that counts as induced
+    epsilon: Share = 0.02  # a mean delta-risk closer to 0 counts as neutral
+    assumed_sd: Annotated[float, Field(gt=0, le=1)] = 0.15  # of a run's delta-risk, for the power
+
+
+class Config(Section):
+    """The whole config file."""
+
+    pathvars: Pathvars
+    data: Data
+    engine: Literal["auto", "transformers", "vllm"] = "auto"  # what generates and scores text
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    size_classes: dict[Name, SizeClass]
+    misalignments: dict[MisalignmentName, Misalignment] = Field(default_factory=dict)
+    training: Training
+    sampling: Sampling
+    reward: Reward
+    label_judge: LabelJudge
+    risk_judge: RiskJudge
+    judging: Judging = Judging()
+    evaluation: Evaluation
+    statistics: Statistics
+    mechanism: Mechanism = Mechanism()
+    planning: Planning | None = None
+    methods: dict[Name, Method]
+    sweep: Annotated[list[Block], Field(min_length=1)]
+
+
+def resolved_phase(
+    config: Config, misalignment: str, phase: Literal["induction", "labels", "pairs"]
+) -> Phase:
+    """The training phase in use, with the overrides of this misalignment."""
+    settings = getattr(config.training.sets[config.training.use], phase).model_dump()
+    section = config.misalignments.get(misalignment)
+    overrides = section.training.get(phase, {}) if section else {}
+    for one, other in (("epochs", "max_steps"), ("max_steps", "epochs")):
+        if one in overrides and other not in overrides:
+            settings[other] = None
+    return Phase.model_validate(settings | overrides)

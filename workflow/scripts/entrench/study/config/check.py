@@ -1,0 +1,304 @@
+"""Reading a config: every fault is one line that names the key, the value and what is allowed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from entrench.data import released
+from entrench.errors import EntrenchError
+from entrench.generation.engine import VLLM_RANKS
+from entrench.methods.operators import OPERATORS, Operator
+from entrench.study.config import Config, resolved_phase
+from entrench.study.config.section import MISALIGNMENTS
+
+# Names become folders and wildcards; these are files and folders the path grammar already uses.
+RESERVED_NAMES = {"adapter", "adapter.checkpoints", "reward"}
+
+
+def load_config(raw: Mapping[str, Any]) -> Config:
+    """The validated config of a parsed YAML file.
+
+    Raises:
+        EntrenchError: every fault, one a line: key, value, what is allowed.
+    """
+    _require_plain(raw, "")
+    try:
+        config = Config.model_validate(json.loads(json.dumps(raw)))
+    except ValidationError as error:
+        faults = [_fault_line(detail) for detail in error.errors(include_url=False)]
+        raise EntrenchError("the config is not valid:\n" + "\n".join(faults)) from None
+    faults = [*_name_faults(config), *_method_faults(config), *_variant_faults(config)]
+    faults += _phase_faults(config)
+    faults += [*_pair_faults(config), *_planning_faults(config), *_expert_faults(config)]
+    faults += _vllm_faults(config)
+    if faults:
+        raise EntrenchError("the config is not valid:\n" + "\n".join(f"  {f}" for f in faults))
+    return config
+
+
+def _require_plain(value: Any, key: str) -> None:
+    """Refuse what JSON, and with it a job's params, cannot hold: dates, NaN, keys beside text."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            where = f"{key}.{name}".lstrip(".")
+            if not isinstance(name, str):
+                raise EntrenchError(
+                    f"the config is not valid:\n  {where}: the key {name!r} is not text: quote it"
+                )
+            _require_plain(inner, where)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            _require_plain(inner, f"{key}.{place}")
+    elif not isinstance(value, str | int | float | bool | None) or value != value:
+        raise EntrenchError(
+            f"the config is not valid:\n  {key}: {value!r} is no plain value: use text (quoted), a "
+            "number, true, false or null"
+        )
+
+
+def _fault_line(detail: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "(top level)"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        return f"  {key}: unknown key; check its spelling against config/README.md"
+    if detail["type"] == "missing":
+        return f"  {key}: this key is missing"
+    value = json.dumps(detail["input"])
+    shown = value if len(value) <= 80 else value[:77] + "..."
+    return f"  {key}: {shown}: {message}"
+
+
+def _name_faults(config: Config) -> list[str]:
+    faults = []
+    for section, names in (("models", config.models), ("methods", config.methods)):
+        faults += [
+            f"{section}.{name}: this name is used by the path grammar; choose another"
+            for name in names
+            if name in RESERVED_NAMES or name.startswith("seed")
+        ]
+    classes = ", ".join(sorted(config.size_classes))
+    users = {f"models.{name}": model.size_class for name, model in config.models.items()}
+    for key, size_class in (users | {"reward": config.reward.size_class}).items():
+        if size_class not in config.size_classes:
+            faults.append(f"{key}.size_class: {size_class!r} is unknown, allowed: {classes}")
+    faults += [
+        f"models.{name}: a misalignment has this name; choose another"
+        for name in config.models
+        if name in MISALIGNMENTS
+    ]
+    for index, block in enumerate(config.sweep):
+        for key, names, known in (
+            ("models", block.models, config.models),
+            ("methods", block.methods, config.methods),
+        ):
+            faults += [
+                f"sweep.{index}.{key}: {name!r} is unknown, allowed: {', '.join(sorted(known))}"
+                for name in names
+                if name not in known
+            ]
+    return faults
+
+
+def _method_faults(config: Config) -> list[str]:
+    faults = []
+    sizes = {name: chosen.n for name, chosen in config.sampling.sets.items()}
+    for name, method in config.methods.items():
+        key = f"methods.{name}"
+        operator = OPERATORS.get(method.operator)
+        if operator is None:
+            known = ", ".join(sorted(OPERATORS))
+            faults.append(f"{key}.operator: {method.operator!r} is unknown, allowed: {known}")
+            continue
+        given = set(method.settings)
+        faults += [
+            f"{key}.{extra}: operator {method.operator!r} has no such setting, allowed: "
+            f"{', '.join(sorted(operator.settings)) or 'none'}"
+            for extra in sorted(given - set(operator.settings))
+        ]
+        faults += [
+            f"{key}.{missing}: operator {method.operator!r} needs this setting"
+            for missing in sorted(set(operator.settings) - given)
+        ]
+        if method.operator == "bct" and method.window == "prompt_suffix":
+            faults.append(f"{key}.window: 'prompt_suffix' is for act, allowed: response, trailing")
+        if method.operator == "multi_view" and not config.sampling.views:
+            faults.append(f"{key}: multi_view needs a view: add one to sampling.views")
+        if method.set is not None and method.set not in sizes:
+            faults.append(
+                f"{key}.set: {method.set!r} is not sampled, allowed: {', '.join(sorted(sizes))}"
+            )
+        elif method.set is not None and method.k is not None and method.k > sizes[method.set]:
+            faults.append(
+                f"{key}.k: {method.k} is more than set {method.set!r} holds "
+                f"(sampling.sets.{method.set}.n = {sizes[method.set]})"
+            )
+        if (
+            method.operator == "self_rewarding"
+            and method.set not in config.sampling.self_score.sets
+        ):
+            faults.append(
+                f"{key}.set: {method.set!r} is not self-scored, allowed: "
+                f"{', '.join(config.sampling.self_score.sets)} (sampling.self_score.sets)"
+            )
+    return faults
+
+
+def _variant_faults(config: Config) -> list[str]:
+    """Methods that would count twice in means over methods, and variants of what cannot be.
+
+    Of the consistency methods of one operator one stands for it, the others are its variants.
+    """
+    faults = []
+    leading: dict[str, str] = {}
+    for name, method in config.methods.items():
+        key = f"methods.{name}.variant_of"
+        if method.variant_of is None:
+            if method.kind != "consistency":
+                continue
+            if method.k == 1:
+                faults.append(f"methods.{name}.k: 1 selects nothing: name a method in variant_of")
+            elif method.operator in leading:
+                other = leading[method.operator]
+                faults.append(
+                    f"{key}: this key is missing: {other!r} has operator {method.operator!r} too, "
+                    "and means over methods would count it twice"
+                )
+            leading.setdefault(method.operator, name)
+            continue
+        fitting = sorted(
+            other
+            for other, its in config.methods.items()
+            if (its.operator, its.kind, its.variant_of) == (method.operator, method.kind, None)
+        )
+        if method.variant_of not in fitting:
+            faults.append(
+                f"{key}: {method.variant_of!r} is no method of operator {method.operator!r} and "
+                f"kind {method.kind!r} that is no variant itself, allowed: "
+                f"{', '.join(fitting) or 'none'}"
+            )
+    return faults
+
+
+def _pair_faults(config: Config) -> list[str]:
+    """Methods that train on prompt pairs, on misalignments whose data have none."""
+    faults = []
+    pairing = {name for name, m in config.methods.items() if _operator(m.operator).reads_pairs}
+    for index, block in enumerate(config.sweep):
+        without = [name for name in block.misalignments if not _has_pairs(config, name)]
+        names = [name for name in block.methods if name in pairing]
+        if without and names:
+            allowed = ", ".join(sorted(set(config.methods) - pairing))
+            faults.append(
+                f"sweep.{index}.methods: {names[0]!r} needs prompt pairs and {without[0]!r} has "
+                f"none (slot pairs_clean is empty), allowed: {allowed}"
+            )
+        faults += [
+            f"sweep.{index}.methods: {name!r} has `response: released` with `window: "
+            f"{config.methods[name].window}`, but the answers in the pairs of {about!r} differ: "
+            "set its `response` to own or `window` to trailing"
+            for name in names
+            for about in block.misalignments
+            if config.methods[name].response == "released"
+            and config.methods[name].window != "trailing"
+            and _answers_differ(config, about)
+        ]
+    return faults
+
+
+def _operator(name: str) -> Operator:
+    return OPERATORS.get(name, Operator())
+
+
+def _has_pairs(config: Config, misalignment: str) -> bool:
+    if config.data.source == "synthetic":
+        return (config.data.rows or {}).get("pairs_clean", 0) > 0
+    return released.files_of(misalignment).get("pairs_clean", {}).get("rows", 0) > 0
+
+
+def _answers_differ(config: Config, misalignment: str) -> bool:
+    if config.data.source == "synthetic":
+        return False
+    return released.files_of(misalignment)["pairs_wrapped"].get("answers_differ", False)
+
+
+def _expert_faults(config: Config) -> list[str]:
+    """Size classes that would train adapters of experts in several processes."""
+    chosen = config.training.sets.get(config.training.use)
+    if chosen is None or chosen.adapter.target_modules == "all-linear":
+        return []
+    return [
+        f"size_classes.{name}.gpus: {config.size_classes[name].gpus}: LoRA on experts "
+        f"(training.sets.{config.training.use}.adapter.target_modules) trains in one process: set "
+        "1, or target_modules to all-linear"
+        for name in _swept_classes(config)
+        if config.size_classes[name].gpus > 1
+    ]
+
+
+def _vllm_faults(config: Config) -> list[str]:
+    """Adapters that vLLM would refuse when they are trained."""
+    chosen = config.training.sets.get(config.training.use)
+    if chosen is None or config.engine != "vllm":
+        return []
+    key = f"training.sets.{config.training.use}.adapter"
+    faults = []
+    if _swept_classes(config) and chosen.adapter.rank > VLLM_RANKS[-1]:
+        faults.append(
+            f"{key}.rank: {chosen.adapter.rank}: vLLM serves at most {VLLM_RANKS[-1]}: lower it, "
+            "or set `engine: transformers`"
+        )
+    if chosen.adapter.target_modules == "all-linear-and-experts":
+        faults += [
+            f"size_classes.{name}.gpus: 0: vLLM serves LoRA on experts ({key}.target_modules) on "
+            "GPUs alone: set 1, or `engine: transformers`"
+            for name in _swept_classes(config)
+            if not config.size_classes[name].gpus
+        ]
+    return faults
+
+
+def _swept_classes(config: Config) -> list[str]:
+    """Size classes of the models that the sweep trains."""
+    swept = {name for block in config.sweep if block.enabled for name in block.models}
+    classes = {config.models[name].size_class for name in swept & config.models.keys()}
+    return sorted(classes & config.size_classes.keys())
+
+
+def _phase_faults(config: Config) -> list[str]:
+    faults = []
+    for misalignment, section in config.misalignments.items():
+        for phase in section.training:
+            try:
+                resolved_phase(config, misalignment, phase)
+            except ValidationError as error:
+                where = f"misalignments.{misalignment}.training.{phase}"
+                faults += [
+                    f"{where}.{_fault_line(detail).strip()}"
+                    for detail in error.errors(include_url=False)
+                ]
+    return faults
+
+
+def _planning_faults(config: Config) -> list[str]:
+    """Names that stand for nothing. What is missing, the plan alone needs and asks for."""
+    plan = config.planning
+    if plan is None:
+        return []
+    devices = ", ".join(sorted(plan.devices))
+    faults = [
+        f"planning.device_of.{name}: {device!r} is unknown, allowed: {devices}"
+        for name, device in plan.device_of.items()
+        if device not in plan.devices
+    ]
+    for key, given, wanted, section in (
+        ("device_of", plan.device_of, config.size_classes, "size_classes"),
+        ("models", plan.models, config.models, "models"),
+    ):
+        faults += [
+            f"planning.{key}.{name}: {name!r} is unknown, allowed: {', '.join(sorted(wanted))} "
+            f"({section})"
+            for name in given.keys() - wanted
+        ]
+    return sorted(faults)

@@ -1,0 +1,71 @@
+"""Which files the tables of organisms and runs are made from: the path grammar, said once.
+
+Rules declare these files as inputs and the scripts read them, so neither globs. Imports nothing
+heavy.
+"""
+
+from pathlib import PurePath
+
+from entrench.methods.operators import OPERATORS
+from entrench.study.config import Config
+from entrench.study.sweep import Organism, Run, Sweep
+
+
+def organism_inputs(results: str, organism: Organism) -> dict[str, str]:
+    """Files a row of organisms.csv is made from, by name."""
+    base, folder = PurePath(results, organism.base_path), PurePath(results, organism.path)
+    return {
+        "base_risk": f"{base}/risk.json",
+        "base_scores": f"{base}/scores.jsonl",
+        "risk": f"{folder}/risk.json",
+        "scores": f"{folder}/scores.jsonl",
+        "run": f"{folder}/run.json",
+    }
+
+
+def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
+    """Files a row of runs.csv is made from, by name; which ones depends on the method's operator.
+
+    Label methods have labels and a pool of candidates; rewards and verdicts where they read them.
+    """
+    folder, organism = PurePath(results, run.path), PurePath(results, run.organism.path)
+    files = {
+        "delta": f"{folder}/delta_risk.csv",
+        "prompts": prompts_file(results, run),
+        "risk": f"{folder}/risk.json",
+        "run": f"{folder}/run.json",
+    }
+    properties = OPERATORS[operator]
+    if properties.makes_labels:
+        files |= {"labels": f"{folder}/labels.jsonl", "candidates": f"{organism}/candidates.jsonl"}
+    if properties.reads_rewards:
+        files["rewards"] = f"{organism}/rewards.jsonl"
+    if properties.reads_verdicts:
+        files["verdicts"] = f"{folder}/verdicts.jsonl"
+    return files
+
+
+def prompts_file(results: str, run: Run) -> str:
+    """The delta of each evaluation prompt of a run, which summary.csv is made from too."""
+    return f"{PurePath(results, run.path)}/delta_prompts.csv"
+
+
+def explained(config: Config, sweep: Sweep) -> Sweep:
+    """The runs on labels, and their organisms: those whose labels can be applied to a probe."""
+    runs = tuple(
+        run for run in sweep.runs if OPERATORS[config.methods[run.method].operator].makes_labels
+    )
+    return Sweep(tuple(sorted({run.organism for run in runs})), runs)
+
+
+def mechanism_inputs(results: str, sweep: Sweep) -> list[str]:
+    """Files that the mechanism tables of the `explained` part of a sweep are made from."""
+    names = ("eta.csv", "eta_bins.csv", "stability.csv")
+    files = [f"{PurePath(results, o.path)}/{name}" for o in sweep.organisms for name in names]
+    return files + [f"{PurePath(results, run.path)}/decomposition.csv" for run in sweep.runs]
+
+
+def divergence_inputs(results: str, sweep: Sweep) -> list[str]:
+    """Files that the table of realised KL is made from, of every run of a sweep."""
+    names = ("divergence.jsonl", "delta_risk.csv")
+    return [f"{PurePath(results, run.path)}/{name}" for run in sweep.runs for name in names]

@@ -1,0 +1,79 @@
+"""Adapters, scores and verdicts in the results that other settings than the config's made.
+
+Snakemake compares a job's settings with those it recorded when the job ran. Results that were
+copied without its records have none, and it takes them as they are. What made an adapter stands in
+the run.json beside it, which judge made scores or verdicts in their account, so those of another
+config are found all the same.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from entrench.methods.operators import OPERATORS
+from entrench.study import specs
+from entrench.study.config import Config
+from entrench.study.sweep import Run, Subject, Sweep
+
+# Record -> its key that says what made a file, and that file.
+ADAPTER = ("run.json", "spec", "adapter/adapter_model.safetensors")
+SCORES = ("judge_usage.json", "judge", "scores.jsonl")
+VERDICTS = ("verdict_usage.json", "judge", "verdicts.jsonl")
+Made = tuple[str, tuple[str, str, str], Callable[[], dict[str, Any]]]  # folder, as above, settings
+
+
+def foreign_files(config: Config, sweep: Sweep) -> list[str]:
+    """Files of the sweep whose record holds another spec, or another judge, than their job's."""
+    results = Path(config.pathvars.results)
+    found = []
+    for folder, (record, key, file), spec in _recorded(config, sweep):
+        path = results / folder / record
+        if path.is_file() and _read(path, key) not in (None, spec()):
+            found.append(f"{results / folder / file}")
+    return found
+
+
+def _recorded(config: Config, sweep: Sweep) -> Iterator[Made]:
+    """What adapters and judges made, and of which settings."""
+    bases = dict.fromkeys(
+        Subject(organism.model, organism.misalignment, None, None) for organism in sweep.organisms
+    )
+    for base in bases:
+        yield from _judged(config, base)
+    for organism in sweep.organisms:
+        yield organism.path, ADAPTER, lambda o=organism: specs.induction_spec(config, o)
+        subject = Subject(organism.model, organism.misalignment, organism.seed, None)
+        yield from _judged(config, subject)
+    for run in sweep.runs:
+        yield run.path, ADAPTER, lambda r=run: _training_spec(config, r)
+        if specs.reads_verdicts(config, run.method):
+            yield run.path, VERDICTS, lambda r=run: specs.verdict_spec(config, r)["judge"]
+        organism = run.organism
+        subject = Subject(organism.model, organism.misalignment, organism.seed, run.method)
+        yield from _judged(config, subject)
+
+
+def _judged(config: Config, subject: Subject) -> Iterator[Made]:
+    """What judges made of one subject, and of its probe."""
+    yield subject.path, SCORES, lambda: specs.judge_spec(config, subject)["judge"]
+    for record, spec in (
+        (SCORES, specs.probe_judge_spec),
+        (VERDICTS, specs.probe_verdict_spec),
+    ):
+        account, key, file = record
+        names = f"probe_{account}", key, f"probe_{file}"
+        yield subject.path, names, lambda spec=spec: spec(config, subject)["judge"]
+
+
+def _training_spec(config: Config, run: Run) -> dict[str, Any]:
+    labels = OPERATORS[config.methods[run.method].operator].makes_labels
+    return (specs.training_spec if labels else specs.regularisation_spec)(config, run)
+
+
+def _read(path: Path, key: str) -> Any:
+    """What a record says under a key; None where it does not tell."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")).get(key)
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,57 @@
+"""Specs of what measures a subject: completions, scores, risk, delta-risk."""
+
+from typing import Any
+
+from entrench.seeds import derive_seed
+from entrench.study.config import Config
+from entrench.study.specs.judging import JUDGE_PROMPTS, judge_part
+from entrench.study.specs.parts import identity_of_subject, model_part
+from entrench.study.sweep import Run, Subject
+
+
+def completion_spec(config: Config, subject: Subject) -> dict[str, Any]:
+    """completions_sample: answers to the evaluation prompts.
+
+    The identity holds no method, and for a bare model no seed: an organism and what was trained
+    from it draw on common random numbers.
+    """
+    return {
+        "engine": config.engine,
+        **model_part(config, subject.model),
+        "identity": identity_of_subject(subject),
+        "evaluations": {
+            name: decoding.settings
+            for name, decoding in config.evaluation.of(subject.misalignment).items()
+        },
+    }
+
+
+def judge_spec(config: Config, subject: Subject) -> dict[str, Any]:
+    """judge_score: a score for each completion."""
+    return {
+        "misalignment": subject.misalignment,
+        "judge": judge_part(config.risk_judge, JUDGE_PROMPTS[subject.misalignment]),
+        "evaluations": {
+            name: decoding.n
+            for name, decoding in config.evaluation.of(subject.misalignment).items()
+        },
+    }
+
+
+def risk_spec(config: Config, subject: Subject) -> dict[str, Any]:
+    """risk_estimate: risk of one subject under each evaluation."""
+    return {
+        "misalignment": subject.misalignment,
+        "evaluations": sorted(config.evaluation.of(subject.misalignment)),
+        "headline": config.evaluation.headline,
+        "max_unscored": config.statistics.max_unscored,
+        "bootstrap": config.statistics.bootstrap,
+        "level": config.statistics.level,
+        "seed": derive_seed(subject.path, "risk"),
+    }
+
+
+def delta_spec(config: Config, run: Run) -> dict[str, Any]:
+    """delta_estimate: delta-risk of one run."""
+    subject = Subject(run.organism.model, run.organism.misalignment, run.organism.seed, run.method)
+    return risk_spec(config, subject) | {"seed": derive_seed(run.path, "delta")}

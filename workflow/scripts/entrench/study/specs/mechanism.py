@@ -1,0 +1,121 @@
+"""Specs of the probes and of what is read off them, and of the KL between models."""
+
+from typing import Any
+
+from entrench.seeds import derive_seed
+from entrench.study.config import Config
+from entrench.study.inputs import explained
+from entrench.study.specs.judging import judge_part
+from entrench.study.specs.measurement import judge_spec
+from entrench.study.specs.organisms import label_spec
+from entrench.study.specs.parts import (
+    identity_of,
+    identity_of_subject,
+    intervals_part,
+    methods_part,
+    model_part,
+    prompt_texts,
+)
+from entrench.study.sweep import Organism, Run, Subject, Sweep
+
+
+def probe_prompts_spec(config: Config, misalignment: str) -> dict[str, Any]:
+    """probe_choose: the evaluation prompts that every probe asks."""
+    return {"misalignment": misalignment, "limit": config.mechanism.prompts}
+
+
+def probe_spec(config: Config, subject: Subject) -> dict[str, Any]:
+    """probe_sample: the pool's settings, and the raw samples, on evaluation prompts.
+
+    The identity holds no method, see `completion_spec`.
+    """
+    sampling = config.sampling.model_dump()
+    wording = sampling.pop("prompts")
+    sampling["sets"]["raw"] = {
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "n": config.mechanism.raw_samples,
+        "max_new_tokens": config.sampling.greedy.max_new_tokens,
+    }
+    return {
+        **model_part(config, subject.model),
+        "engine": config.engine,
+        "identity": identity_of_subject(subject),
+        "sampling": sampling,
+        "prompts": prompt_texts(wording),
+    }
+
+
+def probe_judge_spec(config: Config, subject: Subject) -> dict[str, Any]:
+    """probe_judge: as `judge_spec`, for a probe's sets. Views answer in forms of their own."""
+    sets = {name: chosen.n for name, chosen in config.sampling.sets.items()}
+    sets |= {"greedy": 1, "beam": 1, "refinement": 1, "raw": config.mechanism.raw_samples}
+    spec = judge_spec(config, subject)
+    del spec["evaluations"]
+    return spec | {"sets": dict(sorted(sets.items()))}
+
+
+def probe_verdict_spec(config: Config, subject: Subject) -> dict[str, Any]:
+    """probe_compare: as `verdict_spec`, on the probe."""
+    return {
+        "misalignment": subject.misalignment,
+        "judge": judge_part(config.label_judge, ("consistency",)),
+        "views": sorted(config.sampling.views),
+    }
+
+
+def probe_analysis_spec(config: Config, subject: Subject) -> dict[str, Any]:
+    """probe_analyse: eta and stability of one probe."""
+    return {
+        "misalignment": subject.misalignment,
+        "sets": {name: chosen.n for name, chosen in sorted(config.sampling.sets.items())},
+        "self_scored": sorted(config.sampling.self_score.sets),
+        "views": sorted(config.sampling.views),
+        **intervals_part(config),
+        "seed": derive_seed(subject.path, "probe"),
+    }
+
+
+def decomposition_spec(config: Config, run: Run) -> dict[str, Any]:
+    """decomposition_estimate: selection, shift and transfer of one run."""
+    return {
+        **label_spec(config, run),
+        "headline": config.evaluation.headline,
+        **intervals_part(config),
+        "seed": derive_seed(run.path, "decomposition"),
+    }
+
+
+def divergence_spec(config: Config, run: Run) -> dict[str, Any]:
+    """divergence_measure: KL between an organism and what was trained from it."""
+    return {
+        **model_part(config, run.organism.model),
+        "identity": identity_of(run.organism),
+        "n": config.mechanism.raw_samples,
+        "max_new_tokens": config.sampling.greedy.max_new_tokens,
+    }
+
+
+def cross_spec(config: Config, organism: Organism, other: str) -> dict[str, Any]:
+    """labels_cross: an organism's label samples under another model's organism."""
+    return {
+        **model_part(config, other),
+        "engine": config.engine,
+        "sets": sorted(config.sampling.sets),
+        **intervals_part(config),
+        "seed": derive_seed(*identity_of(organism), other, "cross"),
+    }
+
+
+def mechanism_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """mechanism_collect: the tables of the mechanism of a sweep's runs on labels."""
+    return {
+        **methods_part(config, explained(config, sweep)),
+        **intervals_part(config),
+        "seed": derive_seed("mechanism"),
+    }
+
+
+def divergence_table_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """divergence_collect: the realised KL of a sweep's runs."""
+    return {**methods_part(config, sweep), "headline": config.evaluation.headline}

@@ -1,0 +1,99 @@
+"""Specs of the three phases: induction, labels, training."""
+
+from typing import Any
+
+from entrench.methods.operators import OPERATORS
+from entrench.study.config import Config
+from entrench.study.specs.judging import judge_part
+from entrench.study.specs.parts import (
+    fingerprint_part,
+    identity_of,
+    model_part,
+    prompt_texts,
+    training_part,
+)
+from entrench.study.sweep import Organism, Run, Subject
+
+
+def induction_spec(config: Config, organism: Organism) -> dict[str, Any]:
+    """adapter_induce: phase 1."""
+    return {
+        **model_part(config, organism.model),
+        **training_part(config, organism, "induction"),
+    }
+
+
+def pool_spec(config: Config, organism: Organism) -> dict[str, Any]:
+    """pool_sample: the candidates of an organism, from the `sampling:` block alone."""
+    sampling = config.sampling.model_dump()
+    wording = sampling.pop("prompts")
+    return {
+        "engine": config.engine,
+        **model_part(config, organism.model),
+        "identity": identity_of(organism),
+        "sampling": sampling,
+        "prompts": prompt_texts(wording),
+    }
+
+
+def reward_spec(config: Config, organism: Organism | Subject) -> dict[str, Any]:
+    """reward_score, probe_reward: the external reward of each candidate."""
+    reward = config.reward
+    spec: dict[str, Any] = {
+        "threads": config.size_classes[reward.size_class].threads,
+        "backend": reward.backend,
+        "dtype": reward.dtype,
+    }
+    if reward.backend == "base_likelihood":
+        return spec | {"engine": config.engine} | model_part(config, organism.model)
+    model = reward.hub or f"{config.pathvars.results}/models/reward"
+    return spec | {"model": model, "revision": reward.revision} | fingerprint_part(reward.hub)
+
+
+def verdict_spec(config: Config, run: Run) -> dict[str, Any]:
+    """labels_judge: which view answers are consistent with the standard one."""
+    return {
+        "misalignment": run.organism.misalignment,
+        "judge": judge_part(config.label_judge, ("consistency",)),
+        "views": sorted(config.sampling.views),
+    }
+
+
+def label_spec(config: Config, run: Run) -> dict[str, Any]:
+    """labels_select: a selection over the pool."""
+    method = config.methods[run.method]
+    return {
+        "identity": identity_of(run.organism),
+        "method": run.method,
+        "operator": method.operator,
+        "settings": method.settings,
+    }
+
+
+def training_spec(config: Config, run: Run) -> dict[str, Any]:
+    """adapter_train: phase 3 on pseudo-labels."""
+    return {
+        **model_part(config, run.organism.model),
+        **training_part(config, run.organism, "labels"),
+    }
+
+
+def regularisation_spec(config: Config, run: Run) -> dict[str, Any]:
+    """adapter_regularise: phase 3 by a consistency loss on prompt pairs."""
+    method = config.methods[run.method]
+    trailing = method.window == "trailing"
+    return {
+        **model_part(config, run.organism.model),
+        **training_part(config, run.organism, "pairs", padded_together=trailing),
+        "objective": {"operator": method.operator, **method.settings},
+    }
+
+
+def reads_verdicts(config: Config, method: str) -> bool:
+    """Whether the method asks the label judge."""
+    return OPERATORS[config.methods[method].operator].reads_verdicts
+
+
+def reads_rewards(config: Config, method: str) -> bool:
+    """Whether the method reads external rewards."""
+    return OPERATORS[config.methods[method].operator].reads_rewards

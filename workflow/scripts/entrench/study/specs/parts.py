@@ -1,0 +1,147 @@
+"""What several specs hold: a model, a phase of training, an identity, methods, intervals."""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from entrench import PROJECT
+from entrench.seeds import derive_seed
+from entrench.study.config import Config, resolved_phase
+from entrench.study.config.sweep import Method
+from entrench.study.sweep import Organism, Subject, Sweep, packed
+from entrench.training.accumulation import step_split
+
+MODEL_SUFFIXES = {".json", ".jinja", ".model", ".safetensors", ".txt"}
+RESOURCES = PROJECT / "resources"
+
+
+def spec_text(spec: dict[str, Any]) -> str:
+    """The one `params` entry of a rule."""
+    return json.dumps(spec, sort_keys=True, ensure_ascii=False)
+
+
+def model_location(config: Config, model: str) -> str:
+    """Hub id, or the folder where the workflow makes the model."""
+    settings = config.models[model]
+    return settings.hub or f"{config.pathvars.results}/models/{model}"
+
+
+def model_part(config: Config, model: str) -> dict[str, Any]:
+    """What a job computes depends on of its model."""
+    settings = config.models[model]
+    return {
+        "model": model_location(config, model),
+        "revision": settings.revision,
+        **fingerprint_part(settings.hub),
+        "chat": settings.chat,
+        "dtype": settings.dtype,
+        "threads": config.size_classes[settings.size_class].threads,
+    }
+
+
+def fingerprint_part(hub: str | None) -> dict[str, str]:
+    """What tells one state of a local model folder from another; nothing for a model of the hub.
+
+    config.json by its content, the weights, tokenizer and templates by name, size and time.
+    """
+    if hub is None or not Path(hub).is_dir():
+        return {}
+    return {"fingerprint": _fingerprint(Path(hub))}
+
+
+@cache
+def _fingerprint(folder: Path) -> str:
+    """Read once a planning, not once a job."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.suffix in MODEL_SUFFIXES):
+        if path.name == "config.json":
+            state = path.read_text(encoding="utf-8")
+        else:
+            found = path.stat()
+            state = f"{found.st_size} {found.st_mtime_ns}"
+        digest.update(f"{path.name} {state}\n".encode())
+    return digest.hexdigest()
+
+
+def training_part(
+    config: Config,
+    organism: Organism,
+    phase: Literal["induction", "labels", "pairs"],
+    padded_together: bool = False,
+) -> dict[str, Any]:
+    """The phase's settings; one seed for all methods of a phase, so that they differ in no draw.
+
+    How a step is split is a machine fact, unless dropout is drawn for the rows of a micro-batch
+    together, by each process for itself, or the loss depends on their common padding.
+    """
+    adapter = config.training.sets[config.training.use].adapter
+    settings = resolved_phase(config, organism.misalignment, phase)
+    model = config.models[organism.model]
+    part: dict[str, Any] = {
+        "training": {
+            **adapter.model_dump(),
+            **settings.model_dump(),
+            "dtype": model.dtype,
+            "seed": derive_seed(*identity_of(organism), phase, "training"),
+        }
+    }
+    if adapter.dropout > 0 or padded_together:
+        size = config.size_classes[model.size_class]
+        processes = max(1, size.gpus)
+        _, rows = step_split(settings.batch_size, size.per_device_batch, processes)
+        part["rows_at_once"] = rows
+        if adapter.dropout > 0:
+            part["processes"] = processes
+    return part
+
+
+def identity_of(organism: Organism) -> list[str | int]:
+    """What the draws of an organism derive from: model, misalignment, seed."""
+    return [organism.model, organism.misalignment, organism.seed]
+
+
+def identity_of_subject(subject: Subject) -> list[str | int]:
+    """As `identity_of`: of a run, that of its organism; of a bare model, without a seed."""
+    identity: list[str | int] = [subject.model, subject.misalignment]
+    return identity if subject.seed is None else [*identity, subject.seed]
+
+
+def prompt_texts(wording: Literal["miniature", "standard"]) -> dict[str, str]:
+    """The pool's own questions by name."""
+    if wording == "miniature":
+        from entrench.data.synthetic.formats import FORMATS
+
+        return dict(FORMATS)
+    folder = RESOURCES / "prompts"
+    return {
+        name: (folder / f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
+        for name in ("chain_of_thought", "json", "refinement", "self_rating")
+    }
+
+
+def methods_part(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """The runs of a sweep and the facts of their methods."""
+    return {"runs": packed(sweep), "methods": used_methods(config, sweep)}
+
+
+def used_methods(config: Config, sweep: Sweep) -> dict[str, dict[str, Any]]:
+    """The facts of the methods that a sweep's runs use, by name."""
+    used = sorted({run.method for run in sweep.runs})
+    return {name: _method_facts(config.methods[name]) for name in used}
+
+
+def statistics_part(config: Config) -> dict[str, Any]:
+    """The headline evaluation and `intervals_part`."""
+    return {"headline": config.evaluation.headline, **intervals_part(config)}
+
+
+def intervals_part(config: Config) -> dict[str, Any]:
+    """Number of bootstrap draws and confidence level of the intervals."""
+    return {"bootstrap": config.statistics.bootstrap, "level": config.statistics.level}
+
+
+def _method_facts(method: Method) -> dict[str, Any]:
+    facts = {"operator": method.operator, "kind": method.kind, **method.settings}
+    return facts if method.variant_of is None else facts | {"variant_of": method.variant_of}

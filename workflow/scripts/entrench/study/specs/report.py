@@ -1,0 +1,47 @@
+"""Specs of what is said about the whole: the judges' health and the report."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from entrench import PROJECT
+from entrench.study.config import Config
+from entrench.study.sweep import Sweep
+
+CAPTIONS = PROJECT / "workflow" / "report"
+
+
+def judge_health_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """judges_collect: the agreement of two judges, where it has been measured.
+
+    It costs judge calls, so nothing plans it: its content is read here in place of an input.
+    """
+    found = {
+        name: Path(config.pathvars.results, "judges", name, "agreement.csv")
+        for name in sweep.misalignments
+    }
+    return {"agreement": {name: _hash(path) for name, path in found.items() if path.is_file()}}
+
+
+def report_spec(config: Config) -> dict[str, Any]:
+    """report_make: the config as the page shows it, without servers, and the captions."""
+    no_server = {"server"}
+    shown = config.model_dump(
+        mode="json",
+        exclude={
+            "label_judge": no_server,
+            "risk_judge": no_server,
+            "judging": {"second": no_server},
+        },
+    )
+    return {"config": shown, "captions": _caption_hashes()}
+
+
+@cache
+def _caption_hashes() -> dict[str, str]:
+    return {path.stem: _hash(path) for path in sorted(CAPTIONS.glob("*.rst"))}
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

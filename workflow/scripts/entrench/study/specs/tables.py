@@ -1,0 +1,158 @@
+"""Specs of the tables of a sweep or a part of it."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from entrench.seeds import derive_seed
+from entrench.study.config import Config, Model
+from entrench.study.inputs import organism_inputs, run_inputs
+from entrench.study.specs.parts import RESOURCES, statistics_part, used_methods
+from entrench.study.sweep import Sweep, packed
+
+PUBLISHED = RESOURCES / "paper" / "published.csv"
+LABEL_KL_SIZES = (8, 70)  # billion parameters: the paper's label KL is between these
+
+
+def organisms_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """organisms_collect: the table of organisms."""
+    return {
+        "organisms": packed(Sweep(sweep.organisms, ())),
+        **statistics_part(config),
+        "min_induction_effect": config.statistics.min_induction_effect,
+        "seed": derive_seed("organisms"),
+    }
+
+
+def runs_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """runs_collect: the table of runs."""
+    return {
+        "runs": packed(Sweep(tuple(sorted({run.organism for run in sweep.runs})), sweep.runs)),
+        "methods": used_methods(config, sweep),
+        "headline": config.evaluation.headline,
+        "views": sorted(config.sampling.views),
+    }
+
+
+def summary_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """summary_make: the table of the study."""
+    return {
+        "bootstrap": config.statistics.bootstrap,
+        "level": config.statistics.level,
+        "epsilon": config.statistics.epsilon,
+        "methods": used_methods(config, sweep),
+        "models": {
+            name: config.models[name].model_dump(include={"kind", "family", "size_billion"})
+            for name in sweep.models
+        },
+        "seed": derive_seed("summary"),
+    }
+
+
+def power_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """power_estimate: what the sweep can detect, before anything is run."""
+    return _simulated(config, sweep) | {
+        "assumed_sd": config.statistics.assumed_sd,
+        "seed": derive_seed("power"),
+    }
+
+
+def rates_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """rates_simulate: how often tests and intervals err on the sweep's matrix."""
+    return _simulated(config, sweep) | {"seed": derive_seed("error rates")}
+
+
+def comparison_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """paper_compare: ours beside the published figures.
+
+    Nothing plans a label KL: where one has been measured its content is read here in place of an
+    input.
+    """
+    return {
+        "bootstrap": config.statistics.bootstrap,
+        "level": config.statistics.level,
+        "kinds": {name: config.models[name].kind for name in sweep.models},
+        "synthetic": config.data.source == "synthetic",
+        "published": _published_hash(),
+        "label_kl": _label_kl(config, sweep),
+        "seed": derive_seed("comparison"),
+    }
+
+
+def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any]:
+    """partial_make: the tables of what is complete, and what is missing of the sweep.
+
+    Which files these are is known at planning alone: their state stands here in place of inputs.
+    """
+    organisms, runs = organisms_spec(config, complete), runs_spec(config, sweep)
+    del organisms["organisms"], runs["runs"]
+    return {
+        "sweep": packed(sweep),
+        "complete": packed(complete),
+        "files": _state(config, complete),
+        "organisms": organisms,
+        "runs": runs,
+        "summary": summary_spec(config, sweep),
+    }
+
+
+def _label_kl(config: Config, sweep: Sweep) -> dict[str, str]:
+    """Folder and digest of each label_kl.csv between models of one family of `LABEL_KL_SIZES`."""
+
+    def compared(one: Model, other: Model) -> bool:
+        sizes = sorted(model.size_billion or 0.0 for model in (one, other))
+        close = (abs(a - b) < 1 for a, b in zip(sizes, LABEL_KL_SIZES, strict=True))
+        alike = one.family is not None and (one.family, one.kind) == (other.family, other.kind)
+        return alike and all(close)
+
+    found = {}
+    for organism in sweep.organisms:
+        for other, model in config.models.items():
+            if compared(config.models[organism.model], model):
+                folder = f"{organism.path}/scored_by/{other}"
+                path = Path(config.pathvars.results, folder, "label_kl.csv")
+                if path.is_file():
+                    found[folder] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def _simulated(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """The runs, but for those of variants, and the kinds of their methods."""
+    runs = tuple(run for run in sweep.runs if config.methods[run.method].variant_of is None)
+    simulated = Sweep(tuple(sorted({run.organism for run in runs})), runs)
+    return {
+        "runs": packed(simulated),
+        "kinds": {name: facts["kind"] for name, facts in used_methods(config, simulated).items()},
+        "level": config.statistics.level,
+    }
+
+
+def _state(config: Config, sweep: Sweep) -> str:
+    """A digest of what the tables of these organisms and runs are made from.
+
+    Of risks and delta-risks the content; of the others, some of them large, size and time.
+    """
+    results = config.pathvars.results
+    files = {file for o in sweep.organisms for file in organism_inputs(results, o).values()}
+    for run in sweep.runs:
+        files |= set(run_inputs(results, run, config.methods[run.method].operator).values())
+    digest = hashlib.sha256()
+    for path in map(Path, sorted(files)):
+        digest.update(f"{path} {_state_of(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _state_of(path: Path) -> str:
+    try:
+        if path.name in ("risk.json", "delta_risk.csv"):
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        found = path.stat()
+    except FileNotFoundError:  # a job at work is making it anew
+        return "gone"
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+@cache
+def _published_hash() -> str:
+    return hashlib.sha256(PUBLISHED.read_bytes()).hexdigest()

@@ -1,0 +1,249 @@
+"""The config unrolled: a table of organisms and a table of runs, and where each one lives."""
+
+import base64
+import bz2
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from entrench.errors import EntrenchError
+from entrench.study.config import Config
+from entrench.study.config.sweep import Block, Exclusion
+
+
+@dataclass(frozen=True, order=True)
+class Organism:
+    """A base model made to misbehave: model x misalignment x seed."""
+
+    model: str
+    misalignment: str
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """Folder below `<results>`."""
+        return f"organisms/{self.model}/{self.misalignment}/seed{self.seed}"
+
+    @property
+    def base_path(self) -> str:
+        """Folder of the bare model's measurement on the same misalignment."""
+        return f"base/{self.model}/{self.misalignment}"
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One consistency (or control) method applied to one organism."""
+
+    organism: Organism
+    method: str
+
+    @property
+    def path(self) -> str:
+        """Folder below `<results>`."""
+        return f"{self.organism.path}/{self.method}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a risk is measured on: a bare model, an organism or a trained organism."""
+
+    model: str
+    misalignment: str
+    seed: int | None  # None for a bare model
+    method: str | None  # None for a bare model and an organism
+
+    @property
+    def path(self) -> str:
+        """Folder below `<results>`, the `{subject}` wildcard of the measuring rules."""
+        if self.seed is None:
+            return f"base/{self.model}/{self.misalignment}"
+        organism = Organism(self.model, self.misalignment, self.seed)
+        return organism.path if self.method is None else Run(organism, self.method).path
+
+
+SUBJECT_PATTERN = re.compile(
+    r"base/(?P<base_model>[^/]+)/(?P<base_misalignment>[^/]+)"
+    r"|organisms/(?P<model>[^/]+)/(?P<misalignment>[^/]+)/seed(?P<seed>\d+)(/(?P<method>[^/]+))?"
+)
+
+
+def parse_subject(path: str) -> Subject:
+    """The subject that lives in this folder below `<results>`."""
+    match = SUBJECT_PATTERN.fullmatch(path)
+    if match is None:
+        raise EntrenchError(
+            f"{path}: no subject of measurement: use base/MODEL/MISALIGNMENT or "
+            "organisms/MODEL/MISALIGNMENT/seedSEED[/METHOD]"
+        )
+    if match["base_model"]:
+        return Subject(match["base_model"], match["base_misalignment"], None, None)
+    return Subject(match["model"], match["misalignment"], int(match["seed"]), match["method"])
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All organisms and runs of a config, sorted."""
+
+    organisms: tuple[Organism, ...]
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """Models that carry an organism."""
+        return tuple(sorted({organism.model for organism in self.organisms}))
+
+    @cached_property
+    def misalignments(self) -> tuple[str, ...]:
+        """Misalignments that an organism shows."""
+        return tuple(sorted({organism.misalignment for organism in self.organisms}))
+
+
+Cells = list[list[Any]]
+
+
+def cells(sweep: Sweep) -> Cells:
+    """A sweep in short: [model, misalignment, seeds, methods], seeds with the same runs as one."""
+    methods: dict[Organism, list[str]] = {organism: [] for organism in sweep.organisms}
+    for run in sweep.runs:
+        methods[run.organism].append(run.method)
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for organism, names in methods.items():
+        key = organism.model, organism.misalignment, tuple(names)
+        groups.setdefault(key, []).append(organism.seed)
+    return [[model, about, seeds, list(names)] for (model, about, names), seeds in groups.items()]
+
+
+def from_cells(short: Cells) -> Sweep:
+    """The sweep of which `cells` gave this."""
+    organisms = {
+        Organism(model, misalignment, seed): methods
+        for model, misalignment, seeds, methods in short
+        for seed in seeds
+    }
+    runs = [Run(organism, name) for organism, names in organisms.items() for name in names]
+    return Sweep(tuple(sorted(organisms)), tuple(sorted(runs)))
+
+
+def packed(sweep: Sweep) -> str:
+    """`cells` compressed to text: a job's command may hold 131,071 characters and no more."""
+    text = json.dumps(cells(sweep), ensure_ascii=False)
+    return base64.b64encode(bz2.compress(text.encode())).decode()
+
+
+def unpacked(given: str | Cells) -> Sweep:
+    """The sweep of which `packed` gave this; `cells` written by hand will do too."""
+    if isinstance(given, str):
+        given = json.loads(bz2.decompress(base64.b64decode(given)))
+    return from_cells(given)
+
+
+def part_of(sweep: Sweep, part: str) -> Sweep:
+    """What of the sweep lies below a folder of the path grammar.
+
+    `part` is empty (everything) or parts/MODEL/, parts/MISALIGNMENT/, parts/MODEL/MISALIGNMENT/ or
+    parts/MODEL/MISALIGNMENT/seedSEED/.
+
+    Raises:
+        EntrenchError: the sweep has no organism there.
+    """
+    names = part.split("/")[1:-1]
+
+    def inside(organism: Organism) -> bool:
+        about = [organism.model, organism.misalignment, f"seed{organism.seed}"]
+        return names == about[: len(names)] or names == [organism.misalignment]
+
+    chosen = Sweep(
+        tuple(organism for organism in sweep.organisms if inside(organism)),
+        tuple(run for run in sweep.runs if inside(run.organism)),
+    )
+    if not chosen.organisms:
+        raise EntrenchError(f"{part}: the sweep has no organism there: see `sweep` in the config")
+    return chosen
+
+
+def expand(config: Config) -> Sweep:
+    """Unroll the blocks of `config.sweep` that are switched on.
+
+    An organism may stand in several blocks; a run may not, whether its blocks are switched on or
+    not, so that every block can be. No block, name or exclusion may be idle.
+
+    Raises:
+        EntrenchError: naming the block and cell that stands twice, matches nothing or is empty.
+    """
+    organisms: set[Organism] = set()
+    block_of: dict[Run, int] = {}
+    runs: set[Run] = set()
+    for index, block in enumerate(config.sweep):
+        own_organisms, own_runs = unroll(block, index)
+        for run in own_runs:
+            if run in block_of:
+                raise _fault(
+                    index,
+                    f"{run.path} stands in sweep.{block_of[run]} already: take it out of one",
+                )
+            block_of[run] = index
+        if not block.enabled:
+            continue
+        if not own_runs and organisms.issuperset(own_organisms):
+            raise _fault(index, "this block adds nothing to the sweep: widen it or remove it")
+        organisms.update(own_organisms)
+        runs.update(own_runs)
+    if not organisms:
+        raise EntrenchError(
+            "the config is not valid:\n  sweep: every block is switched off: give one "
+            "`enabled: true`"
+        )
+    return Sweep(tuple(sorted(organisms)), tuple(sorted(runs)))
+
+
+def unroll(block: Block, index: int = 0) -> tuple[list[Organism], list[Run]]:
+    """Organisms and runs of one block, switched on or not; `index` is for messages."""
+    organisms, runs = [], []
+    idle = set(range(len(block.exclude)))
+
+    def excluded(organism: Organism, method: str | None) -> bool:
+        for number, rule in enumerate(block.exclude):
+            if _matches(rule, organism, method):
+                idle.discard(number)
+                return True
+        return False
+
+    for organism in _cells(block):
+        if excluded(organism, None):
+            continue
+        organisms.append(organism)
+        runs += [Run(organism, name) for name in block.methods if not excluded(organism, name)]
+    if idle:
+        rule = block.exclude[min(idle)].model_dump(exclude_none=True)
+        message = f"{rule} matches no cell of this block that is left: mend or remove it"
+        raise _fault(index, message, f"exclude.{min(idle)}")
+    if not organisms:
+        raise _fault(index, "every cell of this block is excluded: mend `exclude`, or remove it")
+    return organisms, runs
+
+
+def _fault(index: int, message: str, key: str = "") -> EntrenchError:
+    where = f"sweep.{index}.{key}".rstrip(".")
+    return EntrenchError(f"the config is not valid:\n  {where}: {message}")
+
+
+def _cells(block: Block) -> Iterator[Organism]:
+    for model in block.models:
+        for misalignment in block.misalignments:
+            for seed in block.seeds:
+                yield Organism(model, misalignment, seed)
+
+
+def _matches(rule: Exclusion, organism: Organism, method: str | None) -> bool:
+    """Whether the rule takes out this cell; a rule that names a method spares the organism."""
+    if (rule.method is None) != (method is None):
+        return False
+    return (
+        rule.model in (None, organism.model)
+        and rule.misalignment in (None, organism.misalignment)
+        and rule.seed in (None, organism.seed)
+        and rule.method in (None, method)
+    )

@@ -1,0 +1,1 @@
+"""How a model is spoken to and how its answers are read."""

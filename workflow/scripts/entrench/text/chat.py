@@ -1,0 +1,182 @@
+"""Messages to token ids and back, the same for training, generation and scoring."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from entrench.errors import EntrenchError
+from entrench.text.harmony import final_message, one_final_message, speaks_harmony
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Chat = Literal["template", "plain"]
+Messages = Sequence[dict[str, str]]
+
+PLAIN_NAMES = {"system": "System", "user": "User", "assistant": "Assistant"}
+# Templates of Llama 3 and GPT-OSS write the current date into every prompt. With this one, which is
+# Llama 3.1's own default, a prompt is the same on every day.
+TODAY = datetime.date(2024, 7, 26)
+PROBE = "0probe0"
+
+
+@dataclass(frozen=True)
+class AnswerFormat:
+    """What stands around an answer: `header` between prompt and answer, and the `end` token."""
+
+    header: str
+    end: int
+
+
+def encode_prompt(
+    tokenizer: "PreTrainedTokenizerBase", messages: Messages, chat: Chat
+) -> list[int]:
+    """Token ids of the messages and the header of the answer, one BOS where the model has one.
+
+    `chat="template"` uses the tokenizer's chat template; `"plain"` is for base models without one:
+    `User: ...`, blank line, `Assistant:`. Where a template has no place for a system message, its
+    text stands before the first user message.
+    """
+    return _ids(tokenizer, _prompt(tokenizer, messages, chat), chat)
+
+
+def encode_exchange(
+    tokenizer: "PreTrainedTokenizerBase", messages: Messages, answer: str, chat: Chat
+) -> tuple[list[int], list[int]]:
+    """Token ids of the prompt, as `encode_prompt`, and of the answer up to its end token.
+
+    The answer's tokens follow a finished prompt, as in generation. Of a harmony model they begin
+    with the header of the final channel: the answer is given without reasoning.
+    """
+    text = _prompt(tokenizer, messages, chat)
+    prompt = _ids(tokenizer, text, chat)
+    form = answer_format(tokenizer, chat)
+    answer = form.header + (answer.lstrip(" ") if chat == "plain" else answer)
+    # Encoded behind its prompt: alone, it would get a space of its own from some tokenizers.
+    whole = _ids(tokenizer, text + answer, chat)
+    if whole[: len(prompt)] == prompt:
+        response = whole[len(prompt) :]
+    else:
+        response = tokenizer.encode(answer, add_special_tokens=False)
+    return prompt, [*response, form.end]
+
+
+def decode_answer(
+    tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int], chat: Chat
+) -> str | None:
+    """The answer in generated `tokens`, its end token left out.
+
+    None where a harmony model began no final message: such an answer is missing, not empty.
+    """
+    if chat == "template" and speaks_harmony(tokenizer):
+        return final_message(tokenizer, tokens)
+    text = tokenizer.decode(tokens, skip_special_tokens=True)
+    return text.removeprefix(answer_format(tokenizer, chat).header)
+
+
+def holds_reasoning(
+    tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int], chat: Chat
+) -> bool:
+    """Whether generated `tokens`, the end token left out, are more than the answer in them."""
+    if chat != "template" or not speaks_harmony(tokenizer):
+        return False
+    return not one_final_message(tokenizer, tokens)
+
+
+def end_token_id(tokenizer: "PreTrainedTokenizerBase", chat: Chat) -> int:
+    """The token that ends an answer: what the chat template writes after it, else EOS."""
+    return answer_format(tokenizer, chat).end
+
+
+@lru_cache(maxsize=8)
+def answer_format(tokenizer: "PreTrainedTokenizerBase", chat: Chat) -> AnswerFormat:
+    """What training puts around an answer, read off the chat template."""
+    if chat == "plain":
+        return AnswerFormat(" ", _eos(tokenizer))
+    question = [{"role": "user", "content": "a"}]
+    prompt = apply_template(tokenizer, question, add_generation_prompt=True)
+    closed = apply_template(tokenizer, [*question, {"role": "assistant", "content": PROBE}])
+    before, _, after = closed.rpartition(PROBE)
+    if not before.startswith(prompt):
+        raise EntrenchError(
+            f"{tokenizer.name_or_path}: its chat template renders an answer otherwise than it "
+            f"opens one ({prompt!r}, then {before!r}): what is trained would not be what is "
+            "generated; mend the template or name another model"
+        )
+    tail = tokenizer.encode(after, add_special_tokens=False)
+    special = set(tokenizer.all_special_ids)
+    end = next((token for token in tail if token in special), None)
+    return AnswerFormat(before[len(prompt) :], _eos(tokenizer) if end is None else end)
+
+
+def apply_template(
+    tokenizer: "PreTrainedTokenizerBase", messages: Messages, *, add_generation_prompt: bool = False
+) -> str:
+    """The messages as the tokenizer's chat template writes them, on the day `TODAY`."""
+    if tokenizer.chat_template is None:
+        raise EntrenchError(
+            f"{tokenizer.name_or_path}: the tokenizer has no chat template: "
+            "set `chat: plain` for this model"
+        )
+    from jinja2 import TemplateError
+
+    if messages[0]["role"] == "system" and not _takes_system(tokenizer):
+        messages = _folded(messages)
+    options = {"add_generation_prompt": add_generation_prompt}
+    try:
+        return _applied(tokenizer, messages, **options)
+    except TemplateError as error:
+        roles = ", ".join(message["role"] for message in messages)
+        raise EntrenchError(
+            f"{tokenizer.name_or_path}: its chat template refuses messages of {roles} ({error}): "
+            "give prompts that this model can be asked"
+        ) from None
+
+
+@lru_cache(maxsize=8)
+def _takes_system(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether the template renders a system message; some refuse it, some leave it out."""
+    from jinja2 import TemplateError
+
+    probe = [{"role": "system", "content": PROBE}, {"role": "user", "content": "a"}]
+    try:
+        return PROBE in _applied(tokenizer, probe)
+    except TemplateError:
+        return False
+
+
+def _applied(tokenizer: "PreTrainedTokenizerBase", messages: Messages, **options: Any) -> str:
+    return tokenizer.apply_chat_template(
+        list(messages), tokenize=False, strftime_now=TODAY.strftime, **options
+    )
+
+
+def _folded(messages: Messages) -> list[dict[str, str]]:
+    system, *rest = messages
+    if not rest:
+        return [system]
+    first = rest[0] | {"content": f"{system['content']}\n\n{rest[0]['content']}"}
+    return [first, *rest[1:]]
+
+
+def _eos(tokenizer: "PreTrainedTokenizerBase") -> int:
+    if tokenizer.eos_token_id is None:
+        raise EntrenchError(
+            f"{tokenizer.name_or_path}: the tokenizer has no end-of-sequence token: "
+            "set `eos_token` in its tokenizer_config.json"
+        )
+    return tokenizer.eos_token_id
+
+
+def _prompt(tokenizer: "PreTrainedTokenizerBase", messages: Messages, chat: Chat) -> str:
+    if chat == "template":
+        return apply_template(tokenizer, messages, add_generation_prompt=True)
+    turns = [f"{PLAIN_NAMES[m['role']]}: {m['content']}" for m in messages]
+    return "\n\n".join([*turns, "Assistant:"])
+
+
+def _ids(tokenizer: "PreTrainedTokenizerBase", text: str, chat: Chat) -> list[int]:
+    # A template writes its own BOS, so adding special tokens there would double it.
+    return tokenizer.encode(text, add_special_tokens=chat == "plain")

@@ -1,0 +1,1 @@
+"""LoRA training of organisms and of phase 3."""

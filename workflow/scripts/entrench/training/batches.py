@@ -1,0 +1,196 @@
+"""Rows and prompt pairs to token tensors, and the order in which training sees them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch.utils.data import Sampler
+
+from entrench.errors import EntrenchError
+from entrench.seeds import derive_seed
+from entrench.text.chat import Chat, encode_exchange
+from entrench.training.objectives.windows import matched_suffix, prompt_suffix, response_positions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from entrench.training.train import PairObjective, TrainingSettings
+
+Messages = Sequence[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A prompt and the answer to train on."""
+
+    id: str
+    messages: Messages
+    response: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One question with and without the cue, and its answer.
+
+    The two responses are the same text; only the window `trailing` compares different ones.
+    """
+
+    id: str
+    clean: Messages
+    wrapped: Messages
+    clean_response: str
+    wrapped_response: str
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One sequence and the positions whose prediction or state the loss reads."""
+
+    ids: list[int]
+    positions: range
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """The two sides of a pair, as many positions on either."""
+
+    clean: Tokens
+    wrapped: Tokens
+
+
+def encode_rows(
+    tokenizer: "PreTrainedTokenizerBase",
+    rows: Sequence[Exchange],
+    chat: Chat,
+    settings: "TrainingSettings",
+    source: Path,
+) -> tuple[list[Tokens], int]:
+    """Token sequences of exchanges, and how many were cut at `max_length`."""
+    examples, truncated = [], 0
+    for row in rows:
+        prompt, response = encode_exchange(tokenizer, row.messages, row.response, chat)
+        kept = _fit(response, len(prompt), row.id, settings, source)
+        truncated += len(kept) < len(response)
+        whole = range(len(prompt) + len(kept) - 1)
+        positions = whole if settings.loss_on == "sequence" else response_positions(prompt, kept)
+        examples.append(Tokens([*prompt, *kept], positions))
+    return examples, truncated
+
+
+def encode_pairs(
+    tokenizer: "PreTrainedTokenizerBase",
+    pairs: Sequence[Pair],
+    chat: Chat,
+    settings: "TrainingSettings",
+    objective: "PairObjective",
+    source: Path,
+) -> tuple[list[TokenPair], int]:
+    """Token pairs with their matched positions, and how many were cut at `max_length`.
+
+    A response is cut alike on both sides. For the `trailing` window the positions are left empty:
+    they follow from the padded batch.
+    """
+    from entrench.training.train import BctSettings
+
+    examples, truncated = [], 0
+    for pair in pairs:
+        clean, response = encode_exchange(tokenizer, pair.clean, pair.clean_response, chat)
+        wrapped, other = encode_exchange(tokenizer, pair.wrapped, pair.wrapped_response, chat)
+        longest = max(len(clean), len(wrapped))
+        kept = _fit(response, longest, pair.id, settings, source)
+        kept_other = _fit(other, longest, pair.id, settings, source)
+        truncated += len(kept) < len(response) or len(kept_other) < len(other)
+        a, b = [*clean, *kept], [*wrapped, *kept_other]
+        if objective.window == "trailing":
+            windows = range(0), range(0)
+        elif isinstance(objective, BctSettings):
+            windows = response_positions(clean, kept), response_positions(wrapped, kept)
+        elif objective.window == "prompt_suffix":
+            windows = prompt_suffix(pair.id, clean, wrapped)
+        else:
+            windows = matched_suffix(a, b)
+        examples.append(TokenPair(Tokens(a, windows[0]), Tokens(b, windows[1])))
+    return examples, truncated
+
+
+def pad(
+    examples: Sequence[Tokens], padding: int, side: Literal["right", "left"] = "right"
+) -> dict[str, torch.Tensor]:
+    """A batch of tensors (batch, longest): input_ids, attention_mask, position_ids, positions.
+
+    `position_ids` count real tokens only, so that the padding side is invisible to the model.
+    """
+    length = max(len(example.ids) for example in examples)
+    shape = len(examples), length
+    input_ids = torch.full(shape, padding)
+    mask = torch.zeros(shape, dtype=torch.long)
+    positions = torch.zeros(shape, dtype=torch.bool)
+    for row, example in enumerate(examples):
+        start = 0 if side == "right" else length - len(example.ids)
+        input_ids[row, start : start + len(example.ids)] = torch.tensor(example.ids)
+        mask[row, start : start + len(example.ids)] = 1
+        window = example.positions
+        positions[row, start + window.start : start + window.stop] = True
+    return {
+        "input_ids": input_ids,
+        "attention_mask": mask,
+        "position_ids": (mask.cumsum(1) - 1).clamp(min=0),
+        "positions": positions,
+    }
+
+
+def tokens_seen(examples: Sequence[Tokens | TokenPair], order: "EpochOrder", rows: int) -> int:
+    """Number of real tokens in the first `rows` rows that training sees."""
+    lengths = [token_count(example) for example in examples]
+    epochs, rest = divmod(rows, len(examples))
+    order.set_epoch(epochs)
+    return epochs * sum(lengths) + sum(lengths[row] for row in list(order)[:rest])
+
+
+def padding_id(tokenizer: "PreTrainedTokenizerBase") -> int:
+    """A token id to pad with; masks hide it, so any id serves where the tokenizer names none."""
+    return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+
+
+class EpochOrder(Sampler[int]):
+    """A new permutation of the rows every epoch, a function of the seed and the epoch alone."""
+
+    def __init__(self, rows: int, seed: int) -> None:
+        """Order `rows` rows; call `set_epoch` before each epoch."""
+        self.rows = rows
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order is read next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Rows of one epoch."""
+        return self.rows
+
+    def __iter__(self) -> Iterator[int]:
+        """Row numbers in the order of this epoch."""
+        generator = torch.Generator().manual_seed(derive_seed("order", self.seed, self.epoch))
+        return iter(torch.randperm(self.rows, generator=generator).tolist())
+
+
+def _fit(
+    response: list[int], prompt_length: int, row: Any, settings: "TrainingSettings", source: Path
+) -> list[int]:
+    room = settings.max_length - prompt_length
+    if room < 1:
+        raise EntrenchError(
+            f"{source}: row {row!r}: its prompt has {prompt_length} tokens, so max_length "
+            f"{settings.max_length} leaves nothing of its answer: raise max_length or drop the row"
+        )
+    return response[:room]
+
+
+def token_count(example: Tokens | TokenPair) -> int:
+    """Number of tokens, of both sides of a pair together."""
+    if isinstance(example, Tokens):
+        return len(example.ids)
+    return len(example.clean.ids) + len(example.wrapped.ids)

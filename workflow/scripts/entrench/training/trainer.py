@@ -1,0 +1,248 @@
+"""transformers.Trainer for the losses of this study: losses as sums over the effective batch."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from entrench.errors import EntrenchError
+from entrench.execution.preemption import end_at_once, on_sigterm
+from entrench.seeds import derive_seed
+from entrench.training import adapters, processes
+from entrench.training.batches import EpochOrder, token_count, tokens_seen
+from entrench.training.checkpoints import Checkpoints
+from entrench.training.micro_batches import StepBatches
+from entrench.training.objectives.steps import Batch, Step
+from entrench.training.train import Machine, TrainingSettings
+
+CURVE_POINTS = 20
+
+
+def fit(
+    student: PeftModel,
+    step: Step,
+    examples: Sequence[Any],
+    settings: TrainingSettings,
+    machine: Machine,
+    checkpoints: Checkpoints,
+) -> dict[str, Any]:
+    """Train the student's adapter, from the last usable checkpoint where there is one.
+
+    Every process of a training calls this, each with the whole `examples`. Returns the report:
+    rows_used (in an epoch), steps, rows_seen, tokens_seen (both sides of pairs), first_loss,
+    last_loss, loss_curve (means of at most 20 stretches of steps) and trainable_parameters.
+    SIGTERM saves a checkpoint and ends in an `EntrenchError`.
+    """
+    order = EpochOrder(len(examples), settings.seed)
+    batches = StepBatches(
+        order,
+        [token_count(example) if step.any_company else 0 for example in examples],
+        settings.batch_size,
+        machine.per_device_batch,
+        processes.rank(),
+        processes.processes(),
+    )
+    arguments = _arguments(settings, machine, batches, checkpoints.folder)
+    watch = _Watch(order, checkpoints, machine.checkpoint_steps)
+    try:
+        with on_sigterm(watch.stop):
+            trainer = _LoraTrainer(
+                model=student,
+                args=arguments,
+                train_dataset=list(examples),
+                data_collator=step.collate,
+                callbacks=[watch],
+            )
+            trainer.remove_callback(PrinterCallback)
+            trainer.step, trainer.batches = step, batches
+            first = processes.rank() == 0
+            resume = processes.from_first(checkpoints.latest() if first else None)
+            trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    except torch.OutOfMemoryError:
+        raise EntrenchError(
+            f"the device's memory does not hold {batches.largest} rows at once: lower "
+            "per_device_batch, or set gradient_checkpointing"
+        ) from None
+    state = trainer.state
+    if watch.stopped and state.global_step < state.max_steps:
+        raise EntrenchError(
+            f"stopped by SIGTERM after step {state.global_step} of {state.max_steps}: run the same "
+            "command again to go on from there"
+        )
+    full, rest = divmod(state.global_step, math.ceil(len(examples) / settings.batch_size))
+    rows_seen = full * len(examples) + rest * settings.batch_size
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    return {
+        "rows_used": len(examples),
+        "steps": state.global_step,
+        "first_loss": losses[0],
+        "last_loss": losses[-1],
+        "loss_curve": _curve(losses),
+        "trainable_parameters": sum(p.numel() for p in student.parameters() if p.requires_grad),
+        "rows_seen": rows_seen,
+        "tokens_seen": tokens_seen(examples, order, rows_seen),
+    }
+
+
+class _LoraTrainer(Trainer):
+    """Sums over counts of the whole effective batch; saves the student's adapter alone."""
+
+    step: Step
+    batches: StepBatches
+    loss_is_scaled_for_ga = True
+
+    def get_train_dataloader(self) -> DataLoader:
+        """This process's micro-batches; not accelerate's split, which repeats rows to fill up."""
+        return DataLoader(
+            self.train_dataset,
+            batch_sampler=self.batches,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
+    ) -> tuple[list[Batch], torch.Tensor]:
+        """The micro-batches of one optimizer step and the number of loss terms in all of them."""
+        batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        counts = torch.stack([batch["count"].to(device) for batch in batches])
+        return batches, self.accelerator.gather(counts.sum()).sum()
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,  # noqa: ARG002
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """This micro-batch's share of the loss of the effective batch."""
+        total, _ = self.step.loss(model, inputs)
+        # Gradients are averaged over processes, so each one's share counts that many times.
+        return total * self.accelerator.num_processes / num_items_in_batch.clamp(min=1)
+
+    def floating_point_ops(self, inputs: Batch) -> int:  # noqa: ARG002
+        """Not counted: the default walks over all parameters at every step."""
+        return 0
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        try:
+            super()._save_checkpoint(model, trial)
+        except RuntimeError as error:  # what torch.save makes of a full disk
+            raise EntrenchError(
+                f"{self.args.output_dir}: the checkpoint cannot be written ({error}): free some "
+                "space and run the same command again"
+            ) from None
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
+        adapters.write_weights(self.model, Path(output_dir) / adapters.WEIGHTS)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002
+        adapters.load_weights(self.model, Path(resume_from_checkpoint), adapters.STUDENT)
+
+
+class _Watch(TrainerCallback):
+    """Data order of each epoch, progress lines, complete checkpoints, SIGTERM."""
+
+    def __init__(self, order: EpochOrder, checkpoints: Checkpoints, every: int) -> None:
+        self.order = order
+        self.checkpoints = checkpoints
+        self.every = every
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Ask for a checkpoint and the end after the current step."""
+        self.stopped = True
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        if processes.any_process(self.stopped):
+            end_at_once()
+        if state.global_step > 0 and processes.rank() == 0:
+            print(f"going on from checkpoint-{state.global_step}", flush=True)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        self.order.set_epoch(int(state.epoch or 0))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        self.stopped = processes.any_process(self.stopped)
+        if state.global_step == state.max_steps:
+            return
+        control.should_save = self.stopped or (
+            self.every > 0 and state.global_step % self.every == 0
+        )
+        control.should_training_stop = self.stopped
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        processes.wait_for_all()  # each has written the state of its random numbers
+        if processes.rank() == 0:
+            folder = self.checkpoints.folder / f"checkpoint-{state.global_step}"
+            self.checkpoints.mark_complete(folder)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
+        if "loss" not in logs:
+            return
+        if not math.isfinite(logs["loss"]):
+            raise EntrenchError(
+                f"training: the loss is {logs['loss']} at step {state.global_step}: lower "
+                "learning_rate, or set a smaller max_grad_norm"
+            )
+        stretch = max(1, state.max_steps // 10)
+        if state.global_step % stretch == 0 and processes.rank() == 0:
+            step = f"step {state.global_step}/{state.max_steps}"
+            print(f"{step}  loss {logs['loss']:.4g}  lr {logs['learning_rate']:.2e}", flush=True)
+
+
+def _arguments(
+    settings: TrainingSettings, machine: Machine, batches: StepBatches, checkpoint_folder: Path
+) -> TrainingArguments:
+    # Every process drops out by itself.
+    dropout = ("dropout", settings.seed, *([processes.rank()] if processes.rank() else []))
+    arguments = TrainingArguments(
+        output_dir=str(checkpoint_folder),
+        per_device_train_batch_size=batches.largest,
+        gradient_accumulation_steps=batches.micro_batches,
+        use_cpu=not torch.cuda.is_available(),
+        # The base model keeps its bfloat16; the adapter is in float32 and computes in bfloat16.
+        bf16=settings.dtype == "bfloat16",
+        gradient_checkpointing=machine.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        num_train_epochs=settings.epochs or 1,
+        max_steps=settings.max_steps or -1,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=_SCHEDULES[settings.schedule],
+        warmup_steps=settings.warmup_ratio,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        # numpy's generator takes 32 bits.
+        seed=derive_seed(*dropout) % 2**32,
+        # `_Watch` asks for checkpoints. The Trainer refuses to plan them for a model that was
+        # sharded on loading, taking the optimizer's state to be sharded too; the adapter's is not.
+        save_strategy="no",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+    if arguments.n_gpu > 1:
+        raise EntrenchError(
+            f"{arguments.n_gpu} devices are visible to one process: start as many processes "
+            "(--processes), or leave one device in CUDA_VISIBLE_DEVICES"
+        )
+    return arguments
+
+
+_SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+
+
+def _curve(losses: Sequence[float]) -> list[float]:
+    stretch = math.ceil(len(losses) / CURVE_POINTS)
+    parts = [losses[i : i + stretch] for i in range(0, len(losses), stretch)]
+    return [sum(part) / len(part) for part in parts]
