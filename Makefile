@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 CONFIG ?= config/config.yaml
 
-.PHONY: demo plan report test test-vllm lint rehearsal bench bench-engines bench-training bench-faults
+.PHONY: demo plan report test test-all test-vllm lint rehearsal bench bench-engines bench-training bench-faults
 
 # A config that is not there ends in one line; Snakemake shows a traceback, or with --quiet nothing.
 %.yaml:
@@ -44,10 +44,15 @@ REPORT_RULES += judges_collect mechanism_collect divergence_collect figures_draw
 report: .venv/installed $(CONFIG)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --quiet host progress reason --rerun-triggers mtime params input --replace-workflow-config --configfile $(CONFIG) --allowed-rules $(REPORT_RULES) -- report
 
-# Units side by side, a file to a process; what runs whole sweeps by itself takes all cores.
+# What CI runs. Units side by side, a file to a process; what runs whole sweeps by itself takes all cores.
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile tests/unit tests/dag
 	$(BIN)/python -m pytest tests/e2e tests/slurm
+
+# Before a release: what is long and rarely tells too.
+test-all: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" -n $(CORES) --dist loadfile tests/unit tests/dag
+	$(BIN)/python -m pytest -m "" tests/e2e tests/slurm
 
 # vLLM's CPU build, for tests of the engine alone.
 .venv-vllm/installed: tests/engine_vllm/requirements.txt

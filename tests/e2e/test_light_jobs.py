@@ -1,6 +1,7 @@
 """Jobs that need no model import none of the libraries of models."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -36,12 +37,29 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
 
+@pytest.fixture(scope="module")
+def copy(micro: Workspace, tmp_path_factory) -> Workspace:
+    workspace = Workspace(tmp_path_factory.mktemp("light") / "copy")
+    subprocess.run(["cp", "-a", micro.folder / "results", workspace.folder], check=True)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def commands(copy: Workspace) -> str:
+    """What a dry run shows of every rule's job."""
+    done = copy.snakemake("-n", "-p", "--forcerun", *TARGETS, "--", *TARGETS.values(), config=MICRO)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize("rule", TARGETS)
-def test_no_model_library_is_loaded(micro: Workspace, tmp_path, rule):
-    copy = Workspace(tmp_path / "copy")
-    subprocess.run(["cp", "-a", micro.folder / "results", copy.folder], check=True)
-    done = copy.snakemake("-n", "-p", "--forcerun", rule, "--", TARGETS[rule], config=MICRO)
-    shell = done.stdout[done.stdout.index(f"python workflow/scripts/{rule}.py") :]
+def test_no_model_library_is_loaded(copy, commands, rule):
+    block = next(
+        block
+        for block in re.split(r"\n\[[^\n]*\]\n", commands)
+        if re.match(rf"(local)?rule {rule}:", block) and TARGETS[rule] in block
+    )
+    shell = block[block.index(f"python workflow/scripts/{rule}.py") :]
     command = shell[: shell.index(" >logs/")].replace("\\\n", " ")
     words = shlex.split(command)[1:]
     words = ["results/micro" if word.startswith("$(dirname") else word for word in words]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 
 import polars as pl
 import pytest
@@ -13,9 +14,12 @@ ORGANISM = "organisms/tiny/spurious_correlation/seed0"
 FIGURE = "results/micro/figures/eta_curves.pdf"
 
 
-@pytest.fixture(scope="module")
-def micro(tmp_path_factory) -> Workspace:
-    workspace = Workspace(tmp_path_factory.mktemp("mechanism"))
+@pytest.fixture(scope="module", name="micro")
+def with_mechanism(micro, tmp_path_factory) -> Workspace:
+    """The finished micro sweep, and its mechanism made after it."""
+    workspace = Workspace(tmp_path_factory.mktemp("mechanism") / "copy")
+    for name in ("results", ".snakemake"):
+        subprocess.run(["cp", "-a", micro.folder / name, workspace.folder], check=True)
     divergence = "results/micro/divergence.csv"
     cross = f"results/micro/{ORGANISM}/scored_by/tiny/label_kl.csv"
     workspace.run(

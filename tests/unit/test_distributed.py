@@ -82,7 +82,11 @@ def large_together(large, large_organism, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("runs", "heads", "dtype"), [("together", 1, "float32"), ("large_together", 2, "bfloat16")]
+    ("runs", "heads", "dtype"),
+    [
+        ("together", 1, "float32"),
+        pytest.param("large_together", 2, "bfloat16", marks=pytest.mark.release),
+    ],
 )
 def test_each_process_keeps_its_part_of_every_base_weight(runs, heads, dtype, request):
     _, found = request.getfixturevalue(runs)
@@ -145,6 +149,7 @@ def test_two_processes_train_the_adapter_of_one(alone, together, objective, mach
 IN_BFLOAT16 = {"sft": (1e-3, 0.03), "bct": (1e-3, 0.06), "act": (0.04, 0.15)}
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("machine", list(MACHINES))
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_so_they_do_in_bfloat16_with_a_head_of_its_own(

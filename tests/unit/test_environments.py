@@ -72,7 +72,7 @@ def resolved(wanted: Path, python: str, platform: str) -> dict[str, str]:
     return pins("\n".join(line for line in done.stdout.splitlines() if "==" in line))
 
 
-@pytest.mark.parametrize("platform", ["x86_64", "aarch64"])
+@pytest.mark.parametrize("platform", ["x86_64", pytest.param("aarch64", marks=pytest.mark.release)])
 def test_the_conda_environments_pins_resolve_together(tmp_path, platform):
     """For its own Python and both kinds of GPU node."""
     python = next(d for d in conda()["dependencies"] if str(d).startswith("python="))
