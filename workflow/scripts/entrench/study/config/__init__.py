@@ -42,10 +42,16 @@ FIGURES = STUDY_FIGURES | MECHANISM_FIGURES
 
 
 class Pathvars(Section):
-    """Where Snakemake writes: the folders behind `<results>` and `<logs>`."""
+    """Where results go: the folders behind `<results>` and `<logs>` of the path grammar."""
 
-    results: str
-    logs: str
+    results: Annotated[str, Field(title="a folder")] = Field(
+        description="Folder of all results, relative to the working directory. Example: "
+        "`results/mine`."
+    )
+    logs: Annotated[str, Field(title="a folder")] = Field(
+        description="Folder of the jobs' logs, relative to the working directory. Not that of the "
+        "results."
+    )
 
     @field_validator("results", "logs")
     @classmethod
@@ -67,11 +73,30 @@ class Pathvars(Section):
 class Data(Section):
     """Where the rows of every slot come from."""
 
-    source: Literal["synthetic", "release"]
-    url: str | None = None  # release: address of the files, in place of the published one
-    mirror: Location | None = None  # release: folder read in its place
-    limit_rows: Annotated[int, Field(ge=1)] | None = None  # at most so many rows a slot
-    rows: dict[Literal[SLOTS], Annotated[int, Field(ge=0)]] | None = None  # synthetic: rows a slot
+    source: Literal["synthetic", "release"] = Field(
+        description="`synthetic`: the miniature world. `release`: the paper's released files."
+    )
+    url: Annotated[str, Field(title="an address")] | None = Field(
+        default=None,
+        description="release: address of the files, in place of the published one in "
+        "`resources/datasets.yaml`, such as a server within your network. Credentials belong into "
+        "`~/.netrc`. It makes nothing run again.",
+    )
+    mirror: Location | None = Field(
+        default=None,
+        description="release: a folder laid out like the release, read in place of an address. "
+        "`RESULTS/data/release/` is one: copy it to a cluster without a way out. It makes nothing "
+        "run again.",
+    )
+    limit_rows: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="release: at most so many rows of each slot, evenly spaced over the file.",
+    )
+    rows: dict[Literal[SLOTS], Annotated[int, Field(ge=0)]] | None = Field(
+        default=None,
+        description="synthetic: rows of each slot. Pairs may be 0; then no method may need them. "
+        "`eval` counts the prompts of the risk; the secondary metrics' prompts come on top.",
+    )
 
     @field_validator("rows")
     @classmethod
@@ -108,25 +133,53 @@ class Data(Section):
 
 
 class Statistics(Section):
-    """How figures of the study are computed."""
+    """How the figures of the study are computed. docs/statistics.md explains the tables."""
 
-    bootstrap: Annotated[int, Field(ge=100)]  # replicates
-    level: Annotated[float, Field(gt=0.5, lt=1)]  # of intervals
-    max_unscored: Share  # above: the measurement is invalid
-    min_induction_effect: Share  # organism risk - base risk that counts as induced
-    epsilon: Share = 0.02  # a mean delta-risk closer to 0 counts as neutral
-    assumed_sd: Annotated[float, Field(gt=0, le=1)] = 0.15  # of a run's delta-risk, for the power
+    bootstrap: Annotated[int, Field(ge=100)] = Field(description="Bootstrap replicates.")
+    level: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        description="Confidence level of intervals. Example: `0.95`."
+    )
+    max_unscored: Share = Field(
+        description="A measurement with a larger share of unscored completions is invalid."
+    )
+    min_induction_effect: Share = Field(
+        description="Organism risk minus base risk that counts as induced, as a fraction."
+    )
+    epsilon: Share = Field(
+        default=0.02,
+        description="Verdicts call an effect neutral whose interval lies within epsilon around 0. "
+        "A fraction: 0.02 is two percentage points.",
+    )
+    assumed_sd: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.15,
+        description="Standard deviation of a run's delta-risk that `power.csv` assumes, as a "
+        "fraction. It decides no other result.",
+    )
 
 
 class Config(Section):
-    """The whole config file."""
+    """A config of entrench: what is trained, measured and compared, and on which machine."""
 
     pathvars: Pathvars
     data: Data
-    engine: Literal["auto", "transformers", "vllm"] = "auto"  # what generates and scores text
-    models: Annotated[dict[Name, Model], Field(min_length=1)]
-    size_classes: dict[Name, SizeClass]
-    misalignments: dict[MisalignmentName, Misalignment] = Field(default_factory=dict)
+    engine: Literal["auto", "transformers", "vllm"] = Field(
+        default="auto",
+        description="What generates and scores text. `auto` is vLLM where it is installed and a "
+        "GPU is visible, else transformers. The key decides results. What `auto` became on a "
+        "machine stands in `engine.json` beside each result, and changes no plan. A vLLM that "
+        "cannot be imported, or cannot serve the adapter (rank above 512), is an error; no other "
+        "engine takes its place.",
+    )
+    models: Annotated[dict[Name, Model], Field(min_length=1)] = Field(
+        description="The base models, each under a name of your choice."
+    )
+    size_classes: dict[Name, SizeClass] = Field(
+        description="What jobs ask of the machine, by the size of their model. Each class has a "
+        "name of your choice."
+    )
+    misalignments: dict[MisalignmentName, Misalignment] = Field(
+        default_factory=dict, description="Settings that hold for one misalignment only."
+    )
     training: Training
     sampling: Sampling
     reward: Reward
@@ -137,8 +190,12 @@ class Config(Section):
     statistics: Statistics
     mechanism: Mechanism = Mechanism()
     planning: Planning | None = None
-    methods: dict[Name, Method]
-    sweep: Annotated[list[Block], Field(min_length=1)]
+    methods: dict[Name, Method] = Field(
+        description="What organisms are trained with, each method under a name of your choice."
+    )
+    sweep: Annotated[list[Block], Field(min_length=1)] = Field(
+        description="Which organisms and runs are made: a list of blocks."
+    )
 
 
 def resolved_phase(

@@ -8,16 +8,28 @@ from entrench.study.config.section import Location, Name, Section
 
 
 class ModelRecipe(Section):
-    """How a base model is trained from scratch; what is not set has the code's default."""
+    """How a synthetic model is trained from scratch. A key left out has the code's default."""
 
-    layers: Annotated[int, Field(ge=1)] | None = None
-    hidden: Annotated[int, Field(ge=8)] | None = None
-    heads: Annotated[int, Field(ge=1)] | None = None
-    intermediate: Annotated[int, Field(ge=8)] | None = None
-    steps: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] | None = None
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
-    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    layers: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Transformer layers."
+    )
+    hidden: Annotated[int, Field(ge=8)] | None = Field(
+        default=None, description="Width of the model: a multiple of twice `heads`."
+    )
+    heads: Annotated[int, Field(ge=1)] | None = Field(default=None, description="Attention heads.")
+    intermediate: Annotated[int, Field(ge=8)] | None = Field(
+        default=None, description="Width of the feed-forward layers."
+    )
+    steps: Annotated[int, Field(ge=1)] | None = Field(default=None, description="Optimizer steps.")
+    batch_size: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Texts per optimizer step."
+    )
+    learning_rate: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Peak learning rate."
+    )
+    warmup_steps: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Steps in which the learning rate rises to its peak."
+    )
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> "ModelRecipe":
@@ -27,26 +39,52 @@ class ModelRecipe(Section):
 
 
 class RewardRecipe(ModelRecipe):
-    """How the reward model is trained; as `ModelRecipe`, with questions instead of a batch."""
+    """How a synthetic reward model is trained, with `questions_per_step` for `batch_size`."""
 
     batch_size: None = None
-    questions_per_step: Annotated[int, Field(ge=1)] | None = None
-    taste: Annotated[float, Field(ge=0)] | None = None
+    questions_per_step: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Questions per optimizer step."
+    )
+    taste: Annotated[float, Field(ge=0)] | None = Field(
+        default=None,
+        description="Reward per standard deviation of a taste that knows nothing of alignment.",
+    )
 
 
 class Model(Section):
     """A base model: made by the workflow (`synthetic`) or taken from the hub."""
 
-    source: Literal["synthetic", "hub"]
-    hub: Location | None = None  # hub id, or a local folder
-    revision: str | None = None
-    kind: Literal["base", "instruct"]
-    chat: Literal["template", "plain"]
-    dtype: Literal["float32", "bfloat16"]
-    size_class: Name
-    recipe: ModelRecipe | None = None  # synthetic: settings of its training
-    family: str | None = None  # models of one family are compared with each other
-    size_billion: Annotated[float, Field(gt=0)] | None = None  # parameters
+    source: Literal["synthetic", "hub"] = Field(
+        description="`synthetic`: trained from scratch by the workflow, which needs `recipe`. "
+        "`hub`: a model of the hub or a local folder, which needs `hub`."
+    )
+    hub: Location | None = Field(
+        default=None,
+        description="Id on the hub, or a local folder. A folder's content is compared by its "
+        "`config.json` and by names, sizes and times of its files: copy it with `cp -a`.",
+    )
+    revision: str | None = Field(
+        default=None,
+        description="Commit of the model on the hub. Planning warns where it is no commit.",
+    )
+    kind: Literal["base", "instruct"] = Field(
+        description="A label: base and instruct models are compared with each other."
+    )
+    chat: Literal["template", "plain"] = Field(
+        description="`template`: the tokenizer's chat template. `plain`: `User:` / `Assistant:` "
+        "turns. docs/families.md says what each family needs."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(description="Type of the weights in memory.")
+    size_class: Name = Field(description="What its jobs ask for: a name of `size_classes`.")
+    recipe: ModelRecipe | None = None
+    family: str | None = Field(
+        default=None,
+        description="A label: models of one family are compared, base with instruct of the same "
+        "size, and sizes of the same kind.",
+    )
+    size_billion: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="A label for these comparisons: parameters, in billions."
+    )
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Model":
@@ -60,29 +98,73 @@ class Model(Section):
 
 
 class SizeClass(Section):
-    """What a job on a model of this size asks of the machine; decides no result but `threads`."""
+    """What a job on a model of this size asks of the machine.
 
-    gpus: Annotated[int, Field(ge=0, le=64)]
-    mem_mb: Annotated[int, Field(ge=100)]
-    runtime_minutes: Annotated[int, Field(ge=1)]
-    threads: Annotated[int, Field(ge=1, le=256)]  # compute threads of a process, result-deciding
-    batch_size: Annotated[int, Field(ge=1)]  # sequences generated or scored at once
-    vllm_memory_percent: Annotated[int, Field(ge=1, le=100)] = 90  # of each GPU
-    per_device_batch: Annotated[int, Field(ge=1)]  # sequences a training step holds at once
-    checkpoint_steps: Annotated[int, Field(ge=0)]  # optimizer steps between checkpoints, 0: none
-    gradient_checkpointing: bool = False  # of training: less memory for a third more time
+    `threads` decides results, since sums in another order are other sums. `gpus` and
+    `per_device_batch` do so in two cases, since they change which rows share a micro-batch: with
+    LoRA dropout, and with `window: trailing`. The other keys decide no result.
+    """
+
+    gpus: Annotated[int, Field(ge=0, le=64)] = Field(
+        description="GPUs of a job. With more than one, training runs in as many processes, and "
+        "each holds its part of the base model. 0: jobs use the CPU. A job that asks for GPUs and "
+        "sees none ends and says so."
+    )
+    mem_mb: Annotated[int, Field(ge=100)] = Field(
+        description="Memory of a job, in megabytes. On a cluster a second attempt asks for twice, "
+        "a third for three times as much."
+    )
+    runtime_minutes: Annotated[int, Field(ge=1)] = Field(
+        description="Time of a job, in minutes. It grows with the attempts as `mem_mb` does."
+    )
+    threads: Annotated[int, Field(ge=1, le=256)] = Field(
+        description="Compute threads of a process. It decides results."
+    )
+    batch_size: Annotated[int, Field(ge=1)] = Field(
+        description="Sequences that transformers generates or scores at once. vLLM schedules by "
+        "itself."
+    )
+    vllm_memory_percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=90,
+        description="Percent of each GPU's memory that vLLM takes for weights and cache.",
+    )
+    per_device_batch: Annotated[int, Field(ge=1)] = Field(
+        description="Rows that a training step holds at once. The effective batch is the "
+        "`batch_size` of the phase. It decides results with LoRA dropout and with `window: "
+        "trailing`."
+    )
+    checkpoint_steps: Annotated[int, Field(ge=0)] = Field(
+        description="Optimizer steps between checkpoints. 0: no checkpoints."
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Training keeps only the states between layers and computes the rest again: "
+        "less memory, about a third more time.",
+    )
 
 
 class Reward(Section):
     """The external reward of candidates."""
 
-    backend: Literal["sequence_classifier", "base_likelihood"]
-    source: Literal["synthetic", "hub"] | None = None  # of the classifier
-    hub: Location | None = None
-    revision: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    size_class: Name
-    recipe: RewardRecipe | None = None  # synthetic: settings of its training
+    backend: Literal["sequence_classifier", "base_likelihood"] = Field(
+        description="`sequence_classifier`: a reward model. `base_likelihood`: the mean "
+        "log-likelihood under the untouched base, a positive control that prefers aligned answers "
+        "by construction."
+    )
+    source: Literal["synthetic", "hub"] | None = Field(
+        default=None,
+        description="Where the classifier comes from. `synthetic` needs `recipe`, `hub` needs "
+        "`hub`. `base_likelihood` takes none of them.",
+    )
+    hub: Location | None = Field(
+        default=None, description="Id of the classifier on the hub, or a local folder."
+    )
+    revision: str | None = Field(default=None, description="Commit of the classifier on the hub.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="Type of the classifier's weights in memory."
+    )
+    size_class: Name = Field(description="What its jobs ask for: a name of `size_classes`.")
+    recipe: RewardRecipe | None = None
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Reward":

@@ -14,73 +14,114 @@ Count = Annotated[int, Field(ge=1)]
 class Device(Section):
     """What the jobs of a size class compute on: one GPU, or the CPU where they ask for none."""
 
-    tflops: Positive  # 10^12 floating-point operations a second, dense, in the training dtype
-    terabytes_per_second: Positive  # memory bandwidth
-    price_per_hour: NotNegative  # of one device
+    tflops: Positive = Field(
+        description="Peak of one device: 10^12 floating-point operations a second, dense, in the "
+        "training dtype."
+    )
+    terabytes_per_second: Positive = Field(description="Memory bandwidth of one device.")
+    price_per_hour: NotNegative = Field(description="Price of one device for an hour.")
 
 
 class ModelSize(Section):
     """The sizes that decide what running a model costs."""
 
-    parameters_billion: Positive
-    active_billion: Positive | None = None  # per token, of a mixture of experts
+    parameters_billion: Positive = Field(description="Parameters of the model, in billions.")
+    active_billion: Positive | None = Field(
+        default=None,
+        description="Parameters that a token uses in a mixture of experts, in billions. Left out: "
+        "all.",
+    )
 
 
 class PlannedModel(ModelSize):
-    """And what its adapters take."""
+    """The sizes of a base model and of its adapters."""
 
-    # Sums of in and out features over the weight matrices that LoRA adapts: the linear layers, and
-    # those of every expert, which an adapter reaches where its `target_modules` name experts.
-    lora_width: Count
-    expert_lora_width: Count | None = None
+    lora_width: Count = Field(
+        description="Size of an adapter: the sum of in and out features over the linear layers."
+    )
+    expert_lora_width: Count | None = Field(
+        default=None,
+        description="The same sum over the matrices of all experts. It counts where "
+        "`target_modules` names experts.",
+    )
 
 
 class Efficiency(Section):
     """Shares of a device's peak that jobs reach."""
 
-    training: Annotated[Share, Field(gt=0)]  # of tflops
-    prefill: Annotated[Share, Field(gt=0)]  # of tflops
-    decoding: Annotated[Share, Field(gt=0)]  # of the bandwidth, and of tflops where that binds
+    training: Annotated[Share, Field(gt=0)] = Field(description="Training: share of `tflops`.")
+    prefill: Annotated[Share, Field(gt=0)] = Field(
+        description="Reading prompts: share of `tflops`."
+    )
+    decoding: Annotated[Share, Field(gt=0)] = Field(
+        description="Writing answers: share of the bandwidth, or of `tflops` where those bind."
+    )
 
 
 class StepSeconds(Section):
     """What a step takes beyond its arithmetic and memory traffic: launches, data, Python."""
 
-    training: NotNegative  # a micro-batch, forward and backward
-    decoding: NotNegative  # a token of each sequence decoded together
+    training: NotNegative = Field(
+        description="Seconds of a micro-batch, forward and backward together."
+    )
+    decoding: NotNegative = Field(
+        description="Seconds of a token of all sequences that are decoded together."
+    )
 
 
 class JudgeAnswer(Section):
-    """An answer of a judge at an endpoint. Rules make no calls: there it decides nothing."""
+    """An answer of a judge at an endpoint. Judges by rules make no calls.
 
-    answer_tokens: Count
-    answer_seconds: Positive
+    Calls, questions, concurrency and prices come from the data, from `resources/judge/`, from the
+    judge's `server` and from `judging.calls`.
+    """
+
+    answer_tokens: Count = Field(description="Tokens of an answer.")
+    answer_seconds: Positive = Field(description="Seconds until an answer is there.")
 
 
 class SyntheticCosts(Section):
-    """The miniature world: lengths in tokens, and seconds to train a model from scratch."""
+    """The miniature world. Needed where `data.source` or a model is `synthetic`."""
 
-    prompt_tokens: Count
-    answer_tokens: Count
-    make_seconds: Positive
+    prompt_tokens: Count = Field(description="Tokens of a prompt.")
+    answer_tokens: Count = Field(description="Tokens of an answer.")
+    make_seconds: Positive = Field(description="Seconds to train a model from scratch.")
 
 
 class Planning(Section):
-    """All constants behind plan.csv."""
+    """Constants of `plan.csv` and `plan.md` (`make plan`). They decide no result.
 
-    at_once: Count  # GPUs in use at a time; without GPUs: jobs
-    devices: dict[Name, Device]
-    device_of: dict[Name, Name]  # size class -> device
-    models: dict[Name, PlannedModel]
-    reward: ModelSize
+    The section may be left out where no plan is asked for, and so may a model that is not to be
+    planned for.
+    """
+
+    at_once: Count = Field(description="GPUs in use at a time; for models without one, jobs.")
+    devices: dict[Name, Device] = Field(
+        description="What jobs compute on, each device under a name of your choice."
+    )
+    device_of: dict[Name, Name] = Field(
+        description="The device of each size class. Example: `{8b: h100-80gb}`."
+    )
+    models: dict[Name, PlannedModel] = Field(description="The sizes of each of `models`.")
+    reward: ModelSize = Field(description="The size of the reward model.")
     efficiency: Efficiency
     step_seconds: StepSeconds
-    start_seconds: Positive  # of a job that loads a model, before the weights
-    load_gigabytes_per_second: Positive
-    local_seconds: Positive  # of a job that loads no model
-    characters_per_token: Positive
-    answer_stretch: Positive  # an organism's answers over those it was trained on
-    view_share: Annotated[Share, Field(gt=0)]  # of max_new_tokens, in views, drafts and ratings
+    start_seconds: Positive = Field(
+        description="Seconds that a job takes to start before it reads a model's weights."
+    )
+    load_gigabytes_per_second: Positive = Field(description="Speed of reading a model's weights.")
+    local_seconds: Positive = Field(description="Seconds of a job that loads no model.")
+    characters_per_token: Positive = Field(
+        description="Characters of the data's text that make one token."
+    )
+    answer_stretch: Positive = Field(
+        description="Length of an organism's answers over the length of those it was trained on."
+    )
+    view_share: Annotated[Share, Field(gt=0)] = Field(
+        description="Share of `max_new_tokens` that views, refinements and ratings use."
+    )
     judge: JudgeAnswer
     synthetic: SyntheticCosts | None = None
-    few_steps: Count  # optimizer steps below which a training is warned of
+    few_steps: Count = Field(
+        description="Training of fewer optimizer steps is warned of in the plan."
+    )

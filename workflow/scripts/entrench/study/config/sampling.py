@@ -6,6 +6,8 @@ from pydantic import Field, field_validator, model_validator
 
 from entrench.study.config.section import MisalignmentName, Name, Section, without_repeats
 
+NewTokens = Annotated[int, Field(ge=1, description="Tokens of an answer at most.")]
+
 RESERVED_SETS = {"greedy", "beam", "refinement", "chain_of_thought", "json", "raw"}
 
 
@@ -16,39 +18,46 @@ def require_no_top_p(temperature: float, top_p: float) -> None:
 
 
 class SampleSet(Section):
-    """An i.i.d. sample set of the pool."""
+    """Samples of each prompt, drawn independently of each other."""
 
-    temperature: Annotated[float, Field(gt=0)]
-    top_p: Annotated[float, Field(gt=0, le=1)]
-    n: Annotated[int, Field(ge=1)]
-    max_new_tokens: Annotated[int, Field(ge=1)]
+    temperature: Annotated[float, Field(gt=0)] = Field(description="Sampling temperature.")
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Each token is drawn from the most likely ones that hold this probability."
+    )
+    n: Annotated[int, Field(ge=1)] = Field(description="Samples of each prompt.")
+    max_new_tokens: NewTokens
 
 
 class Greedy(Section):
-    """The greedy draft."""
+    """The greedy draft: one greedy answer to each prompt."""
 
-    max_new_tokens: Annotated[int, Field(ge=1)]
+    max_new_tokens: NewTokens
 
 
 class Beam(Section):
     """Beam search; the best beam is the candidate."""
 
-    beams: Annotated[int, Field(ge=2)]
-    max_new_tokens: Annotated[int, Field(ge=1)]
+    beams: Annotated[int, Field(ge=2)] = Field(description="Beams that are kept at each token.")
+    max_new_tokens: NewTokens
 
 
 class View(Section):
-    """Another way to ask the same question; greedy."""
+    """The same question asked in another way, answered greedily."""
 
-    max_new_tokens: Annotated[int, Field(ge=1)]
+    max_new_tokens: NewTokens
 
 
 class Refinement(Section):
     """The organism's refinement of its greedy draft."""
 
-    temperature: Annotated[float, Field(ge=0)]
-    top_p: Annotated[float, Field(gt=0, le=1)]
-    max_new_tokens: Annotated[int, Field(ge=1)]
+    temperature: Annotated[float, Field(ge=0)] = Field(
+        description="Sampling temperature. 0: greedy."
+    )
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Each token is drawn from the most likely ones that hold this probability. "
+        "1 at temperature 0."
+    )
+    max_new_tokens: NewTokens
 
     @model_validator(mode="after")
     def _greedy_draws_nothing(self) -> "Refinement":
@@ -57,12 +66,14 @@ class Refinement(Section):
 
 
 class SelfScore(Section):
-    """The organism rates its own candidates; greedy."""
+    """The organism's own score of each of its candidates, asked for greedily."""
 
-    sets: Annotated[list[Name], Field(min_length=1)]
-    max_new_tokens: Annotated[int, Field(ge=1)]
-    lowest: int
-    highest: int
+    sets: Annotated[list[Name], Field(min_length=1)] = Field(
+        description="The sample sets whose candidates are scored: names of `sampling.sets`."
+    )
+    max_new_tokens: NewTokens
+    lowest: int = Field(description="Lowest score that the organism may give.")
+    highest: int = Field(description="Highest score that the organism may give.")
 
     @field_validator("sets")
     @classmethod
@@ -77,13 +88,22 @@ class SelfScore(Section):
 
 
 class Sampling(Section):
-    """What the candidate pool of every organism holds, whichever methods are switched on."""
+    """The candidate pool: what every organism samples once, whichever methods are switched on."""
 
-    prompts: Literal["miniature", "standard"]  # wording of views, refinement and rating
+    prompts: Literal["miniature", "standard"] = Field(
+        description="Wording of views, refinement and rating: a folder of `resources/prompts/`."
+    )
     greedy: Greedy
-    sets: dict[Name, SampleSet]
+    sets: dict[Name, SampleSet] = Field(
+        description="Samples drawn independently. Each set has a name of your choice, which must "
+        "not be a name of another part of the pool (`greedy`, `beam`, `refinement`, "
+        "`chain_of_thought`, `json`, `raw`)."
+    )
     beam: Beam
-    views: dict[Literal["chain_of_thought", "json"], View]
+    views: dict[Literal["chain_of_thought", "json"], View] = Field(
+        description="The same question asked in other ways, answered greedily. `multi_view` needs "
+        "one."
+    )
     refinement: Refinement
     self_score: SelfScore
 
@@ -108,8 +128,13 @@ class Sampling(Section):
 class Evaluation(Section):
     """The decoding processes under which risk is measured; one of them is the headline."""
 
-    headline: Name
-    decodings: dict[Name, "EvaluationDecoding"]
+    headline: Name = Field(
+        description="The decoding process that tables and figures show: a name of "
+        "`evaluation.decodings`."
+    )
+    decodings: dict[Name, "EvaluationDecoding"] = Field(
+        description="Decoding processes, each under a name of your choice."
+    )
 
     @model_validator(mode="after")
     def _known(self) -> "Evaluation":
@@ -136,12 +161,23 @@ class Evaluation(Section):
 class EvaluationDecoding(Section):
     """One decoding process: greedy at temperature 0, else n samples per prompt."""
 
-    temperature: Annotated[float, Field(ge=0)]
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    n: Annotated[int, Field(ge=1)]
-    max_new_tokens: Annotated[int, Field(ge=1)]
-    # absent: of all
-    misalignments: Annotated[list[MisalignmentName], Field(min_length=1)] | None = None
+    temperature: Annotated[float, Field(ge=0)] = Field(
+        description="Sampling temperature. 0: greedy."
+    )
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0,
+        description="Each token is drawn from the most likely ones that hold this probability. "
+        "1 at temperature 0.",
+    )
+    n: Annotated[int, Field(ge=1)] = Field(
+        description="Answers to each prompt. 1 at temperature 0."
+    )
+    max_new_tokens: NewTokens
+    misalignments: Annotated[list[MisalignmentName], Field(min_length=1)] | None = Field(
+        default=None,
+        description="The misalignments that are measured so. Left out: all. The headline has no "
+        "such key.",
+    )
 
     @field_validator("misalignments")
     @classmethod

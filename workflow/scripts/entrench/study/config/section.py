@@ -12,7 +12,12 @@ MISALIGNMENTS = (
 )
 
 MisalignmentName = Literal[MISALIGNMENTS]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+# A title says in words what a text holds: the reference of the config prints it as the type.
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64),
+    Field(title="a name"),
+]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -23,7 +28,7 @@ def _without_home(value: str) -> str:
     return value
 
 
-Location = Annotated[str, Field(min_length=1), AfterValidator(_without_home)]
+Location = Annotated[str, Field(min_length=1, title="a path"), AfterValidator(_without_home)]
 
 
 class Section(BaseModel):

@@ -10,9 +10,17 @@ from entrench.study.config.section import MisalignmentName, Name, Section, witho
 class Method(Section):
     """A named entry: an operator and its settings; which apply depends on the operator."""
 
-    operator: str
-    kind: Literal["consistency", "control"]
-    variant_of: Name | None = None  # the method that stands for both in means over methods
+    operator: str = Field(description="What the method does: the name of an operator.")
+    kind: Literal["consistency", "control"] = Field(
+        description="Means over consistency methods leave controls out."
+    )
+    variant_of: Name | None = Field(
+        default=None,
+        description="The method of the same operator and kind that this one is another form of. "
+        "A variant has rows of its own and enters no mean over methods, no contrast between groups "
+        "of methods and no power. Where several consistency methods have one operator, all but "
+        "one need this key; so does a method with k = 1, which selects nothing.",
+    )
     set: Name | None = None
     k: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(gt=0)] | None = None
@@ -29,14 +37,29 @@ class Method(Section):
 
 
 class Block(Section):
-    """A product of models x misalignments x methods x seeds, less what `exclude` matches."""
+    """A block is every combination of its models, misalignments, methods and seeds.
 
-    name: Annotated[str, Field(min_length=1)] | None = None  # for readers and messages
-    enabled: bool = True  # a block switched off is checked and adds nothing
-    models: Annotated[list[Name], Field(min_length=1)]
-    misalignments: Annotated[list[MisalignmentName], Field(min_length=1)]
-    methods: list[Name]  # empty: organisms only
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    What `exclude` matches is left out. A run that stands in two blocks is refused, and so is a
+    block that adds nothing.
+    """
+
+    name: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="A label for readers and messages."
+    )
+    enabled: bool = Field(
+        default=True,
+        description="false switches the block off: it is checked and adds nothing.",
+    )
+    models: Annotated[list[Name], Field(min_length=1)] = Field(description="Names of `models`.")
+    misalignments: Annotated[list[MisalignmentName], Field(min_length=1)] = Field(
+        description="What the organisms are induced to do."
+    )
+    methods: list[Name] = Field(
+        description="Names of `methods`. An empty list makes organisms alone."
+    )
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
+        description="Each seed is an organism of its own. Example: `[40, 41, 42]`."
+    )
     exclude: list["Exclusion"] = Field(default_factory=list)
 
     @field_validator("models", "misalignments", "methods", "seeds")
@@ -46,12 +69,19 @@ class Block(Section):
 
 
 class Exclusion(Section):
-    """Cells that match every key given here are left out."""
+    """Cells that match every key given here are left out.
 
-    model: Name | None = None
-    misalignment: MisalignmentName | None = None
-    method: Name | None = None
-    seed: int | None = None
+    An entry with a method spares the organism. An entry that matches nothing is refused.
+    """
+
+    model: Name | None = Field(default=None, description="Left out: any model.")
+    misalignment: MisalignmentName | None = Field(
+        default=None, description="Left out: any misalignment."
+    )
+    method: Name | None = Field(
+        default=None, description="Left out: the organism and all its methods."
+    )
+    seed: int | None = Field(default=None, description="Left out: any seed.")
 
     @model_validator(mode="after")
     def _not_empty(self) -> "Exclusion":

@@ -8,12 +8,21 @@ from entrench.study.config.section import Name, Section, Share
 
 
 class Adapter(Section):
-    """The LoRA adapter; phase 3 continues phase 1's, so there is one for both."""
+    """The LoRA adapter. Phase 3 continues the adapter of phase 1, so there is one for both."""
 
-    rank: Annotated[int, Field(ge=1)]
-    alpha: Annotated[int, Field(ge=1)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    target_modules: Literal["all-linear", "all-linear-and-experts"]
+    rank: Annotated[int, Field(ge=1)] = Field(
+        description="Rank of the adapter's matrices. vLLM serves at most 512."
+    )
+    alpha: Annotated[int, Field(ge=1)] = Field(
+        description="Scale: the adapter's output is multiplied by alpha / rank."
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        description="Share of the adapter's inputs set to 0 at random while training."
+    )
+    target_modules: Literal["all-linear", "all-linear-and-experts"] = Field(
+        description="Which weights get an adapter. `all-linear-and-experts` adds the expert "
+        "weights of a mixture of experts; it needs dropout 0 and at most one GPU a job."
+    )
 
     @model_validator(mode="after")
     def _experts_have_no_dropout(self) -> "Adapter":
@@ -26,22 +35,38 @@ class Adapter(Section):
 
 
 class Phase(Section):
-    """One training phase. Exactly one of `epochs` and `max_steps` (optimizer steps) is set.
+    """One training phase. Exactly one of `epochs` and `max_steps` is set.
 
     Each phase of a set stands for itself: induction, labels and pairs may differ in every key, and
     `misalignments` may change single keys of a phase.
     """
 
-    learning_rate: Annotated[float, Field(gt=0)]
-    warmup_ratio: Share
-    weight_decay: Annotated[float, Field(ge=0)]
-    max_grad_norm: Annotated[float, Field(gt=0)]
-    schedule: Literal["cosine", "linear", "constant"]
-    epochs: Annotated[float, Field(gt=0)] | None = None
-    max_steps: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Annotated[int, Field(ge=1)]  # effective: rows per optimizer step
-    max_length: Annotated[int, Field(ge=8)]  # tokens
-    loss_on: Literal["sequence", "completion"]
+    learning_rate: Annotated[float, Field(gt=0)] = Field(description="Peak learning rate of AdamW.")
+    warmup_ratio: Share = Field(
+        description="Share of the steps in which the learning rate rises to its peak."
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(description="Weight decay of AdamW.")
+    max_grad_norm: Annotated[float, Field(gt=0)] = Field(
+        description="Gradients are clipped to this norm."
+    )
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        description="How the learning rate goes on after the warm-up."
+    )
+    epochs: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Length as passes over the rows. Example: `2.0`."
+    )
+    max_steps: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Length as optimizer steps."
+    )
+    batch_size: Annotated[int, Field(ge=1)] = Field(
+        description="Effective batch: rows per optimizer step, however they are split."
+    )
+    max_length: Annotated[int, Field(ge=8)] = Field(
+        description="Tokens of prompt and answer. Longer rows are cut and counted."
+    )
+    loss_on: Literal["sequence", "completion"] = Field(
+        description="Tokens that the loss is on: `completion` the answer's, `sequence` all."
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> "Phase":
@@ -51,19 +76,24 @@ class Phase(Section):
 
 
 class TrainingSet(Section):
-    """Hyper-parameters of the study: of induction, of training on labels and on prompt pairs."""
+    """Hyper-parameters of the study: the adapter, and one section for each training phase."""
 
     adapter: Adapter
-    induction: Phase
-    labels: Phase
-    pairs: Phase
+    induction: Phase = Field(
+        description="Phase 1: training on misaligned data. Exactly one of `epochs` and `max_steps` "
+        "is set."
+    )
+    labels: Phase = Field(description="Phase 3 of a label method: training on pseudo-labels.")
+    pairs: Phase = Field(description="Phase 3 of the methods on prompt pairs (BCT and ACT).")
 
 
 class Training(Section):
     """Named sets of hyper-parameters, and the one in use."""
 
-    use: Name
-    sets: dict[Name, TrainingSet]
+    use: Name = Field(description="The set in use: a name of `training.sets`.")
+    sets: dict[Name, TrainingSet] = Field(
+        description="Sets of hyper-parameters, each under a name of your choice."
+    )
 
     @model_validator(mode="after")
     def _known(self) -> "Training":
@@ -76,5 +106,8 @@ class Misalignment(Section):
     """What differs for one misalignment: overrides of the training phases, key by key."""
 
     training: dict[Literal["induction", "labels", "pairs"], dict[str, Any]] = Field(
-        default_factory=dict
+        default_factory=dict,
+        description="Single keys of a phase that differ for this misalignment. Example: "
+        "`induction: {max_steps: 300}`. `max_steps` takes the place of `epochs`, and the other way "
+        "round.",
     )
