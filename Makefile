@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 CONFIG ?= config/config.yaml
 
-.PHONY: demo plan report test test-all test-vllm lint rehearsal bench bench-engines bench-training bench-faults
+.PHONY: demo plan report docs test test-all test-vllm lint rehearsal bench bench-engines bench-training bench-faults
 
 # A config that is not there ends in one line; Snakemake shows a traceback, or with --quiet nothing.
 %.yaml:
@@ -43,6 +43,10 @@ REPORT_RULES += judges_collect mechanism_collect divergence_collect figures_draw
 
 report: .venv/installed $(CONFIG)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --quiet host progress reason --rerun-triggers mtime params input --replace-workflow-config --configfile $(CONFIG) --allowed-rules $(REPORT_RULES) -- report
+
+# What pages and the schema of the config take from the code.
+docs: .venv/installed
+	$(BIN)/python workflow/scripts/docs_make.py
 
 # What CI runs. Units side by side, a file to a process; what runs whole sweeps by itself takes all cores.
 test: .venv/installed

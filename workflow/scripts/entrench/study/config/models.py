@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from entrench.study.config.section import Location, Name, Section
 
+HubModel = Annotated[Location, Field(title="an id or a path")]
+
 
 class ModelRecipe(Section):
     """How a synthetic model is trained from scratch. A key left out has the code's default."""
@@ -58,7 +60,7 @@ class Model(Section):
         description="`synthetic`: trained from scratch by the workflow, which needs `recipe`. "
         "`hub`: a model of the hub or a local folder, which needs `hub`."
     )
-    hub: Location | None = Field(
+    hub: HubModel | None = Field(
         default=None,
         description="Id on the hub, or a local folder. A folder's content is compared by its "
         "`config.json` and by names, sizes and times of its files: copy it with `cp -a`.",
@@ -156,7 +158,7 @@ class Reward(Section):
         description="Where the classifier comes from. `synthetic` needs `recipe`, `hub` needs "
         "`hub`. `base_likelihood` takes none of them.",
     )
-    hub: Location | None = Field(
+    hub: HubModel | None = Field(
         default=None, description="Id of the classifier on the hub, or a local folder."
     )
     revision: str | None = Field(default=None, description="Commit of the classifier on the hub.")

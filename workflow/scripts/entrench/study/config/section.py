@@ -12,12 +12,8 @@ MISALIGNMENTS = (
 )
 
 MisalignmentName = Literal[MISALIGNMENTS]
-# A title says in words what a text holds: the reference of the config prints it as the type.
-Name = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64),
-    Field(title="a name"),
-]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -28,6 +24,7 @@ def _without_home(value: str) -> str:
     return value
 
 
+# The title of a text says what it holds: the reference of the config prints it as the type.
 Location = Annotated[str, Field(min_length=1, title="a path"), AfterValidator(_without_home)]
 
 

@@ -48,7 +48,7 @@ class Block(Section):
     )
     enabled: bool = Field(
         default=True,
-        description="false switches the block off: it is checked and adds nothing.",
+        description="`false` switches the block off: it is checked and adds nothing.",
     )
     models: Annotated[list[Name], Field(min_length=1)] = Field(description="Names of `models`.")
     misalignments: Annotated[list[MisalignmentName], Field(min_length=1)] = Field(
@@ -60,7 +60,11 @@ class Block(Section):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
         description="Each seed is an organism of its own. Example: `[40, 41, 42]`."
     )
-    exclude: list["Exclusion"] = Field(default_factory=list)
+    exclude: list["Exclusion"] = Field(
+        default_factory=list,
+        description="Cells to leave out: those that match every key of an entry. An entry with a "
+        "method spares the organism. An entry that matches nothing is refused.",
+    )
 
     @field_validator("models", "misalignments", "methods", "seeds")
     @classmethod
@@ -69,10 +73,7 @@ class Block(Section):
 
 
 class Exclusion(Section):
-    """Cells that match every key given here are left out.
-
-    An entry with a method spares the organism. An entry that matches nothing is refused.
-    """
+    """Cells that match every key given here are left out."""
 
     model: Name | None = Field(default=None, description="Left out: any model.")
     misalignment: MisalignmentName | None = Field(

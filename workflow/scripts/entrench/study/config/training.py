@@ -103,7 +103,7 @@ class Training(Section):
 
 
 class Misalignment(Section):
-    """What differs for one misalignment: overrides of the training phases, key by key."""
+    """Overrides of the training phases, key by key."""
 
     training: dict[Literal["induction", "labels", "pairs"], dict[str, Any]] = Field(
         default_factory=dict,

@@ -1,0 +1,65 @@
+"""Write what the docs take from the code: `make docs`.
+
+    docs_make.py
+
+A part is a whole file, or what stands in a page between two marks that bear the part's name.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from entrench.errors import EntrenchError
+from entrench.execution import command
+from entrench.study.config import reference
+
+ROOT = Path(__file__).parents[2]
+
+
+class Part(NamedTuple):
+    """A generated text and where it stands."""
+
+    path: str
+    name: str | None  # None: the whole file
+    text: Callable[[], str]
+
+    def written(self, page: str) -> str:
+        """`page`, the text of the file, with this part as the code says it now.
+
+        Raises:
+            EntrenchError: the page lacks one of the marks.
+        """
+        if self.name is None:
+            return self.text()
+        begin = f"<!-- make docs writes what follows: {self.name} -->\n"
+        end = f"<!-- end of {self.name} -->\n"
+        before, found, rest = page.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise EntrenchError(
+                f"{self.path}: no lines {begin.strip()!r} and {end.strip()!r}: put them where the "
+                "generated text belongs"
+            )
+        return f"{before}{begin}\n{self.text()}\n{end}{after}"
+
+
+PARTS = (
+    Part("config/README.md", "keys", reference.tables_text),
+    Part("config/schema.json", None, reference.schema_text),
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Write every part that differs and name it."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
+    for part in PARTS:
+        path = ROOT / part.path
+        old = path.read_text() if path.exists() else ""
+        if (new := part.written(old)) != old:
+            path.write_text(new)
+            print(f"wrote {part.path}")
+
+
+if __name__ == "__main__":
+    command.run(main)

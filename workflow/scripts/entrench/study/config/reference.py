@@ -1,0 +1,241 @@
+"""The reference of the config, made from its models: tables for people, a JSON schema for editors.
+
+A field's description is what a key means. A section that has none of its own is explained by the
+docstring of its model.
+"""
+
+import inspect
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
+
+from entrench.study.config import Config
+from entrench.study.config.section import NAME_PATTERN
+
+HEAD = "| key | value | default | meaning |\n|---|---|---|---|\n"
+WIDTH = 100
+
+
+class _Schema(GenerateJsonSchema):
+    """As pydantic's, stricter about names and without titles that only repeat the key."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        """Never: an editor would show key and title."""
+        return False
+
+    def dict_schema(self, schema: Any) -> dict[str, Any]:
+        """A section by names, in which other names are refused."""
+        found = super().dict_schema(schema)
+        return found | ({"additionalProperties": False} if "patternProperties" in found else {})
+
+
+def schema_text() -> str:
+    """The JSON schema of a whole config.
+
+    It knows keys, types, bounds and allowed words. What ties two keys together (`epochs` or
+    `max_steps`, a name that must exist) is checked by `load_config` alone.
+    """
+    schema = Config.model_json_schema(schema_generator=_Schema)
+    phase = schema["$defs"]["Phase"]["properties"]
+    overrides = schema["$defs"]["Misalignment"]["properties"]["training"]
+    overrides["additionalProperties"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {name: {"$ref": f"#/$defs/Phase/properties/{name}"} for name in phase},
+    }
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+def tables_text(methods: Sequence[tuple[str, type[BaseModel]]] = ()) -> str:
+    """Markdown: the blocks of a config, then a table of keys for each block.
+
+    `methods` names the models of methods' settings: each gets a table below `methods`.
+    """
+    properties = _properties(Config)
+    overview = "".join(
+        f"| {_linked(name)} | {_default(field)} | {_cell(_first_sentence(_about(field)))} |\n"
+        for name, field in Config.model_fields.items()
+    )
+    parts = [
+        f"## Blocks of a config\n\n| block | default | what it says |\n|---|---|---|\n{overview}"
+    ]
+    shown: dict[tuple[type, str], str] = {}
+    for name, field in Config.model_fields.items():
+        model = _section_of(field.annotation)
+        paragraphs = [field.description] if field.description else []
+        if model is None:
+            paragraphs.append(f"Value: {_words(properties[name])}. Default: {_default(field)}.")
+            table = ""
+        else:
+            paragraphs += _paragraphs(model)
+            rows = _rows(model, name + _place(field.annotation), shown)
+            table = "\n" + HEAD + "".join(rows)
+        parts.append(f"## `{name}`\n\n{_prose(paragraphs)}{table}")
+        if name == "methods":
+            parts += [_method_text(title, settings) for title, settings in methods]
+    return "\n".join(parts)
+
+
+def _method_text(title: str, model: type[BaseModel]) -> str:
+    rows = _rows(model, "methods.NAME", {})
+    return f"### `{title}`\n\n{_prose(_paragraphs(model))}\n{HEAD}{''.join(rows)}"
+
+
+def _rows(model: type[BaseModel], path: str, shown: dict[tuple[type, str], str]) -> Iterator[str]:
+    """A row for each described key of `model`, sections followed by their own keys.
+
+    `shown` says where a model's keys, and a whole model ("*"), stand already: they are named, not
+    repeated.
+    """
+    if (before := shown.setdefault((model, "*"), path)) != path:
+        yield f"| `{path}.*` | | | the keys of `{before}` |\n"
+        return
+    properties = _properties(model)
+    known: dict[str, list[str]] = {}
+    fresh = []
+    for name, field in model.model_fields.items():
+        before = shown.setdefault((_owner(model, name), name), path)
+        if not _about(field):
+            continue
+        if before == path:
+            fresh.append((name, field))
+        else:
+            known.setdefault(before, []).append(name)
+    for before, names in known.items():
+        listed = _listed([f"`{name}`" for name in names])
+        yield f"| `{path}.*` | | | {listed} as in `{before}` |\n"
+    for name, field in fresh:
+        key = f"{path}.{name}"
+        cells = (f"`{key}`", _words(properties[name]), _default(field), _cell(_about(field)))
+        yield f"| {' | '.join(cells)} |\n"
+        if inner := _section_of(field.annotation):
+            yield from _rows(inner, key + _place(field.annotation), shown)
+
+
+def _properties(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(schema_generator=_Schema)["properties"]
+
+
+def _owner(model: type[BaseModel], name: str) -> type:
+    """The class that says what this key is: `model` or the one it inherits the key from."""
+    return next(base for base in model.__mro__ if name in inspect.get_annotations(base))
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    """The model behind `X`, `X | None`, `dict[..., X]` or `list[X]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_of(part))), None)
+
+
+def _place(annotation: Any) -> str:
+    """What stands between the key of a section and the keys in it."""
+    return {dict: ".NAME", list: ".N"}.get(get_origin(annotation), "")
+
+
+def _about(field: FieldInfo) -> str:
+    if field.description:
+        return field.description
+    model = _section_of(field.annotation)
+    return " ".join(_paragraphs(model)) if model else ""
+
+
+def _paragraphs(model: type[BaseModel]) -> list[str]:
+    text = textwrap.dedent("    " + (model.__doc__ or ""))
+    return [" ".join(part.split()) for part in text.split("\n\n")]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    value = field.get_default(call_default_factory=True)
+    if value is None:
+        return "none"
+    if isinstance(value, BaseModel):
+        return "those of its keys"
+    if value in ({}, []):
+        return "empty"
+    return f"`{yaml.safe_dump(value).splitlines()[0]}`"
+
+
+def _words(schema: Mapping[str, Any]) -> str:
+    """What a value may be, in words, from its JSON schema."""
+    if "anyOf" in schema:
+        return _listed([_words(one) for one in schema["anyOf"] if one != {"type": "null"}], "or")
+    if "$ref" in schema:
+        return "a section"
+    if "enum" in schema:
+        return _listed([f"`{value}`" for value in schema["enum"]], "or")
+    kind = schema.get("type")
+    if kind == "array":
+        least = f" of at least {schema['minItems']}" if schema.get("minItems") else ""
+        return f"a list{least}, each {_words(schema['items'])}"
+    if kind == "object":
+        return _words_of_names(schema)
+    if kind in ("integer", "number"):
+        return _words_of_number(schema)
+    if kind == "boolean":
+        return "`true` or `false`"
+    return schema.get("title", "a name" if schema.get("pattern") == NAME_PATTERN else "a text")
+
+
+def _words_of_names(schema: Mapping[str, Any]) -> str:
+    (inner,) = schema.get("patternProperties", {"": schema.get("additionalProperties")}).values()
+    names = schema.get("propertyNames", {}).get("enum")
+    by = f"by {_listed([f'`{name}`' for name in names], 'or')}" if names else "by name"
+    return f"{by}: {'keys and values' if inner.get('type') == 'object' else _words(inner)}"
+
+
+def _words_of_number(schema: Mapping[str, Any]) -> str:
+    low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
+    high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
+    noun = "a whole number" if schema["type"] == "integer" else "a number"
+    if noun == "a number" and 1 in (high, below) and (above, low) != (None, None):
+        noun = "a share"
+    if above is not None:
+        start, end = f" above {above:g}", f", up to {high:g}" if high is not None else ""
+    elif low is not None and high is not None:
+        start, end = f" from {low:g}", f" to {high:g}"
+    else:
+        start, end = f", {low:g} or more" if low is not None else "", ""
+    if below is not None:
+        end = f" and below {below:g}"
+    return f"{noun}{start}{end}"
+
+
+def _listed(parts: Sequence[str], last: str = "and") -> str:
+    *most, final = parts
+    return f"{', '.join(most)} {last} {final}" if most else final
+
+
+def _linked(name: str) -> str:
+    return f"[`{name}`](#{name})"
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[.]) (?=[A-Z`])", text)[0]
+
+
+def _cell(text: str) -> str:
+    return _with_links(text).replace("|", "\\|")
+
+
+def _prose(paragraphs: Sequence[str]) -> str:
+    return "".join(
+        textwrap.fill(_with_links(text), WIDTH, break_long_words=False, break_on_hyphens=False)
+        + "\n\n"
+        for text in paragraphs
+    )[:-1]
+
+
+def _with_links(text: str) -> str:
+    """Pages of `docs/` as links from the folder of the config."""
+    return re.sub(r"\bdocs/\w+\.md\b", lambda page: f"[{page[0]}](../{page[0]})", text)
