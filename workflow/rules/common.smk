@@ -11,7 +11,7 @@ from snakemake.logging import logger
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from entrench import pins, released, specs
+from entrench import pins, rate_limit, released, specs
 from entrench.config import FIGURES, SLOTS
 from entrench.config.alone import stands_alone
 from entrench.config.check import load_config
@@ -23,6 +23,7 @@ from entrench.sweep import Organism, Run, expand as expand_sweep, parse_subject
 # A plan is millions of objects that live to its end: looking for cycles among them that often is
 # in vain and takes a tenth of the time.
 gc.set_threshold(200_000, 50, 100)
+rate_limit.one_look_at_a_time()
 
 if stands_alone(workflow.config_settings.replace_workflow_config, workflow.remote_exec):
     config.clear()
