@@ -78,6 +78,7 @@ rehearsal: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python bench/planning.py
+	$(BIN)/python bench/head.py
 	$(BIN)/python bench/rehearsal.py --replicates 200
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet all --rerun-triggers mtime params input -- results/power.csv
 	$(BIN)/python bench/rates.py

@@ -11,20 +11,21 @@ from snakemake.logging import logger
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from entrench.study import unpinned
 from entrench.data import released
-from entrench.study import specs
-from entrench.study.config import FIGURES, SLOTS
-from entrench.study.config.standalone import stands_alone
-from entrench.study.config.check import load_config
 from entrench.errors import EntrenchError
+from entrench.execution import rate_limit
 from entrench.methods.operators import OPERATORS
 from entrench.planning.jobs import MODEL_FILES, REWARD_FILES
+from entrench.study import specs, unpinned
+from entrench.study.config import FIGURES, SLOTS
+from entrench.study.config.check import load_config
+from entrench.study.config.standalone import stands_alone
 from entrench.study.sweep import Organism, Run, expand as expand_sweep, parse_subject
 
 # A plan is millions of objects that live to its end: looking for cycles among them that often is
 # in vain and takes a tenth of the time.
 gc.set_threshold(200_000, 50, 100)
+rate_limit.one_look_at_a_time()
 
 if stands_alone(workflow.config_settings.replace_workflow_config, workflow.remote_exec):
     config.clear()

@@ -62,6 +62,7 @@ def run_snakemake(configs: Sequence[Path], cores: int, targets: Sequence[str]) -
             *("--cores", str(cores), *_workflow(configs)),
             *("--rerun-triggers", "mtime", "params", "input"),
             *("--rerun-incomplete", "--keep-going", "--logger", "entrench"),
+            *("--scheduler", "greedy"),  # the default's solver is a process for each look at jobs
             *("--", *targets),
         ]
     )
