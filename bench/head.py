@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from entrench.config import MECHANISM_TABLES  # noqa: E402
+from entrench.study.config import MECHANISM_TABLES  # noqa: E402
 
 SEEDS = {"demo": 1, "seeds": 3}  # the demo, and the demo with three seeds
 SWEEPS = [*SEEDS, "paper"]
