@@ -8,13 +8,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from entrench.analysis.columns import share
 from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
 from entrench.analysis.summary.judge_health import (
     AGREEMENT_COLUMNS,
     JUDGE_HEALTH_COLUMNS,
     judge_health,
 )
-from entrench.analysis.tables import NUMBER, read_table, table, write_table
+from entrench.analysis.tables import read_table, table, write_table
 from entrench.figures.judge_health import draw
 from entrench.figures.style import mark
 
@@ -45,7 +46,7 @@ def runs():
         | {"self_score_parse_rate": rate, "view_parse_rate_json": view}
         for unscored, rate, view in ((0.0, 0.5, None), (0.3, 0.7, None), (0.0, None, 1.0))
     ]
-    columns = RUN_COLUMNS | {"view_parse_rate_json": NUMBER}
+    columns = RUN_COLUMNS | {"view_parse_rate_json": share("")}
     return table([row | {"misalignment": "sycophancy"} for row in rows], columns)
 
 
