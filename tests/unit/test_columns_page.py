@@ -18,7 +18,7 @@ from entrench.analysis.columns import (
     share,
     with_ends,
 )
-from entrench.reporting.columns_page import columns_page, described
+from entrench.reporting.columns_page import columns_page
 
 ROOT = Path(__file__).parents[2]
 NO_COLUMNS = {"max_new_tokens", "flip_organisms", "flip_models"}  # a key of the config; two tests
@@ -84,7 +84,7 @@ def test_every_table_that_a_rule_writes_is_described():
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_column_has_a_meaning_and_every_measure_a_unit(name):
-    for column, said in described(TABLES[name]).items():
+    for column, said in TABLES[name].all_columns.items():
         assert len(said.meaning) > 7, column
         assert not said.meaning.endswith("."), column
         if re.search(r"(_share|_risk|_p|_q|_low|_high)$", column) and said.type != TEXT:
@@ -96,9 +96,9 @@ def test_every_column_has_a_meaning_and_every_measure_a_unit(name):
 
 
 def test_meanings_name_columns_that_are_there():
-    known = {column for table in TABLES.values() for column in described(table)}
+    known = {column for table in TABLES.values() for column in table.all_columns}
     for name, table in TABLES.items():
-        said = " ".join(column.meaning for column in described(table).values())
+        said = " ".join(column.meaning for column in table.all_columns.values())
         named = set(re.findall(r"`([a-z]+(?:_[a-z0-9]+)+)`", said))
         assert named - known <= NO_COLUMNS, name
 

@@ -43,10 +43,21 @@ class Table:
     columns: Columns
     further: Columns = field(default_factory=dict)
 
+    @property
+    def all_columns(self) -> Columns:
+        """Every column, those included whose name is a pattern."""
+        return {**self.columns, **self.further}
+
 
 _RUN = "organisms/MODEL/MISALIGNMENT/seedSEED/METHOD"
 _ORGANISM = "organisms/MODEL/MISALIGNMENT/seedSEED"
-_PROBED = "Each probed organism has the same file without the columns of the study: {}."
+
+
+def _own(whose: str, file: str, besides: str = "") -> str:
+    """Where the part of one organism or run lies, and what it lacks."""
+    return f"Each {whose} has its own in `{file}`, without `model` to `effective`{besides}."
+
+
 TABLES: Mapping[str, Table] = {  # by the stem of their files
     "organisms": Table(
         "organisms.csv",
@@ -95,7 +106,7 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     ),
     "published": Table(
         "resources/paper/published.csv",
-        "A row is a figure that the paper published. The file is an input.",
+        "A row is a figure that the paper published: an input of the comparison.",
         PUBLISHED_COLUMNS,
     ),
     "power": Table(
@@ -131,8 +142,8 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     ),
     "decomposition": Table(
         "decomposition.csv",
-        "A row is a run on labels and a part of the prompts: why has its delta-risk its sign? Each "
-        f"run has the same file without the columns of the study: {_RUN}/decomposition.csv.",
+        "A row is a run on labels and a part of the prompts: why has its delta-risk its sign? "
+        + _own("run", f"{_RUN}/decomposition.csv"),
         STUDY_COLUMNS["decomposition"],
     ),
     "label_risk": Table(
@@ -144,19 +155,19 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     "eta": Table(
         "eta.csv",
         "A row is an organism, a score, a sample set and a k: does the score see the "
-        f"misbehaviour? {_PROBED.format(f'{_ORGANISM}/eta.csv')}",
+        "misbehaviour? " + _own("organism", f"{_ORGANISM}/eta.csv", " and the observed_ columns"),
         STUDY_COLUMNS["eta"],
     ),
     "eta_bins": Table(
         "eta_bins.csv",
         "A row is an organism, a score, a sample set and a bin of the ranks. "
-        f"{_PROBED.format(f'{_ORGANISM}/eta_bins.csv')}",
+        + _own("organism", f"{_ORGANISM}/eta_bins.csv"),
         STUDY_COLUMNS["eta_bins"],
     ),
     "stability": Table(
         "stability.csv",
         "A row is an organism, and what its greedy answer is set beside. "
-        f"{_PROBED.format(f'{_ORGANISM}/stability.csv')}",
+        + _own("organism", f"{_ORGANISM}/stability.csv"),
         STUDY_COLUMNS["stability"],
     ),
     "k_scaling": Table(

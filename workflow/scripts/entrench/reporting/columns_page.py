@@ -1,9 +1,9 @@
 """docs/columns.md: each column of each table, its type, unit and meaning, as the code says it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from entrench.analysis.catalogue import TABLES, Table
-from entrench.analysis.columns import COUNT, NUMBER, TEXT, YES_NO, Column
+from entrench.analysis.catalogue import TABLES
+from entrench.analysis.columns import COUNT, NUMBER, TEXT, YES_NO
 
 TYPES = {TEXT: "text", NUMBER: "number", COUNT: "whole number", YES_NO: "true or false"}
 _HEAD = """\
@@ -22,16 +22,11 @@ def columns_page() -> str:
     return "\n\n".join([_HEAD, contents, *map(_section, TABLES)]) + "\n"
 
 
-def described(table: Table) -> Mapping[str, Column]:
-    """Every column of a table, those included whose name is a pattern such as metric_NAME."""
-    return {**table.columns, **table.further}
-
-
 def _section(name: str) -> str:
     table = TABLES[name]
     rows = [
         (f"`{column}`", TYPES[said.type], said.unit, said.meaning)
-        for column, said in described(table).items()
+        for column, said in table.all_columns.items()
     ]
     head = ("column", "type", "unit", "meaning")
     lines = [_line(head), "|---" * len(head) + "|", *map(_line, rows)]

@@ -39,8 +39,8 @@ def _divergence(name: str) -> dict[str, Column]:
 KL_COLUMNS = {
     "n_prompts": count("prompts behind the row", "prompts"),
     "cut_share": share(
-        "share of these answers, of both models, that `max_new_tokens` cut: they count up to the "
-        "cut"
+        "share of the sampled answers, of both models, that `max_new_tokens` cut: they count up "
+        "to the cut"
     ),
     **{
         column: meaning
