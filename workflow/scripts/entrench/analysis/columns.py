@@ -22,8 +22,8 @@ class Column:
     unit: str = ""
 
     def __str__(self) -> str:
-        """The meaning, with the unit behind it where there is one."""
-        return f"{self.meaning} ({self.unit})" if self.unit else self.meaning
+        """The meaning, with the unit behind it; what is counted the meaning says itself."""
+        return f"{self.meaning} ({self.unit})" if self.unit and self.type != COUNT else self.meaning
 
 
 Columns = Mapping[str, Column]
