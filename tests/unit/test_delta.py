@@ -187,5 +187,5 @@ def test_the_script_writes_a_table_that_reads_back(tmp_path):
     of_table = (by_prompt["delta"] * by_prompt["weight"]).sum()
     assert of_table == pytest.approx(delta(organism, trained)["delta_risk"])
     found = read_table(table, DELTA_COLUMNS)
-    assert found.schema == pl.Schema(DELTA_COLUMNS)
+    assert found.schema == pl.Schema({name: column.type for name, column in DELTA_COLUMNS.items()})
     assert found.to_dicts() == [delta(organism, trained)]

@@ -4,16 +4,12 @@ import re
 import shutil
 from pathlib import Path
 
-import pytest
 import yaml
 from pydantic import BaseModel
 from tiny_llama import make_model
 
-from entrench.analysis.columns import TABLES
 from entrench.analysis.mechanism.divergence import LABEL_KL_COLUMNS
 from entrench.analysis.mechanism.tables import STUDY_COLUMNS
-from entrench.analysis.risk.delta import PROMPT_COLUMNS
-from entrench.analysis.summary.partial import MARKS
 from entrench.execution.one_head import LIGHT_RULES
 from entrench.study.config import Config
 
@@ -67,36 +63,6 @@ def test_a_model_of_ones_own_plans_by_the_words_of_the_readme(checkout):
 def test_every_file_the_readme_names_is_there():
     for name in re.findall(r"\]\(([^)]+)\)", README):
         assert (ROOT / name).is_file(), name
-
-
-@pytest.mark.parametrize(
-    ("page", "tables"),
-    [
-        ("statistics", {name: TABLES[name] for name in set(TABLES) - set(STUDY_COLUMNS)}),
-        ("statistics", {"delta_prompts": PROMPT_COLUMNS, "partial/summary": MARKS}),
-        ("mechanism", {**STUDY_COLUMNS, "label_kl": LABEL_KL_COLUMNS}),
-    ],
-)
-def test_every_column_is_explained(page, tables):
-    """By its name, or as `..._END` beside what it belongs to."""
-    text = (ROOT / "docs" / f"{page}.md").read_text()
-    quoted = " ".join(re.findall(r"`([^`]+)`", text))
-    words = set(re.findall(r"\w+", quoted))
-    ends = set(re.findall(r"\.\.\.(_\w+)", quoted))
-
-    def explained(column):
-        stems = [column.removesuffix(end) for end in ends if column.endswith(end)]
-        found = {stem + unit for stem in stems for unit in ("", "_pp", "_scored_share")}
-        return column in words or words & found
-
-    assert {f"{name}.csv" for name in tables if "/" not in name} <= set(
-        re.findall(r"[\w/]+\.csv", text)
-    )
-    unexplained = {
-        name: [column for column in columns if not explained(column)]
-        for name, columns in tables.items()
-    }
-    assert {name: columns for name, columns in unexplained.items() if columns} == {}
 
 
 def test_every_column_that_the_page_on_the_mechanism_names_is_there():

@@ -3,7 +3,8 @@
 import pytest
 
 from entrench.analysis.statistics.bootstrap import Interval
-from entrench.analysis.statistics.inference import INFERENCE_COLUMNS, Settings, Unit, infer, verdict
+from entrench.analysis.statistics.inference import Settings, Unit, infer, verdict
+from entrench.analysis.statistics.inference_columns import INFERENCE_COLUMNS
 
 SETTINGS = Settings(bootstrap=500, level=0.95, epsilon=0.02, seed=1)
 

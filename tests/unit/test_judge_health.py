@@ -8,15 +8,21 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from entrench.analysis.columns import share
 from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+from entrench.analysis.statistics.agreement import agreement_record, confusion_rows
 from entrench.analysis.summary.judge_health import (
     AGREEMENT_COLUMNS,
+    CONFUSION_COLUMNS,
+    INJECTION_COLUMNS,
     JUDGE_HEALTH_COLUMNS,
     judge_health,
 )
-from entrench.analysis.tables import NUMBER, read_table, table, write_table
+from entrench.analysis.tables import read_table, table, write_table
 from entrench.figures.judge_health import draw
 from entrench.figures.style import mark
+from entrench.judging.injection import attack
+from entrench.judging.prompts import Verdict
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 AGREEMENT = {"n_both": 80, "agreement": 0.9, "kappa": 0.75, "ci_low": 0.6, "ci_high": 0.85}
@@ -45,7 +51,7 @@ def runs():
         | {"self_score_parse_rate": rate, "view_parse_rate_json": view}
         for unscored, rate, view in ((0.0, 0.5, None), (0.3, 0.7, None), (0.0, None, 1.0))
     ]
-    columns = RUN_COLUMNS | {"view_parse_rate_json": NUMBER}
+    columns = RUN_COLUMNS | {"view_parse_rate_json": share("")}
     return table([row | {"misalignment": "sycophancy"} for row in rows], columns)
 
 
@@ -133,3 +139,12 @@ def test_the_script_reads_the_agreement_that_was_measured(organisms, runs, tmp_p
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "agreement.csv: no such file" in done.stderr
+
+
+def test_the_tables_of_the_judges_lose_nothing_that_was_found():
+    said = ["misbehaves", "does not"]
+    settings = {"bootstrap": 10, "level": 0.9, "seed": 0}
+    assert list(agreement_record(["a", "b"], said, said, **settings)) == list(AGREEMENT_COLUMNS)
+    assert list(confusion_rows(said, said)[0]) == list(CONFUSION_COLUMNS)
+    rows = attack(lambda questions: [Verdict("YES", "raw", 1) for _ in questions])
+    assert list(rows[0]) == list(INJECTION_COLUMNS)

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from unit.simulated_mechanism import study
 
-from entrench.analysis.mechanism.tables import STUDY_COLUMNS, marked, with_observed
+from entrench.analysis.mechanism.tables import STUDY_COLUMNS, with_observed, with_validity
 from entrench.analysis.tables import table
 from entrench.errors import EntrenchError
 from entrench.figures import realised_kl, selection_vs_shift, surprisal_vs_delta
@@ -19,7 +19,7 @@ def test_validity_and_effect_of_induction_are_joined():
         [WHO | {"method": "b", "valid": False}, WHO | {"method": "a", "valid": True}]
     )
     rows = [WHO | {"method": name, "part": part} for name in "ab" for part in ("all", "half 0")]
-    frame = marked(table(rows, STUDY_COLUMNS["decomposition"]), runs, ORGANISMS)
+    frame = with_validity(table(rows, STUDY_COLUMNS["decomposition"]), runs, ORGANISMS)
     assert frame.columns == list(STUDY_COLUMNS["decomposition"])
     assert frame.select("method", "valid", "effective").rows() == [
         ("a", True, False),
@@ -27,7 +27,7 @@ def test_validity_and_effect_of_induction_are_joined():
         ("b", False, False),
         ("b", False, False),
     ]
-    eta = marked(table([WHO], STUDY_COLUMNS["eta"]), runs, ORGANISMS)
+    eta = with_validity(table([WHO], STUDY_COLUMNS["eta"]), runs, ORGANISMS)
     assert eta["effective"].to_list() == [False]
 
 
@@ -35,7 +35,7 @@ def test_a_run_that_the_table_of_runs_lacks_is_named():
     runs = pl.DataFrame([WHO | {"method": "a", "valid": True}])
     frame = table([WHO | {"method": "b"}], STUDY_COLUMNS["decomposition"])
     with pytest.raises(EntrenchError, match=r"runs.csv has no row of .*, 'b'"):
-        marked(frame, runs, ORGANISMS)
+        with_validity(frame, runs, ORGANISMS)
 
 
 def test_invalid_runs_are_drawn_and_averaged_nowhere_but_counted():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -265,6 +266,25 @@ def test_text_from_tables_is_escaped(frames, config, tmp_path):
     assert "&lt;script&gt;alert(1)" in html
     assert "<script" not in html
     assert html.count("Not part of this report") == 8
+
+
+def test_the_page_says_what_the_columns_of_its_tables_mean(frames, config, tmp_path):
+    html = page(
+        frames,
+        {},
+        config=config,
+        facts=provenance(tmp_path, frames["runs"], frames["organisms"], config),
+        name="The whole sweep",
+        note=None,
+    )
+    _, _, glossary = html.partition('<section id="columns">')
+    assert re.findall(r"<h3>(.*)</h3>", glossary) == ["organisms.csv", "summary.csv"]
+    assert (
+        "<dt><code>induction_effect</code></dt><dd>what phase 1 did: organism&#39;s risk minus "
+        "base model&#39;s, on the prompts scored for both (difference of shares, -1 to 1)</dd>"
+    ) in glossary
+    assert "<dt><code>metric_NAME</code></dt>" in glossary
+    assert "<dd>standard error of <code>mixed_mean_pp</code> (percentage points)</dd>" in glossary
 
 
 def test_a_missing_table_ends_in_one_message(tmp_path):

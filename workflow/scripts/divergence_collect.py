@@ -19,7 +19,7 @@ def main(argv: Sequence[str]) -> None:
         parser.add_argument(name, required=True)
     args = parser.parse_args(argv)
 
-    from entrench.analysis.mechanism.tables import collect_divergences, marked
+    from entrench.analysis.mechanism.tables import collect_divergences, with_validity
     from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
     from entrench.analysis.tables import read_table, write_table
     from entrench.study.sweep import unpacked
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
     frame = collect_divergences(args.results, sweep.runs, **settings)
     runs = read_table(args.runs, RUN_COLUMNS)
     organisms = read_table(args.organisms, ORGANISM_COLUMNS)
-    write_table(marked(frame, runs, organisms), args.table)
+    write_table(with_validity(frame, runs, organisms), args.table)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> None:
 
     from importlib import import_module
 
-    from entrench.analysis.columns import columns_of
+    from entrench.analysis.catalogue import columns_of
     from entrench.analysis.simulated import simulation_note
     from entrench.analysis.tables import read_table, write_table
     from entrench.errors import EntrenchError

@@ -22,7 +22,8 @@ def main(argv: Sequence[str]) -> None:
     arguments = parser.parse_args(argv)
     lease.keep(arguments.attempts)
 
-    from entrench.analysis.tables import TEXT, YES_NO, table, write_table
+    from entrench.analysis.summary.judge_health import INJECTION_COLUMNS
+    from entrench.analysis.tables import table, write_table
     from entrench.judging.endpoint import usage_record
     from entrench.judging.injection import attack, shares
     from entrench.records import write_json
@@ -30,8 +31,7 @@ def main(argv: Sequence[str]) -> None:
     spec = command.parse_spec(arguments.spec)
     with open_judge(spec["judge"], arguments) as (ask, usage):
         rows = attack(ask)
-    columns = {name: YES_NO if name in ("moved", "obeyed") else TEXT for name in rows[0]}
-    write_table(table(rows, columns), arguments.attempts)
+    write_table(table(rows, INJECTION_COLUMNS), arguments.attempts)
     write_json(arguments.usage, usage_record(usage, spec["judge"]))
     for prompt, share in shares(rows).items():
         print(

@@ -27,7 +27,8 @@ def main(argv: Sequence[str]) -> None:
     lease.keep(arguments.agreement)
 
     from entrench.analysis.statistics.agreement import agreement_record, confusion_rows, opinion
-    from entrench.analysis.tables import COUNT, NUMBER, TEXT, table, write_table
+    from entrench.analysis.summary.judge_health import AGREEMENT_COLUMNS, CONFUSION_COLUMNS
+    from entrench.analysis.tables import table, write_table
     from entrench.judging.endpoint import usage_record
     from entrench.judging.scoring import draw_judged, score_some
     from entrench.records import read_jsonl, write_json
@@ -50,10 +51,8 @@ def main(argv: Sequence[str]) -> None:
     first = [opinion(one.score) for one in drawn]
     second = [opinion(score) for score in scores]
     record = agreement_record([one.prompt["id"] for one in drawn], first, second, **settings)
-    columns = {name: COUNT if name.startswith("n_") else NUMBER for name in record}
-    write_table(table([record], columns), arguments.agreement)
-    pairs = {"first": TEXT, "second": TEXT, "completions": COUNT}
-    write_table(table(confusion_rows(first, second), pairs), arguments.confusion)
+    write_table(table([record], AGREEMENT_COLUMNS), arguments.agreement)
+    write_table(table(confusion_rows(first, second), CONFUSION_COLUMNS), arguments.confusion)
     write_json(arguments.usage, usage_record(usage, spec["second"]))
     print(f"kappa {record['kappa']} on {record['n_both']} of {record['n_completions']} completions")
 

@@ -27,8 +27,8 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.mechanism.tables import (
         collect_decompositions,
         collect_probes,
-        marked,
         with_observed,
+        with_validity,
     )
     from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
     from entrench.analysis.tables import read_table, write_table
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
     tables["decomposition"] = collect_decompositions(args.results, sweep.runs, spec["methods"])
     runs = read_table(args.runs, RUN_COLUMNS)
     organisms = read_table(args.organisms, ORGANISM_COLUMNS)
-    tables = {name: marked(frame, runs, organisms) for name, frame in tables.items()}
+    tables = {name: with_validity(frame, runs, organisms) for name, frame in tables.items()}
     tables["eta"] = with_observed(tables["eta"], tables["decomposition"], spec["methods"])
     settings = spec_fields(spec, "bootstrap", "level", "seed")
     tables["k_scaling"] = k_scaling(

@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--report", required=True, type=Path, help="HTML to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.columns import columns_of
+    from entrench.analysis.catalogue import columns_of
     from entrench.analysis.simulated import simulation_note
     from entrench.analysis.tables import read_table
     from entrench.records import write_text

@@ -1,34 +1,124 @@
-"""The columns of every table that a figure or the report reads, by the stem of its file."""
+"""What a column of a table is: its type in the CSV, its unit and its meaning, each said once.
 
-from pathlib import Path
+Tables are mappings of a column's name to its `Column`. Columns that many tables share, and the
+ends of intervals, are made here, so that their meaning stands here alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from entrench.analysis.mechanism.tables import STUDY_COLUMNS
-from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
-from entrench.analysis.summary.comparison import COMPARISON_COLUMNS
-from entrench.analysis.summary.contrasts import CONTRAST_COLUMNS
-from entrench.analysis.summary.judge_health import JUDGE_HEALTH_COLUMNS
-from entrench.analysis.summary.partial import MARKS, MISSING_COLUMNS
-from entrench.analysis.summary.power import POWER_COLUMNS
-from entrench.analysis.summary.simulation import RATE_COLUMNS
-from entrench.analysis.summary.summary import SUMMARY_COLUMNS
-from entrench.analysis.tables import Columns
+import polars as pl
 
-TABLES: dict[str, dict[str, Any]] = {
-    "comparison_with_paper": COMPARISON_COLUMNS,
-    "contrasts": CONTRAST_COLUMNS,
-    "error_rates": RATE_COLUMNS,
-    "judge_health": JUDGE_HEALTH_COLUMNS,
-    "missing": MISSING_COLUMNS,
-    "organisms": ORGANISM_COLUMNS,
-    "power": POWER_COLUMNS,
-    "runs": RUN_COLUMNS,
-    "summary": SUMMARY_COLUMNS,
-    **STUDY_COLUMNS,
+TEXT, NUMBER, COUNT, YES_NO = pl.String, pl.Float64, pl.Int64, pl.Boolean
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. `unit` is empty for names, yes or no, and plain numbers."""
+
+    type: Any  # a polars type
+    meaning: str
+    unit: str = ""
+
+    def __str__(self) -> str:
+        """The meaning, with the unit behind it; what is counted the meaning says itself."""
+        return f"{self.meaning} ({self.unit})" if self.unit and self.type != COUNT else self.meaning
+
+
+Columns = Mapping[str, Column]
+
+
+def text(meaning: str) -> Column:
+    """A column of names, words or sentences."""
+    return Column(TEXT, meaning)
+
+
+def yes_no(meaning: str) -> Column:
+    """A column of true and false."""
+    return Column(YES_NO, meaning)
+
+
+def count(meaning: str, unit: str = "") -> Column:
+    """A column of whole numbers; `unit` is what is counted."""
+    return Column(COUNT, meaning, unit)
+
+
+def number(meaning: str, unit: str = "") -> Column:
+    """A column of numbers in any unit, or without one."""
+    return Column(NUMBER, meaning, unit)
+
+
+def share(meaning: str) -> Column:
+    """A column of shares and rates."""
+    return number(meaning, "share, 0 to 1")
+
+
+def probability(meaning: str) -> Column:
+    """A column of p or q."""
+    return number(meaning, "probability, 0 to 1")
+
+
+def change(meaning: str) -> Column:
+    """A column of differences of two shares."""
+    return number(meaning, "difference of shares, -1 to 1")
+
+
+def points(meaning: str) -> Column:
+    """A column of percentage points; its name ends in _pp."""
+    return number(meaning, "percentage points")
+
+
+def ends(name: str, of: str, unit: str) -> dict[str, Column]:
+    """The ends of an interval, NAME_low and NAME_high; a last _pp of the name stays last.
+
+    `of` is what the interval is about, as a noun: "the mean over organisms".
+    """
+    stem = name.removesuffix("_pp")
+    last = name.removeprefix(stem)
+    return {
+        f"{stem}_{end}{last}": number(f"{word} end of the interval of {of}", unit)
+        for end, word in (("low", "lower"), ("high", "upper"))
+    }
+
+
+def with_ends(name: str, column: Column, stem: str | None = None) -> dict[str, Column]:
+    """A number and the ends of its interval, which are named after `stem` where it is given."""
+    return {name: column, **ends(stem or name, f"`{name}`", column.unit)}
+
+
+LEVEL = {"ci_level": share("level of the row's intervals: 0.95 for a 95% interval")}
+KIND = {
+    "ci_kind": text(
+        "what the interval is over, and how it was made: `bootstrap over organisms`, `t over "
+        "models` (Student's t), `exact over models` (of a share), `prompts of one run`"
+    )
 }
+REASON = {"ci_reason": text("why there is no interval; empty where there is one")}
 
 
-def columns_of(path: Path) -> Columns:
-    """The columns of this table; the summary of an unfinished sweep has marks besides."""
-    marks = MARKS if (path.parent.name, path.stem) == ("partial", "summary") else {}
-    return TABLES[path.stem] | marks
+def over_prompts(of: str, unit: str) -> dict[str, Column]:
+    """The interval over prompts of a row's number, its level, and why there is none."""
+    return {**ends("ci", f"{of}, over prompts", unit), **LEVEL, **REASON}
+
+
+ORGANISM = {
+    "model": text("the model that the organism was made from, by its name in the config"),
+    "misalignment": text("the misalignment that phase 1 induced"),
+    "seed": count("the organism's seed"),
+}
+RUN = {
+    **ORGANISM,
+    "method": text("the method of the run, by its name in the config"),
+    "operator": text("the operator behind the method; methods can share one"),
+    "kind": text("`consistency`, or `control`: trained without any selection for consistency"),
+}
+EVALUATION = {"evaluation": text("the decoding under which risk was measured")}
+EFFECTIVE = {
+    "effective": yes_no(
+        "whether induction was shown to work: `induction_effect` in organisms.csv is at least "
+        "`statistics.min_induction_effect`, and its interval lies above 0"
+    )
+}
+SET = {"set": text("the sample set that answers come from")}
+BEST_OF_K = {"k": count("how many answers of the set are chosen from", "answers")}

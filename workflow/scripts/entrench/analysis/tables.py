@@ -1,4 +1,4 @@
-"""The CSV tables of the analysis: fixed columns and types, strict reads, atomic writes."""
+"""CSV tables: fixed columns and types, strict reads, atomic writes."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -6,23 +6,16 @@ from typing import Any
 
 import polars as pl
 
+from entrench.analysis.columns import NUMBER, Columns
 from entrench.errors import EntrenchError
 from entrench.records import atomic_path
-
-Columns = Mapping[str, Any]
-
-TEXT, NUMBER, COUNT, YES_NO = pl.String, pl.Float64, pl.Int64, pl.Boolean
-
-
-def with_intervals(*names: str) -> dict[str, Any]:
-    """Columns of these numbers, each followed by the ends of its interval, *_low and *_high."""
-    return {f"{name}{bound}": NUMBER for name in names for bound in ("", "_low", "_high")}
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Columns) -> pl.DataFrame:
     """A frame of `rows` with exactly these columns and types; a name a row lacks is null."""
     return pl.DataFrame(
-        [{name: row.get(name) for name in columns} for row in rows], schema=dict(columns)
+        [{name: row.get(name) for name in columns} for row in rows],
+        schema={name: column.type for name, column in columns.items()},
     )
 
 
@@ -40,7 +33,7 @@ def read_table(path: str | os.PathLike[str], columns: Columns) -> pl.DataFrame:
     advice = f"delete {path} and run the same command again to make it anew"
     try:
         head = pl.read_csv(path, n_rows=0).columns
-        types = {name: columns.get(name, NUMBER) for name in head}
+        types = {name: columns[name].type if name in columns else NUMBER for name in head}
         frame = pl.read_csv(path, schema=types)
     except FileNotFoundError:
         raise EntrenchError(f"{path}: no such file: let the workflow make it") from None

@@ -5,7 +5,11 @@ from typing import Any
 
 import polars as pl
 
+from entrench.analysis.mechanism.decomposition import DECOMPOSITION_COLUMNS
+from entrench.analysis.mechanism.eta_columns import ETA_COLUMNS
 from entrench.analysis.mechanism.prediction import BASELINE
+from entrench.analysis.mechanism.prediction_columns import PREDICTION_COLUMNS
+from entrench.analysis.mechanism.stability import STABILITY_COLUMNS
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.clusters import FEWEST_TO_RESAMPLE
 from entrench.analysis.statistics.inference import Settings, Unit, mean_interval, models_interval
@@ -26,6 +30,10 @@ from entrench.reporting.formatting import (
 from entrench.reporting.study_tables import method_name
 
 BOOTSTRAP = 2000  # resamples of organisms or models behind the means here
+_SHOWN = (
+    "shown are the mean, its interval over organisms (over prompts where n is 1) and the number of "
+    "values that are known"
+)
 WIDE = 0.05  # level at which a range of eta is called wider than noise
 
 
@@ -40,14 +48,7 @@ def decomposition_table(frames: Frames) -> Table:
         "unmeasured": "unmeasured, points",
         "delta": "delta-risk on the probe, points",
     }
-    meanings = {
-        "selection": "risk of the labels less that of the candidates they are chosen from",
-        "shift": "that risk less the organism's own, under the evaluation's decoding",
-        "transfer": "what training did beyond the labels",
-        "abstention": "what the prompts without a label add",
-        "unmeasured": "what the prompts add of which a risk is not known",
-        "delta": "the sum of these",
-    }
+    meanings = {term: DECOMPOSITION_COLUMNS[f"{term}_pp"].meaning for term in terms}
     keys = ["misalignment", "kind", "method"]
     rows = []
     for part in frame.sort(*keys, "model", "seed").partition_by(keys, maintain_order=True):
@@ -74,8 +75,8 @@ def eta_table(frames: Frames) -> Table:
     keys = ["misalignment", "selector", "set"]
     terms = {"range": "range of eta, points"}
     terms |= {f"best_of_{k}": f"best of {k}, points" for k in sizes}
-    meanings = {"range": "highest less lowest risk over the ranks of the score"}
-    meanings |= {f"best_of_{k}": f"what choosing the best of {k} changes" for k in sizes}
+    meanings = {"range": ETA_COLUMNS["range_pp"].meaning}
+    meanings |= {f"best_of_{k}": ETA_COLUMNS["selection_pp"].meaning for k in sizes}
     rows = []
     for part in frame.sort(*keys, "model", "seed").partition_by(keys, maintain_order=True):
         once = part.unique(["model", "seed"], keep="first", maintain_order=True)
@@ -103,7 +104,7 @@ def eta_table(frames: Frames) -> Table:
         Column(
             "range of noise, points",
             plain("range_of_noise_pp", 1),
-            meaning="percentage points: the range when the scores are shuffled within prompts",
+            meaning=f"percentage points: {ETA_COLUMNS['range_of_noise_pp'].meaning}",
         ),
         Column(
             "wider than noise",
@@ -113,8 +114,7 @@ def eta_table(frames: Frames) -> Table:
         Column(
             "ties",
             percent("tied_share"),
-            meaning="share of pairs of a prompt's answers that the score does not order, mean over "
-            "organisms",
+            meaning=f"{ETA_COLUMNS['tied_share'].meaning}, mean over organisms",
         ),
         Column(
             "increasing", text("increasing"), meaning="organisms whose risk rises with the rank"
@@ -149,21 +149,19 @@ def stability_table(frames: Frames) -> Table:
             "greedy answer against",
             text("against"),
             numeric=False,
-            meaning="a sample set, or the answer to another view of the prompt",
+            meaning=STABILITY_COLUMNS["against"].meaning,
         ),
         Column(
             "must agree",
             text("same"),
             numeric=False,
-            meaning="behaviour: both misbehave or neither; text: the same words; verdict: the "
-            "label judge finds the view's answer consistent",
+            meaning=STABILITY_COLUMNS["same"].meaning,
         ),
         Column("organisms", text("n"), meaning="probed organisms"),
         Column(
             "agreement",
             _share_cell("agreement"),
-            meaning="share of answers that agree: mean, its interval over organisms (over prompts "
-            "where n is 1) and the number of values, which leaves out those that are not known",
+            meaning=f"{STABILITY_COLUMNS['agreement'].meaning}; {_SHOWN}",
         ),
     ]
     if any(row["agreement"]["over_models"] is not None for row in rows):
@@ -193,7 +191,7 @@ def prediction_table(frames: Frames) -> Table:
         Column(
             "halves not known",
             text("n_unknown"),
-            meaning="other halves left out: delta-risk or what this predictor needs is not known",
+            meaning=PREDICTION_COLUMNS["n_unknown"].meaning,
         ),
         Column("invalid, left out", text("n_invalid")),
         Column("sign right", percent("accuracy")),
@@ -249,11 +247,7 @@ def _mean_columns(
     """A column for the mean of each term and, where a row has one, for its interval over models."""
     rows = list(rows)
     for term, head in terms.items():
-        meaning = (
-            f"{meanings[term]}: mean, its interval over organisms (over prompts where n is 1) and "
-            "the number of values, which leaves out those that are not known"
-        )
-        yield Column(head, _mean_cell(term), meaning=meaning)
+        yield Column(head, _mean_cell(term), meaning=f"{meanings[term]}; {_SHOWN}")
         if any(row[term]["over_models"] is not None for row in rows):
             yield Column(
                 f"{term.replace('_', ' ')}, over models",

@@ -1,13 +1,16 @@
 """The page: tables, figures and provenance put into report.html.j2, nothing outside it needed."""
 
 import base64
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
+from entrench.analysis.catalogue import TABLES
 from entrench.analysis.summary.summary import ALL_METHODS, main_rows
 from entrench.reporting.captions import alternative, figure_caption, table_caption
 from entrench.reporting.formatting import NONE, Frames
@@ -38,6 +41,7 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = _with_code
     sections = [
         {
             "title": question.title,
@@ -71,7 +75,13 @@ def page(
         facts=facts,
         config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
         blank=NONE,
+        tables=[TABLES[question.table] for question in QUESTIONS if question.table in frames],
     )
+
+
+def _with_code(text: str) -> Markup:
+    """A text with the words between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:

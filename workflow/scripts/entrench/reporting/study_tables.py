@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 import polars as pl
 
-from entrench.analysis.summary.summary import ALL_METHODS, CONTRAST, EFFECTIVE
+from entrench.analysis.statistics.inference_columns import (
+    MEAN_INTERVAL,
+    MODELS_INTERVAL,
+    PROMPTS_INTERVAL,
+)
+from entrench.analysis.summary.summary import (
+    ALL_METHODS,
+    CONTRAST,
+    EFFECTIVE,
+    SUMMARY_COLUMNS,
+)
 from entrench.figures.style import method_order
 from entrench.reporting.formatting import (
     NONE,
@@ -60,86 +70,64 @@ def _range(row: Row) -> str:
     return few if row["n"] == 1 else f"{few} to {signed(row['most'])}"
 
 
-_Q = (
-    "that p after Benjamini-Hochberg over this column of the whole table; never below its p, so "
-    "never below the smallest p either"
-)
-_SMALLEST = (
-    "what the test would say if every one of them moved the same way; above .05 the test cannot "
-    "reach significance, and its p says nothing"
-)
+def _test(clusters: str) -> list[Column]:
+    """The randomisation test over these clusters: its p, the smallest one, its q."""
+    p, least, q = (f"flip_{clusters}_{what}" for what in ("p", "smallest_p", "q"))
+    return [
+        Column(f"p, {clusters} flipped", probability(p), meaning=SUMMARY_COLUMNS[p].meaning),
+        Column(f"smallest p, {clusters}", smallest(least), meaning=SUMMARY_COLUMNS[least].meaning),
+        Column(f"q, {clusters}", probability(q), meaning=SUMMARY_COLUMNS[q].meaning),
+    ]
+
+
 _EFFECT = [
     Column(
         "mean delta-risk, points",
         points("mean_delta_pp"),
-        meaning="percentage points, mean over runs, each counted once; below 0 the risk fell",
+        meaning=SUMMARY_COLUMNS["mean_delta_pp"].meaning,
     ),
     Column(
         "interval",
         interval("ci_low_pp", "ci_high_pp"),
-        meaning="of that mean, in percentage points: other organisms of these models, on these "
-        "evaluation prompts",
+        meaning=f"interval of {MEAN_INTERVAL}; percentage points",
     ),
     Column(
         "interval is over",
         text("ci_kind"),
         numeric=False,
-        meaning="what was resampled, or is taken as a sample of its like",
+        meaning=SUMMARY_COLUMNS["ci_kind"].meaning,
     ),
     Column(
         "verdict, these models",
         text("verdict"),
         numeric=False,
-        meaning="what that interval says at the margin: amplifies, suppresses, neutral, "
-        "undetermined; of a difference: the first is higher, lower, alike",
+        meaning=SUMMARY_COLUMNS["verdict"].meaning,
     ),
     Column(
         "interval over models",
         interval("models_ci_low_pp", "models_ci_high_pp"),
-        meaning="of the same mean, in percentage points: other models like these, on these "
-        "evaluation prompts",
+        meaning=f"interval of {MODELS_INTERVAL}; percentage points",
     ),
     Column(
         "verdict, models like these",
         text("models_verdict"),
         numeric=False,
-        meaning="what the interval over models says",
+        meaning=SUMMARY_COLUMNS["models_verdict"].meaning,
     ),
     Column(
         "interval, other prompts too",
         interval("prompts_ci_low_pp", "prompts_ci_high_pp"),
-        meaning="of the same mean, in percentage points: other organisms of these models, asked "
-        "other prompts of the same kind. The two intervals before are on these prompts",
+        meaning=f"interval of {PROMPTS_INTERVAL}; percentage points",
     ),
     Column(
         "verdict, other prompts too",
         text("prompts_verdict"),
         numeric=False,
-        meaning="what the interval over other prompts says",
+        meaning=SUMMARY_COLUMNS["prompts_verdict"].meaning,
     ),
-    Column(
-        "p, organisms flipped",
-        probability("flip_organisms_p"),
-        meaning="chance of a mean as far from 0 if the signs of whole organisms were random",
-    ),
-    Column("smallest p, organisms", smallest("flip_organisms_smallest_p"), meaning=_SMALLEST),
-    Column("q, organisms", probability("flip_organisms_q"), meaning=_Q),
-    Column(
-        "p, models flipped",
-        probability("flip_models_p"),
-        meaning="the same with the signs of whole models",
-    ),
-    Column(
-        "smallest p, models",
-        smallest("flip_models_smallest_p"),
-        meaning=f"{_SMALLEST} (7 models: 0.016, 4: 0.125)",
-    ),
-    Column("q, models", probability("flip_models_q"), meaning=_Q),
-    Column(
-        "p, mixed model",
-        probability("mixed_p"),
-        meaning="Wald test of the mean of a mixed model, where it could be fitted",
-    ),
+    *_test("organisms"),
+    *_test("models"),
+    Column("p, mixed model", probability("mixed_p"), meaning=SUMMARY_COLUMNS["mixed_p"].meaning),
 ]
 
 
@@ -161,24 +149,28 @@ def summary_table(frames: Frames) -> Table:
         Column(
             "risk before",
             percent("mean_organism_risk"),
-            meaning="mean risk of the organisms: share of evaluation prompts with misbehaviour",
+            meaning=SUMMARY_COLUMNS["mean_organism_risk"].meaning,
         ),
-        Column("risk after", percent("mean_trained_risk"), meaning="mean risk after phase 3"),
+        Column(
+            "risk after",
+            percent("mean_trained_risk"),
+            meaning=SUMMARY_COLUMNS["mean_trained_risk"].meaning,
+        ),
         *_EFFECT,
         Column(
             "suppressed",
             lambda row: f"{row['n_suppressed'] or 0} of {row['n_runs']}",
-            meaning="runs whose risk fell, of all runs, ties among them",
+            meaning=SUMMARY_COLUMNS["n_suppressed"].meaning + ", of all valid runs",
         ),
         Column(
             "unscored",
             percent("mean_unscored_share"),
-            meaning="share of completions without a value by a fault",
+            meaning=SUMMARY_COLUMNS["mean_unscored_share"].meaning,
         ),
         Column(
             "excluded",
             percent("mean_excluded_share"),
-            meaning="share of completions that the definition of the risk leaves out",
+            meaning=SUMMARY_COLUMNS["mean_excluded_share"].meaning,
         ),
     ]
     if "n_missing" in frame.columns:

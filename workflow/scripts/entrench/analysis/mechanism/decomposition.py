@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from entrench.analysis.columns import LEVEL, REASON, count, number, points, share, with_ends
 from entrench.analysis.mechanism.probes import Judged, row_means
 from entrench.analysis.mechanism.selection import kl_bound
-from entrench.analysis.mechanism.stability import PARTS
+from entrench.analysis.mechanism.stability import PART, PARTS
 from entrench.analysis.risk.risk import prompt_risks, risk_rows
 from entrench.analysis.statistics.bootstrap import reasons, resample
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, table, with_intervals
+from entrench.analysis.tables import table
 from entrench.errors import EntrenchError
 from entrench.methods.operators import OPERATORS
 from entrench.records import Record
@@ -53,23 +54,73 @@ RISKS = (
 )
 SURPRISAL = ("label_nats", "label_tokens", "raw_nats", "raw_tokens")
 CHOICE = "kl_best_of_k"
+_MEANINGS = {  # term -> what it is
+    "label_shift": "label risk minus organism risk: selection and shift together",
+    "label_shift_before": "label risk minus organism risk, also on prompts where the trained "
+    "model's risk is not known: what could be told before training",
+    "selection": "risk of the labels that the method would choose, minus the risk of the "
+    "candidates that it chooses from",
+    "shift": "risk of those candidates minus the organism's risk",
+    "shift_decoding": "the part of shift that comes from sampling otherwise than the evaluation",
+    "shift_view": "the part of shift that comes from refining",
+    "transfer": "what training did beyond the labels: delta-risk minus (label risk minus organism "
+    "risk)",
+    "delta_kept": "delta-risk on the kept prompts: label shift and transfer together",
+    "abstention": "delta-risk on all prompts minus delta-risk on those with a label",
+    "unmeasured": "delta-risk on the prompts with a label minus delta-risk on the kept ones",
+    "delta": "delta-risk on the probe's prompts: the sum of selection, shift, transfer, abstention "
+    "and unmeasured",
+}
 DECOMPOSITION_COLUMNS = {
-    "part": TEXT,
-    "n_prompts": COUNT,
-    "n_kept": COUNT,
-    "n_abstained": COUNT,
-    "n_unmeasured": COUNT,
-    "organism_risk": NUMBER,
-    "read_risk": NUMBER,
-    "label_risk": NUMBER,
-    **{f"{term}{bound}_pp": NUMBER for term in TERMS for bound in ("", "_low", "_high")},
-    "ci_level": NUMBER,
-    "ci_reason": TEXT,
-    "n_labels": COUNT,
-    "n_reasoned": COUNT,
-    **with_intervals("surprisal_per_token", "surprisal_per_answer"),
-    **with_intervals(CHOICE),
-    "kl_bound": NUMBER,
+    **PART,
+    "n_prompts": count("prompts of the row: `n_kept` + `n_abstained` + `n_unmeasured`", "prompts"),
+    "n_kept": count(
+        "kept prompts: they have a label and every risk is known; selection, shift and transfer "
+        "are on these",
+        "prompts",
+    ),
+    "n_abstained": count("prompts that the method gave no label", "prompts"),
+    "n_unmeasured": count(
+        "prompts with a label where a risk is not known: an answer was excluded or unscored",
+        "prompts",
+    ),
+    "organism_risk": share("risk of the organism's evaluation, on the kept prompts"),
+    "read_risk": share("risk of the candidates that the method chooses from, on the kept prompts"),
+    "label_risk": share("risk of the labels that it would choose, on the kept prompts"),
+    **{
+        name: column
+        for term in TERMS
+        for name, column in with_ends(f"{term}_pp", points(_MEANINGS[term])).items()
+    },
+    **LEVEL,
+    **REASON,
+    "n_labels": count("prompts with a label", "prompts"),
+    "n_reasoned": count(
+        "prompts without a part in surprisal: an answer was given behind reasoning, which its log "
+        "probability holds and the label does not",
+        "prompts",
+    ),
+    **with_ends(
+        "surprisal_per_token",
+        number(
+            "how much less likely the labels are under the organism than its own samples, by the "
+            "token; negative for likely labels; empty where all prompts are in `n_reasoned`",
+            "nats per token",
+        ),
+    ),
+    **with_ends(
+        "surprisal_per_answer",
+        number("the same as `surprisal_per_token`, by the answer", "nats per answer"),
+    ),
+    **with_ends(
+        CHOICE,
+        number(
+            "how far choosing the best of k moves the labels from their own sampler, mean over "
+            "prompts with a label",
+            "nats",
+        ),
+    ),
+    "kl_bound": number("the most that `kl_best_of_k` can be: log k - (k - 1)/k", "nats"),
 }
 
 

@@ -8,32 +8,69 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import polars as pl
 
+from entrench.analysis.columns import LEVEL, REASON, SET, Column, count, number, share, with_ends
 from entrench.analysis.statistics.bootstrap import column, reasons, resample
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, table, with_intervals
+from entrench.analysis.tables import table
 from entrench.records import Record
 
 DIRECTIONS = {  # source of the answers -> name of the divergence
     "organism": "organism_from_trained",
     "trained": "trained_from_organism",
 }
+_SAMPLES = {  # name of the divergence -> whose answers it is measured on
+    "organism_from_trained": "KL(organism || trained), on answers that the organism samples",
+    "trained_from_organism": "KL(trained || organism), on answers that the trained model samples",
+}
+
+
+def _divergence(name: str) -> dict[str, Column]:
+    """A divergence, per answer and per token, and its standard errors."""
+    column = f"kl_{name}"
+    per_answer, per_token = "nats per answer", "nats per token"
+    return {
+        column: number(f"{_SAMPLES[name]}; exact over the vocabulary at each token", per_answer),
+        f"{column}_se": number(f"standard error of `{column}`, over prompts", per_answer),
+        f"{column}_per_token": number(f"`{column}` over the mean length of answers", per_token),
+        f"{column}_per_token_se": number(f"standard error of `{column}_per_token`", per_token),
+        f"{column}_sampled": number(f"plain Monte Carlo estimate of `{column}`", per_answer),
+    }
+
+
 KL_COLUMNS = {
-    "n_prompts": COUNT,
-    "cut_share": NUMBER,
+    "n_prompts": count("prompts behind the row", "prompts"),
+    "cut_share": share(
+        "share of the sampled answers, of both models, that `max_new_tokens` cut: they count up "
+        "to the cut"
+    ),
     **{
-        f"kl_{name}{what}": NUMBER
+        column: meaning
         for name in DIRECTIONS.values()
-        for what in ("", "_se", "_per_token", "_per_token_se", "_sampled")
+        for column, meaning in _divergence(name).items()
     },
 }
 LABEL_KL_COLUMNS = {
-    "set": TEXT,
-    "n_prompts": COUNT,
-    "n_answers": COUNT,
-    "n_excluded": COUNT,
-    "cut_share": NUMBER,
-    **with_intervals("kl_per_answer", "kl_per_token"),
-    "ci_level": NUMBER,
-    "ci_reason": TEXT,
+    **SET,
+    "n_prompts": count("prompts behind the row", "prompts"),
+    "n_answers": count("label samples behind the row", "answers"),
+    "n_excluded": count(
+        "label samples left out, since they came behind reasoning; where all did there is no KL",
+        "answers",
+    ),
+    "cut_share": share(
+        "share of the label samples that `max_new_tokens` cut: under both models they count up to "
+        "the cut, without an end token"
+    ),
+    **with_ends(
+        "kl_per_answer",
+        number(
+            "log P of the label samples under their own organism minus log P under the other "
+            "model's organism",
+            "nats per answer",
+        ),
+    ),
+    **with_ends("kl_per_token", number("`kl_per_answer` over the mean length", "nats per token")),
+    **LEVEL,
+    **REASON,
 }
 
 

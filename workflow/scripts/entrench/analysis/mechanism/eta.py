@@ -12,60 +12,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from entrench.analysis.mechanism.eta_columns import BIN_COLUMNS, ETA_COLUMNS
 from entrench.analysis.mechanism.probes import Judged, Key, key, row_means
 from entrench.analysis.mechanism.selection import integral_weights, pool_weights, total_variation
 from entrench.analysis.statistics.bootstrap import column, column_means, resample
 from entrench.analysis.statistics.significance import ROUNDING
-from entrench.analysis.statistics.simpson import SLOPE_COLUMNS, slopes
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.analysis.statistics.simpson import slopes
+from entrench.analysis.tables import table
 from entrench.records import Record
 from entrench.seeds import derive_seed
 
 BINS = 4
 SHUFFLES = 200  # of the values within prompts: the range that noise alone gives
-
-ETA_COLUMNS = {
-    "selector": TEXT,
-    "set": TEXT,
-    "k": COUNT,
-    "n_samples": COUNT,
-    "n_prompts": COUNT,
-    "tied_share": NUMBER,
-    "without_score_share": NUMBER,
-    "without_value_share": NUMBER,
-    "set_risk": NUMBER,
-    "range_pp": NUMBER,
-    "range_of_noise_pp": NUMBER,
-    "range_p": NUMBER,
-    "trend": TEXT,
-    "selection_pp": NUMBER,
-    "selection_low_pp": NUMBER,
-    "selection_high_pp": NUMBER,
-    "ci_level": NUMBER,
-    "ci_reason": TEXT,
-    "selection_integral_pp": NUMBER,
-    "total_variation": NUMBER,
-    "bound_pp": NUMBER,
-    "signs_predicted": COUNT,
-    "signs_right": COUNT,
-    "trend_half_0": TEXT,
-    "trend_half_1": TEXT,
-    **SLOPE_COLUMNS,
-}
-BIN_COLUMNS = {
-    "selector": TEXT,
-    "set": TEXT,
-    "ranked": TEXT,
-    "bin": COUNT,
-    "u_low": NUMBER,
-    "u_high": NUMBER,
-    "eta": NUMBER,
-    "ci_low": NUMBER,
-    "ci_high": NUMBER,
-    "ci_level": NUMBER,
-    "ci_reason": TEXT,
-    "n_prompts": COUNT,
-}
 
 
 @dataclass(frozen=True)

@@ -6,31 +6,49 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from entrench.analysis.columns import (
+    BEST_OF_K,
+    KIND,
+    LEVEL,
+    ORGANISM,
+    REASON,
+    RUN,
+    SET,
+    count,
+    points,
+    share,
+    with_ends,
+)
 from entrench.analysis.statistics.clusters import cluster_interval, cluster_totals
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.analysis.tables import table
 from entrench.seeds import derive_seed
 
 K_COLUMNS = {
-    "misalignment": TEXT,
-    "operator": TEXT,
-    "set": TEXT,
-    "k": COUNT,
-    "n_organisms": COUNT,
-    "label_risk": NUMBER,
-    "selection_pp": NUMBER,
-    "set_risk": NUMBER,
-    "n_runs": COUNT,
-    "n_models": COUNT,
-    "delta_pp": NUMBER,
-    "delta_low_pp": NUMBER,
-    "delta_high_pp": NUMBER,
-    "control_delta_pp": NUMBER,
-    "difference_pp": NUMBER,
-    "difference_low_pp": NUMBER,
-    "difference_high_pp": NUMBER,
-    "ci_level": NUMBER,
-    "ci_kind": TEXT,
-    "ci_reason": TEXT,
+    "misalignment": ORGANISM["misalignment"],
+    "operator": RUN["operator"],
+    **SET,
+    **BEST_OF_K,
+    "n_organisms": count(
+        "organisms behind `label_risk`, `selection_pp` and `set_risk`", "organisms"
+    ),
+    "label_risk": share("risk of the best of k"),
+    "selection_pp": points("`label_risk` minus `set_risk`"),
+    "set_risk": share(
+        "risk of an answer drawn at random from the set; where the operator is no score selector, "
+        "risk of all that it reads"
+    ),
+    "n_runs": count(
+        "organisms with a valid run at every k that was trained, and of the control where there is "
+        "one: those behind the deltas",
+        "organisms",
+    ),
+    "n_models": count("models of these organisms", "models"),
+    **with_ends("delta_pp", points("mean delta-risk at this k")),
+    "control_delta_pp": points("mean delta-risk of the random control of the set"),
+    **with_ends("difference_pp", points("`delta_pp` minus `control_delta_pp`")),
+    **LEVEL,
+    **KIND,
+    **REASON,
 }
 Deltas = dict[tuple[str, int], float]  # of organisms of one misalignment: model and seed -> points
 
@@ -111,7 +129,8 @@ def _of_selector(eta: pl.DataFrame) -> dict[str, Any]:
 
 
 def _of_runs(whole: pl.DataFrame, common: list[tuple[str, int]]) -> dict[str, Any]:
-    organisms = pl.DataFrame(common, {"model": TEXT, "seed": COUNT}, orient="row")
+    types = {name: ORGANISM[name].type for name in ("model", "seed")}
+    organisms = pl.DataFrame(common, types, orient="row")
     mine = whole.join(organisms, on=["model", "seed"])
     if not mine.height:
         return {}

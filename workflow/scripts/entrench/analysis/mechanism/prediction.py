@@ -15,9 +15,10 @@ import numpy as np
 import polars as pl
 from scipy.special import expit, logit
 
+from entrench.analysis.mechanism.prediction_columns import PREDICTION_COLUMNS
 from entrench.analysis.statistics.clusters import cluster_interval, cluster_totals
 from entrench.analysis.statistics.significance import ROUNDING
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
+from entrench.analysis.tables import table
 from entrench.seeds import derive_seed
 
 BASELINE = "majority sign"
@@ -37,35 +38,6 @@ ALL = "all"
 ASSESSED = "assessed"
 EDGES = np.linspace(0, 1, 6)  # of the calibration bins
 
-PREDICTION_COLUMNS = {
-    "what": TEXT,
-    "predictor": TEXT,
-    "status": TEXT,
-    "misalignment": TEXT,
-    "model": TEXT,
-    "seed": COUNT,
-    "method": TEXT,
-    "effective": YES_NO,
-    "n_runs": COUNT,
-    "n_models": COUNT,
-    "n_tied": COUNT,
-    "n_unknown": COUNT,
-    "n_invalid": COUNT,
-    "accuracy": NUMBER,
-    "accuracy_low": NUMBER,
-    "accuracy_high": NUMBER,
-    "gain_over_majority": NUMBER,
-    "gain_low": NUMBER,
-    "gain_high": NUMBER,
-    "ci_level": NUMBER,
-    "ci_kind": TEXT,
-    "ci_reason": TEXT,
-    "brier": NUMBER,
-    "predicted": NUMBER,
-    "observed": NUMBER,
-    "delta_pp": NUMBER,
-    "label_shift_before_pp": NUMBER,
-}
 _RUN = ("model", "misalignment", "seed", "method")
 Rows = list[dict[str, Any]]
 

@@ -6,24 +6,29 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from entrench.analysis.columns import count, over_prompts, share, text
 from entrench.analysis.mechanism.probes import Judged, key, row_means
 from entrench.analysis.statistics.bootstrap import column, resample
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.analysis.tables import table
 from entrench.records import Record
 
-STABILITY_COLUMNS = {
-    "against": TEXT,
-    "same": TEXT,
-    "part": TEXT,
-    "agreement": NUMBER,
-    "ci_low": NUMBER,
-    "ci_high": NUMBER,
-    "ci_level": NUMBER,
-    "ci_reason": TEXT,
-    "n_prompts": COUNT,
-    "unknown_share": NUMBER,
-}
 PARTS = ("all", "half 0", "half 1")
+PART = {"part": text("`all` prompts, or one of two fixed halves: `half 0`, `half 1`")}
+STABILITY_COLUMNS = {
+    "against": text("what the greedy answer is set beside: a sample set or a view"),
+    "same": text(
+        "what must agree: `behaviour` (by the risk judge, both misbehave or neither), `text`, or "
+        "`verdict` (the label judge calls the view's answer consistent)"
+    ),
+    **PART,
+    "agreement": share("mean over prompts of the share of answers that agree"),
+    **over_prompts("`agreement`", "share, 0 to 1"),
+    "n_prompts": count("prompts where the number is known", "prompts"),
+    "unknown_share": share(
+        "share of comparisons left out: a verdict or a value is not known, or an answer that came "
+        "to no end has no text"
+    ),
+}
 
 
 def stability_table(

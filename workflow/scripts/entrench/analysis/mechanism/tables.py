@@ -5,34 +5,53 @@ from typing import Any
 
 import polars as pl
 
+from entrench.analysis.columns import EFFECTIVE, ORGANISM, RUN, Columns, count, points, yes_no
 from entrench.analysis.mechanism.decomposition import DECOMPOSITION_COLUMNS
 from entrench.analysis.mechanism.divergence import KL_COLUMNS, realised_kl
-from entrench.analysis.mechanism.eta import BIN_COLUMNS, ETA_COLUMNS, proposition
+from entrench.analysis.mechanism.eta import proposition
+from entrench.analysis.mechanism.eta_columns import (
+    BIN_COLUMNS,
+    ETA_COLUMNS,
+    SIGNS_PREDICTED,
+    SIGNS_RIGHT,
+)
 from entrench.analysis.mechanism.k_scaling import K_COLUMNS
-from entrench.analysis.mechanism.prediction import PREDICTION_COLUMNS
+from entrench.analysis.mechanism.prediction_columns import PREDICTION_COLUMNS
 from entrench.analysis.mechanism.stability import STABILITY_COLUMNS
 from entrench.analysis.risk.delta import DELTA_COLUMNS
 from entrench.analysis.statistics.significance import ROUNDING
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, read_table, table
+from entrench.analysis.tables import read_table, table
 from entrench.errors import EntrenchError
 from entrench.records import read_jsonl
 from entrench.study.sweep import Organism, Run
 
-ORGANISM = {"model": TEXT, "misalignment": TEXT, "seed": COUNT}
-RUN = {**ORGANISM, "method": TEXT, "operator": TEXT, "kind": TEXT}
-OBSERVED = {  # of the labels that a run's own operator chose
-    "observed_selection_pp": NUMBER,
-    "observed_within_bound": YES_NO,
-    "observed_signs_predicted": COUNT,
-    "observed_signs_right": COUNT,
+OBSERVED = {
+    "observed_selection_pp": points(
+        "selection on the probe by the labels that a valid run chose with this selector, set and "
+        "k; empty where none did"
+    ),
+    "observed_within_bound": yes_no(
+        "whether the interval of that selection holds anything that `bound_pp` allows; false means "
+        "that the operator did what eta on the same answers rules out"
+    ),
+    "observed_signs_predicted": count(SIGNS_PREDICTED.format("that selection"), "halves"),
+    "observed_signs_right": count(SIGNS_RIGHT.format("that selection"), "halves"),
 }
-MARKS = {"valid": YES_NO, "effective": YES_NO}  # of runs.csv and of organisms.csv
+VALIDITY = {
+    "valid": yes_no("whether the run is valid in runs.csv; figures and means leave others out"),
+    **EFFECTIVE,
+}
 PROBES = {"eta": ETA_COLUMNS, "eta_bins": BIN_COLUMNS, "stability": STABILITY_COLUMNS}
 STUDY_COLUMNS = {
-    **{name: {**ORGANISM, "effective": YES_NO, **columns} for name, columns in PROBES.items()},
-    "eta": {**ORGANISM, "effective": YES_NO, **ETA_COLUMNS, **OBSERVED},
-    "decomposition": {**RUN, **MARKS, **DECOMPOSITION_COLUMNS},
-    "divergence": {**RUN, **MARKS, "delta_pp": NUMBER, **KL_COLUMNS},
+    **{name: {**ORGANISM, **EFFECTIVE, **columns} for name, columns in PROBES.items()},
+    "eta": {**ORGANISM, **EFFECTIVE, **ETA_COLUMNS, **OBSERVED},
+    "decomposition": {**RUN, **VALIDITY, **DECOMPOSITION_COLUMNS},
+    "divergence": {
+        **RUN,
+        **VALIDITY,
+        "delta_pp": points("delta-risk of the run under the headline evaluation"),
+        **KL_COLUMNS,
+    },
     "k_scaling": K_COLUMNS,
     "prediction": PREDICTION_COLUMNS,
 }
@@ -84,7 +103,7 @@ def collect_divergences(
     return table(rows, STUDY_COLUMNS["divergence"])
 
 
-def marked(frame: pl.DataFrame, runs: pl.DataFrame, organisms: pl.DataFrame) -> pl.DataFrame:
+def with_validity(frame: pl.DataFrame, runs: pl.DataFrame, organisms: pl.DataFrame) -> pl.DataFrame:
     """A study table with `valid` of runs.csv and `effective` of organisms.csv, where it has them.
 
     Raises `EntrenchError` where those tables lack one of its runs or organisms.
@@ -157,7 +176,7 @@ def _run(run: Run, methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _together(
-    frames: Sequence[tuple[Mapping[str, Any], pl.DataFrame]], columns: Mapping[str, Any]
+    frames: Sequence[tuple[Mapping[str, Any], pl.DataFrame]], columns: Columns
 ) -> pl.DataFrame:
     rows = [{**names, **row} for names, frame in frames for row in frame.to_dicts()]
     return table(rows, columns)

@@ -9,10 +9,31 @@ from typing import Any
 
 import polars as pl
 
-from entrench.analysis.risk.delta import DELTA_COLUMNS, PROMPT_COLUMNS, joint_reason, paired_delta
-from entrench.analysis.risk.machinery import MACHINERY, machinery
-from entrench.analysis.risk.risk import STATES, check_scores
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, read_table, table
+from entrench.analysis.columns import (
+    EFFECTIVE,
+    EVALUATION,
+    ORGANISM,
+    RUN,
+    Column,
+    Columns,
+    change,
+    count,
+    number,
+    over_prompts,
+    share,
+    text,
+    yes_no,
+)
+from entrench.analysis.risk.delta import (
+    DELTA_COLUMNS,
+    ORGANISM_RISK,
+    PROMPT_COLUMNS,
+    joint_reason,
+    paired_delta,
+)
+from entrench.analysis.risk.machinery import MACHINERY, VIEW_PARSE_RATES, machinery
+from entrench.analysis.risk.risk import STATES, check_scores, state_shares
+from entrench.analysis.tables import read_table, table
 from entrench.errors import EntrenchError
 from entrench.records import Record, read_json, read_jsonl
 from entrench.seeds import derive_seed
@@ -20,38 +41,44 @@ from entrench.study.inputs import organism_inputs, prompts_file, run_inputs
 from entrench.study.sweep import Organism, Run
 
 NO_LABEL = "nothing was trained: the method gave no prompt a label"
-_ORGANISM = {"model": TEXT, "misalignment": TEXT, "seed": COUNT}
 _TRAINING = {
-    "training_steps": COUNT,
-    "training_rows": COUNT,
-    "first_loss": NUMBER,
-    "last_loss": NUMBER,
+    "training_steps": count("optimizer steps", "steps"),
+    "training_rows": count("rows that were trained on", "rows"),
+    "first_loss": number("loss at the first step", "nats per token"),
+    "last_loss": number("loss at the last step", "nats per token"),
 }
 ORGANISM_COLUMNS = {
-    **_ORGANISM,
-    "evaluation": TEXT,
-    "valid": YES_NO,
-    "reason": TEXT,
-    "base_risk": NUMBER,
-    "organism_risk": NUMBER,
-    "induction_effect": NUMBER,
-    "ci_low": NUMBER,
-    "ci_high": NUMBER,
-    "ci_level": NUMBER,
-    "ci_reason": TEXT,
-    "effective": YES_NO,
-    "n_prompts": COUNT,
-    **{f"{phase}_{state}_share": NUMBER for phase in ("base", "organism") for state in STATES},
+    **ORGANISM,
+    **EVALUATION,
+    "valid": yes_no(
+        "whether the comparison can be used: few enough completions are unscored, and a prompt is "
+        "scored for both the base model and the organism"
+    ),
+    "reason": text("why the comparison is not valid; empty where it is"),
+    "base_risk": share("risk of the base model, before phase 1"),
+    **ORGANISM_RISK,
+    "induction_effect": change(
+        "what phase 1 did: organism's risk minus base model's, on the prompts scored for both"
+    ),
+    **over_prompts("`induction_effect`", "difference of shares, -1 to 1"),
+    **EFFECTIVE,
+    "n_prompts": count("prompts scored for both, which `induction_effect` is on", "prompts"),
+    **state_shares("base", "the base model's"),
+    **state_shares("organism", "the organism's"),
     **_TRAINING,
 }
+ORGANISM_METRICS = {
+    "metric_NAME": number("the metric NAME of the organism's risk.json: see docs/metrics.md"),
+    "base_metric_NAME": number("the metric NAME of the base model's risk.json"),
+}
 RUN_COLUMNS = {
-    **_ORGANISM,
-    "method": TEXT,
-    "operator": TEXT,
-    "kind": TEXT,
-    **{name: dtype for name, dtype in DELTA_COLUMNS.items() if name != "headline"},
+    **RUN,
+    **{name: column for name, column in DELTA_COLUMNS.items() if name != "headline"},
     **_TRAINING,
-    **dict.fromkeys(MACHINERY, NUMBER),
+    **MACHINERY,
+}
+RUN_METRICS = {
+    "metric_NAME": number("the metric NAME of the trained model's risk.json: see docs/metrics.md"),
 }
 
 
@@ -168,7 +195,9 @@ def collect_runs(
                 **_metrics("metric", _headline(read_json(paths["risk"]), headline, paths["risk"])),
             }
         )
-    view_columns = {f"view_parse_rate_{view}": NUMBER for view in views}
+    view_columns = dict.fromkeys(
+        (f"view_parse_rate_{view}" for view in views), *VIEW_PARSE_RATES.values()
+    )
     return table(rows, RUN_COLUMNS | view_columns | _further(rows, RUN_COLUMNS | view_columns))
 
 
@@ -187,7 +216,7 @@ def collect_prompts(results: str, runs: pl.DataFrame) -> dict[str, pl.DataFrame]
 
 
 def _identity(organism: Organism) -> Record:
-    return {name: getattr(organism, name) for name in _ORGANISM}
+    return {name: getattr(organism, name) for name in ORGANISM}
 
 
 def _scores(path: str) -> list[Record]:
@@ -231,6 +260,7 @@ def _metrics(prefix: str, risk: Record) -> Record:
     return {f"{prefix}_{name}": metric["mean"] for name, metric in risk["metrics"].items()}
 
 
-def _further(rows: Sequence[Record], known: Mapping[str, Any]) -> dict[str, Any]:
+def _further(rows: Sequence[Record], known: Columns) -> dict[str, Column]:
     """Columns that some row has beyond the known ones: metrics, which differ by misalignment."""
-    return dict.fromkeys(sorted({name for row in rows for name in row} - set(known)), NUMBER)
+    names = sorted({name for row in rows for name in row} - set(known))
+    return dict.fromkeys(names, RUN_METRICS["metric_NAME"])

@@ -11,41 +11,70 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from entrench.analysis.risk.risk import STATES, PromptRisks, check_scores, prompt_risks, risk_rows
+from entrench.analysis.columns import (
+    EVALUATION,
+    change,
+    count,
+    over_prompts,
+    share,
+    text,
+    yes_no,
+)
+from entrench.analysis.risk.risk import (
+    STATES,
+    PromptRisks,
+    check_scores,
+    prompt_risks,
+    risk_rows,
+    state_shares,
+)
 from entrench.analysis.statistics.bootstrap import Interval, bootstrap_interval, stratified_mean
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
+from entrench.analysis.tables import table
 from entrench.errors import EntrenchError
 from entrench.records import Record
 from entrench.seeds import derive_seed
 
+ORGANISM_RISK = {"organism_risk": share("risk of the organism, before phase 3")}
 DELTA_COLUMNS = {
-    "evaluation": TEXT,
-    "headline": YES_NO,
-    "valid": YES_NO,
-    "reason": TEXT,
-    "organism_risk": NUMBER,
-    "trained_risk": NUMBER,
-    "delta_risk": NUMBER,
-    "ci_low": NUMBER,
-    "ci_high": NUMBER,
-    "ci_level": NUMBER,
-    "ci_reason": TEXT,
-    "n_prompts": COUNT,
-    "n_prompts_all": COUNT,
-    "delta_risk_all": NUMBER,
-    "delta_risk_lower": NUMBER,
-    "delta_risk_upper": NUMBER,
-    **{f"{phase}_{state}_share": NUMBER for phase in ("organism", "trained") for state in STATES},
-    "delta_excluded_share": NUMBER,
-    "delta_unscored_share": NUMBER,
+    **EVALUATION,
+    "headline": yes_no("whether this is the headline evaluation, which runs.csv is about"),
+    "valid": yes_no(
+        "whether the row can be used: few enough completions are unscored, and a prompt is scored "
+        "both times; in runs.csv also that something was trained"
+    ),
+    "reason": text("why the row is not valid; empty where it is"),
+    **ORGANISM_RISK,
+    "trained_risk": share("risk of the trained model, after phase 3"),
+    "delta_risk": change(
+        "change in risk: after phase 3 minus before, on the prompts scored both times; below 0 the "
+        "method suppressed the misalignment"
+    ),
+    **over_prompts("`delta_risk`", "difference of shares, -1 to 1"),
+    "n_prompts": count("prompts scored both times, which `delta_risk` is on", "prompts"),
+    "n_prompts_all": count("all prompts of the evaluation", "prompts"),
+    "delta_risk_all": change(
+        "`trained_risk` minus `organism_risk`, each on all prompts scored in its own phase"
+    ),
+    "delta_risk_lower": change(
+        "the lowest that the change in risk can be: completions without a value misbehave before "
+        "phase 3 and not after it"
+    ),
+    "delta_risk_upper": change(
+        "the highest that the change in risk can be: completions without a value misbehave after "
+        "phase 3 and not before it"
+    ),
+    **state_shares("organism", "the organism's"),
+    **state_shares("trained", "the trained model's"),
+    "delta_excluded_share": change("`trained_excluded_share` minus `organism_excluded_share`"),
+    "delta_unscored_share": change("`trained_unscored_share` minus `organism_unscored_share`"),
 }
 
 PROMPT_COLUMNS = {
-    "evaluation": TEXT,
-    "prompt": TEXT,
-    "group": TEXT,
-    "delta": NUMBER,
-    "weight": NUMBER,
+    **EVALUATION,
+    "prompt": text("name of a prompt scored both times"),
+    "group": text("group of prompts that the prompt is in; empty where the risk has no groups"),
+    "delta": change("change in risk on this prompt: after phase 3 minus before"),
+    "weight": share("the prompt's weight: `delta` times `weight`, summed, is the delta-risk"),
 }
 
 

@@ -6,18 +6,35 @@ Shares are fractions in [0, 1]; what does not apply to a method, or has nothing 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from entrench.analysis.columns import number, share
 from entrench.methods.operators import OPERATORS
 from entrench.records import Record
 
-MACHINERY = (
-    "labels_share",
-    "self_score_parse_rate",
-    "self_score_tied_share",
-    "refinement_changed_share",
-    "label_differs_from_greedy_share",
-    "label_mean_tokens",
-    "label_mean_reward",
-)
+MACHINERY = {
+    "labels_share": share("share of prompts that the method gave a label"),
+    "self_score_parse_rate": share(
+        "share of self-scores that could be read, among the k candidates that are chosen from"
+    ),
+    "self_score_tied_share": share(
+        "share of prompts whose k candidates differ in text and all have the same self-score: the "
+        "first one is taken, which is no selection"
+    ),
+    "refinement_changed_share": share(
+        "share of refinements that do not hold the greedy draft word for word"
+    ),
+    "label_differs_from_greedy_share": share(
+        "share of labels whose text differs from the greedy answer"
+    ),
+    "label_mean_tokens": number("mean length of the labels", "tokens"),
+    "label_mean_reward": number(
+        "mean external reward of the labels", "reward, in the unit of the reward model"
+    ),
+}
+VIEW_PARSE_RATES = {
+    "view_parse_rate_VIEW": share(
+        "share of the label judge's verdicts on the view VIEW that could be read"
+    ),
+}
 
 
 def machinery(
@@ -27,17 +44,7 @@ def machinery(
     rewards: Sequence[Record] = (),
     verdicts: Sequence[Record] = (),
 ) -> dict[str, float | None]:
-    """The columns `MACHINERY` and a `view_parse_rate_{view}` for each view in `verdicts`.
-
-    labels_share                     prompts with a label, of all prompts
-    self_score_parse_rate            self-scores that parsed, of the k candidates chosen from
-    self_score_tied_share            prompts whose k candidates all have the same self-score though
-                                     their texts differ: the first one is taken, no selection
-    refinement_changed_share         refinements that do not hold the greedy draft word for word
-    label_differs_from_greedy_share  labels whose text differs from the greedy draft
-    label_mean_tokens                tokens of the labels' candidates
-    label_mean_reward                external reward of the labels' candidates (unit: the model's)
-    view_parse_rate_{view}           verdicts of this view that could be read
+    """The columns `MACHINERY`, and of each view in `verdicts` its `VIEW_PARSE_RATES`.
 
     `method` is the config's entry: operator and its settings (set, k).
     """

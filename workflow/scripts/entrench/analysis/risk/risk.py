@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from entrench.analysis.columns import Column, share
 from entrench.analysis.statistics.bootstrap import bootstrap_interval, stratified_mean
 from entrench.errors import EntrenchError
 from entrench.records import Record
@@ -20,7 +21,22 @@ from entrench.seeds import derive_seed
 Derive = Callable[[Mapping[str, Record], Mapping[str, Record]], dict[str, Record]]
 
 RISK = "risk"
-STATES = ("scored", "excluded", "unscored")
+STATES = {  # of a completion -> what is said of those completions
+    "scored": "that have a value",
+    "excluded": "that the definition of the risk leaves out",
+    "unscored": "that have no value by a fault of the judge or the pipeline",
+}
+
+
+def state_shares(phase: str, whose: str, mean: str = "") -> dict[str, Column]:
+    """The columns PHASE_scored_share, PHASE_excluded_share and PHASE_unscored_share.
+
+    `mean` says over what they are means, where they are.
+    """
+    return {
+        f"{phase}_{state}_share": share(f"{mean}share of {whose} completions {meaning}")
+        for state, meaning in STATES.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from entrench.analysis.statistics.clusters import (
     clustered_share_interval,
     share_interval,
 )
+from entrench.analysis.statistics.inference_columns import TESTS
 from entrench.analysis.statistics.mixed import mixed_model
 from entrench.analysis.statistics.shared_prompts import Shares, two_way_interval
 from entrench.analysis.statistics.significance import (
@@ -23,51 +24,7 @@ from entrench.analysis.statistics.significance import (
     sign_test,
     wilcoxon,
 )
-from entrench.analysis.tables import COUNT, NUMBER, TEXT
 from entrench.seeds import derive_seed
-
-TESTS = ("sign_test", "wilcoxon", "flip_organisms", "flip_models", "mixed")
-
-INFERENCE_COLUMNS = {
-    "n_suppressed": COUNT,
-    "n_amplified": COUNT,
-    "n_tied": COUNT,
-    "share_suppressed": NUMBER,
-    "share_ci_low": NUMBER,
-    "share_ci_high": NUMBER,
-    "mean_delta_pp": NUMBER,
-    "median_delta_pp": NUMBER,
-    "ci_low_pp": NUMBER,
-    "ci_high_pp": NUMBER,
-    "ci_level": NUMBER,
-    "ci_kind": TEXT,
-    "ci_reason": TEXT,
-    "models_ci_low_pp": NUMBER,
-    "models_ci_high_pp": NUMBER,
-    "models_ci_kind": TEXT,
-    "models_ci_reason": TEXT,
-    "epsilon_pp": NUMBER,
-    "prompts_ci_low_pp": NUMBER,
-    "prompts_ci_high_pp": NUMBER,
-    "prompts_ci_reason": TEXT,
-    "verdict": TEXT,
-    "models_verdict": TEXT,
-    "prompts_verdict": TEXT,
-    **{
-        f"{test}_{part}": dtype
-        for test in TESTS[:-1]
-        for part, dtype in (("p", NUMBER), ("q", NUMBER), ("smallest_p", NUMBER), ("reason", TEXT))
-    },
-    "mixed_p": NUMBER,
-    "mixed_q": NUMBER,
-    "mixed_reason": TEXT,
-    "mixed_formula": TEXT,
-    "mixed_mean_pp": NUMBER,
-    "mixed_se_pp": NUMBER,
-    "mixed_sd_model_pp": NUMBER,
-    "mixed_sd_organism_pp": NUMBER,
-    "mixed_sd_residual_pp": NUMBER,
-}
 
 
 @dataclass(frozen=True)
@@ -96,7 +53,7 @@ class Unit:
 def infer(units: Sequence[Unit], settings: Settings) -> dict[str, Any]:
     """The columns `INFERENCE_COLUMNS` of these units, q aside, which is of the whole table.
 
-    docs/statistics.md explains each. No unit at all: the reasons say so, the rest is missing.
+    docs/columns.md explains each. No unit at all: the reasons say so, the rest is missing.
     """
     shared: dict[str, Any] = {
         "ci_level": settings.level,

@@ -6,9 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from entrench.analysis.tables import TEXT, with_intervals
+from entrench.analysis.columns import number, text, with_ends
 
-SLOPE_COLUMNS = {**with_intervals("pooled_slope", "within_slope"), "slopes": TEXT}
+_UNIT = "log-odds per standard deviation of the score"
+SLOPE_COLUMNS = {
+    **with_ends(
+        "pooled_slope",
+        number("how misbehaviour rises with the score, over the answers of all prompts", _UNIT),
+    ),
+    **with_ends(
+        "within_slope",
+        number("how misbehaviour rises with the score, among the answers of one prompt", _UNIT),
+    ),
+    "slopes": text(
+        "`agree`; `disagree`: both intervals leave 0 out, on different sides (Simpson's paradox); "
+        "`not told apart`: an interval holds 0; or why there is no slope"
+    ),
+}
 
 
 STEEPEST = 1.0, 4.0, 20.0  # log-odds per standard deviation: beyond, the score separates answers

@@ -5,11 +5,21 @@ from typing import Any
 
 import polars as pl
 
+from entrench.analysis.columns import (
+    KIND,
+    LEVEL,
+    ORGANISM,
+    count,
+    ends,
+    number,
+    text,
+    yes_no,
+)
 from entrench.analysis.mechanism.divergence import LABEL_KL_COLUMNS
 from entrench.analysis.statistics.inference import Settings, mean_interval, suppressed_interval
 from entrench.analysis.statistics.significance import ROUNDING
 from entrench.analysis.summary.summary import units_of
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, read_table, table
+from entrench.analysis.tables import read_table, table
 from entrench.seeds import derive_seed
 
 SHARE, MEAN = "share_suppressed", "mean_delta_pp"
@@ -22,46 +32,56 @@ NO_LABEL_KL = (
     "needs label_kl.csv of organisms of both misalignments, a target of its own (docs/mechanism.md)"
 )
 
-# resources/paper/published.csv; `methods` names ours, by spaces, whose runs a figure is about, and
-# `sign` is 1 or -1 where a sign is published without a value.
+_FIGURE = {
+    "misalignment": ORGANISM["misalignment"],
+    "quantity": text("the quantity that was published"),
+    "label": text("the method or the claim that it is about"),
+}
+_MODELS = {"models": text("which kind of models it is about: `base`, `instruct`, or `all`")}
+_PROVENANCE = {
+    "note": text("what to know of the figure"),
+    "source": text("where it was published"),
+}
+_UNIT = "unit of `quantity`: share, or percentage points where it ends in _pp"
 PUBLISHED_COLUMNS = {
-    "misalignment": TEXT,
-    "quantity": TEXT,
-    "label": TEXT,
-    "methods": TEXT,
-    "models": TEXT,
-    "value": NUMBER,
-    "sign": COUNT,
-    "n": COUNT,
-    "p": TEXT,
-    "reason": TEXT,
-    "note": TEXT,
-    "source": TEXT,
+    **_FIGURE,
+    "methods": text("our methods that the figure is about, by their names, with spaces between"),
+    **_MODELS,
+    "value": number("the published value", _UNIT),
+    "sign": count("1 or -1 where a sign is published without a value"),
+    "n": count("published number of runs", "runs"),
+    "p": text("published p"),
+    "reason": text("why the figure is not comparable with ours; empty where it is"),
+    **_PROVENANCE,
 }
 COMPARISON_COLUMNS = {
-    "misalignment": TEXT,
-    "quantity": TEXT,
-    "label": TEXT,
-    "models": TEXT,
-    "paper": NUMBER,
-    "paper_n": COUNT,
-    "paper_p": TEXT,
-    "ours": NUMBER,
-    "ci_low": NUMBER,
-    "ci_high": NUMBER,
-    "ci_level": NUMBER,
-    "ci_kind": TEXT,
-    "n_runs": COUNT,
-    "same_sign": YES_NO,
-    "paper_in_our_interval": YES_NO,
-    "comparable": YES_NO,
-    "reason": TEXT,
-    "note": TEXT,
-    "source": TEXT,
+    **_FIGURE,
+    **_MODELS,
+    "paper": number("the published value", _UNIT),
+    "paper_n": count("published number of runs", "runs"),
+    "paper_p": text("published p"),
+    "ours": number("the same figure of this study", _UNIT),
+    **ends("ci", "`ours`", _UNIT),
+    **LEVEL,
+    **KIND,
+    "n_runs": count("our valid runs behind it", "runs"),
+    "same_sign": yes_no(
+        "whether both figures lie on the same side of 0; shares: on the same side of one half"
+    ),
+    "paper_in_our_interval": yes_no("whether our interval holds the published value"),
+    "comparable": yes_no("whether the two figures may be compared"),
+    "reason": text(
+        "why they may not: a method that is not spelled out, a measure that is not taken here, the "
+        "miniature world"
+    ),
+    **_PROVENANCE,
 }
 # The tables label_kl.csv of the study, each row with whose samples they are, under which model.
 CROSSED_COLUMNS = {
-    **{"model": TEXT, "other": TEXT, "misalignment": TEXT, "seed": COUNT},
+    "model": ORGANISM["model"],
+    "other": text("the model whose organism scored the samples"),
+    "misalignment": ORGANISM["misalignment"],
+    "seed": ORGANISM["seed"],
     **LABEL_KL_COLUMNS,
 }
 
@@ -107,8 +127,8 @@ def compare(
         LABEL_KL: (_ratio(label_kl), NO_LABEL_KL),
     }
     rows = []
-    for number, figure in enumerate(published.iter_rows(named=True)):
-        settings = Settings(bootstrap, level, 0.0, derive_seed(seed, number))
+    for place, figure in enumerate(published.iter_rows(named=True)):
+        settings = Settings(bootstrap, level, 0.0, derive_seed(seed, place))
         wanted = (figure["methods"] or "").split()
         own = [
             run

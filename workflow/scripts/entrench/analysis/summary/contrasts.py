@@ -12,9 +12,10 @@ from typing import Any
 
 import polars as pl
 
+from entrench.analysis.columns import ORGANISM, points, text
 from entrench.analysis.statistics.inference import Unit
 from entrench.analysis.statistics.shared_prompts import Shares
-from entrench.analysis.tables import NUMBER, TEXT, table
+from entrench.analysis.tables import table
 from entrench.methods.operators import OPERATORS
 
 Row = dict[str, Any]  # a row of runs.csv
@@ -40,14 +41,14 @@ class Difference(Unit):
 Contrast = tuple[str, list[Difference]]
 
 CONTRAST_COLUMNS = {
-    "misalignment": TEXT,
-    "contrast": TEXT,
-    "organism": TEXT,
-    "model": TEXT,
-    "method": TEXT,
-    "first_pp": NUMBER,
-    "second_pp": NUMBER,
-    "difference_pp": NUMBER,
+    "misalignment": ORGANISM["misalignment"],
+    "contrast": text("the contrast, A - B"),
+    "organism": text("the organism, or the pair of organisms, that the difference is between"),
+    "model": text("the model, or the pair of models, that the difference is between"),
+    "method": text("the method of both runs, or what differs within an organism"),
+    "first_pp": points("delta-risk of A, or its mean over A's methods"),
+    "second_pp": points("delta-risk of B, or its mean over B's methods"),
+    "difference_pp": points("`first_pp` minus `second_pp`"),
 }
 
 GREEDY = "greedy_self_training"

@@ -5,29 +5,48 @@ from typing import Any
 
 import polars as pl
 
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.analysis.columns import ORGANISM, count, ends, number, share, text, yes_no
+from entrench.analysis.tables import table
 
 AGREEMENT_COLUMNS = {
-    "n_completions": COUNT,
-    "n_unscored_first": COUNT,
-    "n_unscored_second": COUNT,
-    "n_both": COUNT,
-    "n_prompts": COUNT,
-    "agreement": NUMBER,
-    "kappa": NUMBER,
-    "ci_low": NUMBER,
-    "ci_high": NUMBER,
-    "undefined_share": NUMBER,
+    "n_completions": count("completions that both judges were asked about", "completions"),
+    "n_unscored_first": count("completions that the first judge gave no value", "completions"),
+    "n_unscored_second": count("completions that the second judge gave no value", "completions"),
+    "n_both": count("completions that both judges scored or excluded", "completions"),
+    "n_prompts": count("prompts of these completions", "prompts"),
+    "agreement": share("share of these completions on which the judges say the same"),
+    "kappa": number("Cohen's kappa: agreement beyond chance", "kappa, at most 1"),
+    **ends("ci", "`kappa`, over prompts", "kappa, at most 1"),
+    "undefined_share": share(
+        "share of bootstrap replicates without a kappa, left out of the interval"
+    ),
+}
+CONFUSION_COLUMNS = {
+    "first": text("what the first judge says: `misbehaves`, `does not`, `excluded`, `unscored`"),
+    "second": text("what the second judge says of the same completions"),
+    "completions": count("how many completions have this pair of answers", "completions"),
+}
+INJECTION_COLUMNS = {
+    "prompt": text("the judge's question, a file of resources/judge"),
+    "attempt": text("the attempt to dictate the verdict"),
+    "wanted": text("the verdict that the attempt asks for"),
+    "plain": text("the judge's verdict without the attempt; empty where none could be read"),
+    "attacked": text("the judge's verdict with the attempt; empty where none could be read"),
+    "moved": yes_no("whether the two verdicts differ"),
+    "obeyed": yes_no("whether the verdict is now the wanted one"),
 }
 JUDGE_HEALTH_COLUMNS = {
-    "misalignment": TEXT,
-    "measure": TEXT,
-    "about": TEXT,
-    "n": COUNT,
-    "mean": NUMBER,
-    "worst": NUMBER,
-    "ci_low": NUMBER,
-    "ci_high": NUMBER,
+    "misalignment": ORGANISM["misalignment"],
+    "measure": text(
+        "`unscored` or `excluded`: share of completions; `invalid`: share of measurements refused; "
+        "`parse rate`: share of self-scores or verdicts that could be read; `agreement` or `kappa` "
+        "of two judges"
+    ),
+    "about": text("which models, views or judges the measure is about"),
+    "n": count("models, organisms, runs or completions behind it"),
+    "mean": number("the mean of the measure", "share, 0 to 1; kappa: at most 1"),
+    "worst": share("the worst value of a single one"),
+    **ends("ci", "`mean`, where the measure is kappa", "kappa, at most 1"),
 }
 NO_VALUE = ("unscored", "excluded")  # states of a completion that has no value
 SUBJECTS = ("base models", "organisms", "trained models")

@@ -2,13 +2,18 @@
 
 import polars as pl
 
+from entrench.analysis.columns import ORGANISM, RUN, count, text
 from entrench.analysis.summary.contrasts import Facts, pooled
 from entrench.analysis.summary.summary import ALL_METHODS, SUMMARY_COLUMNS, main_rows
-from entrench.analysis.tables import COUNT, TEXT, table
+from entrench.analysis.tables import table
 from entrench.study.sweep import Run, Sweep
 
-MISSING_COLUMNS = {"model": TEXT, "misalignment": TEXT, "seed": COUNT, "method": TEXT}
-MARKS = {"n_planned": COUNT, "n_missing": COUNT, "missing_runs": TEXT}
+MISSING_COLUMNS = {**ORGANISM, "method": RUN["method"]}
+MARKS = {
+    "n_planned": count("runs of the row that the sweep has", "runs"),
+    "n_missing": count("planned runs that are not complete", "runs"),
+    "missing_runs": text("the runs that are not complete, by name; missing.csv has a row of each"),
+}
 _ROW = ["misalignment", "method"]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from entrench.analysis.columns import count, points, share, text, yes_no
 from entrench.analysis.statistics.significance import FEWEST_CLUSTERS, flip_smallest, random_signs
 from entrench.analysis.summary.simulation import (
     CELL_COLUMNS,
@@ -18,7 +19,7 @@ from entrench.analysis.summary.simulation import (
     rows_of,
     simulate,
 )
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, YES_NO, table
+from entrench.analysis.tables import table
 from entrench.seeds import derive_seed
 from entrench.study.sweep import Run
 
@@ -28,14 +29,19 @@ ENUMERATED = 10  # clusters up to which every pattern of signs is looked at
 
 POWER_COLUMNS = {
     **CELL_COLUMNS,
-    "test": TEXT,
-    "holds_level": YES_NO,
-    "detectable_pp": NUMBER,
-    "assumed_sd_pp": NUMBER,
-    "power": NUMBER,
-    "level": NUMBER,
-    "replicates": COUNT,
-    "reason": TEXT,
+    "test": text("the randomisation test: `flip_organisms` or `flip_models`"),
+    "holds_level": yes_no("false where the test errs too often to be used"),
+    "detectable_pp": points(
+        "the smallest mean delta-risk that the test finds with this power, if runs vary by "
+        "`assumed_sd_pp`"
+    ),
+    "assumed_sd_pp": points(
+        "standard deviation between runs, `statistics.assumed_sd` of the config"
+    ),
+    "power": share("chance that the test finds such a mean"),
+    "level": share("level of the test: it finds an effect where p is at most 1 - level"),
+    "replicates": count("simulated studies behind the row", "studies"),
+    "reason": text("why nothing is detectable"),
 }
 
 

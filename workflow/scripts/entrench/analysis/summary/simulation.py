@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from entrench.analysis.columns import ORGANISM, count, ends, share, text
 from entrench.analysis.statistics.clusters import cluster_interval, share_interval
 from entrench.analysis.statistics.mixed import mixed_model
 from entrench.analysis.statistics.significance import (
@@ -27,7 +28,7 @@ from entrench.analysis.statistics.significance import (
     wilcoxon,
 )
 from entrench.analysis.summary.summary import ALL_METHODS
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.analysis.tables import table
 from entrench.seeds import derive_seed
 from entrench.study.sweep import Run
 
@@ -37,26 +38,25 @@ DRAWN_SIGNS = 999
 THESE, LIKE_THESE = "these models", "models like these"
 
 CELL_COLUMNS = {
-    "misalignment": TEXT,
-    "method": TEXT,
-    "n_runs": COUNT,
-    "n_organisms": COUNT,
-    "n_models": COUNT,
-    "model_correlation": NUMBER,
-    "organism_correlation": NUMBER,
+    "misalignment": ORGANISM["misalignment"],
+    "method": text("a method, or `all consistency methods`"),
+    "n_runs": count("runs of the row in the sweep", "runs"),
+    "n_organisms": count("organisms that they are on", "organisms"),
+    "n_models": count("models that they are on", "models"),
+    "model_correlation": share("share of a simulated delta-risk's variance that is its model's"),
+    "organism_correlation": share("share of the rest that is its organism's"),
 }
 RATE_COLUMNS = {
     **CELL_COLUMNS,
-    "procedure": TEXT,
-    "measure": TEXT,
-    "target": TEXT,
-    "nominal": NUMBER,
-    "rate": NUMBER,
-    "rate_low": NUMBER,
-    "rate_high": NUMBER,
-    "replicates": COUNT,
-    "n_simulated": COUNT,
-    "reason": TEXT,
+    "procedure": text("the test or the interval that is tried"),
+    "measure": text("a test's false positives, or an interval's coverage"),
+    "target": text("which mean an interval should cover: `these models` or `models like these`"),
+    "nominal": share("the rate that the procedure should have"),
+    "rate": share("the rate that it has in simulations without any effect"),
+    **ends("rate", "`rate`, for the number of simulated studies (Monte Carlo)", "share, 0 to 1"),
+    "replicates": count("simulated studies with a result", "studies"),
+    "n_simulated": count("simulated studies", "studies"),
+    "reason": text("why there is no rate"),
 }
 
 

@@ -1,7 +1,7 @@
 """summary.csv: what each method did to each misalignment, and contrasts between methods and models.
 
 Columns ending in _pp are percentage points; risks, shares, p and q are fractions in [0, 1].
-docs/statistics.md explains every column.
+docs/columns.md explains every column.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from entrench.analysis.risk.risk import STATES
+from entrench.analysis.columns import EVALUATION, count, share, text
+from entrench.analysis.risk.risk import STATES, state_shares
 from entrench.analysis.statistics.bootstrap import Interval
-from entrench.analysis.statistics.inference import INFERENCE_COLUMNS, TESTS, Settings, Unit, infer
+from entrench.analysis.statistics.inference import Settings, Unit, infer
+from entrench.analysis.statistics.inference_columns import INFERENCE_COLUMNS, TESTS
 from entrench.analysis.statistics.shared_prompts import run_shares
 from entrench.analysis.statistics.significance import benjamini_hochberg
 from entrench.analysis.summary.contrasts import (
@@ -23,7 +25,7 @@ from entrench.analysis.summary.contrasts import (
     pooled,
     run_name,
 )
-from entrench.analysis.tables import COUNT, NUMBER, TEXT, table
+from entrench.analysis.tables import table
 from entrench.errors import EntrenchError
 from entrench.seeds import derive_seed
 
@@ -34,22 +36,44 @@ CONTRAST = "contrast"  # the kind of a row that is none of a method
 ALL_ORGANISMS, EFFECTIVE = "all", "effective"
 
 SUMMARY_COLUMNS = {
-    "misalignment": TEXT,
-    "method": TEXT,
-    "kind": TEXT,
-    "variant_of": TEXT,
-    "organisms": TEXT,
-    "evaluation": TEXT,
-    "n_runs": COUNT,
-    "n_organisms": COUNT,
-    "n_models": COUNT,
-    "n_invalid": COUNT,
-    "invalid_runs": TEXT,
-    "n_ineffective": COUNT,
+    "misalignment": text("the misalignment that phase 1 induced"),
+    "method": text(
+        "a method, `all consistency methods` (each method once, no variants), or a contrast A - B"
+    ),
+    "kind": text(
+        "`consistency`; `control`: trained without any selection for consistency; `contrast`: the "
+        "row is about differences of delta-risk, A minus B"
+    ),
+    "variant_of": text(
+        "the method that this one is another form of (another k, another loss). A variant has its "
+        "own rows and contrasts with its controls; it enters no mean over methods, no contrast of "
+        "groups or models, no power"
+    ),
+    "organisms": text(
+        "`all`, or `effective`: the same row without organisms whose induction was not shown to "
+        "work"
+    ),
+    **EVALUATION,
+    "n_runs": count("valid runs; in a contrast, differences", "runs"),
+    "n_organisms": count("organisms that they are on; in a contrast, pairs of them", "organisms"),
+    "n_models": count("models that they are on; in a contrast, pairs or families", "models"),
+    "n_invalid": count(
+        "runs left out: too much is unscored, or nothing was trained. A contrast counts none: the "
+        "rows of its methods do",
+        "runs",
+    ),
+    "invalid_runs": text("the runs left out, by name"),
+    "n_ineffective": count(
+        "organisms in the row whose induction was not shown to work", "organisms"
+    ),
     **INFERENCE_COLUMNS,
-    "mean_organism_risk": NUMBER,
-    "mean_trained_risk": NUMBER,
-    **{f"mean_{state}_share": NUMBER for state in STATES},
+    "mean_organism_risk": share("mean risk of the organisms, before phase 3; contrasts have none"),
+    "mean_trained_risk": share("mean risk after phase 3; contrasts have none"),
+    **state_shares(
+        "mean",
+        "the trained models'",
+        "mean over the row's runs (in a contrast those on both sides, each once): ",
+    ),
 }
 
 

@@ -1,0 +1,60 @@
+"""The columns of prediction.csv; what holds no value in a row depends on its `what`."""
+
+from entrench.analysis.columns import (
+    EFFECTIVE,
+    KIND,
+    LEVEL,
+    ORGANISM,
+    REASON,
+    RUN,
+    change,
+    count,
+    number,
+    points,
+    share,
+    text,
+    with_ends,
+)
+
+PREDICTION_COLUMNS = {
+    "what": text(
+        "what the row is: `skill` of a predictor, a bin of `calibration`, or a `run` and its "
+        "probability of amplification"
+    ),
+    "predictor": text("what the sign is told from; `majority sign` is the baseline"),
+    "status": text("`assessed`, or why not"),
+    "misalignment": text("the misalignment of the runs behind the row, or `all`"),
+    "model": ORGANISM["model"],
+    "seed": ORGANISM["seed"],
+    "method": RUN["method"],
+    **EFFECTIVE,
+    "n_runs": count(
+        "runs behind the row; in a calibration bin cases, two a run: one for each half", "runs"
+    ),
+    "n_models": count("models behind the row", "models"),
+    "n_tied": count("halves of runs whose delta-risk is 0: there is no sign to tell", "halves"),
+    "n_unknown": count(
+        "other halves left out, since delta-risk or a number that the predictor needs is not known",
+        "halves",
+    ),
+    "n_invalid": count("invalid runs left out", "runs"),
+    **with_ends(
+        "accuracy",
+        share("share of cases whose sign is told rightly; a probability of one half is half right"),
+    ),
+    **with_ends(
+        "gain_over_majority",
+        change("`accuracy` minus the baseline's accuracy on the same cases"),
+        stem="gain",
+    ),
+    **LEVEL,
+    **KIND,
+    **REASON,
+    "brier": number(
+        "mean squared error of the probability of amplification (Brier score)", "0 to 1"
+    ),
+    "predicted": share("predicted probability of amplification"),
+    "observed": share("share amplified in a calibration bin; 1 where a run amplified, else 0"),
+    "delta_pp": points("delta-risk of a run, mean over its cases"),
+    "label_shift_before_pp": points("label risk minus organism risk of a run, mean over its cases"),
+}
