@@ -7,14 +7,13 @@ A part is a whole file, or what stands in a page between two marks that bear the
 
 import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
+from entrench import PROJECT
 from entrench.errors import EntrenchError
 from entrench.execution import command
+from entrench.reporting.columns_page import columns_page
 from entrench.study.config import reference
-
-ROOT = Path(__file__).parents[2]
 
 
 class Part(NamedTuple):
@@ -47,6 +46,7 @@ class Part(NamedTuple):
 PARTS = (
     Part("config/README.md", "keys", reference.tables_text),
     Part("config/schema.json", None, reference.schema_text),
+    Part("docs/columns.md", None, columns_page),
 )
 
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
     """Write every part that differs and name it."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
     for part in PARTS:
-        path = ROOT / part.path
+        path = PROJECT / part.path
         old = path.read_text() if path.exists() else ""
         if (new := part.written(old)) != old:
             path.write_text(new)
