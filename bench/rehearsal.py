@@ -38,8 +38,7 @@ from simulated_sweep import Truth, draw_truth, write_sweep  # noqa: E402
 from entrench.study import specs  # noqa: E402
 from entrench.study.config import FIGURES, MECHANISM_TABLES, Config  # noqa: E402
 from entrench.study.config.check import load_config  # noqa: E402
-from entrench.study.inputs import explained  # noqa: E402
-from entrench.study.sweep import Subject, Sweep, expand, parse_subject  # noqa: E402
+from entrench.study.sweep import Subject, Sweep, expand, labelled_part, parse_subject  # noqa: E402
 
 STUDY_TABLES = ("runs", "organisms", "summary", "contrasts", "comparison_with_paper")
 STAGES = ("simulate", "measure", "explain")
@@ -147,7 +146,7 @@ def explain(config: Config, sweep: Sweep, results: Path) -> None:
     import decomposition_estimate
     import probe_analyse
 
-    probed = explained(config, sweep)
+    probed = labelled_part(config, sweep)
     started = time.monotonic()
     for organism in probed.organisms:
         own = f"{results}/{organism.path}"

@@ -22,7 +22,7 @@ from entrench.analysis.simulated import simulation_note
 from entrench.records import read_jsonl
 from entrench.study import specs
 from entrench.study.config.check import load_config
-from entrench.study.sweep import Sweep, expand
+from entrench.study.sweep import Sweep, expand, labelled_part
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_known_selection_by_hand():
 
 def test_known_terms_add_up_to_delta(explained):
     config, sweep, _, truth, known = explained
-    for run in rehearsal.explained(config, sweep).runs:
+    for run in labelled_part(config, sweep).runs:
         terms = known_terms(config, run, truth, known)
         assert sum(terms.values()) == pytest.approx(truth.delta[run])
         if run.method == "multi_view":  # keeps the greedy answer, which is the organism's

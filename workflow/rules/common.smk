@@ -19,7 +19,7 @@ from entrench.study.config.standalone import stands_alone
 from entrench.study.config.check import load_config
 from entrench.errors import EntrenchError
 from entrench.methods.operators import OPERATORS
-from entrench.planning.jobs import MODEL_FILES, REWARD_FILES
+from entrench.study import paths
 from entrench.study.sweep import Organism, Run, expand as expand_sweep, parse_subject
 
 # A plan is millions of objects that live to its end: looking for cycles among them that often is
@@ -69,20 +69,13 @@ WILDCARDS = {
     "other": any_of(CONFIG.models),
     "released": any_of(RELEASED_FILES),
 }
-WILDCARDS["subject"] = "|".join(
-    [
-        "base/({model})/({misalignment})",
-        "organisms/({model})/({misalignment})/seed({seed})",
-        "organisms/({model})/({misalignment})/seed({seed})/({method})",
-    ]
-).format(**WILDCARDS)
-WILDCARDS["part"] = (
-    "|parts/(({model})|({misalignment})|({model})/({misalignment})(/seed({seed}))?)/"
-).format(**WILDCARDS)
-ORGANISM = "<results>/organisms/{model}/{misalignment}/seed{seed}"
-RUN = f"{ORGANISM}/{{method}}"
+GROUPS = {name: f"({pattern})" for name, pattern in WILDCARDS.items()}
+WILDCARDS["subject"] = "|".join(paths.SUBJECTS).format(**GROUPS)
+WILDCARDS["part"] = "|".join(["", *paths.PARTS]).format(**GROUPS)
+ORGANISM = f"<results>/{paths.ORGANISM}"
+RUN = f"<results>/{paths.RUN}"
 # Tables and figures that what is complete so far has too.
-WITH_PARTIAL = f"{WILDCARDS['part']}|partial/"
+WITH_PARTIAL = f"{WILDCARDS['part']}|{paths.PARTIAL}"
 
 
 def organism_of(wildcards):
@@ -125,14 +118,14 @@ def released_files(wildcards):
     if CONFIG.data.source == "synthetic":
         return []
     files = released.files_of(wildcards.misalignment)
-    return [f"<results>/data/release/{entry['path']}" for entry in files.values()]
+    return [f"<results>/{paths.released(entry['path'])}" for entry in files.values()]
 
 
 def model_files(model):
     """Files of a model that the workflow makes itself; nothing for one from the hub."""
     if model not in MADE_MODELS:
         return []
-    return [f"<results>/models/{model}/{name}" for name in MODEL_FILES]
+    return [f"<results>/{paths.model(model)}/{name}" for name in paths.MODEL_FILES]
 
 
 def model_of(wildcards):
@@ -147,7 +140,7 @@ def reward_model_of(wildcards):
         return model_files(parse_subject(subject).model if subject else wildcards.model)
     if CONFIG.reward.source == "hub":
         return []
-    return [f"<results>/models/reward/{name}" for name in REWARD_FILES]
+    return [f"<results>/{paths.REWARD_MODEL}/{name}" for name in paths.REWARD_FILES]
 
 
 def subject_model(wildcards):
@@ -159,13 +152,13 @@ def subject_adapter(wildcards):
     """Input function: the adapter of an organism or a run; a bare model has none."""
     if parse_subject(wildcards.subject).seed is None:
         return []
-    return f"<results>/{wildcards.subject}/adapter/adapter_model.safetensors"
+    return f"<results>/{wildcards.subject}/{paths.ADAPTER_WEIGHTS}"
 
 
 def subject_slot(slot):
     """Input function: a data slot of the subject's misalignment."""
     return lambda wildcards: (
-        f"<results>/data/{parse_subject(wildcards.subject).misalignment}/{slot}.jsonl"
+        f"<results>/{paths.slot(parse_subject(wildcards.subject).misalignment, slot)}"
     )
 
 

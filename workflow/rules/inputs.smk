@@ -2,7 +2,6 @@
 
 from entrench.study.inputs import (
     divergence_inputs,
-    explained,
     mechanism_inputs,
     organism_inputs,
     prompts_file,
@@ -11,15 +10,15 @@ from entrench.study.inputs import (
 from entrench.study.config import MECHANISM_FIGURES, MECHANISM_TABLES, STUDY_FIGURES
 from entrench.planning import plan
 from entrench.planning.complete import complete_part, finished
-from entrench.study.sweep import part_of
+from entrench.study.sweep import labelled_part, part_of
 
 FIGURE_FILES = [
-    f"<results>/figures/{figure}.{suffix}"
+    f"<results>/{paths.figure(figure, suffix)}"
     for figure in STUDY_FIGURES
     for suffix in ("pdf", "png", "csv")
 ]
-MECHANISM_FILES = [f"<results>/{name}.csv" for name in MECHANISM_TABLES] + [
-    f"<results>/figures/{figure}.{suffix}"
+MECHANISM_FILES = [f"<results>/{paths.table(name)}" for name in MECHANISM_TABLES] + [
+    f"<results>/{paths.figure(figure, suffix)}"
     for figure, tables in MECHANISM_FIGURES.items()
     for suffix in ("pdf", "png", "csv")
     if "divergence" not in tables or CONFIG.mechanism.divergence
@@ -89,12 +88,12 @@ def judge_health_spec(wildcards):
 
 def figure_tables(wildcards):
     """Input function: the tables a figure is drawn from."""
-    return [f"<results>/{{part}}{name}.csv" for name in FIGURES[wildcards.figure]]
+    return [f"<results>/{paths.table(name, '{part}')}" for name in FIGURES[wildcards.figure]]
 
 
 def mechanism_table_inputs(wildcards):
     """Input function: what the mechanism's tables are made from, besides runs and organisms."""
-    return mechanism_inputs("<results>", explained(CONFIG, part(wildcards.part)))
+    return mechanism_inputs("<results>", labelled_part(CONFIG, part(wildcards.part)))
 
 
 def divergence_table_inputs(wildcards):
@@ -105,7 +104,7 @@ def divergence_table_inputs(wildcards):
 def adapter_of_other(wildcards):
     """Input function: the adapter of another model's organism, of the same misalignment and seed."""
     other = Organism(wildcards.other, wildcards.misalignment, int(wildcards.seed))
-    return f"<results>/{other.path}/adapter/adapter_model.safetensors"
+    return f"<results>/{other.path}/{paths.ADAPTER_WEIGHTS}"
 
 
 def cross_spec(wildcards):
@@ -115,23 +114,25 @@ def cross_spec(wildcards):
 
 def report_now(_wildcards):
     """Input function: the report of the sweep; while runs are missing, of what is complete."""
-    return f"<results>/{'' if finished(CONFIG, SWEEP) else 'partial/'}report.html"
+    return f"<results>/{paths.report('' if finished(CONFIG, SWEEP) else paths.PARTIAL)}"
 
 
 def report_names(wildcards):
     """The tables of a report, and the figures drawn from them."""
-    tables = PARTIAL_TABLES if wildcards.part == "partial/" else REPORT_TABLES
+    tables = PARTIAL_TABLES if wildcards.part == paths.PARTIAL else REPORT_TABLES
     return tables, [name for name, needed in FIGURES.items() if set(needed) <= set(tables)]
 
 
 def report_tables(wildcards):
     """Input function: the tables of a report."""
-    return [f"<results>/{{part}}{name}.csv" for name in report_names(wildcards)[0]]
+    return [f"<results>/{paths.table(name, '{part}')}" for name in report_names(wildcards)[0]]
 
 
 def report_figures(wildcards):
     """Input function: the figures of a report."""
-    return [f"<results>/{{part}}figures/{name}.png" for name in report_names(wildcards)[1]]
+    return [
+        f"<results>/{paths.figure(name, 'png', '{part}')}" for name in report_names(wildcards)[1]
+    ]
 
 
 def report_spec(_wildcards):

@@ -3,7 +3,7 @@
 
 rule model_make:
     output:
-        expand("<results>/models/{{model}}/{name}", name=MODEL_FILES),
+        expand("<results>/models/{{model}}/{name}", name=paths.MODEL_FILES),
     log:
         "<logs>/model_make/{model}.log",
     wildcard_constraints:
@@ -30,7 +30,7 @@ rule model_make:
 
 rule reward_make:
     output:
-        expand("<results>/models/reward/{name}", name=REWARD_FILES),
+        expand("<results>/models/reward/{name}", name=paths.REWARD_FILES),
     log:
         "<logs>/reward_make.log",
     conda:
