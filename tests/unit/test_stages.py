@@ -71,6 +71,11 @@ def test_jobs_that_load_a_model_ask_for_its_machine_and_no_others(rules):
     assert asking ^ {name for name, stage in STAGES.items() if stage.loads} == set()
 
 
+def test_jobs_that_load_a_model_go_to_the_cluster_and_no_others(rules):
+    sent = {name for name, rule in rules.items() if not rule["local"]}
+    assert sent ^ {name for name, stage in STAGES.items() if stage.loads} == set()
+
+
 def test_what_may_run_beside_a_sweep_loads_no_model_and_asks_no_judge(rules):
     light = {name for name, stage in STAGES.items() if stage.light}
     asking = {name for name, rule in rules.items() if "judge_calls" in rule["resources"]}

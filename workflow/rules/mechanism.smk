@@ -53,6 +53,7 @@ use rule label_risk_estimate as decomposition_estimate with:
         table=ensure(f"{RUN}/decomposition.csv", non_empty=True),
     log:
         "<logs>/decomposition_estimate/{model}/{misalignment}/seed{seed}/{method}.log",
+    localrule: True
 
 
 rule divergence_measure:

@@ -88,6 +88,7 @@ use rule judge_score as probe_judge with:
         usage=ensure(f"{PROBED}_judge_usage.json", non_empty=True),
     log:
         "<logs>/probe_judge/{subject}.log",
+    localrule: True
     params:
         spec=spec_of_subject(specs.probe_judge_spec),
 
@@ -101,6 +102,7 @@ use rule labels_judge as probe_compare with:
         usage=ensure(f"{PROBED}_verdict_usage.json", non_empty=True),
     log:
         "<logs>/probe_compare/{subject}.log",
+    localrule: True
     params:
         spec=spec_of_subject(specs.probe_verdict_spec),
 
