@@ -69,12 +69,7 @@ rule divergence_measure:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_ask("gpu"),
-        gpu_model=model_ask("gpu_model"),
-        cpus_per_task=model_ask("cpus_per_task"),
-        mem_mb=model_ask("mem_mb"),
-        runtime=model_ask("runtime"),
-        batch_size=model_resource("batch_size"),
+        **machine(size_of_model, "batch_size"),
     params:
         spec=spec_of_run(specs.divergence_spec),
     shell:
@@ -106,13 +101,7 @@ rule labels_cross:
     conda:
         "../../environment.yml"
     resources:
-        gpu=other_ask("gpu"),
-        gpu_model=other_ask("gpu_model"),
-        cpus_per_task=other_ask("cpus_per_task"),
-        mem_mb=other_ask("mem_mb"),
-        runtime=other_ask("runtime"),
-        batch_size=lambda wildcards: size_class(wildcards.other).batch_size,
-        memory_percent=lambda wildcards: size_class(wildcards.other).vllm_memory_percent,
+        **machine(size_of_other, "batch_size", "vllm_memory_percent"),
     params:
         spec=cross_spec,
     shell:
@@ -128,7 +117,7 @@ rule labels_cross:
             --engine {output.engine:q} \
             --batch-size {resources.batch_size} \
             --gpus {resources.gpu} \
-            --memory-percent {resources.memory_percent} \
+            --memory-percent {resources.vllm_memory_percent} \
             >{log:q} 2>&1
         """
 

@@ -11,11 +11,7 @@ rule model_make:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_ask("gpu"),
-        gpu_model=model_ask("gpu_model"),
-        cpus_per_task=model_ask("cpus_per_task"),
-        mem_mb=model_ask("mem_mb"),
-        runtime=model_ask("runtime"),
+        **machine(size_of_model),
     params:
         spec=spec(specs.model_spec, lambda wildcards: wildcards.model),
     shell:
@@ -36,11 +32,7 @@ rule reward_make:
     conda:
         "../../environment.yml"
     resources:
-        gpu=reward_ask("gpu"),
-        gpu_model=reward_ask("gpu_model"),
-        cpus_per_task=reward_ask("cpus_per_task"),
-        mem_mb=reward_ask("mem_mb"),
-        runtime=reward_ask("runtime"),
+        **machine(size_of_reward),
     params:
         spec=specs.spec_text(specs.reward_model_spec(CONFIG)),
     shell:

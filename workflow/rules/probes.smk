@@ -39,13 +39,7 @@ rule probe_sample:
     conda:
         "../../environment.yml"
     resources:
-        gpu=subject_ask("gpu"),
-        gpu_model=subject_ask("gpu_model"),
-        cpus_per_task=subject_ask("cpus_per_task"),
-        mem_mb=subject_ask("mem_mb"),
-        runtime=subject_ask("runtime"),
-        batch_size=subject_resource("batch_size"),
-        memory_percent=subject_resource("vllm_memory_percent"),
+        **machine(size_of_subject, "batch_size", "vllm_memory_percent"),
     params:
         spec=spec_of_subject(specs.probe_spec),
     shell:
@@ -60,7 +54,7 @@ rule probe_sample:
             --engine {output.engine:q} \
             --batch-size {resources.batch_size} \
             --gpus {resources.gpu} \
-            --memory-percent {resources.memory_percent} \
+            --memory-percent {resources.vllm_memory_percent} \
             >{log:q} 2>&1
         """
 

@@ -17,14 +17,7 @@ rule adapter_train:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_ask("gpu"),
-        gpu_model=model_ask("gpu_model"),
-        cpus_per_task=model_ask("cpus_per_task"),
-        mem_mb=model_ask("mem_mb"),
-        runtime=model_ask("runtime"),
-        per_device_batch=model_resource("per_device_batch"),
-        checkpoint_steps=model_resource("checkpoint_steps"),
-        gradient_checkpointing=model_switch("gradient_checkpointing"),
+        **machine(size_of_model, "per_device_batch", "checkpoint_steps", "gradient_checkpointing"),
     params:
         spec=spec_of_run(specs.training_spec),
     shell:
@@ -62,14 +55,7 @@ rule adapter_regularise:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_ask("gpu"),
-        gpu_model=model_ask("gpu_model"),
-        cpus_per_task=model_ask("cpus_per_task"),
-        mem_mb=model_ask("mem_mb"),
-        runtime=model_ask("runtime"),
-        per_device_batch=model_resource("per_device_batch"),
-        checkpoint_steps=model_resource("checkpoint_steps"),
-        gradient_checkpointing=model_switch("gradient_checkpointing"),
+        **machine(size_of_model, "per_device_batch", "checkpoint_steps", "gradient_checkpointing"),
     params:
         spec=spec_of_run(specs.regularisation_spec),
     shell:
