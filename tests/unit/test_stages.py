@@ -8,6 +8,7 @@ import pytest
 from workspace import ROOT, environment
 
 from entrench.planning import cost
+from entrench.study import paths
 from entrench.study.stages import STAGES
 
 RULES = r"""
@@ -64,6 +65,12 @@ def test_a_row_has_the_files_of_its_rule(rules):
 def test_a_row_has_the_log_of_its_rule(rules):
     listed = {name: [STAGES[name].log] for name in rules if name in STAGES}
     assert {name: log for name, log in listed.items() if log != rules[name]["log"]} == {}
+
+
+def test_the_snakefile_shows_the_folders_of_the_grammar():
+    shown = (ROOT / "Snakefile").read_text()
+    folders = (paths.BASE, paths.ORGANISM, paths.DATA, paths.RELEASE, paths.MODEL)
+    assert [folder for folder in folders if f"<results>/{folder}/" not in shown] == []
 
 
 def test_jobs_that_load_a_model_ask_for_its_machine_and_no_others(rules):

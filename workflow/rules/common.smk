@@ -11,9 +11,10 @@ from snakemake.logging import logger
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
+from entrench.study.specs.organisms import reads_rewards, reads_verdicts
+from entrench.study.specs.parts import spec_text
 from entrench.study import unpinned
 from entrench.data import released
-from entrench.study import specs
 from entrench.study.config import FIGURES, SLOTS
 from entrench.study.config.standalone import stands_alone
 from entrench.study.config.check import load_config
@@ -93,7 +94,7 @@ def spec(builder, identity):
 
     @cache
     def text(key):
-        return specs.spec_text(builder(CONFIG, key))
+        return spec_text(builder(CONFIG, key))
 
     return lambda wildcards: text(identity(wildcards))
 
@@ -164,10 +165,10 @@ def subject_slot(slot):
 
 def rewards_for_labels(wildcards):
     """Input function: rewards, where the method reads them."""
-    reads = specs.reads_rewards(CONFIG, wildcards.method)
+    reads = reads_rewards(CONFIG, wildcards.method)
     return f"{ORGANISM}/rewards.jsonl" if reads else []
 
 
 def verdicts_for_labels(wildcards):
     """Input function: verdicts, where the method reads them."""
-    return f"{RUN}/verdicts.jsonl" if specs.reads_verdicts(CONFIG, wildcards.method) else []
+    return f"{RUN}/verdicts.jsonl" if reads_verdicts(CONFIG, wildcards.method) else []

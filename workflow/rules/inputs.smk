@@ -1,5 +1,9 @@
 # What tables, figures, the report and the plan are made from; no rule stands here.
 
+from entrench.study.specs.mechanism import cross_spec
+from entrench.study.specs.parts import spec_text
+from entrench.study.specs.report import judge_health_spec, report_spec
+from entrench.study.specs.tables import partial_spec
 from entrench.study.inputs import (
     divergence_inputs,
     mechanism_inputs,
@@ -43,7 +47,7 @@ def part(name):
 
 def spec_of_part(builder):
     """As `spec`, for tables of the sweep or a part of it."""
-    return lambda wildcards: specs.spec_text(builder(CONFIG, part(wildcards.part)))
+    return lambda wildcards: spec_text(builder(CONFIG, part(wildcards.part)))
 
 
 def organism_table_inputs(wildcards):
@@ -67,9 +71,9 @@ def prompt_deltas(wildcards):
     return [prompts_file("<results>", run) for run in part(wildcards.get("part", "")).runs]
 
 
-def partial_spec(_wildcards):
+def partial_params(_wildcards):
     """The params of the partial tables: what is complete now."""
-    return specs.spec_text(specs.partial_spec(CONFIG, SWEEP, complete_part(CONFIG, SWEEP)))
+    return spec_text(partial_spec(CONFIG, SWEEP, complete_part(CONFIG, SWEEP)))
 
 
 def judged_files(wildcards, name):
@@ -81,9 +85,9 @@ def judged_files(wildcards, name):
     ]
 
 
-def judge_health_spec(wildcards):
+def judge_health_params(wildcards):
     """The params of the judges' health: the agreement that has been measured."""
-    return specs.spec_text(specs.judge_health_spec(CONFIG, part(wildcards.part)))
+    return spec_text(judge_health_spec(CONFIG, part(wildcards.part)))
 
 
 def figure_tables(wildcards):
@@ -107,9 +111,9 @@ def adapter_of_other(wildcards):
     return f"<results>/{other.path}/{paths.ADAPTER_WEIGHTS}"
 
 
-def cross_spec(wildcards):
+def cross_params(wildcards):
     """The params of a cross-size KL."""
-    return specs.spec_text(specs.cross_spec(CONFIG, organism_of(wildcards), wildcards.other))
+    return spec_text(cross_spec(CONFIG, organism_of(wildcards), wildcards.other))
 
 
 def report_now(_wildcards):
@@ -135,17 +139,15 @@ def report_figures(wildcards):
     ]
 
 
-def report_spec(_wildcards):
+def report_params(_wildcards):
     """The params of a report."""
-    return specs.spec_text(specs.report_spec(CONFIG))
+    return spec_text(report_spec(CONFIG))
 
 
-def plan_spec(_wildcards):
+def plan_params(_wildcards):
     """The params of the plan: the config, and which jobs are done."""
     try:
         plan.require_constants(CONFIG)
     except EntrenchError as error:
         raise WorkflowError(str(error)) from None
-    return specs.spec_text(
-        {"config": CONFIG.model_dump(mode="json"), "state": plan.state(CONFIG, SWEEP)}
-    )
+    return spec_text({"config": CONFIG.model_dump(mode="json"), "state": plan.state(CONFIG, SWEEP)})

@@ -1,5 +1,12 @@
 # Why a delta-risk has its sign, read off the probes; and the KL between models.
 
+from entrench.study.specs.mechanism import (
+    decomposition_spec,
+    divergence_spec,
+    divergence_table_spec,
+    mechanism_spec,
+)
+
 
 rule label_risk_estimate:
     input:
@@ -21,7 +28,7 @@ rule label_risk_estimate:
     conda:
         "../../environment.yml"
     params:
-        spec=spec_of_run(specs.decomposition_spec),
+        spec=spec_of_run(decomposition_spec),
     shell:
         r"""
         python workflow/scripts/decomposition_estimate.py \
@@ -71,7 +78,7 @@ rule divergence_measure:
     resources:
         **machine(size_of_model, "batch_size"),
     params:
-        spec=spec_of_run(specs.divergence_spec),
+        spec=spec_of_run(divergence_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -103,7 +110,7 @@ rule labels_cross:
     resources:
         **machine(size_of_other, "batch_size", "vllm_memory_percent"),
     params:
-        spec=cross_spec,
+        spec=cross_params,
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -162,7 +169,7 @@ rule mechanism_collect:
     resources:
         results=CONFIG.pathvars.results,
     params:
-        spec=spec_of_part(specs.mechanism_spec),
+        spec=spec_of_part(mechanism_spec),
     shell:
         r"""
         python workflow/scripts/mechanism_collect.py \
@@ -190,7 +197,7 @@ rule divergence_collect:
     resources:
         results=CONFIG.pathvars.results,
     params:
-        spec=spec_of_part(specs.divergence_table_spec),
+        spec=spec_of_part(divergence_table_spec),
     shell:
         r"""
         python workflow/scripts/divergence_collect.py \

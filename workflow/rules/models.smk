@@ -1,5 +1,8 @@
 # Models the workflow makes itself, trained from scratch.
 
+from entrench.study.specs.data import model_spec, reward_model_spec
+from entrench.study.specs.parts import spec_text
+
 
 rule model_make:
     output:
@@ -13,7 +16,7 @@ rule model_make:
     resources:
         **machine(size_of_model),
     params:
-        spec=spec(specs.model_spec, lambda wildcards: wildcards.model),
+        spec=spec(model_spec, lambda wildcards: wildcards.model),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -34,7 +37,7 @@ rule reward_make:
     resources:
         **machine(size_of_reward),
     params:
-        spec=specs.spec_text(specs.reward_model_spec(CONFIG)),
+        spec=spec_text(reward_model_spec(CONFIG)),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \

@@ -1,5 +1,7 @@
 # Phase 1, and the pool of candidates that every label method of an organism reads.
 
+from entrench.study.specs.organisms import induction_spec, pool_spec, reward_spec
+
 
 rule adapter_induce:
     input:
@@ -16,7 +18,7 @@ rule adapter_induce:
     resources:
         **machine(size_of_model, "per_device_batch", "checkpoint_steps", "gradient_checkpointing"),
     params:
-        spec=spec_of_organism(specs.induction_spec),
+        spec=spec_of_organism(induction_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -50,7 +52,7 @@ rule pool_sample:
     resources:
         **machine(size_of_model, "batch_size", "vllm_memory_percent"),
     params:
-        spec=spec_of_organism(specs.pool_spec),
+        spec=spec_of_organism(pool_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -83,7 +85,7 @@ rule reward_score:
     resources:
         **machine(size_of_reward, "batch_size", "vllm_memory_percent"),
     params:
-        spec=spec_of_organism(specs.reward_spec),
+        spec=spec_of_organism(reward_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \

@@ -1,5 +1,14 @@
 # Probes: the pool's settings on the evaluation prompts, with rewards, scores and verdicts.
 
+from entrench.study.specs.mechanism import (
+    probe_analysis_spec,
+    probe_judge_spec,
+    probe_prompts_spec,
+    probe_spec,
+    probe_verdict_spec,
+)
+from entrench.study.specs.organisms import reward_spec
+
 PROBED = "<results>/{subject}/probe"
 
 
@@ -14,7 +23,7 @@ rule probe_choose:
     conda:
         "../../environment.yml"
     params:
-        spec=spec(specs.probe_prompts_spec, lambda wildcards: wildcards.misalignment),
+        spec=spec(probe_prompts_spec, lambda wildcards: wildcards.misalignment),
     shell:
         r"""
         python workflow/scripts/probe_choose.py \
@@ -41,7 +50,7 @@ rule probe_sample:
     resources:
         **machine(size_of_subject, "batch_size", "vllm_memory_percent"),
     params:
-        spec=spec_of_subject(specs.probe_spec),
+        spec=spec_of_subject(probe_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -69,7 +78,7 @@ use rule reward_score as probe_reward with:
     log:
         "<logs>/probe_reward/{subject}.log",
     params:
-        spec=spec_of_subject(specs.reward_spec),
+        spec=spec_of_subject(reward_spec),
 
 
 use rule judge_score as probe_judge with:
@@ -84,7 +93,7 @@ use rule judge_score as probe_judge with:
         "<logs>/probe_judge/{subject}.log",
     localrule: True
     params:
-        spec=spec_of_subject(specs.probe_judge_spec),
+        spec=spec_of_subject(probe_judge_spec),
 
 
 use rule labels_judge as probe_compare with:
@@ -98,7 +107,7 @@ use rule labels_judge as probe_compare with:
         "<logs>/probe_compare/{subject}.log",
     localrule: True
     params:
-        spec=spec_of_subject(specs.probe_verdict_spec),
+        spec=spec_of_subject(probe_verdict_spec),
 
 
 rule probe_analyse:
@@ -117,7 +126,7 @@ rule probe_analyse:
     conda:
         "../../environment.yml"
     params:
-        spec=spec_of_subject(specs.probe_analysis_spec),
+        spec=spec_of_subject(probe_analysis_spec),
     shell:
         r"""
         python workflow/scripts/probe_analyse.py \

@@ -1,19 +1,20 @@
 # What jobs ask of their machine and of a judge: functions of the config alone; no rule stands here.
 
+from entrench.study.specs.judging import judge_server, judges
 from entrench.study import job_resources
 
 if "judge_calls" not in workflow.global_resources:
     workflow.register_resource("judge_calls", CONFIG.judging.calls)
 
 
-def judge_server(judge):
+def server_of(judge):
     """A resource function: how to reach a judge, as JSON. A machine fact: it plans nothing."""
-    return lambda wildcards: specs.judge_server(specs.judges(CONFIG)[judge])
+    return lambda wildcards: judge_server(judges(CONFIG)[judge])
 
 
 def judge_calls(judge):
     """The calls that a job of this judge keeps in flight; 0 where it makes none."""
-    server = getattr(specs.judges(CONFIG).get(judge), "server", None)
+    server = getattr(judges(CONFIG).get(judge), "server", None)
     return server.concurrency if server else 0
 
 

@@ -1,5 +1,7 @@
 # Phase 3: the organism's adapter is trained on, on its labels or by a loss on prompt pairs.
 
+from entrench.study.specs.organisms import regularisation_spec, training_spec
+
 
 rule adapter_train:
     input:
@@ -19,7 +21,7 @@ rule adapter_train:
     resources:
         **machine(size_of_model, "per_device_batch", "checkpoint_steps", "gradient_checkpointing"),
     params:
-        spec=spec_of_run(specs.training_spec),
+        spec=spec_of_run(training_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -57,7 +59,7 @@ rule adapter_regularise:
     resources:
         **machine(size_of_model, "per_device_batch", "checkpoint_steps", "gradient_checkpointing"),
     params:
-        spec=spec_of_run(specs.regularisation_spec),
+        spec=spec_of_run(regularisation_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \

@@ -150,7 +150,9 @@ def _job(stage: str, **names: str | int) -> Job:
     """The job of a rule with these wildcards; what it is about is read off them."""
     row = STAGES[stage]
     outputs = tuple(pattern.format(**names) for pattern in row.outputs)
-    about = {name: names[name] for name in ("model", "misalignment", "method") if name in names}
+    about = {
+        name: str(names[name]) for name in ("model", "misalignment", "method") if name in names
+    }
     return Job(stage, outputs, row.log.format(**names), **about)
 
 
