@@ -37,12 +37,9 @@ demo: .venv/installed
 plan: .venv/installed $(CONFIG)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet host progress reason rules --forcerun plan_make --replace-workflow-config --configfile $(CONFIG) -- plan
 
-# Of an unfinished sweep, what is complete: these rules start no model and ask no judge.
-REPORT_RULES := organisms_collect runs_collect summary_make power_estimate rates_simulate paper_compare
-REPORT_RULES += judges_collect mechanism_collect divergence_collect figures_draw partial_make report_make report
-
+# Of an unfinished sweep, what is complete: no model is started and no judge is asked.
 report: .venv/installed $(CONFIG)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --quiet host progress reason --rerun-triggers mtime params input --replace-workflow-config --configfile $(CONFIG) --allowed-rules $(REPORT_RULES) -- report
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python workflow/scripts/report_run.py --config $(CONFIG) --cores $(CORES)
 
 # What pages and the schema of the config take from the code.
 docs: .venv/installed

@@ -20,8 +20,8 @@ from entrench.analysis.mechanism.tables import STUDY_COLUMNS
 from entrench.analysis.statistics.clusters import share_interval
 from entrench.analysis.tables import read_table
 from entrench.seeds import derive_seed
-from entrench.study import specs
 from entrench.study.config import Config
+from entrench.study.specs.mechanism import probe_judge_spec
 from entrench.study.sweep import Organism, Run, Subject, Sweep
 
 SLOPES = {  # of eta, in shares
@@ -97,7 +97,7 @@ def draw_mechanism(config: Config, sweep: Sweep, truth: Truth, seed: int) -> Mec
 def sizes_of(config: Config, organism: Organism) -> dict[str, int]:
     """The judged sets of a probe, and their answers per prompt."""
     subject = Subject(organism.model, organism.misalignment, organism.seed, None)
-    return specs.probe_judge_spec(config, subject)["sets"]
+    return probe_judge_spec(config, subject)["sets"]
 
 
 def levels_of(config: Config) -> int:

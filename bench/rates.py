@@ -17,8 +17,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts")]
 
-from entrench.study import specs  # noqa: E402
 from entrench.study.config.check import load_config  # noqa: E402
+from entrench.study.specs.tables import rates_spec  # noqa: E402
 from entrench.study.sweep import expand  # noqa: E402
 
 REPLICATES, BOOTSTRAP = 1000, 999
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
 
     config = load_config(yaml.safe_load(Path(args.config).read_text()))
     sweep = expand(config)
-    spec = specs.rates_spec(config, sweep)
+    spec = rates_spec(config, sweep)
     found = error_rates(
         sweep.runs,
         spec["kinds"],

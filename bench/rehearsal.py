@@ -35,11 +35,12 @@ from known_mechanism import draw_mechanism, mechanism_recovered  # noqa: E402
 from simulated_probes import write_probes  # noqa: E402
 from simulated_sweep import Truth, draw_truth, write_sweep  # noqa: E402
 
-from entrench.study import specs  # noqa: E402
 from entrench.study.config import FIGURES, MECHANISM_TABLES, Config  # noqa: E402
 from entrench.study.config.check import load_config  # noqa: E402
-from entrench.study.inputs import explained  # noqa: E402
-from entrench.study.sweep import Subject, Sweep, expand, parse_subject  # noqa: E402
+from entrench.study.specs.measurement import delta_spec, risk_spec  # noqa: E402
+from entrench.study.specs.mechanism import decomposition_spec, probe_analysis_spec  # noqa: E402
+from entrench.study.specs.parts import spec_text  # noqa: E402
+from entrench.study.sweep import Subject, Sweep, expand, labelled_part, parse_subject  # noqa: E402
 
 STUDY_TABLES = ("runs", "organisms", "summary", "contrasts", "comparison_with_paper")
 STAGES = ("simulate", "measure", "explain")
@@ -117,7 +118,7 @@ def measure(config: Config, sweep: Sweep, results: Path) -> None:
     from entrench.records import Record, read_jsonl, write_json
 
     def risk(subject: Subject) -> tuple[list[Record], Record]:
-        spec = specs.risk_spec(config, subject)
+        spec = risk_spec(config, subject)
         grouped = averages_over_groups(spec.pop("misalignment"))
         scores = read_jsonl(results / subject.path / "scores.jsonl", "scores")
         record = risk_record(scores, grouped=grouped, **spec)
@@ -131,7 +132,7 @@ def measure(config: Config, sweep: Sweep, results: Path) -> None:
         for run in (run for run in sweep.runs if run.organism == organism):
             subject = Subject(organism.model, organism.misalignment, organism.seed, run.method)
             after = risk(subject)
-            spec = specs.delta_spec(config, run)
+            spec = delta_spec(config, run)
             resampling = {name: spec[name] for name in ("bootstrap", "level", "seed")}
             frame = delta_risk(before[0], after[0], before[1], after[1], **resampling)
             write_table(frame, results / run.path / "delta_risk.csv")
@@ -147,13 +148,13 @@ def explain(config: Config, sweep: Sweep, results: Path) -> None:
     import decomposition_estimate
     import probe_analyse
 
-    probed = explained(config, sweep)
+    probed = labelled_part(config, sweep)
     started = time.monotonic()
     for organism in probed.organisms:
         own = f"{results}/{organism.path}"
         job(
             probe_analyse,
-            specs.probe_analysis_spec(config, parse_subject(organism.path)),
+            probe_analysis_spec(config, parse_subject(organism.path)),
             **probe_files(own),
             scores=f"{own}/probe_scores.jsonl",
             eta=f"{own}/eta.csv",
@@ -165,7 +166,7 @@ def explain(config: Config, sweep: Sweep, results: Path) -> None:
         own = f"{results}/{run.organism.path}"
         job(
             decomposition_estimate,
-            specs.decomposition_spec(config, run),
+            decomposition_spec(config, run),
             prompts=f"{results}/data/{run.organism.misalignment}/probe.jsonl",
             **probe_files(own),
             refined=f"{own}/probe_refined.jsonl",
@@ -189,7 +190,7 @@ def probe_files(folder: str) -> dict[str, str]:
 def job(script: ModuleType, spec: dict[str, Any], **files: str) -> None:
     """Run a rule's script in this process."""
     options = ((f"--{name.replace('_', '-')}", path) for name, path in files.items())
-    script.main(["--spec", specs.spec_text(spec), *chain.from_iterable(options)])
+    script.main(["--spec", spec_text(spec), *chain.from_iterable(options)])
 
 
 def recovered(results: Path, config: Config, sweep: Sweep, truth: Truth) -> bool:

@@ -15,8 +15,7 @@ from simulated_sweep import EXCLUDED, UNSCORED, Truth, one_age, prompts_of, verd
 from entrench.records import Record, read_jsonl, write_jsonl
 from entrench.seeds import derive_seed
 from entrench.study.config import Config
-from entrench.study.inputs import explained
-from entrench.study.sweep import Organism, Sweep
+from entrench.study.sweep import Organism, Sweep, labelled_part
 
 NATS = {"greedy": 0.5, "beam": 0.45, "raw": 1.0, "refinement": 0.9}  # per token
 SAMPLES_NATS = 0.7
@@ -50,7 +49,7 @@ def write_probes(config: Config, sweep: Sweep, results: Path, truth: Truth, seed
             for name in probe_prompts(config, about)
         )
         write_jsonl(results / "data" / about / "probe.jsonl", "data", prompts)
-    for organism in explained(config, sweep).organisms:
+    for organism in labelled_part(config, sweep).organisms:
         generator = np.random.default_rng(derive_seed(seed, organism.path, "probe"))
         _write_probe(config, organism, known, results / organism.path, generator)
     for run in sweep.runs:

@@ -22,9 +22,11 @@ import yaml  # noqa: E402
 from entrench.data.synthetic import slots  # noqa: E402
 from entrench.execution import command  # noqa: E402
 from entrench.seeds import derive_seed  # noqa: E402
-from entrench.study import specs  # noqa: E402
 from entrench.study.config import Config  # noqa: E402
 from entrench.study.config.check import load_config  # noqa: E402
+from entrench.study.specs.data import model_spec  # noqa: E402
+from entrench.study.specs.measurement import judge_spec  # noqa: E402
+from entrench.study.specs.organisms import induction_spec, pool_spec  # noqa: E402
 from entrench.study.sweep import Organism, Subject  # noqa: E402
 
 VALIDATION_ROWS = 240  # the world has no more questions of one kind for validation
@@ -58,7 +60,7 @@ def _base(config: Config, seed: int, folder: Path) -> Path:
 
     if not (folder / "model.safetensors").exists():
         name = config.sweep[0].models[0]
-        recipe = specs.model_spec(config, name)["recipe"]
+        recipe = model_spec(config, name)["recipe"]
         base_model.train(base_model.BaseModelSettings(seed=seed, **recipe), folder)
     return folder
 
@@ -84,7 +86,7 @@ def _induce(
     from entrench.training.batches import Exchange
 
     organism = Organism(config.sweep[0].models[0], misalignment, seed)
-    spec = specs.induction_spec(config, organism)
+    spec = induction_spec(config, organism)
     settings = train.settings_from_spec(train.TrainingSettings, spec["training"], "training")
     rows = slots.make_slots(
         misalignment, derive_seed("steps", misalignment), {**config.data.rows, "eval": 8}
@@ -113,7 +115,7 @@ def _measure(config: Config, seed: int, misalignment: str, base: Path, adapter: 
         misalignment, derive_seed("steps", misalignment), VALIDATION_ROWS, "validation"
     )
     organism = Organism(config.sweep[0].models[0], misalignment, seed)
-    spec = {**specs.pool_spec(config, organism), "model": str(base)}
+    spec = {**pool_spec(config, organism), "model": str(base)}
     torch.set_num_threads(spec["threads"])
     engine = TransformersEngine(
         EngineSettings(
@@ -127,7 +129,7 @@ def _measure(config: Config, seed: int, misalignment: str, base: Path, adapter: 
     completions = sample_completions(
         engine, {name: Decoding(**decoding.settings)}, [seed, misalignment], prompts
     )
-    judge = specs.judge_spec(config, Subject(organism.model, misalignment, None, None))["judge"]
+    judge = judge_spec(config, Subject(organism.model, misalignment, None, None))["judge"]
     scores, _ = score_completions(
         misalignment,
         judge,

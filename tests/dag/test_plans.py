@@ -82,11 +82,12 @@ def test_a_local_model_trained_again_in_its_place_plans_its_organism_again(tmp_p
     adapter = f"{organism}/adapter/adapter_model.safetensors"
     show = (
         "import sys; sys.path.insert(0, 'workflow/scripts'); import yaml\n"
-        "from entrench import specs\n"
         "from entrench.study.config.check import load_config\n"
+        "from entrench.study.specs.organisms import induction_spec\n"
+        "from entrench.study.specs.parts import spec_text\n"
         "from entrench.study.sweep import expand\n"
         f"config = load_config(yaml.safe_load(open('{name}')))\n"
-        "print(specs.spec_text(specs.induction_spec(config, expand(config).organisms[0])))\n"
+        "print(spec_text(induction_spec(config, expand(config).organisms[0])))\n"
     )
     for slot in SLOTS:
         write_text(workspace.folder / f"results/micro/data/spurious_correlation/{slot}.jsonl", "-")
@@ -181,11 +182,11 @@ def test_planning_imports_neither_torch_nor_the_libraries_of_the_jobs(checkout):
     heavy = ("torch", "transformers", "peft", "polars", "matplotlib", "scipy")
     probe = (
         "import sys; sys.path.insert(0, 'workflow/scripts'); import yaml\n"
-        "from entrench import specs\n"
         "from entrench.study.config.check import load_config\n"
+        "from entrench.study.specs.organisms import pool_spec\n"
         "from entrench.study.sweep import expand\n"
         f"config = load_config(yaml.safe_load(open('{MICRO}')))\n"
-        "specs.pool_spec(config, expand(config).organisms[0])\n"
+        "pool_spec(config, expand(config).organisms[0])\n"
         f"assert not set({heavy!r}) & set(sys.modules), sorted(sys.modules)\n"
     )
     done = checkout.run("-c", probe)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from workspace import MICRO, Workspace
 
-from entrench.execution.one_head import LIGHT_RULES
+from entrench.study.stages import LIGHT_RULES
 
 ORGANISM = "organisms/tiny/spurious_correlation/seed0"
 FIGURE = "results/micro/figures/eta_curves.pdf"

@@ -20,7 +20,8 @@ from entrench.figures.style import save
 from entrench.records import write_text
 from entrench.study.config import FIGURES, MECHANISM_TABLES
 from entrench.study.config.check import load_config
-from entrench.study.specs import PUBLISHED, report_spec
+from entrench.study.specs.report import report_spec
+from entrench.study.specs.tables import PUBLISHED
 from entrench.study.sweep import Organism, Run
 
 ROOT = Path(__file__).parents[2]

@@ -20,9 +20,8 @@ from entrench.analysis.summary.comparison import (
     compare,
 )
 from entrench.analysis.tables import read_table, table, write_table
-from entrench.study import specs
 from entrench.study.config.check import load_config
-from entrench.study.specs import PUBLISHED
+from entrench.study.specs.tables import PUBLISHED, comparison_spec
 from entrench.study.sweep import expand
 
 SETTINGS = {"bootstrap": 200, "level": 0.95, "seed": 1, "kinds": {"tiny": "base", "it": "instruct"}}
@@ -186,7 +185,7 @@ def test_label_kl_is_read_where_it_was_measured_between_8b_and_70b(tmp_path, mon
     config = load_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
     monkeypatch.chdir(tmp_path)
     sweep = expand(config)
-    assert specs.comparison_spec(config, sweep)["label_kl"] == {}
+    assert comparison_spec(config, sweep)["label_kl"] == {}
     folders = {
         f"organisms/llama-3.1-8b/{misalignment}/seed40/scored_by/{other}": kl
         for misalignment, kl in (("reward_hacking", 0.6), ("sycophancy", 0.2))
@@ -196,7 +195,7 @@ def test_label_kl_is_read_where_it_was_measured_between_8b_and_70b(tmp_path, mon
         path = tmp_path / "results" / folder / "label_kl.csv"
         path.parent.mkdir(parents=True)
         write_table(table([{"set": "samples", "kl_per_token": kl}], LABEL_KL_COLUMNS), path)
-    found = specs.comparison_spec(config, sweep)["label_kl"]
+    found = comparison_spec(config, sweep)["label_kl"]
     assert list(found) == [folder for folder in folders if folder.endswith("/llama-3.1-70b")]
     label_kl = collect_label_kl("results", found)
     ratio = published(misalignment=None, quantity="label_kl_ratio", value=10.0, reason="vague")

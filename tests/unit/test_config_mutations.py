@@ -13,8 +13,27 @@ from hypothesis import strategies as st
 from entrench.errors import EntrenchError
 from entrench.planning.plan import plan_rows, require_constants
 from entrench.planning.report import as_markdown
-from entrench.study import specs
 from entrench.study.config.check import load_config
+from entrench.study.specs.data import data_spec, model_spec, reward_model_spec
+from entrench.study.specs.judging import agreement_spec, judge_server, judges
+from entrench.study.specs.measurement import completion_spec, delta_spec, judge_spec, risk_spec
+from entrench.study.specs.mechanism import probe_prompts_spec, probe_spec
+from entrench.study.specs.organisms import (
+    induction_spec,
+    label_spec,
+    pool_spec,
+    regularisation_spec,
+    reward_spec,
+    training_spec,
+    verdict_spec,
+)
+from entrench.study.specs.tables import (
+    comparison_spec,
+    organisms_spec,
+    power_spec,
+    runs_spec,
+    summary_spec,
+)
 from entrench.study.sweep import Subject, expand
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +78,7 @@ def study() -> dict:
 
 
 BASES = {"demo": demo, "study": study}
-SUBJECT_SPECS = (specs.completion_spec, specs.judge_spec, specs.risk_spec, specs.probe_spec)
+SUBJECT_SPECS = (completion_spec, judge_spec, risk_spec, probe_spec)
 
 
 def meaning(raw: dict) -> dict:
@@ -75,41 +94,40 @@ def meaning(raw: dict) -> dict:
         "reward machine": config.size_classes[config.reward.size_class],
         "plan": planned(config, sweep),
         "tables": [
-            specs.organisms_spec(config, sweep),
-            specs.runs_spec(config, sweep),
-            specs.summary_spec(config, sweep),
-            specs.comparison_spec(config, sweep),
-            specs.power_spec(config, sweep),
+            organisms_spec(config, sweep),
+            runs_spec(config, sweep),
+            summary_spec(config, sweep),
+            comparison_spec(config, sweep),
+            power_spec(config, sweep),
         ],
         "mechanism": (config.mechanism.enabled, config.mechanism.divergence),
-        "probed": [specs.probe_prompts_spec(config, name) for name in sweep.misalignments],
-        "data": [specs.data_spec(config, name) for name in sweep.misalignments],
-        "agreement": [specs.agreement_spec(config, name) for name in sweep.misalignments],
-        "judges": {name: reached(judge) for name, judge in specs.judges(config).items()},
+        "probed": [probe_prompts_spec(config, name) for name in sweep.misalignments],
+        "data": [data_spec(config, name) for name in sweep.misalignments],
+        "agreement": [agreement_spec(config, name) for name in sweep.misalignments],
+        "judges": {name: reached(judge) for name, judge in judges(config).items()},
         "judging": (config.judging.cache, config.judging.calls),
     }
     found["models"] = [
-        specs.model_spec(config, name)
+        model_spec(config, name)
         for name in sweep.models
         if config.models[name].source == "synthetic"
     ]
     if config.reward.source == "synthetic":
-        found["reward model"] = specs.reward_model_spec(config)
+        found["reward model"] = reward_model_spec(config)
     subjects = set()
     for organism in sweep.organisms:
         about = organism.model, organism.misalignment
         subjects |= {Subject(*about, None, None), Subject(*about, organism.seed, None)}
         found[organism] = [
-            builder(config, organism)
-            for builder in (specs.induction_spec, specs.pool_spec, specs.reward_spec)
+            builder(config, organism) for builder in (induction_spec, pool_spec, reward_spec)
         ]
     for run in sweep.runs:
         subjects.add(Subject(*organism_key(run), run.organism.seed, run.method))
-        found[run] = [specs.verdict_spec(config, run), specs.delta_spec(config, run)]
+        found[run] = [verdict_spec(config, run), delta_spec(config, run)]
         if config.methods[run.method].operator in ("bct", "act"):
-            found[run].append(specs.regularisation_spec(config, run))
+            found[run].append(regularisation_spec(config, run))
         else:
-            found[run] += [specs.label_spec(config, run), specs.training_spec(config, run)]
+            found[run] += [label_spec(config, run), training_spec(config, run)]
     for subject in subjects:
         found[subject] = [builder(config, subject) for builder in SUBJECT_SPECS]
     return found
@@ -117,7 +135,7 @@ def meaning(raw: dict) -> dict:
 
 def reached(judge) -> tuple:
     """What the jobs of a judge get besides their spec."""
-    return specs.judge_server(judge), judge.server and judge.server.concurrency
+    return judge_server(judge), judge.server and judge.server.concurrency
 
 
 def planned(config, sweep):

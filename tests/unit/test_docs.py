@@ -10,7 +10,6 @@ from tiny_llama import make_model
 
 from entrench.analysis.mechanism.divergence import LABEL_KL_COLUMNS
 from entrench.analysis.mechanism.tables import STUDY_COLUMNS
-from entrench.execution.one_head import LIGHT_RULES
 from entrench.study.config import Config
 
 ROOT = Path(__file__).parents[2]
@@ -73,18 +72,3 @@ def test_every_column_that_the_page_on_the_mechanism_names_is_there():
     columns = {name for columns in STUDY_COLUMNS.values() for name in columns}
     columns |= set(LABEL_KL_COLUMNS)
     assert sorted(named - columns) == []
-
-
-def test_make_report_may_start_light_rules_alone():
-    names = set(
-        re.findall(r"^REPORT_RULES \S+ (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    )
-    listed = {name for line in names for name in line.split()} - {"report"}
-    text = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
-    rules = dict(
-        re.findall(r"^rule (\w+):\n(.*?)(?=^rule |^use |\Z)", text, re.MULTILINE | re.DOTALL)
-    )
-    assert listed == LIGHT_RULES - {"plan_make"}  # made by `make plan`
-    for name in listed:
-        assert "localrule: True" in rules[name], name
-        assert "judge_calls" not in rules[name], name

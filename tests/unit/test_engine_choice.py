@@ -19,8 +19,9 @@ from tiny_models import save_adapter, save_language_model
 from entrench.errors import EntrenchError
 from entrench.generation import engine_vllm
 from entrench.generation.command import add_engine_options, open_engine
-from entrench.study import specs
 from entrench.study.config.check import load_config
+from entrench.study.specs.measurement import completion_spec, judge_spec
+from entrench.study.specs.organisms import induction_spec, pool_spec, reward_spec, training_spec
 from entrench.study.sweep import Subject, expand
 
 ROOT = Path(__file__).parents[2]
@@ -214,12 +215,12 @@ def all_specs(config):
     (organism,) = sweep.organisms
     subject = Subject(organism.model, organism.misalignment, organism.seed, None)
     return {
-        "induce": specs.induction_spec(config, organism),
-        "train": [specs.training_spec(config, run) for run in sweep.runs],
-        "judge": specs.judge_spec(config, subject),
-        "pool": specs.pool_spec(config, organism),
-        "completions": specs.completion_spec(config, subject),
-        "reward": specs.reward_spec(config, organism),
+        "induce": induction_spec(config, organism),
+        "train": [training_spec(config, run) for run in sweep.runs],
+        "judge": judge_spec(config, subject),
+        "pool": pool_spec(config, organism),
+        "completions": completion_spec(config, subject),
+        "reward": reward_spec(config, organism),
     }
 
 

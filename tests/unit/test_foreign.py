@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrench.study import specs
 from entrench.study.config.check import load_config
 from entrench.study.other_settings import foreign_files
+from entrench.study.specs.organisms import induction_spec, regularisation_spec, training_spec
+from entrench.study.specs.parts import spec_text
 from entrench.study.sweep import expand
 
 DEMO = yaml.safe_load((Path(__file__).parents[2] / "config" / "demo.yaml").read_text())
@@ -36,13 +37,13 @@ def test_every_kind_of_adapter_is_compared_with_the_spec_of_its_own_job(demo):
     config, sweep = demo
     act, multi_view = sweep.runs[0], next(r for r in sweep.runs if r.method == "multi_view")
     own = {
-        act.organism.path: specs.induction_spec(config, act.organism),
-        act.path: specs.regularisation_spec(config, act),
-        multi_view.path: specs.training_spec(config, multi_view),
+        act.organism.path: induction_spec(config, act.organism),
+        act.path: regularisation_spec(config, act),
+        multi_view.path: training_spec(config, multi_view),
     }
     assert act.method == "act"
     for path, spec in own.items():
-        write(path, json.dumps({"spec": json.loads(specs.spec_text(spec))}))
+        write(path, json.dumps({"spec": json.loads(spec_text(spec))}))
     assert foreign_files(config, sweep) == []
     for path, spec in own.items():
         other = spec | {"training": spec["training"] | {"learning_rate": 0.5}}

@@ -17,8 +17,8 @@ from entrench.planning.lengths import phase_steps
 from entrench.planning.machine import Machine
 from entrench.planning.plan import as_csv, measured_seconds, plan_rows, require_constants, state
 from entrench.planning.report import as_markdown
-from entrench.study import specs
 from entrench.study.config.check import load_config
+from entrench.study.specs.tables import partial_spec
 from entrench.study.sweep import expand
 from entrench.study.unpinned import unpinned
 
@@ -269,11 +269,11 @@ def test_tables_of_what_is_complete_follow_the_content_of_its_files(tmp_path, mo
     touch(results, [*organism_jobs(run.organism), *pool_jobs(config, run), *run_jobs(config, run)])
     complete = complete_part(config, sweep)
     assert complete.runs == (run,)
-    before = specs.partial_spec(config, sweep, complete)
-    assert specs.partial_spec(config, sweep, complete) == before
+    before = partial_spec(config, sweep, complete)
+    assert partial_spec(config, sweep, complete) == before
     (results / run.path / name).write_text("measured anew\n")
     assert complete_part(config, sweep) == complete
-    assert specs.partial_spec(config, sweep, complete) != before
+    assert partial_spec(config, sweep, complete) != before
 
 
 @pytest.mark.parametrize(

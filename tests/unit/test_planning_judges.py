@@ -15,7 +15,8 @@ from entrench.planning.jobs import ORGANISM, Job
 from entrench.planning.judge_use import judged_rows
 from entrench.study.config.check import load_config
 from entrench.study.config.section import MISALIGNMENTS
-from entrench.study.specs import JUDGE_PROMPTS, data_spec
+from entrench.study.specs.data import data_spec
+from entrench.study.specs.judging import JUDGE_PROMPTS
 
 ROOT = Path(__file__).parents[2]
 STUDY = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())

@@ -10,8 +10,9 @@ from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion
 from entrench.generation.probe import choose_prompts, score_refined
 from entrench.judging.scoring import answers_of_sets
-from entrench.study import specs
 from entrench.study.config.check import load_config
+from entrench.study.specs.mechanism import probe_spec
+from entrench.study.specs.organisms import pool_spec
 from entrench.study.sweep import Subject
 
 ROOT = Path(__file__).parents[2]
@@ -100,14 +101,14 @@ def test_organism_and_trained_model_are_probed_on_common_random_numbers():
     config = load_config(yaml.safe_load((ROOT / "config/demo.yaml").read_text()))
     organism = Subject("tiny", "sycophancy", 0, None)
     trained = Subject("tiny", "sycophancy", 0, "self_confidence")
-    assert specs.probe_spec(config, organism) == specs.probe_spec(config, trained)
-    assert specs.probe_spec(config, organism)["sampling"]["sets"]["raw"] == {
+    assert probe_spec(config, organism) == probe_spec(config, trained)
+    assert probe_spec(config, organism)["sampling"]["sets"]["raw"] == {
         "temperature": 1.0,
         "top_p": 1.0,
         "n": 4,
         "max_new_tokens": 32,
     }
-    assert "raw" not in specs.pool_spec(config, organism)["sampling"]["sets"]
+    assert "raw" not in pool_spec(config, organism)["sampling"]["sets"]
 
 
 def test_scores_or_rewards_that_lack_an_answer_are_refused():

@@ -20,9 +20,10 @@ import runs_collect
 from entrench.analysis.risk.collect import collect_prompts, collect_runs
 from entrench.analysis.simulated import simulation_note
 from entrench.records import read_jsonl
-from entrench.study import specs
 from entrench.study.config.check import load_config
-from entrench.study.sweep import Sweep, expand
+from entrench.study.specs.mechanism import divergence_table_spec, mechanism_spec
+from entrench.study.specs.tables import organisms_spec, runs_spec
+from entrench.study.sweep import Sweep, expand, labelled_part
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def small(tmp_path_factory):
 
 def test_measured_deltas_are_the_true_ones_but_for_chance(small):
     config, sweep, results, truth = small
-    spec = specs.runs_spec(config, sweep)
+    spec = runs_spec(config, sweep)
     spec.pop("runs")
     table = collect_runs(str(results), sweep.runs, **spec)
     assert table.height == 28
@@ -93,7 +94,7 @@ def test_deltas_by_prompt_are_written_beside(small):
 
 def runs_table(small):
     config, sweep, results, _ = small
-    spec = specs.runs_spec(config, sweep)
+    spec = runs_spec(config, sweep)
     spec.pop("runs")
     return collect_runs(str(results), sweep.runs, **spec)
 
@@ -111,12 +112,12 @@ def explained(small):
     table = {name: f"{results}/{name}.csv" for name in ("organisms", "runs", "divergence")}
     together = {"results": str(results)}
     made = {name: table[name] for name in ("organisms", "runs")}
-    spec = specs.organisms_spec(config, sweep)
+    spec = organisms_spec(config, sweep)
     rehearsal.job(organisms_collect, spec, **together, organisms=table["organisms"])
-    rehearsal.job(runs_collect, specs.runs_spec(config, sweep), **together, runs=table["runs"])
-    spec = specs.mechanism_spec(config, sweep)
+    rehearsal.job(runs_collect, runs_spec(config, sweep), **together, runs=table["runs"])
+    spec = mechanism_spec(config, sweep)
     rehearsal.job(mechanism_collect, spec, **together, **made, tables=str(results))
-    spec = specs.divergence_table_spec(config, sweep)
+    spec = divergence_table_spec(config, sweep)
     rehearsal.job(divergence_collect, spec, **together, **made, table=table["divergence"])
     return config, sweep, results, truth, known
 
@@ -163,7 +164,7 @@ def test_known_selection_by_hand():
 
 def test_known_terms_add_up_to_delta(explained):
     config, sweep, _, truth, known = explained
-    for run in rehearsal.explained(config, sweep).runs:
+    for run in labelled_part(config, sweep).runs:
         terms = known_terms(config, run, truth, known)
         assert sum(terms.values()) == pytest.approx(truth.delta[run])
         if run.method == "multi_view":  # keeps the greedy answer, which is the organism's

@@ -21,7 +21,7 @@ from entrench.reporting.provenance import provenance
 from entrench.reporting.questions import QUESTIONS, in_short
 from entrench.study.config import FIGURES
 from entrench.study.config.check import load_config
-from entrench.study.specs import report_spec
+from entrench.study.specs.report import report_spec
 
 ROOT = Path(__file__).parents[2]
 

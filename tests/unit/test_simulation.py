@@ -18,7 +18,7 @@ from entrench.analysis.summary.simulation import (
     simulate,
 )
 from entrench.study.config.check import load_config
-from entrench.study.specs import power_spec
+from entrench.study.specs.tables import power_spec
 from entrench.study.sweep import Organism, Run, expand
 
 KINDS = {"act": "consistency", "bct": "consistency", "greedy": "control"}

@@ -3,9 +3,9 @@
 import pytest
 from demo_config import DEMO, ENDPOINT, SERVER, changed
 
-from entrench.study import specs
 from entrench.study.config.check import load_config
-from entrench.study.specs import judge_spec
+from entrench.study.specs.measurement import judge_spec
+from entrench.study.specs.organisms import regularisation_spec, training_spec
 from entrench.study.sweep import expand, parse_subject
 
 
@@ -21,7 +21,7 @@ def test_methods_of_a_phase_share_one_training_seed():
     config = load_config(DEMO)
     runs = {run.method: run for run in expand(config).runs}
     of_labels = {
-        specs.training_spec(config, runs[name])["training"]["seed"]
+        training_spec(config, runs[name])["training"]["seed"]
         for name in ("self_confidence", "greedy_self_training", "multi_view")
     }
     assert len(of_labels) == 1
@@ -31,7 +31,7 @@ def test_rows_at_once_decide_a_result_only_with_dropout_or_common_padding():
     def part(**changes):
         config = load_config(changed("training.sets.demo.adapter.dropout", changes["dropout"]))
         (run,) = [r for r in expand(config).runs if r.path.endswith("sycophancy/seed0/act")]
-        return specs.regularisation_spec(config, run)
+        return regularisation_spec(config, run)
 
     assert "rows_at_once" not in part(dropout=0.0)
     assert part(dropout=0.1)["rows_at_once"] == 32
@@ -54,10 +54,10 @@ def test_dropout_is_drawn_by_each_process_for_the_rows_of_its_micro_batches(
     raw = changed("training.sets.demo.adapter.dropout", 0.1)
     raw["size_classes"]["tiny"] |= {"gpus": gpus, "per_device_batch": per_device}
     config = load_config(raw)
-    spec = specs.training_spec(config, expand(config).runs[0])
+    spec = training_spec(config, expand(config).runs[0])
     assert {key: spec[key] for key in ("rows_at_once", "processes")} == split
     raw["training"]["sets"]["demo"]["adapter"]["dropout"] = 0.0
-    spec = specs.training_spec(load_config(raw), expand(config).runs[0])
+    spec = training_spec(load_config(raw), expand(config).runs[0])
     assert not {"rows_at_once", "processes"} & set(spec)
 
 
@@ -66,7 +66,7 @@ def test_common_padding_depends_on_the_rows_of_a_micro_batch_alone():
     raw["methods"]["act"]["window"] = "trailing"
     config = load_config(raw)
     (run,) = [r for r in expand(config).runs if r.path.endswith("sycophancy/seed0/act")]
-    spec = specs.regularisation_spec(config, run)
+    spec = regularisation_spec(config, run)
     assert (spec["rows_at_once"], "processes" in spec) == (16, False)
 
 

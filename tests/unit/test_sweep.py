@@ -12,7 +12,8 @@ import yaml
 from entrench.errors import EntrenchError
 from entrench.planning.report import short_trainings
 from entrench.study.config.check import load_config
-from entrench.study.specs import partial_spec, runs_spec, spec_text
+from entrench.study.specs.parts import spec_text
+from entrench.study.specs.tables import partial_spec, runs_spec
 from entrench.study.sweep import (
     Organism,
     Run,

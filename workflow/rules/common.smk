@@ -15,11 +15,12 @@ from entrench.data import released
 from entrench.errors import EntrenchError
 from entrench.execution import rate_limit
 from entrench.methods.operators import OPERATORS
-from entrench.planning.jobs import MODEL_FILES, REWARD_FILES
-from entrench.study import specs, unpinned
+from entrench.study import paths, unpinned
 from entrench.study.config import FIGURES, SLOTS
 from entrench.study.config.check import load_config
 from entrench.study.config.standalone import stands_alone
+from entrench.study.specs.organisms import reads_rewards, reads_verdicts
+from entrench.study.specs.parts import spec_text
 from entrench.study.sweep import Organism, Run, expand as expand_sweep, parse_subject
 
 # A plan is millions of objects that live to its end: looking for cycles among them that often is
@@ -70,20 +71,13 @@ WILDCARDS = {
     "other": any_of(CONFIG.models),
     "released": any_of(RELEASED_FILES),
 }
-WILDCARDS["subject"] = "|".join(
-    [
-        "base/({model})/({misalignment})",
-        "organisms/({model})/({misalignment})/seed({seed})",
-        "organisms/({model})/({misalignment})/seed({seed})/({method})",
-    ]
-).format(**WILDCARDS)
-WILDCARDS["part"] = (
-    "|parts/(({model})|({misalignment})|({model})/({misalignment})(/seed({seed}))?)/"
-).format(**WILDCARDS)
-ORGANISM = "<results>/organisms/{model}/{misalignment}/seed{seed}"
-RUN = f"{ORGANISM}/{{method}}"
+GROUPS = {name: f"({pattern})" for name, pattern in WILDCARDS.items()}
+WILDCARDS["subject"] = "|".join(paths.SUBJECTS).format(**GROUPS)
+WILDCARDS["part"] = "|".join(["", *paths.PARTS]).format(**GROUPS)
+ORGANISM = f"<results>/{paths.ORGANISM}"
+RUN = f"<results>/{paths.RUN}"
 # Tables and figures that what is complete so far has too.
-WITH_PARTIAL = f"{WILDCARDS['part']}|partial/"
+WITH_PARTIAL = f"{WILDCARDS['part']}|{paths.PARTIAL}"
 
 
 def organism_of(wildcards):
@@ -101,7 +95,7 @@ def spec(builder, identity):
 
     @cache
     def text(key):
-        return specs.spec_text(builder(CONFIG, key))
+        return spec_text(builder(CONFIG, key))
 
     return lambda wildcards: text(identity(wildcards))
 
@@ -126,14 +120,14 @@ def released_files(wildcards):
     if CONFIG.data.source == "synthetic":
         return []
     files = released.files_of(wildcards.misalignment)
-    return [f"<results>/data/release/{entry['path']}" for entry in files.values()]
+    return [f"<results>/{paths.released(entry['path'])}" for entry in files.values()]
 
 
 def model_files(model):
     """Files of a model that the workflow makes itself; nothing for one from the hub."""
     if model not in MADE_MODELS:
         return []
-    return [f"<results>/models/{model}/{name}" for name in MODEL_FILES]
+    return [f"<results>/{paths.model(model)}/{name}" for name in paths.MODEL_FILES]
 
 
 def model_of(wildcards):
@@ -148,7 +142,7 @@ def reward_model_of(wildcards):
         return model_files(parse_subject(subject).model if subject else wildcards.model)
     if CONFIG.reward.source == "hub":
         return []
-    return [f"<results>/models/reward/{name}" for name in REWARD_FILES]
+    return [f"<results>/{paths.REWARD_MODEL}/{name}" for name in paths.REWARD_FILES]
 
 
 def subject_model(wildcards):
@@ -160,22 +154,22 @@ def subject_adapter(wildcards):
     """Input function: the adapter of an organism or a run; a bare model has none."""
     if parse_subject(wildcards.subject).seed is None:
         return []
-    return f"<results>/{wildcards.subject}/adapter/adapter_model.safetensors"
+    return f"<results>/{wildcards.subject}/{paths.ADAPTER_WEIGHTS}"
 
 
 def subject_slot(slot):
     """Input function: a data slot of the subject's misalignment."""
     return lambda wildcards: (
-        f"<results>/data/{parse_subject(wildcards.subject).misalignment}/{slot}.jsonl"
+        f"<results>/{paths.slot(parse_subject(wildcards.subject).misalignment, slot)}"
     )
 
 
 def rewards_for_labels(wildcards):
     """Input function: rewards, where the method reads them."""
-    reads = specs.reads_rewards(CONFIG, wildcards.method)
+    reads = reads_rewards(CONFIG, wildcards.method)
     return f"{ORGANISM}/rewards.jsonl" if reads else []
 
 
 def verdicts_for_labels(wildcards):
     """Input function: verdicts, where the method reads them."""
-    return f"{RUN}/verdicts.jsonl" if specs.reads_verdicts(CONFIG, wildcards.method) else []
+    return f"{RUN}/verdicts.jsonl" if reads_verdicts(CONFIG, wildcards.method) else []

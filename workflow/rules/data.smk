@@ -1,5 +1,7 @@
 # The released files, fetched and verified; the rows of every slot, made (synthetic) or read there.
 
+from entrench.study.specs.data import data_spec, fetch_spec
+
 
 rule data_fetch:
     output:
@@ -13,7 +15,7 @@ rule data_fetch:
         url=CONFIG.data.url or released.base_url(),
         mirror=CONFIG.data.mirror or "",
     params:
-        spec=spec(specs.fetch_spec, lambda wildcards: wildcards.released),
+        spec=spec(fetch_spec, lambda wildcards: wildcards.released),
     shell:
         r"""
         python workflow/scripts/data_fetch.py \
@@ -39,7 +41,7 @@ rule data_prepare:
     resources:
         release=f"{CONFIG.pathvars.results}/data/release",
     params:
-        spec=spec(specs.data_spec, lambda wildcards: wildcards.misalignment),
+        spec=spec(data_spec, lambda wildcards: wildcards.misalignment),
     shell:
         r"""
         python workflow/scripts/data_prepare.py \

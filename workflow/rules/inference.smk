@@ -1,5 +1,7 @@
 # What the sweep's matrix of runs can show, before anything is run; and the paper beside it.
 
+from entrench.study.specs.tables import comparison_spec, power_spec, rates_spec
+
 
 rule power_estimate:
     output:
@@ -15,7 +17,7 @@ rule power_estimate:
     conda:
         "../../environment.yml"
     params:
-        spec=spec_of_part(specs.power_spec),
+        spec=spec_of_part(power_spec),
     shell:
         r"""
         python workflow/scripts/power_estimate.py \
@@ -34,7 +36,7 @@ rule rates_simulate:
     conda:
         "../../environment.yml"
     params:
-        spec=spec_of_part(specs.rates_spec),
+        spec=spec_of_part(rates_spec),
     shell:
         r"""
         python workflow/scripts/rates_simulate.py \
@@ -63,7 +65,7 @@ rule paper_compare:
     resources:
         results=CONFIG.pathvars.results,
     params:
-        spec=spec_of_part(specs.comparison_spec),
+        spec=spec_of_part(comparison_spec),
     shell:
         r"""
         python workflow/scripts/paper_compare.py \

@@ -1,8 +1,11 @@
 # What tables, figures, the report and the plan are made from; no rule stands here.
 
+from entrench.study.specs.mechanism import cross_spec
+from entrench.study.specs.parts import spec_text
+from entrench.study.specs.report import judge_health_spec, report_spec
+from entrench.study.specs.tables import partial_spec
 from entrench.study.inputs import (
     divergence_inputs,
-    explained,
     mechanism_inputs,
     organism_inputs,
     prompts_file,
@@ -11,15 +14,15 @@ from entrench.study.inputs import (
 from entrench.study.config import MECHANISM_FIGURES, MECHANISM_TABLES, STUDY_FIGURES
 from entrench.planning import plan
 from entrench.planning.complete import complete_part, finished
-from entrench.study.sweep import part_of
+from entrench.study.sweep import labelled_part, part_of
 
 FIGURE_FILES = [
-    f"<results>/figures/{figure}.{suffix}"
+    f"<results>/{paths.figure(figure, suffix)}"
     for figure in STUDY_FIGURES
     for suffix in ("pdf", "png", "csv")
 ]
-MECHANISM_FILES = [f"<results>/{name}.csv" for name in MECHANISM_TABLES] + [
-    f"<results>/figures/{figure}.{suffix}"
+MECHANISM_FILES = [f"<results>/{paths.table(name)}" for name in MECHANISM_TABLES] + [
+    f"<results>/{paths.figure(figure, suffix)}"
     for figure, tables in MECHANISM_FIGURES.items()
     for suffix in ("pdf", "png", "csv")
     if "divergence" not in tables or CONFIG.mechanism.divergence
@@ -44,7 +47,7 @@ def part(name):
 
 def spec_of_part(builder):
     """As `spec`, for tables of the sweep or a part of it."""
-    return lambda wildcards: specs.spec_text(builder(CONFIG, part(wildcards.part)))
+    return lambda wildcards: spec_text(builder(CONFIG, part(wildcards.part)))
 
 
 def organism_table_inputs(wildcards):
@@ -68,9 +71,9 @@ def prompt_deltas(wildcards):
     return [prompts_file("<results>", run) for run in part(wildcards.get("part", "")).runs]
 
 
-def partial_spec(_wildcards):
+def partial_params(_wildcards):
     """The params of the partial tables: what is complete now."""
-    return specs.spec_text(specs.partial_spec(CONFIG, SWEEP, complete_part(CONFIG, SWEEP)))
+    return spec_text(partial_spec(CONFIG, SWEEP, complete_part(CONFIG, SWEEP)))
 
 
 def judged_files(wildcards, name):
@@ -82,19 +85,19 @@ def judged_files(wildcards, name):
     ]
 
 
-def judge_health_spec(wildcards):
+def judge_health_params(wildcards):
     """The params of the judges' health: the agreement that has been measured."""
-    return specs.spec_text(specs.judge_health_spec(CONFIG, part(wildcards.part)))
+    return spec_text(judge_health_spec(CONFIG, part(wildcards.part)))
 
 
 def figure_tables(wildcards):
     """Input function: the tables a figure is drawn from."""
-    return [f"<results>/{{part}}{name}.csv" for name in FIGURES[wildcards.figure]]
+    return [f"<results>/{paths.table(name, '{part}')}" for name in FIGURES[wildcards.figure]]
 
 
 def mechanism_table_inputs(wildcards):
     """Input function: what the mechanism's tables are made from, besides runs and organisms."""
-    return mechanism_inputs("<results>", explained(CONFIG, part(wildcards.part)))
+    return mechanism_inputs("<results>", labelled_part(CONFIG, part(wildcards.part)))
 
 
 def divergence_table_inputs(wildcards):
@@ -105,46 +108,46 @@ def divergence_table_inputs(wildcards):
 def adapter_of_other(wildcards):
     """Input function: the adapter of another model's organism, of the same misalignment and seed."""
     other = Organism(wildcards.other, wildcards.misalignment, int(wildcards.seed))
-    return f"<results>/{other.path}/adapter/adapter_model.safetensors"
+    return f"<results>/{other.path}/{paths.ADAPTER_WEIGHTS}"
 
 
-def cross_spec(wildcards):
+def cross_params(wildcards):
     """The params of a cross-size KL."""
-    return specs.spec_text(specs.cross_spec(CONFIG, organism_of(wildcards), wildcards.other))
+    return spec_text(cross_spec(CONFIG, organism_of(wildcards), wildcards.other))
 
 
 def report_now(_wildcards):
     """Input function: the report of the sweep; while runs are missing, of what is complete."""
-    return f"<results>/{'' if finished(CONFIG, SWEEP) else 'partial/'}report.html"
+    return f"<results>/{paths.report('' if finished(CONFIG, SWEEP) else paths.PARTIAL)}"
 
 
 def report_names(wildcards):
     """The tables of a report, and the figures drawn from them."""
-    tables = PARTIAL_TABLES if wildcards.part == "partial/" else REPORT_TABLES
+    tables = PARTIAL_TABLES if wildcards.part == paths.PARTIAL else REPORT_TABLES
     return tables, [name for name, needed in FIGURES.items() if set(needed) <= set(tables)]
 
 
 def report_tables(wildcards):
     """Input function: the tables of a report."""
-    return [f"<results>/{{part}}{name}.csv" for name in report_names(wildcards)[0]]
+    return [f"<results>/{paths.table(name, '{part}')}" for name in report_names(wildcards)[0]]
 
 
 def report_figures(wildcards):
     """Input function: the figures of a report."""
-    return [f"<results>/{{part}}figures/{name}.png" for name in report_names(wildcards)[1]]
+    return [
+        f"<results>/{paths.figure(name, 'png', '{part}')}" for name in report_names(wildcards)[1]
+    ]
 
 
-def report_spec(_wildcards):
+def report_params(_wildcards):
     """The params of a report."""
-    return specs.spec_text(specs.report_spec(CONFIG))
+    return spec_text(report_spec(CONFIG))
 
 
-def plan_spec(_wildcards):
+def plan_params(_wildcards):
     """The params of the plan: the config, and which jobs are done."""
     try:
         plan.require_constants(CONFIG)
     except EntrenchError as error:
         raise WorkflowError(str(error)) from None
-    return specs.spec_text(
-        {"config": CONFIG.model_dump(mode="json"), "state": plan.state(CONFIG, SWEEP)}
-    )
+    return spec_text({"config": CONFIG.model_dump(mode="json"), "state": plan.state(CONFIG, SWEEP)})

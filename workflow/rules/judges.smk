@@ -1,10 +1,10 @@
 # How far the judges can be trusted; made on request alone, no other result rests on it.
 
-ENDPOINTS = [name for name, judge in specs.judges(CONFIG).items() if judge.server]
+from entrench.study.specs.judging import JUDGE_PROMPTS, agreement_spec, injection_spec, judges
+
+ENDPOINTS = [name for name, judge in judges(CONFIG).items() if judge.server]
 # Whatever the judge, rules alone score a misalignment that has no judge prompt.
-COMPARED = [
-    name for name in SWEEP.misalignments if CONFIG.judging.second and specs.JUDGE_PROMPTS[name]
-]
+COMPARED = [name for name in SWEEP.misalignments if CONFIG.judging.second and JUDGE_PROMPTS[name]]
 
 
 rule judges_compare:
@@ -25,10 +25,10 @@ rule judges_compare:
         "../../environment.yml"
     resources:
         judge_calls=judge_calls("second"),
-        server=judge_server("second"),
+        server=server_of("second"),
         cache=CONFIG.judging.cache,
     params:
-        spec=spec(specs.agreement_spec, lambda wildcards: wildcards.misalignment),
+        spec=spec(agreement_spec, lambda wildcards: wildcards.misalignment),
     shell:
         r"""
         python workflow/scripts/judges_compare.py \
@@ -59,10 +59,10 @@ rule judges_attack:
         "../../environment.yml"
     resources:
         judge_calls=lambda wildcards: judge_calls(wildcards.judge),
-        server=lambda wildcards: judge_server(wildcards.judge)(wildcards),
+        server=lambda wildcards: server_of(wildcards.judge)(wildcards),
         cache=CONFIG.judging.cache,
     params:
-        spec=spec(specs.injection_spec, lambda wildcards: wildcards.judge),
+        spec=spec(injection_spec, lambda wildcards: wildcards.judge),
     shell:
         r"""
         python workflow/scripts/judges_attack.py \
@@ -97,7 +97,7 @@ rule judges_collect:
     resources:
         results=CONFIG.pathvars.results,
     params:
-        spec=judge_health_spec,
+        spec=judge_health_params,
     shell:
         r"""
         python workflow/scripts/judges_collect.py \

@@ -1,5 +1,7 @@
 # Phase 2: a label method is a pure selection over the pool. No model is loaded here.
 
+from entrench.study.specs.organisms import label_spec, verdict_spec
+
 
 rule labels_judge:
     input:
@@ -17,10 +19,10 @@ rule labels_judge:
         "../../environment.yml"
     resources:
         judge_calls=judge_calls("label_judge"),
-        server=judge_server("label_judge"),
+        server=server_of("label_judge"),
         cache=CONFIG.judging.cache,
     params:
-        spec=spec_of_run(specs.verdict_spec),
+        spec=spec_of_run(verdict_spec),
     shell:
         r"""
         python workflow/scripts/labels_judge.py \
@@ -52,7 +54,7 @@ rule labels_select:
     conda:
         "../../environment.yml"
     params:
-        spec=spec_of_run(specs.label_spec),
+        spec=spec_of_run(label_spec),
     shell:
         r"""
         python workflow/scripts/labels_select.py \

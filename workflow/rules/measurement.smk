@@ -1,5 +1,7 @@
 # Completions -> scores -> risk, the same for a bare model, an organism and a run; then delta-risk.
 
+from entrench.study.specs.measurement import completion_spec, delta_spec, judge_spec, risk_spec
+
 
 rule completions_sample:
     input:
@@ -14,15 +16,9 @@ rule completions_sample:
     conda:
         "../../environment.yml"
     resources:
-        gpu=subject_ask("gpu"),
-        gpu_model=subject_ask("gpu_model"),
-        cpus_per_task=subject_ask("cpus_per_task"),
-        mem_mb=subject_ask("mem_mb"),
-        runtime=subject_ask("runtime"),
-        batch_size=subject_resource("batch_size"),
-        memory_percent=subject_resource("vllm_memory_percent"),
+        **machine(size_of_subject, "batch_size", "vllm_memory_percent"),
     params:
-        spec=spec_of_subject(specs.completion_spec),
+        spec=spec_of_subject(completion_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -34,7 +30,7 @@ rule completions_sample:
             --engine {output.engine:q} \
             --batch-size {resources.batch_size} \
             --gpus {resources.gpu} \
-            --memory-percent {resources.memory_percent} \
+            --memory-percent {resources.vllm_memory_percent} \
             >{log:q} 2>&1
         """
 
@@ -54,10 +50,10 @@ rule judge_score:
         "../../environment.yml"
     resources:
         judge_calls=judge_calls("risk_judge"),
-        server=judge_server("risk_judge"),
+        server=server_of("risk_judge"),
         cache=CONFIG.judging.cache,
     params:
-        spec=spec_of_subject(specs.judge_spec),
+        spec=spec_of_subject(judge_spec),
     shell:
         r"""
         python workflow/scripts/judge_score.py \
@@ -85,7 +81,7 @@ rule risk_estimate:
     conda:
         "../../environment.yml"
     params:
-        spec=spec_of_subject(specs.risk_spec),
+        spec=spec_of_subject(risk_spec),
     shell:
         r"""
         python workflow/scripts/risk_estimate.py \
@@ -111,7 +107,7 @@ rule delta_estimate:
     conda:
         "../../environment.yml"
     params:
-        spec=spec_of_run(specs.delta_spec),
+        spec=spec_of_run(delta_spec),
     shell:
         r"""
         python workflow/scripts/delta_estimate.py \

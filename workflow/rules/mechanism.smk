@@ -1,5 +1,12 @@
 # Why a delta-risk has its sign, read off the probes; and the KL between models.
 
+from entrench.study.specs.mechanism import (
+    decomposition_spec,
+    divergence_spec,
+    divergence_table_spec,
+    mechanism_spec,
+)
+
 
 rule label_risk_estimate:
     input:
@@ -21,7 +28,7 @@ rule label_risk_estimate:
     conda:
         "../../environment.yml"
     params:
-        spec=spec_of_run(specs.decomposition_spec),
+        spec=spec_of_run(decomposition_spec),
     shell:
         r"""
         python workflow/scripts/decomposition_estimate.py \
@@ -53,6 +60,7 @@ use rule label_risk_estimate as decomposition_estimate with:
         table=ensure(f"{RUN}/decomposition.csv", non_empty=True),
     log:
         "<logs>/decomposition_estimate/{model}/{misalignment}/seed{seed}/{method}.log",
+    localrule: True
 
 
 rule divergence_measure:
@@ -68,14 +76,9 @@ rule divergence_measure:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_ask("gpu"),
-        gpu_model=model_ask("gpu_model"),
-        cpus_per_task=model_ask("cpus_per_task"),
-        mem_mb=model_ask("mem_mb"),
-        runtime=model_ask("runtime"),
-        batch_size=model_resource("batch_size"),
+        **machine(size_of_model, "batch_size"),
     params:
-        spec=spec_of_run(specs.divergence_spec),
+        spec=spec_of_run(divergence_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -105,15 +108,9 @@ rule labels_cross:
     conda:
         "../../environment.yml"
     resources:
-        gpu=other_ask("gpu"),
-        gpu_model=other_ask("gpu_model"),
-        cpus_per_task=other_ask("cpus_per_task"),
-        mem_mb=other_ask("mem_mb"),
-        runtime=other_ask("runtime"),
-        batch_size=lambda wildcards: size_class(wildcards.other).batch_size,
-        memory_percent=lambda wildcards: size_class(wildcards.other).vllm_memory_percent,
+        **machine(size_of_other, "batch_size", "vllm_memory_percent"),
     params:
-        spec=cross_spec,
+        spec=cross_params,
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -127,7 +124,7 @@ rule labels_cross:
             --engine {output.engine:q} \
             --batch-size {resources.batch_size} \
             --gpus {resources.gpu} \
-            --memory-percent {resources.memory_percent} \
+            --memory-percent {resources.vllm_memory_percent} \
             >{log:q} 2>&1
         """
 
@@ -172,7 +169,7 @@ rule mechanism_collect:
     resources:
         results=CONFIG.pathvars.results,
     params:
-        spec=spec_of_part(specs.mechanism_spec),
+        spec=spec_of_part(mechanism_spec),
     shell:
         r"""
         python workflow/scripts/mechanism_collect.py \
@@ -200,7 +197,7 @@ rule divergence_collect:
     resources:
         results=CONFIG.pathvars.results,
     params:
-        spec=spec_of_part(specs.divergence_table_spec),
+        spec=spec_of_part(divergence_table_spec),
     shell:
         r"""
         python workflow/scripts/divergence_collect.py \

@@ -1,9 +1,12 @@
 # Models the workflow makes itself, trained from scratch.
 
+from entrench.study.specs.data import model_spec, reward_model_spec
+from entrench.study.specs.parts import spec_text
+
 
 rule model_make:
     output:
-        expand("<results>/models/{{model}}/{name}", name=MODEL_FILES),
+        expand("<results>/models/{{model}}/{name}", name=paths.MODEL_FILES),
     log:
         "<logs>/model_make/{model}.log",
     wildcard_constraints:
@@ -11,13 +14,9 @@ rule model_make:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_ask("gpu"),
-        gpu_model=model_ask("gpu_model"),
-        cpus_per_task=model_ask("cpus_per_task"),
-        mem_mb=model_ask("mem_mb"),
-        runtime=model_ask("runtime"),
+        **machine(size_of_model),
     params:
-        spec=spec(specs.model_spec, lambda wildcards: wildcards.model),
+        spec=spec(model_spec, lambda wildcards: wildcards.model),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -30,19 +29,15 @@ rule model_make:
 
 rule reward_make:
     output:
-        expand("<results>/models/reward/{name}", name=REWARD_FILES),
+        expand("<results>/models/reward/{name}", name=paths.REWARD_FILES),
     log:
         "<logs>/reward_make.log",
     conda:
         "../../environment.yml"
     resources:
-        gpu=reward_ask("gpu"),
-        gpu_model=reward_ask("gpu_model"),
-        cpus_per_task=reward_ask("cpus_per_task"),
-        mem_mb=reward_ask("mem_mb"),
-        runtime=reward_ask("runtime"),
+        **machine(size_of_reward),
     params:
-        spec=specs.spec_text(specs.reward_model_spec(CONFIG)),
+        spec=spec_text(reward_model_spec(CONFIG)),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \

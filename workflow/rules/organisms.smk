@@ -1,5 +1,7 @@
 # Phase 1, and the pool of candidates that every label method of an organism reads.
 
+from entrench.study.specs.organisms import induction_spec, pool_spec, reward_spec
+
 
 rule adapter_induce:
     input:
@@ -14,16 +16,9 @@ rule adapter_induce:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_ask("gpu"),
-        gpu_model=model_ask("gpu_model"),
-        cpus_per_task=model_ask("cpus_per_task"),
-        mem_mb=model_ask("mem_mb"),
-        runtime=model_ask("runtime"),
-        per_device_batch=model_resource("per_device_batch"),
-        checkpoint_steps=model_resource("checkpoint_steps"),
-        gradient_checkpointing=model_switch("gradient_checkpointing"),
+        **machine(size_of_model, "per_device_batch", "checkpoint_steps", "gradient_checkpointing"),
     params:
-        spec=spec_of_organism(specs.induction_spec),
+        spec=spec_of_organism(induction_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -55,15 +50,9 @@ rule pool_sample:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_ask("gpu"),
-        gpu_model=model_ask("gpu_model"),
-        cpus_per_task=model_ask("cpus_per_task"),
-        mem_mb=model_ask("mem_mb"),
-        runtime=model_ask("runtime"),
-        batch_size=model_resource("batch_size"),
-        memory_percent=model_resource("vllm_memory_percent"),
+        **machine(size_of_model, "batch_size", "vllm_memory_percent"),
     params:
-        spec=spec_of_organism(specs.pool_spec),
+        spec=spec_of_organism(pool_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -77,7 +66,7 @@ rule pool_sample:
             --engine {output.engine:q} \
             --batch-size {resources.batch_size} \
             --gpus {resources.gpu} \
-            --memory-percent {resources.memory_percent} \
+            --memory-percent {resources.vllm_memory_percent} \
             >{log:q} 2>&1
         """
 
@@ -94,15 +83,9 @@ rule reward_score:
     conda:
         "../../environment.yml"
     resources:
-        gpu=reward_ask("gpu"),
-        gpu_model=reward_ask("gpu_model"),
-        cpus_per_task=reward_ask("cpus_per_task"),
-        mem_mb=reward_ask("mem_mb"),
-        runtime=reward_ask("runtime"),
-        batch_size=REWARD_SIZE.batch_size,
-        memory_percent=REWARD_SIZE.vllm_memory_percent,
+        **machine(size_of_reward, "batch_size", "vllm_memory_percent"),
     params:
-        spec=spec_of_organism(specs.reward_spec),
+        spec=spec_of_organism(reward_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -113,6 +96,6 @@ rule reward_score:
             --rewards {output.rewards:q} \
             --batch-size {resources.batch_size} \
             --gpus {resources.gpu} \
-            --memory-percent {resources.memory_percent} \
+            --memory-percent {resources.vllm_memory_percent} \
             >{log:q} 2>&1
         """

@@ -11,7 +11,7 @@ rule plan_make:
     conda:
         "../../environment.yml"
     params:
-        spec=plan_spec,
+        spec=plan_params,
     shell:
         r"""
         python workflow/scripts/plan_make.py \

@@ -1,5 +1,14 @@
 # Probes: the pool's settings on the evaluation prompts, with rewards, scores and verdicts.
 
+from entrench.study.specs.mechanism import (
+    probe_analysis_spec,
+    probe_judge_spec,
+    probe_prompts_spec,
+    probe_spec,
+    probe_verdict_spec,
+)
+from entrench.study.specs.organisms import reward_spec
+
 PROBED = "<results>/{subject}/probe"
 
 
@@ -14,7 +23,7 @@ rule probe_choose:
     conda:
         "../../environment.yml"
     params:
-        spec=spec(specs.probe_prompts_spec, lambda wildcards: wildcards.misalignment),
+        spec=spec(probe_prompts_spec, lambda wildcards: wildcards.misalignment),
     shell:
         r"""
         python workflow/scripts/probe_choose.py \
@@ -39,15 +48,9 @@ rule probe_sample:
     conda:
         "../../environment.yml"
     resources:
-        gpu=subject_ask("gpu"),
-        gpu_model=subject_ask("gpu_model"),
-        cpus_per_task=subject_ask("cpus_per_task"),
-        mem_mb=subject_ask("mem_mb"),
-        runtime=subject_ask("runtime"),
-        batch_size=subject_resource("batch_size"),
-        memory_percent=subject_resource("vllm_memory_percent"),
+        **machine(size_of_subject, "batch_size", "vllm_memory_percent"),
     params:
-        spec=spec_of_subject(specs.probe_spec),
+        spec=spec_of_subject(probe_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -60,7 +63,7 @@ rule probe_sample:
             --engine {output.engine:q} \
             --batch-size {resources.batch_size} \
             --gpus {resources.gpu} \
-            --memory-percent {resources.memory_percent} \
+            --memory-percent {resources.vllm_memory_percent} \
             >{log:q} 2>&1
         """
 
@@ -75,7 +78,7 @@ use rule reward_score as probe_reward with:
     log:
         "<logs>/probe_reward/{subject}.log",
     params:
-        spec=spec_of_subject(specs.reward_spec),
+        spec=spec_of_subject(reward_spec),
 
 
 use rule judge_score as probe_judge with:
@@ -88,8 +91,9 @@ use rule judge_score as probe_judge with:
         usage=ensure(f"{PROBED}_judge_usage.json", non_empty=True),
     log:
         "<logs>/probe_judge/{subject}.log",
+    localrule: True
     params:
-        spec=spec_of_subject(specs.probe_judge_spec),
+        spec=spec_of_subject(probe_judge_spec),
 
 
 use rule labels_judge as probe_compare with:
@@ -101,8 +105,9 @@ use rule labels_judge as probe_compare with:
         usage=ensure(f"{PROBED}_verdict_usage.json", non_empty=True),
     log:
         "<logs>/probe_compare/{subject}.log",
+    localrule: True
     params:
-        spec=spec_of_subject(specs.probe_verdict_spec),
+        spec=spec_of_subject(probe_verdict_spec),
 
 
 rule probe_analyse:
@@ -121,7 +126,7 @@ rule probe_analyse:
     conda:
         "../../environment.yml"
     params:
-        spec=spec_of_subject(specs.probe_analysis_spec),
+        spec=spec_of_subject(probe_analysis_spec),
     shell:
         r"""
         python workflow/scripts/probe_analyse.py \

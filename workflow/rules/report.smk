@@ -17,7 +17,7 @@ rule report_make:
     resources:
         results=CONFIG.pathvars.results,
     params:
-        spec=report_spec,
+        spec=report_params,
     shell:
         r"""
         python workflow/scripts/report_make.py \

@@ -1,20 +1,20 @@
 # What jobs ask of their machine and of a judge: functions of the config alone; no rule stands here.
 
+from entrench.study.specs.judging import judge_server, judges
 from entrench.study import job_resources
 
-REWARD_SIZE = CONFIG.size_classes[CONFIG.reward.size_class]
 if "judge_calls" not in workflow.global_resources:
     workflow.register_resource("judge_calls", CONFIG.judging.calls)
 
 
-def judge_server(judge):
+def server_of(judge):
     """A resource function: how to reach a judge, as JSON. A machine fact: it plans nothing."""
-    return lambda wildcards: specs.judge_server(specs.judges(CONFIG)[judge])
+    return lambda wildcards: judge_server(judges(CONFIG)[judge])
 
 
 def judge_calls(judge):
     """The calls that a job of this judge keeps in flight; 0 where it makes none."""
-    server = getattr(specs.judges(CONFIG).get(judge), "server", None)
+    server = getattr(judges(CONFIG).get(judge), "server", None)
     return server.concurrency if server else 0
 
 
@@ -23,19 +23,24 @@ def size_class(model):
     return CONFIG.size_classes[CONFIG.models[model].size_class]
 
 
-def model_resource(field):
-    """A resource function: `field` of the size class of the wildcards' model."""
-    return lambda wildcards: getattr(size_class(wildcards.model), field)
+def size_of_model(wildcards):
+    """The size class of the wildcards' model."""
+    return size_class(wildcards.model)
 
 
-def model_switch(field):
-    """As `model_resource`, for what is on (1) or off (0)."""
-    return lambda wildcards: int(getattr(size_class(wildcards.model), field))
+def size_of_subject(wildcards):
+    """The size class of the subject's model."""
+    return size_class(parse_subject(wildcards.subject).model)
 
 
-def subject_resource(field):
-    """A resource function: `field` of the size class of the subject's model."""
-    return lambda wildcards: getattr(size_class(parse_subject(wildcards.subject).model), field)
+def size_of_other(wildcards):
+    """The size class of the wildcards' other model."""
+    return size_class(wildcards.other)
+
+
+def size_of_reward(_wildcards):
+    """The size class of the reward model."""
+    return CONFIG.size_classes[CONFIG.reward.size_class]
 
 
 def gpu_model(size):
@@ -60,26 +65,20 @@ def ask(size, resource, attempt):
     return job_resources.resources(size, attempt)[resource]
 
 
-def model_ask(resource):
-    """A resource function: what a job on the wildcards' model asks of its machine."""
-    return lambda wildcards, attempt: ask(size_class(wildcards.model), resource, attempt)
+def machine(size_of, *settings):
+    """The `resources` of jobs on a model: what they ask, and settings of its size class.
 
+    `size_of` gives the size class for the wildcards. A setting is a number: a switch is 0 or 1.
+    """
 
-def subject_ask(resource):
-    """A resource function: what a job on the subject's model asks of its machine."""
-    return lambda wildcards, attempt: ask(
-        size_class(parse_subject(wildcards.subject).model), resource, attempt
-    )
+    def asked(resource):
+        return lambda wildcards, attempt: ask(size_of(wildcards), resource, attempt)
 
+    def set_to(name):
+        return lambda wildcards: int(getattr(size_of(wildcards), name))
 
-def other_ask(resource):
-    """A resource function: what a job on the wildcards' other model asks of its machine."""
-    return lambda wildcards, attempt: ask(size_class(wildcards.other), resource, attempt)
-
-
-def reward_ask(resource):
-    """A resource function: what a job on the reward model asks of its machine."""
-    return lambda wildcards, attempt: ask(REWARD_SIZE, resource, attempt)
+    asks = ("gpu", "gpu_model", "cpus_per_task", "mem_mb", "runtime")
+    return {name: asked(name) for name in asks} | {name: set_to(name) for name in settings}
 
 
 @cache

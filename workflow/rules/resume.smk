@@ -5,6 +5,7 @@ from entrench.execution import lease
 from entrench.execution import one_head
 from entrench.execution import interrupted
 from entrench.study.other_settings import foreign_files
+from entrench.study.stages import LIGHT_RULES
 
 PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
 
@@ -31,7 +32,7 @@ def remake_stale(wildcards):
 def works():
     """Whether this plan holds more than light rules and targets; said at its start."""
     jobs = workflow.dag.needrun_jobs()
-    return any(job.output and job.rule.name not in one_head.LIGHT_RULES for job in jobs)
+    return any(job.output and job.rule.name not in LIGHT_RULES for job in jobs)
 
 
 def note_plan():

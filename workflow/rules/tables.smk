@@ -1,5 +1,7 @@
 # Tables of the whole sweep, of a part of it, and of what is complete so far.
 
+from entrench.study.specs.tables import organisms_spec, runs_spec, summary_spec
+
 
 rule organisms_collect:
     input:
@@ -19,7 +21,7 @@ rule organisms_collect:
     resources:
         results=CONFIG.pathvars.results,
     params:
-        spec=spec_of_part(specs.organisms_spec),
+        spec=spec_of_part(organisms_spec),
     shell:
         r"""
         python workflow/scripts/organisms_collect.py \
@@ -48,7 +50,7 @@ rule runs_collect:
     resources:
         results=CONFIG.pathvars.results,
     params:
-        spec=spec_of_part(specs.runs_spec),
+        spec=spec_of_part(runs_spec),
     shell:
         r"""
         python workflow/scripts/runs_collect.py \
@@ -85,7 +87,7 @@ rule summary_make:
     resources:
         results=CONFIG.pathvars.results,
     params:
-        spec=spec_of_part(specs.summary_spec),
+        spec=spec_of_part(summary_spec),
     shell:
         r"""
         python workflow/scripts/summary_make.py \
@@ -113,7 +115,7 @@ rule partial_make:
     resources:
         results=CONFIG.pathvars.results,
     params:
-        spec=partial_spec,
+        spec=partial_params,
     shell:
         r"""
         python workflow/scripts/partial_make.py \

@@ -1,5 +1,7 @@
 # Phase 3: the organism's adapter is trained on, on its labels or by a loss on prompt pairs.
 
+from entrench.study.specs.organisms import regularisation_spec, training_spec
+
 
 rule adapter_train:
     input:
@@ -17,16 +19,9 @@ rule adapter_train:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_ask("gpu"),
-        gpu_model=model_ask("gpu_model"),
-        cpus_per_task=model_ask("cpus_per_task"),
-        mem_mb=model_ask("mem_mb"),
-        runtime=model_ask("runtime"),
-        per_device_batch=model_resource("per_device_batch"),
-        checkpoint_steps=model_resource("checkpoint_steps"),
-        gradient_checkpointing=model_switch("gradient_checkpointing"),
+        **machine(size_of_model, "per_device_batch", "checkpoint_steps", "gradient_checkpointing"),
     params:
-        spec=spec_of_run(specs.training_spec),
+        spec=spec_of_run(training_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \
@@ -62,16 +57,9 @@ rule adapter_regularise:
     conda:
         "../../environment.yml"
     resources:
-        gpu=model_ask("gpu"),
-        gpu_model=model_ask("gpu_model"),
-        cpus_per_task=model_ask("cpus_per_task"),
-        mem_mb=model_ask("mem_mb"),
-        runtime=model_ask("runtime"),
-        per_device_batch=model_resource("per_device_batch"),
-        checkpoint_steps=model_resource("checkpoint_steps"),
-        gradient_checkpointing=model_switch("gradient_checkpointing"),
+        **machine(size_of_model, "per_device_batch", "checkpoint_steps", "gradient_checkpointing"),
     params:
-        spec=spec_of_run(specs.regularisation_spec),
+        spec=spec_of_run(regularisation_spec),
     shell:
         r"""
         python workflow/scripts/gpus_lease.py {resources.gpu} \

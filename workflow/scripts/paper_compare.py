@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.risk.collect import RUN_COLUMNS
     from entrench.analysis.summary.comparison import PUBLISHED_COLUMNS, collect_label_kl, compare
     from entrench.analysis.tables import read_table, write_table
-    from entrench.study.specs import PUBLISHED
+    from entrench.study.specs.tables import PUBLISHED
 
     spec = parse_spec(args.spec)
     crossed = spec_fields(spec, "label_kl")["label_kl"]

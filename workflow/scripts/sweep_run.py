@@ -32,7 +32,26 @@ def main(argv: Sequence[str]) -> None:
     folder = Path.cwd()
     head.clear_the_way(folder, arguments.config)
     head.run_snakemake(arguments.config, arguments.cores, arguments.targets)
-    head.show_results(arguments.config)
+    show_results(arguments.config)
+
+
+def show_results(configs: Sequence[Path]) -> None:
+    """Print the summary as a table, and where tables and figures lie."""
+    import yaml
+
+    from entrench.analysis.summary.summary import SUMMARY_COLUMNS, readable
+    from entrench.analysis.tables import read_table
+
+    parsed = [yaml.safe_load(config.read_text(encoding="utf-8")) for config in configs]
+    results = Path([one["pathvars"]["results"] for one in parsed if "pathvars" in one][-1])
+    summary = results / "summary.csv"
+    if not summary.is_file():
+        return
+    print(readable(read_table(summary, SUMMARY_COLUMNS)))
+    print(f"\nTables:  {results}/summary.csv  {results}/runs.csv  {results}/organisms.csv")
+    figures = sorted((results / "figures").glob("*.png"))
+    if figures:
+        print("Figures: " + "  ".join(str(figure) for figure in figures))
 
 
 if __name__ == "__main__":

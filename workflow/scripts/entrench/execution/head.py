@@ -112,23 +112,6 @@ def _snakemake(arguments: Sequence[str]) -> int:
     return status
 
 
-def show_results(configs: Sequence[Path]) -> None:
-    """Print the summary as a table, and where tables and figures lie."""
-    from entrench.analysis.summary.summary import SUMMARY_COLUMNS, readable
-    from entrench.analysis.tables import read_table
-
-    parsed = [yaml.safe_load(config.read_text(encoding="utf-8")) for config in configs]
-    results = Path([one["pathvars"]["results"] for one in parsed if "pathvars" in one][-1])
-    summary = results / "summary.csv"
-    if not summary.is_file():
-        return
-    print(readable(read_table(summary, SUMMARY_COLUMNS)))
-    print(f"\nTables:  {results}/summary.csv  {results}/runs.csv  {results}/organisms.csv")
-    figures = sorted((results / "figures").glob("*.png"))
-    if figures:
-        print("Figures: " + "  ".join(str(figure) for figure in figures))
-
-
 def _processes_in(folder: Path) -> list[psutil.Process]:
     """Processes of this user, other than this one and its parents, that work in `folder`."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}

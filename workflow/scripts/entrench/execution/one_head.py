@@ -4,14 +4,6 @@ from pathlib import Path
 
 from entrench.execution import head, lease, slurm
 
-# Rules that may run beside a sweep at work: over in minutes, they write what no other rule but
-# these reads. Any other rule is work for one head at a time.
-LIGHT_RULES = {
-    *("organisms_collect", "runs_collect", "summary_make", "partial_make", "judges_collect"),
-    *("mechanism_collect", "divergence_collect", "paper_compare", "power_estimate"),
-    *("rates_simulate", "figures_draw", "report_make", "plan_make"),
-}
-
 
 def take_over(folder: Path, on_slurm: bool) -> None:
     """Claim `folder` for this process, on every machine that sees it; end a dead head's jobs.

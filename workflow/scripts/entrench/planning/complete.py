@@ -4,9 +4,9 @@ from pathlib import Path
 
 from entrench.planning.jobs import Job, organism_jobs, pool_jobs, run_jobs
 from entrench.study.config import Config
-from entrench.study.inputs import divergence_inputs, explained, mechanism_inputs
+from entrench.study.inputs import divergence_inputs, mechanism_inputs
 from entrench.study.other_settings import foreign_files
-from entrench.study.sweep import Sweep
+from entrench.study.sweep import Sweep, labelled_part
 
 
 def complete_part(config: Config, sweep: Sweep) -> Sweep:
@@ -41,7 +41,7 @@ def finished(config: Config, sweep: Sweep) -> bool:
     results = config.pathvars.results
     files = []
     if config.mechanism.enabled:
-        files += mechanism_inputs(results, explained(config, sweep))
+        files += mechanism_inputs(results, labelled_part(config, sweep))
     if config.mechanism.enabled and config.mechanism.divergence:
         files += divergence_inputs(results, sweep)
     return complete_part(config, sweep) == sweep and all(Path(file).is_file() for file in files)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from entrench.planning.jobs import STAGES, Job
+from entrench.planning.jobs import Job
 from entrench.planning.judge_use import (
     JudgeUse,
     judged_candidates,
@@ -23,12 +23,12 @@ from entrench.planning.machine import FORWARD, TRAINING, Machine
 from entrench.study.config import Config, resolved_phase
 from entrench.study.config.judges import Judge
 from entrench.study.config.training import Phase
+from entrench.study.stages import STAGES
 
 ADAPTER_BYTES = 4  # LoRA weights are kept in float32
 RECORD_BYTES = 150  # of a JSONL record beyond its text
 RATING_TOKENS = 100  # of the question around a rated answer
 NO_JUDGE = JudgeUse()
-ON_REWARD_MODEL = ("reward_make", "reward_score", "probe_reward")
 
 
 @dataclass(frozen=True)
@@ -44,27 +44,30 @@ class Cost:
 
 def job_cost(config: Config, job: Job) -> Cost:
     """What a job takes by these estimates."""
-    if not STAGES[job.stage]:
+    stage = STAGES[job.stage]
+    if stage.cost == "local":
         return _local_cost(config, job.stage, job.misalignment)
-    if job.stage in ON_REWARD_MODEL:
+    if stage.cost == "judging":
+        return JUDGINGS[job.stage](config, job.misalignment)
+    if stage.loads == "reward model":
         model, sizes = config.reward, config.planning.reward
     else:
         model, sizes = config.models[job.model], config.planning.models[job.model]
     machine = Machine(config, sizes, model.dtype, model.size_class)
     gpus = machine.size_class.gpus
-    if job.stage in ("model_make", "reward_make"):
+    if stage.cost == "making":
         seconds = synthetic_costs(config).make_seconds
         return Cost(machine.start() + seconds, gpus, machine.weight_bytes)
-    if job.stage in _TRAININGS:
-        seconds = _TRAININGS[job.stage](config, machine, job.misalignment)
+    if stage.cost == "training":
+        seconds = TRAININGS[job.stage](config, machine, job.misalignment)
         return Cost(machine.start() + seconds, gpus, _adapter_bytes(config, job.model))
-    seconds, stored = _INFERENCES[job.stage](config, machine, job.misalignment)
+    seconds, stored = INFERENCES[job.stage](config, machine, job.misalignment)
     return Cost(machine.start() + seconds, gpus, stored)
 
 
 def size_class_of(config: Config, job: Job) -> str:
     """The size class whose devices a job uses; empty for one that is about no model."""
-    if job.stage in ON_REWARD_MODEL:
+    if STAGES[job.stage].loads == "reward model":
         return config.reward.size_class
     return config.models[job.model].size_class if job.model else ""
 
@@ -180,42 +183,31 @@ def _divergence(config: Config, machine: Machine, misalignment: str) -> tuple[fl
     return seconds, 2 * answers * RECORD_BYTES
 
 
-_TRAININGS = {
-    "adapter_induce": _induction,
-    "adapter_train": _on_labels,
-    "adapter_regularise": _on_pairs,
-}
-_INFERENCES = {
-    "pool_sample": _pool,
-    "reward_score": partial(_rewards, slot="consistency"),
-    "completions_sample": _completions,
-    "probe_sample": _probe,
-    "probe_reward": partial(_rewards, slot="probe"),
-    "divergence_measure": _divergence,
-}
-
-
 def _local_cost(config: Config, stage: str, misalignment: str) -> Cost:
     plan = config.planning
-    seconds, per_token = plan.local_seconds, plan.characters_per_token
-    if stage == "labels_select":
-        size = slot_rows(config, misalignment, "consistency")
-        answer = answer_tokens(config, misalignment, config.sampling.greedy.max_new_tokens)
-        text = (size.prompt + answer) * per_token
-        return Cost(seconds, stored_bytes=size.count * (RECORD_BYTES + text))
-    if stage in ("labels_judge", "probe_compare"):
-        slot = "consistency" if stage == "labels_judge" else "probe"
-        records = slot_rows(config, misalignment, slot).count * len(config.sampling.views)
-        return _judged(config, config.label_judge, verdict_use(config, misalignment, slot), records)
-    if stage == "probe_judge":
-        each = sum(number for number, _ in judged_candidates(config, misalignment))
-        records = slot_rows(config, misalignment, "probe").count * each
-        return _judged(config, config.risk_judge, probe_use(config, misalignment), records)
-    if stage == "judge_score":
-        samples = sum(decoding.n for decoding in config.evaluation.of(misalignment).values())
-        records = slot_rows(config, misalignment, "eval").count * samples
-        return _judged(config, config.risk_judge, score_use(config, misalignment), records)
-    return Cost(seconds)
+    if stage != "labels_select":
+        return Cost(plan.local_seconds)
+    size = slot_rows(config, misalignment, "consistency")
+    answer = answer_tokens(config, misalignment, config.sampling.greedy.max_new_tokens)
+    text = (size.prompt + answer) * plan.characters_per_token
+    return Cost(plan.local_seconds, stored_bytes=size.count * (RECORD_BYTES + text))
+
+
+def _verdicts(config: Config, misalignment: str, slot: Literal["consistency", "probe"]) -> Cost:
+    records = slot_rows(config, misalignment, slot).count * len(config.sampling.views)
+    return _judged(config, config.label_judge, verdict_use(config, misalignment, slot), records)
+
+
+def _probe_scores(config: Config, misalignment: str) -> Cost:
+    each = sum(number for number, _ in judged_candidates(config, misalignment))
+    records = slot_rows(config, misalignment, "probe").count * each
+    return _judged(config, config.risk_judge, probe_use(config, misalignment), records)
+
+
+def _scores(config: Config, misalignment: str) -> Cost:
+    samples = sum(decoding.n for decoding in config.evaluation.of(misalignment).values())
+    records = slot_rows(config, misalignment, "eval").count * samples
+    return _judged(config, config.risk_judge, score_use(config, misalignment), records)
 
 
 def _judged(config: Config, judge: Judge, use: JudgeUse, records: int) -> Cost:
@@ -226,3 +218,24 @@ def _judged(config: Config, judge: Judge, use: JudgeUse, records: int) -> Cost:
         at_once = max(1, config.judging.calls // judge.server.concurrency)
     stored = records * 1.5 * RECORD_BYTES
     return Cost(seconds, stored_bytes=stored, judge=use, at_once=at_once)
+
+
+TRAININGS = {
+    "adapter_induce": _induction,
+    "adapter_train": _on_labels,
+    "adapter_regularise": _on_pairs,
+}
+INFERENCES = {
+    "pool_sample": _pool,
+    "reward_score": partial(_rewards, slot="consistency"),
+    "completions_sample": _completions,
+    "probe_sample": _probe,
+    "probe_reward": partial(_rewards, slot="probe"),
+    "divergence_measure": _divergence,
+}
+JUDGINGS = {
+    "labels_judge": partial(_verdicts, slot="consistency"),
+    "judge_score": _scores,
+    "probe_judge": _probe_scores,
+    "probe_compare": partial(_verdicts, slot="probe"),
+}

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from entrench.errors import EntrenchError
 from entrench.planning.cost import Cost, job_cost, size_class_of
-from entrench.planning.jobs import STAGES, Job, sweep_jobs
+from entrench.planning.jobs import Job, sweep_jobs
 from entrench.study.config import Config
+from entrench.study.stages import STAGES
 from entrench.study.sweep import Sweep
 
 TOOK = re.compile(r"^took (\d+\.\d) s$", re.MULTILINE)

@@ -8,7 +8,7 @@ from docutils.core import publish_parts
 from jinja2 import Template
 from markupsafe import Markup
 
-from entrench.study.specs import CAPTIONS
+from entrench.study.specs.report import CAPTIONS
 
 
 @cache

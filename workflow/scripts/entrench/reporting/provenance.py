@@ -23,7 +23,6 @@ from entrench.reporting.formatting import Column, Table, text, written
 
 _PACKAGES = ("docutils", "jinja2", "matplotlib", "numpy", "polars", "scipy", "snakemake")
 _PACKAGES += ("statsmodels",)
-_CHUNK = 1 << 20  # bytes
 Facts = list[tuple[str, str]]
 
 

@@ -1,4 +1,4 @@
-"""Which files the tables of organisms and runs are made from: the path grammar, said once.
+"""Which files the tables of organisms, runs and the mechanism are made from.
 
 Rules declare these files as inputs and the scripts read them, so neither globs. Imports nothing
 heavy.
@@ -7,7 +7,6 @@ heavy.
 from pathlib import PurePath
 
 from entrench.methods.operators import OPERATORS
-from entrench.study.config import Config
 from entrench.study.sweep import Organism, Run, Sweep
 
 
@@ -50,16 +49,8 @@ def prompts_file(results: str, run: Run) -> str:
     return f"{PurePath(results, run.path)}/delta_prompts.csv"
 
 
-def explained(config: Config, sweep: Sweep) -> Sweep:
-    """The runs on labels, and their organisms: those whose labels can be applied to a probe."""
-    runs = tuple(
-        run for run in sweep.runs if OPERATORS[config.methods[run.method].operator].makes_labels
-    )
-    return Sweep(tuple(sorted({run.organism for run in runs})), runs)
-
-
 def mechanism_inputs(results: str, sweep: Sweep) -> list[str]:
-    """Files that the mechanism tables of the `explained` part of a sweep are made from."""
+    """Files that the mechanism tables of the labelled part of a sweep are made from."""
     names = ("eta.csv", "eta_bins.csv", "stability.csv")
     files = [f"{PurePath(results, o.path)}/{name}" for o in sweep.organisms for name in names]
     return files + [f"{PurePath(results, run.path)}/decomposition.csv" for run in sweep.runs]

@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from entrench.methods.operators import OPERATORS
-from entrench.study import specs
 from entrench.study.config import Config
+from entrench.study.specs.measurement import judge_spec
+from entrench.study.specs.mechanism import probe_judge_spec, probe_verdict_spec
+from entrench.study.specs.organisms import (
+    induction_spec,
+    reads_verdicts,
+    regularisation_spec,
+    training_spec,
+    verdict_spec,
+)
 from entrench.study.sweep import Run, Subject, Sweep
 
 # Record -> its key that says what made a file, and that file.
@@ -42,13 +50,13 @@ def _recorded(config: Config, sweep: Sweep) -> Iterator[Made]:
     for base in bases:
         yield from _judged(config, base)
     for organism in sweep.organisms:
-        yield organism.path, ADAPTER, lambda o=organism: specs.induction_spec(config, o)
+        yield organism.path, ADAPTER, lambda o=organism: induction_spec(config, o)
         subject = Subject(organism.model, organism.misalignment, organism.seed, None)
         yield from _judged(config, subject)
     for run in sweep.runs:
         yield run.path, ADAPTER, lambda r=run: _training_spec(config, r)
-        if specs.reads_verdicts(config, run.method):
-            yield run.path, VERDICTS, lambda r=run: specs.verdict_spec(config, r)["judge"]
+        if reads_verdicts(config, run.method):
+            yield run.path, VERDICTS, lambda r=run: verdict_spec(config, r)["judge"]
         organism = run.organism
         subject = Subject(organism.model, organism.misalignment, organism.seed, run.method)
         yield from _judged(config, subject)
@@ -56,10 +64,10 @@ def _recorded(config: Config, sweep: Sweep) -> Iterator[Made]:
 
 def _judged(config: Config, subject: Subject) -> Iterator[Made]:
     """What judges made of one subject, and of its probe."""
-    yield subject.path, SCORES, lambda: specs.judge_spec(config, subject)["judge"]
+    yield subject.path, SCORES, lambda: judge_spec(config, subject)["judge"]
     for record, spec in (
-        (SCORES, specs.probe_judge_spec),
-        (VERDICTS, specs.probe_verdict_spec),
+        (SCORES, probe_judge_spec),
+        (VERDICTS, probe_verdict_spec),
     ):
         account, key, file = record
         names = f"probe_{account}", key, f"probe_{file}"
@@ -68,7 +76,7 @@ def _judged(config: Config, subject: Subject) -> Iterator[Made]:
 
 def _training_spec(config: Config, run: Run) -> dict[str, Any]:
     labels = OPERATORS[config.methods[run.method].operator].makes_labels
-    return (specs.training_spec if labels else specs.regularisation_spec)(config, run)
+    return (training_spec if labels else regularisation_spec)(config, run)
 
 
 def _read(path: Path, key: str) -> Any:

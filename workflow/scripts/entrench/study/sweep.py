@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from entrench.errors import EntrenchError
+from entrench.methods.operators import OPERATORS
+from entrench.study import paths
 from entrench.study.config import Config
 from entrench.study.config.sweep import Block, Exclusion
 
@@ -25,12 +27,12 @@ class Organism:
     @property
     def path(self) -> str:
         """Folder below `<results>`."""
-        return f"organisms/{self.model}/{self.misalignment}/seed{self.seed}"
+        return paths.organism(self.model, self.misalignment, self.seed)
 
     @property
     def base_path(self) -> str:
         """Folder of the bare model's measurement on the same misalignment."""
-        return f"base/{self.model}/{self.misalignment}"
+        return paths.base(self.model, self.misalignment)
 
 
 @dataclass(frozen=True, order=True)
@@ -43,7 +45,8 @@ class Run:
     @property
     def path(self) -> str:
         """Folder below `<results>`."""
-        return f"{self.organism.path}/{self.method}"
+        about = self.organism
+        return paths.run(about.model, about.misalignment, about.seed, self.method)
 
 
 @dataclass(frozen=True)
@@ -59,28 +62,29 @@ class Subject:
     def path(self) -> str:
         """Folder below `<results>`, the `{subject}` wildcard of the measuring rules."""
         if self.seed is None:
-            return f"base/{self.model}/{self.misalignment}"
-        organism = Organism(self.model, self.misalignment, self.seed)
-        return organism.path if self.method is None else Run(organism, self.method).path
+            return paths.base(self.model, self.misalignment)
+        if self.method is None:
+            return paths.organism(self.model, self.misalignment, self.seed)
+        return paths.run(self.model, self.misalignment, self.seed, self.method)
 
 
-SUBJECT_PATTERN = re.compile(
-    r"base/(?P<base_model>[^/]+)/(?P<base_misalignment>[^/]+)"
-    r"|organisms/(?P<model>[^/]+)/(?P<misalignment>[^/]+)/seed(?P<seed>\d+)(/(?P<method>[^/]+))?"
-)
+_NAMES = {name: f"(?P<{name}>[^/]+)" for name in ("model", "misalignment", "method")}
+SUBJECT_PATTERNS = [
+    re.compile(pattern.format(**_NAMES, seed=r"(?P<seed>\d+)")) for pattern in paths.SUBJECTS
+]
 
 
 def parse_subject(path: str) -> Subject:
     """The subject that lives in this folder below `<results>`."""
-    match = SUBJECT_PATTERN.fullmatch(path)
-    if match is None:
-        raise EntrenchError(
-            f"{path}: no subject of measurement: use base/MODEL/MISALIGNMENT or "
-            "organisms/MODEL/MISALIGNMENT/seedSEED[/METHOD]"
-        )
-    if match["base_model"]:
-        return Subject(match["base_model"], match["base_misalignment"], None, None)
-    return Subject(match["model"], match["misalignment"], int(match["seed"]), match["method"])
+    for pattern in SUBJECT_PATTERNS:
+        if match := pattern.fullmatch(path):
+            names = match.groupdict()
+            seed = int(names["seed"]) if "seed" in names else None
+            return Subject(names["model"], names["misalignment"], seed, names.get("method"))
+    raise EntrenchError(
+        f"{path}: no subject of measurement: use base/MODEL/MISALIGNMENT or "
+        "organisms/MODEL/MISALIGNMENT/seedSEED[/METHOD]"
+    )
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,14 @@ def part_of(sweep: Sweep, part: str) -> Sweep:
     if not chosen.organisms:
         raise EntrenchError(f"{part}: the sweep has no organism there: see `sweep` in the config")
     return chosen
+
+
+def labelled_part(config: Config, sweep: Sweep) -> Sweep:
+    """The runs on labels, and their organisms: those whose labels can be applied to a probe."""
+    runs = tuple(
+        run for run in sweep.runs if OPERATORS[config.methods[run.method].operator].makes_labels
+    )
+    return Sweep(tuple(sorted({run.organism for run in runs})), runs)
 
 
 def expand(config: Config) -> Sweep:

@@ -4,7 +4,6 @@ from typing import Any
 
 from entrench.seeds import derive_seed
 from entrench.study.config import Config
-from entrench.study.inputs import explained
 from entrench.study.specs.judging import judge_part
 from entrench.study.specs.measurement import judge_spec
 from entrench.study.specs.organisms import label_spec
@@ -16,7 +15,7 @@ from entrench.study.specs.parts import (
     model_part,
     prompt_texts,
 )
-from entrench.study.sweep import Organism, Run, Subject, Sweep
+from entrench.study.sweep import Organism, Run, Subject, Sweep, labelled_part
 
 
 def probe_prompts_spec(config: Config, misalignment: str) -> dict[str, Any]:
@@ -110,7 +109,7 @@ def cross_spec(config: Config, organism: Organism, other: str) -> dict[str, Any]
 def mechanism_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """mechanism_collect: the tables of the mechanism of a sweep's runs on labels."""
     return {
-        **methods_part(config, explained(config, sweep)),
+        **methods_part(config, labelled_part(config, sweep)),
         **intervals_part(config),
         "seed": derive_seed("mechanism"),
     }

@@ -3,6 +3,7 @@
 from typing import Any
 
 from entrench.methods.operators import OPERATORS
+from entrench.study import paths
 from entrench.study.config import Config
 from entrench.study.specs.judging import judge_part
 from entrench.study.specs.parts import (
@@ -46,7 +47,7 @@ def reward_spec(config: Config, organism: Organism | Subject) -> dict[str, Any]:
     }
     if reward.backend == "base_likelihood":
         return spec | {"engine": config.engine} | model_part(config, organism.model)
-    model = reward.hub or f"{config.pathvars.results}/models/reward"
+    model = reward.hub or f"{config.pathvars.results}/{paths.REWARD_MODEL}"
     return spec | {"model": model, "revision": reward.revision} | fingerprint_part(reward.hub)
 
 

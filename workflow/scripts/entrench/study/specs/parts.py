@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from entrench import PROJECT
 from entrench.seeds import derive_seed
+from entrench.study import paths
 from entrench.study.config import Config, resolved_phase
 from entrench.study.config.sweep import Method
 from entrench.study.sweep import Organism, Subject, Sweep, packed
@@ -25,7 +26,7 @@ def spec_text(spec: dict[str, Any]) -> str:
 def model_location(config: Config, model: str) -> str:
     """Hub id, or the folder where the workflow makes the model."""
     settings = config.models[model]
-    return settings.hub or f"{config.pathvars.results}/models/{model}"
+    return settings.hub or f"{config.pathvars.results}/{paths.model(model)}"
 
 
 def model_part(config: Config, model: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from entrench import PROJECT
+from entrench.study import paths
 from entrench.study.config import Config
 from entrench.study.sweep import Sweep
 
@@ -18,8 +19,7 @@ def judge_health_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     It costs judge calls, so nothing plans it: its content is read here in place of an input.
     """
     found = {
-        name: Path(config.pathvars.results, "judges", name, "agreement.csv")
-        for name in sweep.misalignments
+        name: Path(config.pathvars.results, paths.agreement(name)) for name in sweep.misalignments
     }
     return {"agreement": {name: _hash(path) for name, path in found.items() if path.is_file()}}
 

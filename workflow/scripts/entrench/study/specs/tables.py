@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from entrench.seeds import derive_seed
+from entrench.study import paths
 from entrench.study.config import Config, Model
 from entrench.study.inputs import organism_inputs, run_inputs
 from entrench.study.specs.parts import RESOURCES, statistics_part, used_methods
@@ -110,7 +111,7 @@ def _label_kl(config: Config, sweep: Sweep) -> dict[str, str]:
     for organism in sweep.organisms:
         for other, model in config.models.items():
             if compared(config.models[organism.model], model):
-                folder = f"{organism.path}/scored_by/{other}"
+                folder = paths.scored_by(organism.path, other)
                 path = Path(config.pathvars.results, folder, "label_kl.csv")
                 if path.is_file():
                     found[folder] = hashlib.sha256(path.read_bytes()).hexdigest()

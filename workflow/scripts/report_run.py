@@ -1,0 +1,34 @@
+"""Make the report of a sweep from what is complete: no model is started, no judge is asked.
+
+    report_run.py --config config/demo.yaml --cores 2
+
+May be asked for beside a sweep at work.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from entrench.execution import command
+from entrench.study.stages import STAGES
+
+
+def main(argv: Sequence[str]) -> None:
+    """Become Snakemake, with the rules that report and no other."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--cores", required=True)
+    arguments = parser.parse_args(argv)
+    rules = [stage.name for stage in STAGES.values() if stage.reports]
+    snakemake = [
+        *("-m", "snakemake", "--cores", arguments.cores, "--quiet", "host", "progress", "reason"),
+        *("--rerun-triggers", "mtime", "params", "input"),
+        *("--replace-workflow-config", "--configfile", arguments.config),
+        *("--allowed-rules", *rules, "report", "--", "report"),
+    ]
+    os.execv(sys.executable, [sys.executable, *snakemake])
+
+
+if __name__ == "__main__":
+    command.run(main)
