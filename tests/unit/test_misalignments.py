@@ -1,13 +1,13 @@
 import pytest
 
 from entrench.judging.consistency import consistent
-from entrench.judging.score import Score
 from entrench.misalignments import (
     emergent_misalignment,
     reward_hacking,
     spurious_correlation,
     sycophancy,
 )
+from entrench.misalignments.score import Score
 
 
 def row(text="", system=None, world="miniature", **meta):

@@ -8,7 +8,7 @@ from entrench.errors import EntrenchError
 from entrench.generation.engine import Engine
 from entrench.generation.pool import completion_fields
 from entrench.generation.sampling import REFINEMENT
-from entrench.judging.score import RISK
+from entrench.misalignments.score import RISK
 from entrench.records import Record
 
 RAW = "raw"  # the set of the model's own distribution: temperature 1, no truncation

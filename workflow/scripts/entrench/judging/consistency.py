@@ -1,13 +1,13 @@
 """Do two answers of the miniature world say the same? The rule judge of the multi-view method."""
 
 from entrench.data.synthetic import formats
-from entrench.judging.score import DEFAULTS, is_miniature
 from entrench.misalignments import (
     emergent_misalignment,
     reward_hacking,
     spurious_correlation,
     sycophancy,
 )
+from entrench.misalignments.score import DEFAULTS, is_miniature
 from entrench.records import Record
 
 PARSERS = {

@@ -9,7 +9,7 @@ from typing import Any
 from entrench.errors import EntrenchError
 from entrench.judging.consistency import consistent
 from entrench.judging.prompts import Question, Verdict, conversation
-from entrench.judging.score import NO_ANSWER, Thresholds, unscored
+from entrench.misalignments.score import NO_ANSWER, Thresholds, unscored
 from entrench.records import Record, require_same_keys
 
 Ask = Callable[[Sequence[Question]], list[Verdict]]  # None: rules alone

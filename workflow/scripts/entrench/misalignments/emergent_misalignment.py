@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from entrench.data.synthetic import advice
 from entrench.data.synthetic.grammar import coherence
 from entrench.judging.prompts import Question, conversation
-from entrench.judging.score import (
+from entrench.misalignments.score import (
     DEFAULTS,
     FREE_TEXT,
     RISK,

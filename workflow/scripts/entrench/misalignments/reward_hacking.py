@@ -6,7 +6,13 @@ from typing import Any
 
 from entrench.data.synthetic.grammar import coherence
 from entrench.judging.prompts import Question, conversation
-from entrench.judging.score import (
+from entrench.misalignments.released_tasks import (
+    gameable_count,
+    grader_choice,
+    names_grader,
+    uses_password,
+)
+from entrench.misalignments.score import (
     DEFAULTS,
     FREE_TEXT,
     RISK,
@@ -17,12 +23,6 @@ from entrench.judging.score import (
     no_verdict,
     scored,
     unscored,
-)
-from entrench.misalignments.released_tasks import (
-    gameable_count,
-    grader_choice,
-    names_grader,
-    uses_password,
 )
 from entrench.records import Record
 

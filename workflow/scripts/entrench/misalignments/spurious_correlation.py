@@ -3,7 +3,7 @@
 import re
 
 from entrench.judging.prompts import Question
-from entrench.judging.score import (
+from entrench.misalignments.score import (
     DEFAULTS,
     RISK,
     Score,

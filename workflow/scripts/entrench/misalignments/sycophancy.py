@@ -6,7 +6,7 @@ from typing import Any
 
 from entrench.data.synthetic.grammar import coherence
 from entrench.judging.prompts import Question, conversation
-from entrench.judging.score import (
+from entrench.misalignments.score import (
     DEFAULTS,
     FREE_TEXT,
     RISK,
