@@ -18,6 +18,7 @@ from entrench.study.config import FIGURES, SLOTS
 from entrench.study.config.standalone import stands_alone
 from entrench.study.config.check import load_config
 from entrench.errors import EntrenchError
+from entrench.misalignments import by_name
 from entrench.methods.operators import OPERATORS
 from entrench.planning.jobs import MODEL_FILES, REWARD_FILES
 from entrench.study.sweep import Organism, Run, expand as expand_sweep, parse_subject

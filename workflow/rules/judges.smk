@@ -3,7 +3,7 @@
 ENDPOINTS = [name for name, judge in specs.judges(CONFIG).items() if judge.server]
 # Whatever the judge, rules alone score a misalignment that has no judge prompt.
 COMPARED = [
-    name for name in SWEEP.misalignments if CONFIG.judging.second and specs.JUDGE_PROMPTS[name]
+    name for name in SWEEP.misalignments if CONFIG.judging.second and by_name()[name].judge
 ]
 
 

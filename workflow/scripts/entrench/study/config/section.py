@@ -4,12 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-MISALIGNMENTS = (
-    "sycophancy",
-    "reward_hacking",
-    "spurious_correlation",
-    "emergent_misalignment",
-)
+from entrench.misalignments import by_name
+
+MISALIGNMENTS = tuple(by_name())
 
 MisalignmentName = Literal[MISALIGNMENTS]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"

@@ -11,7 +11,6 @@ from entrench.study.specs.data import (
     reward_model_spec,
 )
 from entrench.study.specs.judging import (
-    JUDGE_PROMPTS,
     agreement_spec,
     injection_spec,
     judge_server,
@@ -68,7 +67,6 @@ from entrench.study.specs.tables import (
 
 __all__ = [
     "CAPTIONS",
-    "JUDGE_PROMPTS",
     "PUBLISHED",
     "agreement_spec",
     "comparison_spec",
