@@ -14,7 +14,6 @@ from entrench.planning.cost import job_cost
 from entrench.planning.jobs import ORGANISM, Job
 from entrench.planning.judge_use import judged_rows
 from entrench.study.config.check import load_config
-from entrench.study.config.section import MISALIGNMENTS
 from entrench.study.specs import data_spec
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +112,7 @@ def test_each_judge_has_its_own_price(study):
     assert job_cost(config, scored) == job_cost(study, scored)
 
 
-@pytest.mark.parametrize("misalignment", MISALIGNMENTS)
+@pytest.mark.parametrize("misalignment", by_name())
 def test_planned_questions_are_those_of_the_judges_on_the_released_rows(
     study, released, misalignment
 ):
@@ -124,7 +123,7 @@ def test_planned_questions_are_those_of_the_judges_on_the_released_rows(
     assert set(asked) == set(about.prompts)
 
 
-@pytest.mark.parametrize("misalignment", MISALIGNMENTS)
+@pytest.mark.parametrize("misalignment", by_name())
 def test_planned_questions_are_those_of_the_judges_on_the_miniature(misalignment):
     config = load_config(DEMO)
     about = by_name()[misalignment]
@@ -144,7 +143,7 @@ def test_every_row_of_the_released_evaluations_is_of_one_kind():
         assert sum(kind["rows"] for kind in entry.get("kinds", [entry])) == entry["rows"]
 
 
-@pytest.mark.parametrize("misalignment", MISALIGNMENTS)
+@pytest.mark.parametrize("misalignment", by_name())
 def test_the_manifest_says_whose_pairs_carry_two_answers(misalignment, released):
     slots = read_slots(misalignment, released, None)
     answers = [[row["response"] for row in slots[f"pairs_{side}"]] for side in ("clean", "wrapped")]
