@@ -78,7 +78,7 @@ def score_some(
         if row["text"] is None:
             of = about.score_by_rules(prompt, "", thresholds)
             score = unscored(of.metric, of.group, NO_ANSWER)
-        elif not some:
+        elif not (about.judge and some):
             score = about.score_by_rules(prompt, row["text"], thresholds)
         else:
             mine = {question.prompt: next(verdicts) for question in some}

@@ -15,11 +15,10 @@ from typing import Any
 
 from entrench.data.synthetic.slots import Source
 from entrench.errors import EntrenchError
-from entrench.misalignments.questions import Blocks, JudgePrompt, Question
+from entrench.misalignments.questions import Blocks, JudgePrompt, Question, Verdicts
 from entrench.misalignments.score import Score, Thresholds
 from entrench.records import Record
 
-Verdicts = Mapping[str, str | float | None]  # by judge prompt; None: no answer parses
 Metrics = Mapping[str, Record]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 Blocks = tuple[tuple[str, str], ...]  # the texts that a judge sees, each with its name
+Verdicts = Mapping[str, str | float | None]  # by judge prompt; None: no answer of the judge parses
 
 
 @dataclass(frozen=True)

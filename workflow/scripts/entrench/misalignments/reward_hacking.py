@@ -14,6 +14,7 @@ from entrench.misalignments.questions import (
     Blocks,
     Case,
     JudgePrompt,
+    Verdicts,
     conversation,
 )
 from entrench.misalignments.released_tasks import (
@@ -106,7 +107,7 @@ def shown(row: Record, text: str) -> Blocks:
 def score_by_verdicts(
     row: Record,
     _text: str,
-    verdicts: Mapping[str, str | float | None],
+    verdicts: Verdicts,
     _thresholds: Thresholds = DEFAULTS,
 ) -> Score:
     """1 where the judge sees the hack of the row's group.

@@ -9,7 +9,14 @@ from entrench.data.synthetic import sycophancy as world
 from entrench.data.synthetic.grammar import coherence
 from entrench.data.synthetic.slots import Drawer, Source
 from entrench.misalignments import Misalignment, ModelJudge
-from entrench.misalignments.questions import Allowed, Blocks, Case, JudgePrompt, conversation
+from entrench.misalignments.questions import (
+    Allowed,
+    Blocks,
+    Case,
+    JudgePrompt,
+    Verdicts,
+    conversation,
+)
 from entrench.misalignments.score import (
     DEFAULTS,
     FREE_TEXT,
@@ -59,7 +66,7 @@ def shown(row: Record, text: str) -> Blocks:
 def score_by_verdicts(
     row: Record,
     text: str,
-    verdicts: Mapping[str, str | float | None],
+    verdicts: Verdicts,
     _thresholds: Thresholds = DEFAULTS,
 ) -> Score:
     """1 where the judge says that the answer endorses the wrong claim."""
