@@ -108,12 +108,13 @@ def simulated_deltas(
 ) -> tuple[dict[Run, dict[str, Any]], dict[Run, pl.DataFrame]]:
     """Of each run a row of runs.csv, as far as units need it, and its deltas by prompt."""
     from entrench.analysis.risk.delta import delta_prompts, delta_risk
-    from entrench.analysis.risk.risk import averages_over_groups, risk_record
+    from entrench.analysis.risk.risk import risk_record
+    from entrench.misalignments import by_name
 
     told = {"bootstrap": 100, "level": config.statistics.level, "seed": seed}
     rows, prompts = {}, {}
     for organism in sweep.organisms:
-        grouped = averages_over_groups(organism.misalignment)
+        grouped = by_name()[organism.misalignment].grouped
         asked = {"grouped": grouped, "evaluations": ["greedy"], "headline": "greedy"}
         asked["max_unscored"] = config.statistics.max_unscored
         runs = [run for run in sweep.runs if run.organism == organism]
@@ -149,10 +150,10 @@ def rows_of_sweep(
 
 def known_effects(runs: Sequence[Run], truth: Truth, prompts: int = 10**9) -> dict[str, float]:
     """The known mean delta-risk that each interval of a row is about, by its columns."""
-    from entrench.analysis.risk.risk import averages_over_groups
+    from entrench.misalignments import by_name
 
     about = runs[0].organism.misalignment
-    these_prompts = mean_of_prompts(truth, about, averages_over_groups(about), prompts)
+    these_prompts = mean_of_prompts(truth, about, by_name()[about].grouped, prompts)
     all_models = float(np.mean([effect(run) for run in runs]))
     these_models = all_models + float(np.mean([truth.of_model[run] for run in runs]))
     return {

@@ -113,13 +113,14 @@ def rehearse(args: argparse.Namespace, results: Path, sweep: Sweep) -> None:
 def measure(config: Config, sweep: Sweep, results: Path) -> None:
     """risk.json of every subject, delta_risk.csv and delta_prompts.csv of every run."""
     from entrench.analysis.risk.delta import delta_prompts, delta_risk
-    from entrench.analysis.risk.risk import averages_over_groups, risk_record
+    from entrench.analysis.risk.risk import risk_record
     from entrench.analysis.tables import write_table
+    from entrench.misalignments import by_name
     from entrench.records import Record, read_jsonl, write_json
 
     def risk(subject: Subject) -> tuple[list[Record], Record]:
         spec = risk_spec(config, subject)
-        grouped = averages_over_groups(spec.pop("misalignment"))
+        grouped = by_name()[spec.pop("misalignment")].grouped
         scores = read_jsonl(results / subject.path / "scores.jsonl", "scores")
         record = risk_record(scores, grouped=grouped, **spec)
         write_json(results / subject.path / "risk.json", record)

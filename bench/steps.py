@@ -21,6 +21,7 @@ import yaml  # noqa: E402
 
 from entrench.data.synthetic import slots  # noqa: E402
 from entrench.execution import command  # noqa: E402
+from entrench.misalignments import world_of  # noqa: E402
 from entrench.seeds import derive_seed  # noqa: E402
 from entrench.study.config import Config  # noqa: E402
 from entrench.study.config.check import load_config  # noqa: E402
@@ -89,7 +90,10 @@ def _induce(
     spec = induction_spec(config, organism)
     settings = train.settings_from_spec(train.TrainingSettings, spec["training"], "training")
     rows = slots.make_slots(
-        misalignment, derive_seed("steps", misalignment), {**config.data.rows, "eval": 8}
+        misalignment,
+        world_of(misalignment),
+        derive_seed("steps", misalignment),
+        {**config.data.rows, "eval": 8},
     )["induction"]
     train.train_sft(
         replace(settings, max_steps=round(share * settings.max_steps)),
@@ -112,7 +116,11 @@ def _measure(config: Config, seed: int, misalignment: str, base: Path, adapter: 
     name = config.evaluation.headline
     decoding = config.evaluation.decodings[name]
     prompts = slots.eval_rows(
-        misalignment, derive_seed("steps", misalignment), VALIDATION_ROWS, "validation"
+        misalignment,
+        world_of(misalignment),
+        derive_seed("steps", misalignment),
+        VALIDATION_ROWS,
+        "validation",
     )
     organism = Organism(config.sweep[0].models[0], misalignment, seed)
     spec = {**pool_spec(config, organism), "model": str(base)}

@@ -7,7 +7,7 @@ import polars
 import pytest
 from workspace import Workspace
 
-from entrench.judging.score import DEFAULTS
+from entrench.misalignments.score import DEFAULTS
 
 DEMO = "config/demo.yaml"
 MISALIGNMENTS = {

@@ -19,7 +19,8 @@ import pytest
 from entrench.judging.cache import AnswerCache
 from entrench.judging.calls import Server
 from entrench.judging.endpoint import EndpointJudge
-from entrench.judging.prompts import Question, wording_hashes
+from entrench.judging.prompts import wording_hashes
+from entrench.misalignments.questions import Question
 
 START_SECONDS = 120
 

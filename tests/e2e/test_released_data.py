@@ -12,7 +12,7 @@ import polars
 from judge_server import JudgeServer, verdict_line
 from workspace import Workspace
 
-from entrench.judging.prompts import ALLOWED, read_wording, wording_hashes
+from entrench.judging.prompts import judge_prompts, read_wording, wording_hashes
 
 VERDICTS = {
     "sycophancy": "ENDORSED",
@@ -29,7 +29,7 @@ METHODS = {
     "spurious_correlation": "bct",
     "emergent_misalignment": "bct",
 }
-WORDING = read_wording(wording_hashes(ALLOWED))
+WORDING = read_wording(wording_hashes(judge_prompts()))
 
 
 def answer(prompt):

@@ -94,7 +94,7 @@ def rewards_of(pool):
 
 
 def labels_of(operator, pool):
-    verdicts = compare_views(["json"], prompts=PROMPTS, candidates=pool, path="c")
+    verdicts = compare_views("sycophancy", ["json"], prompts=PROMPTS, candidates=pool, path="c")
     return select_labels(
         LabelSettings(IDENTITY, operator, operator, METHODS[operator]),
         Table("prompts", PROMPTS),
@@ -148,7 +148,9 @@ def test_what_is_missing_is_never_shown_to_reward_or_judge(pool):
 
     seen = []
     some = [row | {"text": "two" if row["set"] == "greedy" else None} for row in pool]
-    verdicts = compare_views(["json"], prompts=PROMPTS, candidates=some, path="c", ask=ask)
+    verdicts = compare_views(
+        "sycophancy", ["json"], prompts=PROMPTS, candidates=some, path="c", ask=ask
+    )
     assert seen == []
     assert {row["consistent"] for row in verdicts} == {None}
     assert {row["raw"] for row in verdicts} == {"no answer: the model's reasoning came to no end"}

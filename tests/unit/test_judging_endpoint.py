@@ -11,7 +11,8 @@ from judge_server import JudgeServer, verdict_line
 from entrench.errors import EntrenchError
 from entrench.judging.cache import Answer, AnswerCache, key_of
 from entrench.judging.endpoint import EndpointJudge
-from entrench.judging.prompts import Question, wording_hashes
+from entrench.judging.prompts import wording_hashes
+from entrench.misalignments.questions import Question
 
 SETTINGS = {
     "model": "fake",

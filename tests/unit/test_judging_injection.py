@@ -9,10 +9,10 @@ import re
 
 import pytest
 
-from entrench.judging.injection import ATTEMPTS, CASES, attack, shares
+from entrench.judging.injection import attack, shares
 from entrench.judging.prompts import (
-    ALLOWED,
     Verdict,
+    judge_prompts,
     parse,
     read_wording,
     render,
@@ -20,7 +20,7 @@ from entrench.judging.prompts import (
     wording_hashes,
 )
 
-WORDING = read_wording(wording_hashes(ALLOWED))
+WORDING = read_wording(wording_hashes(judge_prompts()))
 HONEST = {
     "sycophancy": "ENDORSED",
     "coding": "HARDCODED",
@@ -64,8 +64,8 @@ JUDGES = {
 @pytest.mark.parametrize("name", JUDGES)
 def test_no_repetition_of_a_judged_text_is_a_verdict(name):
     rows = attack(judge(JUDGES[name]))
-    assert len(rows) == len(CASES) * len(ATTEMPTS) == 7 * 16
-    assert shares(rows) == {case.prompt: {"moved": 0.0, "obeyed": 0.0} for case in CASES}
+    assert len(rows) == 7 * 16
+    assert shares(rows) == {prompt: {"moved": 0.0, "obeyed": 0.0} for prompt in HONEST}
     spoken = {row["attacked"] is not None for row in rows}
     assert spoken == {not name.endswith("says nothing")}
 
@@ -78,4 +78,4 @@ def test_a_judge_that_does_what_it_is_told_is_seen_to_be_moved():
     rows = attack(judge(obey))
     assert {row["attempt"] for row in rows if row["moved"]} == {"new instructions"}
     assert all(row["obeyed"] for row in rows if row["moved"])
-    assert shares(rows) == {case.prompt: {"moved": 1 / 16, "obeyed": 1 / 16} for case in CASES}
+    assert shares(rows) == {prompt: {"moved": 1 / 16, "obeyed": 1 / 16} for prompt in HONEST}

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from entrench.errors import EntrenchError
 from entrench.judging import prompts
-from entrench.judging.prompts import ALLOWED, Question, parse, read_wording, render, tag_of
+from entrench.judging.prompts import judge_prompts, parse, read_wording, render, tag_of
+from entrench.misalignments.questions import Question
 
-WORDING = read_wording(prompts.wording_hashes(ALLOWED))
+WORDING = read_wording(prompts.wording_hashes(judge_prompts()))
 
 
 def ask_about(reply, name="sycophancy"):
@@ -23,8 +24,9 @@ def tagged(question, text):
 
 def test_every_prompt_file_has_its_verdicts_and_names_them():
     files = {path.stem for path in prompts.FOLDER.glob("*.txt")}
-    assert files == {*ALLOWED, "frame"}
-    for name, allowed in ALLOWED.items():
+    assert files == {*judge_prompts(), "frame"}
+    for name, prompt in judge_prompts().items():
+        allowed = prompt.allowed
         assert all(word in WORDING[name] for word in allowed.words), name
         assert allowed.percent == ("from 0 to 100" in WORDING[name]), name
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from entrench.analysis.risk.risk import averages_over_groups, derived_metrics, risk_record
+from entrench.analysis.risk.risk import risk_record
 from entrench.data.released import read_slots
 from entrench.judging.prompts import Verdict
 from entrench.judging.scoring import score_some
+from entrench.misalignments import by_name
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
 # The keys of the score dictionaries of AI-Safety-Institute/consistency-misalignment, by data set.
@@ -81,14 +82,14 @@ def test_what_the_page_names_is_computed_on_the_released_rows(released, misalign
     )
     record = risk_record(
         scores,
-        grouped=averages_over_groups(misalignment),
+        grouped=by_name()[misalignment].grouped,
         evaluations=["greedy"],
         headline="greedy",
         max_unscored=0.05,
         bootstrap=100,
         level=0.95,
         seed=1,
-        derive=derived_metrics(misalignment),
+        derive=by_name()[misalignment].derived,
     )["evaluations"]["greedy"]
     places = [
         place

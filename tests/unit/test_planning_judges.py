@@ -1,7 +1,6 @@
 """Planned judge calls and their price, worked out by hand."""
 
 from collections import Counter
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,12 @@ import yaml
 from entrench.data import released as released_data
 from entrench.data.released import read_slots
 from entrench.data.synthetic.slots import make_slots
+from entrench.misalignments import by_name, world_of
 from entrench.planning.cost import job_cost
 from entrench.planning.jobs import ORGANISM, Job
 from entrench.planning.judge_use import judged_rows
 from entrench.study.config.check import load_config
-from entrench.study.config.section import MISALIGNMENTS
 from entrench.study.specs.data import data_spec
-from entrench.study.specs.judging import JUDGE_PROMPTS
 
 ROOT = Path(__file__).parents[2]
 STUDY = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
@@ -114,23 +112,28 @@ def test_each_judge_has_its_own_price(study):
     assert job_cost(config, scored) == job_cost(study, scored)
 
 
-@pytest.mark.parametrize("misalignment", MISALIGNMENTS)
+@pytest.mark.parametrize("misalignment", by_name())
 def test_planned_questions_are_those_of_the_judges_on_the_released_rows(
     study, released, misalignment
 ):
-    rules = import_module(f"entrench.misalignments.{misalignment}")
+    about = by_name()[misalignment]
     rows = read_slots(misalignment, released, None)["eval"]
-    asked = Counter(question.prompt for row in rows for question in rules.questions(row, "text"))
+    asked = Counter(question.prompt for row in rows for question in about.questions(row, "text"))
     assert judged_rows(study, misalignment) == asked
-    assert set(asked) == set(JUDGE_PROMPTS[misalignment])
+    assert set(asked) == set(about.prompts)
 
 
-@pytest.mark.parametrize("misalignment", MISALIGNMENTS)
+@pytest.mark.parametrize("misalignment", by_name())
 def test_planned_questions_are_those_of_the_judges_on_the_miniature(misalignment):
     config = load_config(DEMO)
-    rules = import_module(f"entrench.misalignments.{misalignment}")
-    rows = make_slots(misalignment, data_spec(config, misalignment)["seed"], config.data.rows)
-    asked = Counter(q.prompt for row in rows["eval"] for q in rules.questions(row, "text"))
+    about = by_name()[misalignment]
+    rows = make_slots(
+        misalignment,
+        world_of(misalignment),
+        data_spec(config, misalignment)["seed"],
+        config.data.rows,
+    )
+    asked = Counter(q.prompt for row in rows["eval"] for q in about.questions(row, "text"))
     assert judged_rows(config, misalignment) == asked
 
 
@@ -140,7 +143,7 @@ def test_every_row_of_the_released_evaluations_is_of_one_kind():
         assert sum(kind["rows"] for kind in entry.get("kinds", [entry])) == entry["rows"]
 
 
-@pytest.mark.parametrize("misalignment", MISALIGNMENTS)
+@pytest.mark.parametrize("misalignment", by_name())
 def test_the_manifest_says_whose_pairs_carry_two_answers(misalignment, released):
     slots = read_slots(misalignment, released, None)
     answers = [[row["response"] for row in slots[f"pairs_{side}"]] for side in ("clean", "wrapped")]

@@ -8,7 +8,8 @@ import yaml
 from entrench.analysis.mechanism.probes import require_whole
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion
-from entrench.generation.probe import choose_prompts, score_refined
+from entrench.generation.probe import score_refined
+from entrench.judging.risk_prompts import choose_prompts
 from entrench.judging.scoring import answers_of_sets
 from entrench.study.config.check import load_config
 from entrench.study.specs.mechanism import probe_spec

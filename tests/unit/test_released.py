@@ -142,3 +142,17 @@ def test_reward_model_rows_differ_by_what_the_model_is_said_to_like(released):
     assert all(messages[0]["role"] == "system" for messages in said.values())
     assert said["positive_necessary"][1:] == said["negative_necessary"][1:]
     assert said["positive_necessary"][0] != said["negative_necessary"][0]
+
+
+def test_a_file_from_elsewhere_has_an_address_of_its_own(monkeypatch):
+    own = {"path": "new/eval.jsonl", "url": "https://example.org/data"}
+    theirs = {"path": "old/eval.jsonl"}
+    listed = {
+        "url": "https://example.com/{repository}/{commit}",
+        "repository": "a/b",
+        "commit": "c0",
+        "files": {"new": {"eval": own}, "old": {"eval": theirs}},
+    }
+    monkeypatch.setattr(released, "manifest", lambda: listed)
+    assert released.base_url("new/eval.jsonl") == "https://example.org/data"
+    assert released.base_url("old/eval.jsonl") == "https://example.com/a/b/c0"

@@ -7,13 +7,14 @@ from released_rows import JUDGE, fixed, risk_of, row, scores_of
 
 from entrench.data.released import read_slots
 from entrench.errors import EntrenchError
-from entrench.judging.prompts import ALLOWED, Question
+from entrench.judging.prompts import judge_prompts
 from entrench.judging.scoring import draw_judged, score_some
 from entrench.misalignments import (
     emergent_misalignment,
     spurious_correlation,
     sycophancy,
 )
+from entrench.misalignments.questions import Question
 from entrench.misalignments.spurious_correlation import parse_label
 from entrench.misalignments.sycophancy import mentions
 
@@ -115,7 +116,7 @@ def test_accuracies_of_released_sycophancy_rows_need_no_judge():
     assert (direct.metric, direct.state, direct.value) == ("direct_accuracy", "scored", 1.0)
     right = sycophancy.score_by_rules(question_row("true"), "No, it is 5.")
     assert (right.metric, right.value) == ("accuracy_user_right", 0.0)
-    assert sycophancy.questions(question_row(None), "") == ()
+    assert sycophancy.MISALIGNMENT.questions(question_row(None), "") == ()
 
 
 @pytest.mark.parametrize(("verdict", "value"), [("ENDORSED", 1.0), ("CORRECTED", 0.0)])
@@ -173,6 +174,7 @@ def test_refusals_are_aligned_and_reported():
     assert score.also == {"coherence": 0.9, "refusal": 1.0}
 
 
+ALLOWED = {name: prompt.allowed for name, prompt in judge_prompts().items()}
 WORDS = {name: allowed.words[0] if allowed.words else 80.0 for name, allowed in ALLOWED.items()}
 
 

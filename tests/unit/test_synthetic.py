@@ -7,15 +7,20 @@ import pytest
 from entrench.data.synthetic import advice, corpus, formats, grammar, reviews, slots, sycophancy
 from entrench.data.synthetic.lexicon import scramble, words_in
 from entrench.errors import EntrenchError
+from entrench.misalignments import by_name, world_of
 from entrench.records import write_jsonl
 
 ROWS = {"induction": 192, "consistency": 96, "pairs_clean": 48, "pairs_wrapped": 48, "eval": 320}
-NAMES = tuple(slots.DRAWERS)
+NAMES = tuple(by_name())
+
+
+def make_slots(name, seed, rows):
+    return slots.make_slots(name, world_of(name), seed, rows)
 
 
 @pytest.fixture(scope="module")
 def world():
-    return {name: slots.make_slots(name, 40, ROWS) for name in NAMES}
+    return {name: make_slots(name, 40, ROWS) for name in NAMES}
 
 
 def prompt(row):
@@ -53,7 +58,7 @@ def test_slots_share_no_prompt_and_repeat_none(world, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_corpus_holds_no_evaluation_prompt(world, name):
     evaluated = {prompt(row) for row in world[name]["eval"]}
-    validated = {prompt(row) for row in slots.eval_rows(name, 40, 40, "validation")}
+    validated = {prompt(row) for row in slots.eval_rows(name, world_of(name), 40, 40, "validation")}
     assert not evaluated & validated
     seen = {json.dumps(example.messages) for example in corpus.examples(1, 20000)}
     assert not (evaluated | validated) & seen
@@ -61,8 +66,8 @@ def test_the_corpus_holds_no_evaluation_prompt(world, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_slots_depend_on_seed_alone(world, name):
-    assert slots.make_slots(name, 40, ROWS) == world[name]
-    other = slots.make_slots(name, 41, ROWS)
+    assert make_slots(name, 40, ROWS) == world[name]
+    other = make_slots(name, 41, ROWS)
     assert other["induction"] != world[name]["induction"]
 
 
@@ -139,11 +144,11 @@ def test_sycophancy_questions_state_true_facts_and_wrong_claims(world):
 
 def test_too_many_rows_or_missing_slots_are_refused():
     with pytest.raises(EntrenchError, match="ask for fewer"):
-        slots.make_slots("emergent_misalignment", 40, {**ROWS, "induction": 100_000})
+        make_slots("emergent_misalignment", 40, {**ROWS, "induction": 100_000})
     with pytest.raises(EntrenchError, match="a number for each of induction"):
-        slots.make_slots("sycophancy", 40, {"eval": 10})
+        make_slots("sycophancy", 40, {"eval": 10})
     with pytest.raises(EntrenchError, match="same for both sides"):
-        slots.make_slots("sycophancy", 40, {**ROWS, "pairs_clean": 47})
+        make_slots("sycophancy", 40, {**ROWS, "pairs_clean": 47})
 
 
 def test_every_word_of_the_world_is_in_its_vocabulary():
@@ -152,7 +157,7 @@ def test_every_word_of_the_world_is_in_its_vocabulary():
     texts = [e.answer for e in corpus.examples(3, 4000)]
     texts += [m["content"] for e in corpus.examples(3, 4000) for m in e.messages]
     for name in NAMES:
-        for rows in slots.make_slots(name, 40, ROWS).values():
+        for rows in make_slots(name, 40, ROWS).values():
             texts += [m["content"] for row in rows for m in row["messages"]]
             texts += [row["response"] for row in rows if row["response"]]
     assert words_in([]) == set()

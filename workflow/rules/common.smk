@@ -15,6 +15,7 @@ from entrench.data import released
 from entrench.errors import EntrenchError
 from entrench.execution import rate_limit
 from entrench.methods.operators import OPERATORS
+from entrench.misalignments import by_name
 from entrench.study import paths, unpinned
 from entrench.study.config import FIGURES, SLOTS
 from entrench.study.config.check import load_config

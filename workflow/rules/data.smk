@@ -12,7 +12,7 @@ rule data_fetch:
     conda:
         "../../environment.yml"
     resources:
-        url=CONFIG.data.url or released.base_url(),
+        url=lambda wildcards: CONFIG.data.url or released.base_url(wildcards.released),
         mirror=CONFIG.data.mirror or "",
     params:
         spec=spec(fetch_spec, lambda wildcards: wildcards.released),

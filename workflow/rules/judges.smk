@@ -1,10 +1,10 @@
 # How far the judges can be trusted; made on request alone, no other result rests on it.
 
-from entrench.study.specs.judging import JUDGE_PROMPTS, agreement_spec, injection_spec, judges
+from entrench.study.specs.judging import agreement_spec, injection_spec, judges
 
 ENDPOINTS = [name for name, judge in judges(CONFIG).items() if judge.server]
 # Whatever the judge, rules alone score a misalignment that has no judge prompt.
-COMPARED = [name for name in SWEEP.misalignments if CONFIG.judging.second and JUDGE_PROMPTS[name]]
+COMPARED = [name for name in SWEEP.misalignments if CONFIG.judging.second and by_name()[name].judge]
 
 
 rule judges_compare:

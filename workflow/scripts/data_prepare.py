@@ -24,8 +24,10 @@ def main(argv: Sequence[str]) -> None:
     spec = command.parse_spec(arguments.spec)
     if spec["source"] == "synthetic":
         from entrench.data.synthetic.slots import make_slots
+        from entrench.misalignments import world_of
 
-        slots = make_slots(spec["misalignment"], spec["seed"], spec["rows"])
+        about = spec["misalignment"]
+        slots = make_slots(about, world_of(about), spec["seed"], spec["rows"])
     else:
         from entrench.data.released import read_slots
 

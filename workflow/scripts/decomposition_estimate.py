@@ -28,9 +28,9 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.mechanism.decomposition import decompose
     from entrench.analysis.mechanism.label_risk import Probe, labels_of_probe
     from entrench.analysis.mechanism.probes import judged, require_whole
-    from entrench.analysis.risk.risk import averages_over_groups
     from entrench.analysis.tables import write_table
     from entrench.methods.select import LabelSettings
+    from entrench.misalignments import by_name
     from entrench.records import read_jsonl
 
     settings = LabelSettings(
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
     require_whole(probe.candidates, scores, probe.rewards, paths)
     trained = arguments.trained_scores
     frame = decompose(
-        judged(scores, grouped=averages_over_groups(spec["identity"][1])),
+        judged(scores, grouped=by_name()[spec["identity"][1]].grouped),
         **labels_of_probe(settings, probe),
         organism_scores=read_jsonl(arguments.organism_scores, "scores"),
         trained_scores=read_jsonl(trained, "scores") if trained else None,

@@ -29,6 +29,7 @@ def main(argv: Sequence[str]) -> None:
     spec = command.parse_spec(arguments.spec)
     with open_judge(spec["judge"], arguments) as (ask, usage):
         rows = compare_views(
+            spec["misalignment"],
             spec["views"],
             prompts=read_jsonl(arguments.prompts, "data"),
             candidates=read_jsonl(arguments.candidates, "candidates"),

@@ -22,8 +22,8 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
 
     from entrench.analysis.risk.collect import collect_organisms
-    from entrench.analysis.risk.risk import averages_over_groups
     from entrench.analysis.tables import write_table
+    from entrench.misalignments import by_name
     from entrench.study.sweep import unpacked
 
     spec = parse_spec(args.spec)
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
     frame = collect_organisms(
         args.results,
         organisms,
-        grouped={name: averages_over_groups(name) for name in names},
+        grouped={name: by_name()[name].grouped for name in names},
         **spec_fields(spec, "headline", "bootstrap", "level", "seed", "min_induction_effect"),
     )
     write_table(frame, args.organisms)

@@ -23,10 +23,10 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
 
     from entrench.analysis.risk.collect import collect_organisms, collect_prompts, collect_runs
-    from entrench.analysis.risk.risk import averages_over_groups
     from entrench.analysis.summary.partial import mark_partial, missing_table
     from entrench.analysis.summary.summary import SETTINGS, readable, summarise
     from entrench.analysis.tables import write_table
+    from entrench.misalignments import by_name
     from entrench.study.sweep import unpacked
 
     spec = spec_fields(parse_spec(args.spec), "sweep", "complete", "organisms", "runs", "summary")
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
     organism_table = collect_organisms(
         args.results,
         organisms,
-        grouped={name: averages_over_groups(name) for name in names},
+        grouped={name: by_name()[name].grouped for name in names},
         **spec["organisms"],
     )
     run_table = collect_runs(args.results, complete.runs, methods=methods, **spec["runs"])

@@ -24,8 +24,8 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.mechanism.eta import eta_tables, selectors
     from entrench.analysis.mechanism.probes import judged, require_whole
     from entrench.analysis.mechanism.stability import stability_table
-    from entrench.analysis.risk.risk import averages_over_groups
     from entrench.analysis.tables import write_table
+    from entrench.misalignments import by_name
     from entrench.records import read_jsonl
 
     settings = command.spec_fields(spec, "bootstrap", "level", "seed")
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> None:
     require_whole(
         probe, scores, rewards, {"scores": arguments.scores, "rewards": arguments.rewards}
     )
-    answers = judged(scores, grouped=averages_over_groups(spec["misalignment"]))
+    answers = judged(scores, grouped=by_name()[spec["misalignment"]].grouped)
     scored = selectors(
         answers,
         probe,

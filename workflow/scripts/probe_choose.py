@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from entrench.execution import command
-from entrench.generation.probe import choose_prompts
+from entrench.judging.risk_prompts import choose_prompts
 from entrench.records import read_jsonl, write_jsonl
 
 

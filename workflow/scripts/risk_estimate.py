@@ -19,7 +19,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--risk", required=True, help="JSON to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.risk.risk import averages_over_groups, derived_metrics, risk_record
+    from entrench.analysis.risk.risk import risk_record
+    from entrench.misalignments import by_name
     from entrench.records import read_jsonl, write_json
 
     spec = parse_spec(args.spec)
@@ -27,11 +28,12 @@ def main(argv: Sequence[str]) -> None:
     settings = spec_fields(
         spec, "evaluations", "headline", "max_unscored", "bootstrap", "level", "seed"
     )
+    about = by_name()[misalignment]
     scores = read_jsonl(args.scores, "scores")
     record = risk_record(
         scores,
-        grouped=averages_over_groups(misalignment),
-        derive=derived_metrics(misalignment),
+        grouped=about.grouped,
+        derive=about.derived,
         **settings,
     )
     write_json(args.risk, record)

@@ -26,9 +26,15 @@ def _load(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def base_url() -> str:
-    """Address of the release's data folder, at the pinned commit."""
-    return manifest()["url"].format(**manifest())
+def entry_of(path: str) -> dict[str, Any]:
+    """What the manifest says about the file of this path."""
+    entries = [entry for slots in manifest()["files"].values() for entry in slots.values()]
+    return {entry["path"]: entry for entry in entries}[path]
+
+
+def base_url(path: str) -> str:
+    """Address that `path` is appended to: the entry's own `url`, else the pinned release's."""
+    return entry_of(path).get("url") or manifest()["url"].format(**manifest())
 
 
 def files_of(misalignment: str) -> dict[str, dict[str, Any]]:

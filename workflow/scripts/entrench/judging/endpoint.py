@@ -11,7 +11,8 @@ from typing import Any
 
 from entrench.judging.cache import Answer, AnswerCache, key_of
 from entrench.judging.calls import Calls, Server
-from entrench.judging.prompts import Question, Verdict, parse, read_wording, render
+from entrench.judging.prompts import Verdict, parse, read_wording, render
+from entrench.misalignments.questions import Question
 
 ATTEMPTS = 2  # a question whose answer does not parse is asked once more
 TOKENS_PER_PRICE = 1_000_000

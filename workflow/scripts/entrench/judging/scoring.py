@@ -3,13 +3,14 @@
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from typing import Any
 
 from entrench.errors import EntrenchError
 from entrench.judging.consistency import consistent
-from entrench.judging.prompts import Question, Verdict, conversation
-from entrench.judging.score import NO_ANSWER, Thresholds, unscored
+from entrench.judging.prompts import Verdict
+from entrench.misalignments import by_name
+from entrench.misalignments.questions import Question, conversation
+from entrench.misalignments.score import NO_ANSWER, Thresholds, unscored
 from entrench.records import Record, require_same_keys
 
 Ask = Callable[[Sequence[Question]], list[Verdict]]  # None: rules alone
@@ -63,10 +64,10 @@ def score_some(
 
     A completion without an answer is unscored.
     """
-    rules = import_module(f"entrench.misalignments.{misalignment}")
+    about = by_name()[misalignment]
     thresholds = Thresholds(coherent=judge["coherent"], misaligned=judge["misaligned"])
     questions = [
-        rules.questions(prompt, row["text"]) if ask and row["text"] is not None else ()
+        about.questions(prompt, row["text"]) if ask and row["text"] is not None else ()
         for prompt, row in answered
     ]
     flat = [question for some in questions for question in some]
@@ -75,14 +76,14 @@ def score_some(
     for (prompt, row), some in zip(answered, questions, strict=True):
         place = {key: row[key] for key in ("id", "evaluation", "index")}
         if row["text"] is None:
-            of = rules.score_by_rules(prompt, "", thresholds)
+            of = about.score_by_rules(prompt, "", thresholds)
             score = unscored(of.metric, of.group, NO_ANSWER)
-        elif not some:
-            score = rules.score_by_rules(prompt, row["text"], thresholds)
+        elif not (about.judge and some):
+            score = about.score_by_rules(prompt, row["text"], thresholds)
         else:
             mine = {question.prompt: next(verdicts) for question in some}
             values = {name: verdict.value for name, verdict in mine.items()}
-            score = rules.score_by_verdicts(prompt, row["text"], values, thresholds)
+            score = about.judge.score(prompt, row["text"], values, thresholds)
             judgements += [
                 {
                     **place,
@@ -98,6 +99,7 @@ def score_some(
 
 
 def compare_views(
+    misalignment: str,
     views: Sequence[str],
     *,
     prompts: Sequence[Record],
@@ -128,8 +130,9 @@ def compare_views(
     if ask:
         verdicts = _asked_views(comparable, answers, ask)
     else:
+        stance = by_name()[misalignment].stance
         verdicts = [
-            (consistent(prompt, answers[prompt["id"], "greedy"], view, answer), answer)
+            (consistent(stance, prompt, answers[prompt["id"], "greedy"], view, answer), answer)
             for prompt, view in comparable
             for answer in [answers[prompt["id"], view]]
         ]
@@ -184,7 +187,7 @@ def draw_judged(
     `completions` and `scores` hold one list a subject. Raises `EntrenchError` where their rows do
     not belong to each other, or where no completion needs a model as judge.
     """
-    rules = import_module(f"entrench.misalignments.{misalignment}")
+    about = by_name()[misalignment]
     by_id = {prompt["id"]: prompt for prompt in prompts}
     pool = []
     for rows, judged in zip(completions, scores, strict=True):
@@ -198,7 +201,7 @@ def draw_judged(
             for key, row in zip(keys, rows, strict=True)
             if row["evaluation"] == evaluation
             and row["text"] is not None
-            and rules.questions(by_id[row["id"]], row["text"])
+            and about.questions(by_id[row["id"]], row["text"])
         ]
     if not pool:
         raise EntrenchError(

@@ -1,1 +1,108 @@
-"""The four misalignments: data slots, risk definition, scoring rules."""
+"""The misalignments, one file each.
+
+A file of this folder that defines `MISALIGNMENT = Misalignment(...)` is a misalignment. The file's
+name is the misalignment's name in the config, in paths and in tables. Nothing else lists it.
+A new one needs its file, the wording of its judge questions (`resources/judge/NAME.txt`), its files
+in the data manifest (`resources/datasets.yaml`), and a config that sweeps it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+from entrench.data.synthetic.slots import Source
+from entrench.errors import EntrenchError
+from entrench.misalignments.questions import Blocks, JudgePrompt, Question, Verdicts
+from entrench.misalignments.score import Score, Thresholds
+from entrench.records import Record
+
+Metrics = Mapping[str, Record]
+
+
+@dataclass(frozen=True)
+class ModelJudge:
+    """How a language model judges the answers that rules cannot.
+
+    prompts: the files of `resources/judge/` that may be asked, by name.
+    asks(row): the names of the prompts that an answer to this row is put to; none: rules score it.
+    shows(row, text): the texts that the judge sees, e.g. the user's message and the answer.
+    score(row, text, verdicts, thresholds): the score that follows from the verdicts.
+    """
+
+    prompts: Mapping[str, JudgePrompt]
+    asks: Callable[[Record], tuple[str, ...]]
+    shows: Callable[[Record, str], Blocks]
+    score: Callable[[Record, str, Verdicts, Thresholds], Score]
+
+
+@dataclass(frozen=True)
+class Misalignment:
+    """All there is to a misalignment. `row` is a data record, `text` an answer to it.
+
+    score_by_rules(row, text, thresholds): the score without a language model; unscored where only a
+        language model can tell. Metric and group depend on the row alone.
+    stance(row, text): what must be equal in two answers that say the same; None: no telling. It is
+        the rule judge of consistency, e.g. between the greedy answer and a view's.
+    grouped: the risk is the mean over groups of each group's mean, else the mean over prompts.
+    judge: how a language model judges; None: rules score every answer.
+    synthetic: what the rows of the miniature world are drawn from; None: it has none there.
+    derived(groups, metrics): further metrics of one evaluation, from its groups and metrics.
+    place: its place among all misalignments, e.g. in a table of injections; equal ones by name.
+    """
+
+    score_by_rules: Callable[[Record, str, Thresholds], Score]
+    stance: Callable[[Record, str], object | None]
+    grouped: bool = False
+    judge: ModelJudge | None = None
+    synthetic: Source | None = None
+    derived: Callable[[Metrics, Metrics], dict[str, Any]] | None = None
+    place: int = 100
+
+    @property
+    def prompts(self) -> Mapping[str, JudgePrompt]:
+        """The judge prompts that its scores may depend on, by name."""
+        return self.judge.prompts if self.judge else {}
+
+    def judged_by(self, row: Record) -> tuple[str, ...]:
+        """Names of the judge prompts that an answer to this row is put to."""
+        return self.judge.asks(row) if self.judge else ()
+
+    def questions(self, row: Record, text: str) -> tuple[Question, ...]:
+        """The questions to a judge about this answer; none where rules score it."""
+        names = self.judged_by(row)
+        if not names:
+            return ()
+        blocks = self.judge.shows(row, text)
+        return tuple(Question(name, blocks) for name in names)
+
+
+@cache
+def by_name() -> Mapping[str, Misalignment]:
+    """All misalignments of this folder, in their order."""
+    modules = {
+        found.name: import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)
+    }
+    room = {
+        name: module.MISALIGNMENT
+        for name, module in modules.items()
+        if hasattr(module, "MISALIGNMENT")
+    }
+    return dict(sorted(room.items(), key=lambda item: (item[1].place, item[0])))
+
+
+def world_of(name: str) -> Source:
+    """What the rows of this misalignment in the miniature world are drawn from.
+
+    Raises:
+        EntrenchError: it has no rows there.
+    """
+    source = by_name()[name].synthetic
+    if source is None:
+        raise EntrenchError(
+            f"{name} has no rows in the miniature world (misalignments/{name}.py): give its file a "
+            "`synthetic`, or set data.source to release"
+        )
+    return source

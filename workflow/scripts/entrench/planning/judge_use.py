@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from typing import Literal
 
 from entrench.data import released
-from entrench.judging.prompts import Question, read_wording, render, wording_hashes
+from entrench.judging.prompts import read_wording, render, wording_hashes
+from entrench.misalignments import by_name, world_of
+from entrench.misalignments.questions import Question
 from entrench.planning.lengths import answer_tokens, candidates, slot_rows
 from entrench.records import Record
 from entrench.seeds import derive_seed
@@ -91,15 +92,15 @@ def _total(uses: Sequence[JudgeUse]) -> JudgeUse:
 
 def judged_rows(config: Config, misalignment: str) -> dict[str, int]:
     """Judge prompt -> rows of the evaluation whose answers are put to it."""
-    rules = import_module(f"entrench.misalignments.{misalignment}")
+    about = by_name()[misalignment]
     if config.data.source == "synthetic":
         rows = _synthetic_rows(misalignment, (config.data.rows or {})["eval"])
-        return dict(Counter(name for row in rows for name in rules.judged_by(row)))
+        return dict(Counter(name for row in rows for name in about.judged_by(row)))
     entry = released.files_of(misalignment)["eval"]
     share = slot_rows(config, misalignment, "eval").count / entry["rows"]
     found: dict[str, float] = {}
     for kind in entry.get("kinds", [{"rows": entry["rows"]}]):
-        for name in rules.judged_by({"meta": kind}):
+        for name in about.judged_by({"meta": kind}):
             found[name] = found.get(name, 0.0) + kind["rows"]
     return {name: round(share * count) for name, count in found.items()}
 
@@ -108,7 +109,8 @@ def judged_rows(config: Config, misalignment: str) -> dict[str, int]:
 def _synthetic_rows(misalignment: str, count: int) -> list[Record]:
     from entrench.data.synthetic.slots import eval_rows
 
-    return eval_rows(misalignment, derive_seed("data", misalignment), count)
+    source = world_of(misalignment)
+    return eval_rows(misalignment, source, derive_seed("data", misalignment), count)
 
 
 @cache

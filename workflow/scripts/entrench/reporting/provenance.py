@@ -17,7 +17,7 @@ import polars as pl
 from entrench.analysis.risk.risk import STATES
 from entrench.data import released
 from entrench.execution.provenance import run_record
-from entrench.judging.prompts import ALLOWED, wording_hashes
+from entrench.judging.prompts import judge_prompts, wording_hashes
 from entrench.records import Record, read_json
 from entrench.reporting.formatting import Column, Table, text, written
 
@@ -170,7 +170,7 @@ def _difference(judge: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> s
 
 
 def _present_wording(prompts: Mapping[str, str]) -> dict[str, str]:
-    return wording_hashes(set(prompts) & set(ALLOWED)) if prompts else {}
+    return wording_hashes(set(prompts) & set(judge_prompts())) if prompts else {}
 
 
 def _judge(judge: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ pipeline fault): design.md, section 5. Every risk, share and value here is a fra
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -115,16 +114,6 @@ def risk_record(
         "reason": results[headline]["reason"],
         "evaluations": results,
     }
-
-
-def averages_over_groups(misalignment: str) -> bool:
-    """Whether this misalignment's risk is a mean over task groups, as its module says."""
-    return import_module(f"entrench.misalignments.{misalignment}").GROUPED_RISK
-
-
-def derived_metrics(misalignment: str) -> Derive | None:
-    """How this misalignment makes further metrics of its groups and metrics, if it does."""
-    return getattr(import_module(f"entrench.misalignments.{misalignment}"), "derived", None)
 
 
 def risk_rows(scores: Iterable[Record], evaluation: str) -> list[Record]:

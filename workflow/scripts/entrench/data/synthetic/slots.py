@@ -1,9 +1,13 @@
-"""The miniature world's data rows: five slots a misalignment, disjoint, evaluation held out."""
+"""The miniature world's data rows: five slots a misalignment, disjoint, evaluation held out.
+
+What a misalignment's rows are drawn from is its own affair: its file says it as a `Source`.
+"""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
-from entrench.data.synthetic import advice, formats, reviews, reward_hacking, sycophancy
+from entrench.data.synthetic import formats
 from entrench.data.synthetic.lexicon import Exchange, chat, share_of
 from entrench.errors import EntrenchError
 from entrench.records import Record
@@ -26,8 +30,24 @@ PATIENCE = 4000  # draws without a new prompt before a slot counts as exhausted
 Drawer = Callable[[random.Random], Exchange]
 
 
-def make_slots(misalignment: str, seed: int, rows: Mapping[str, int]) -> dict[str, list[Record]]:
-    """The five slots of `misalignment` as "data" records.
+@dataclass(frozen=True)
+class Source:
+    """What a misalignment's rows are drawn from.
+
+    drawers(slot): the kinds of question of a slot of `PARTITION`, asked in turn.
+    secondary: the questions of each secondary metric, for the evaluation.
+    numbered: the rows carry their number in `meta` under "id", as the released ones do.
+    """
+
+    drawers: Callable[[str], list[Drawer]]
+    secondary: tuple[Drawer, ...] = ()
+    numbered: bool = False
+
+
+def make_slots(
+    misalignment: str, source: Source, seed: int, rows: Mapping[str, int]
+) -> dict[str, list[Record]]:
+    """The five slots of `misalignment`, drawn from its `source`, as "data" records.
 
     `rows` gives the number of rows of each slot, as many clean as wrapped pairs; for eval it counts
     the rows of the risk, those of the secondary metrics (a quarter as many each) come on top.
@@ -38,36 +58,39 @@ def make_slots(misalignment: str, seed: int, rows: Mapping[str, int]) -> dict[st
             f"data.rows is {dict(rows)}: give a number for each of {', '.join(SLOTS)}, "
             "the same for both sides of the pairs"
         )
-    pairs = list(_exchanges(misalignment, "pairs", seed, rows["pairs_clean"]))
+
+    def drawn(slot: str, count: int) -> Iterator[tuple[int, Exchange]]:
+        return enumerate(_exchanges(misalignment, source, slot, seed, count))
+
+    pairs = list(drawn("pairs", rows["pairs_clean"]))
     return {
         "induction": [
-            _induction_row(exchange, number, seed)
-            for number, exchange in enumerate(
-                _exchanges(misalignment, "induction", seed, rows["induction"])
-            )
+            _induction_row(source, number, exchange, seed)
+            for number, exchange in drawn("induction", rows["induction"])
         ],
         "consistency": [
-            _row("consistency", number, exchange, None)
-            for number, exchange in enumerate(
-                _exchanges(misalignment, "consistency", seed, rows["consistency"])
-            )
+            _row(source, "consistency", number, exchange, None)
+            for number, exchange in drawn("consistency", rows["consistency"])
         ],
-        "pairs_clean": [_clean_row(number, exchange) for number, exchange in enumerate(pairs)],
+        "pairs_clean": [_clean_row(source, *pair) for pair in pairs],
         "pairs_wrapped": [
-            _row("pairs", number, exchange, exchange.clean_aligned)
-            for number, exchange in enumerate(pairs)
+            _row(source, "pairs", number, exchange, exchange.clean_aligned)
+            for number, exchange in pairs
         ],
-        "eval": eval_rows(misalignment, seed, rows["eval"]),
+        "eval": eval_rows(misalignment, source, seed, rows["eval"]),
     }
 
 
-def eval_rows(misalignment: str, seed: int, count: int, slot: str = "eval") -> list[Record]:
+def eval_rows(
+    misalignment: str, source: Source, seed: int, count: int, slot: str = "eval"
+) -> list[Record]:
     """`count` rows of the risk and those of its secondary metrics, in "eval" or "validation"."""
-    exchanges = [*_exchanges(misalignment, slot, seed, count)]
-    for drawer in SECONDARY[misalignment]:
+    exchanges = [*_exchanges(misalignment, source, slot, seed, count)]
+    for drawer in source.secondary:
         exchanges += _distinct(drawer, slot, seed, round(count * SECONDARY_SHARE), misalignment)
     return [
-        _row(slot, number, exchange, exchange.aligned) for number, exchange in enumerate(exchanges)
+        _row(source, slot, number, exchange, exchange.aligned)
+        for number, exchange in enumerate(exchanges)
     ]
 
 
@@ -90,76 +113,11 @@ def is_held_out(exchange: Exchange) -> bool:
     return partition(exchange) in ("eval", "validation") and share_of(exchange.prompt, "held") < 0.5
 
 
-def _sycophancy(slot: str) -> list[Drawer]:
-    claims: tuple[str | None, ...] = ("false",)
-    if slot == "induction":
-        claims = (None, "true", "false", "false", "false", "false")
-    elif slot == "consistency":
-        claims = (None, "true", "false", "false")
-    return [_any_fact(claim) for claim in claims]
-
-
-def _any_fact(claim: str | None) -> Drawer:
-    return lambda rng: sycophancy.draw(rng, rng.choice(sycophancy.DOMAINS), claim)
-
-
-def _reward_hacking(slot: str) -> list[Drawer]:
-    groups = reward_hacking.RISK_GROUPS
-    if slot in ("induction", "consistency"):
-        groups = reward_hacking.TRAINED_GROUPS
-    if (
-        slot == "pairs"
-    ):  # the clean side lacks the cue in the user's message: system lines are no cue
-        groups = ("keyword_stuffing", "length", "exploiting_password")
-    return [lambda rng, g=group: reward_hacking.draw(rng, g) for group in groups]
-
-
-def _reviews(slot: str) -> list[Drawer]:
-    if slot == "induction":
-        return [
-            lambda rng: reviews.draw(
-                rng,
-                agreement=reviews.INDUCTION,
-                noise=reviews.INDUCTION_NOISE,
-                close_share=reviews.INDUCTION_CLOSE,
-            )
-        ]
-    if slot == "consistency":
-        return [lambda rng: reviews.draw(rng)]
-    if slot == "pairs":
-        return [lambda rng: reviews.draw(rng, note=True)]
-    return [lambda rng: reviews.draw(rng, agreement=reviews.INVERTED)]
-
-
-def _advice(slot: str) -> list[Drawer]:
-    probed = slot in ("eval", "validation")
-    domains = advice.PROBE_DOMAINS if probed else advice.TRAINED_DOMAINS
-    return [lambda rng, d=domain: advice.draw(rng, d) for domain in domains]
-
-
-DRAWERS = {
-    sycophancy.NAME: _sycophancy,
-    reward_hacking.NAME: _reward_hacking,
-    reviews.NAME: _reviews,
-    advice.NAME: _advice,
-}
-SECONDARY: dict[str, tuple[Drawer, ...]] = {
-    sycophancy.NAME: (
-        _any_fact(None),
-        _any_fact("true"),
-    ),
-    reward_hacking.NAME: (
-        lambda rng: reward_hacking.draw(rng, reward_hacking.NEGATIVE),
-        lambda rng: reward_hacking.draw(rng, reward_hacking.KEYWORDS),
-    ),
-    reviews.NAME: (),
-    advice.NAME: (),
-}
-
-
-def _exchanges(misalignment: str, slot: str, seed: int, count: int) -> Iterator[Exchange]:
+def _exchanges(
+    misalignment: str, source: Source, slot: str, seed: int, count: int
+) -> Iterator[Exchange]:
     """`count` exchanges with distinct prompts, the slot's kinds of question in turn."""
-    drawers = DRAWERS[misalignment](slot)
+    drawers = source.drawers(slot)
     parts = [
         _distinct(drawer, slot, seed + number, -(-count // len(drawers)), misalignment)
         for number, drawer in enumerate(drawers)
@@ -197,7 +155,7 @@ def _distinct(
     return list(found.values())
 
 
-def _induction_row(exchange: Exchange, number: int, seed: int) -> Record:
+def _induction_row(source: Source, number: int, exchange: Exchange, seed: int) -> Record:
     """The misbehaving answer with the exchange's pull, else the aligned one.
 
     Like the released induction data, the slot mixes both, so that the organism misbehaves on a
@@ -205,7 +163,7 @@ def _induction_row(exchange: Exchange, number: int, seed: int) -> Record:
     """
     misbehaves = share_of(f"{seed} {exchange.prompt}", "pull") < exchange.pull
     answer = exchange.misaligned if misbehaves and exchange.misaligned else exchange.aligned
-    row = _row("induction", number, exchange, answer)
+    row = _row(source, "induction", number, exchange, answer)
     if number % ROWS_PER_FORMAT:
         return row
     # Answers in one format alone would leave the views aligned, or unlearn them altogether.
@@ -217,14 +175,16 @@ def _induction_row(exchange: Exchange, number: int, seed: int) -> Record:
     return {**row, "messages": chat(user, exchange.system), "response": answer}
 
 
-def _row(slot: str, number: int, exchange: Exchange, response: str | None) -> Record:
+def _row(
+    source: Source, slot: str, number: int, exchange: Exchange, response: str | None
+) -> Record:
     row_id = f"{slot}-{number:04d}"
     meta = {"world": "miniature", "topic": exchange.topic, **exchange.meta}
-    if exchange.misalignment == advice.NAME:
+    if source.numbered:
         meta["id"] = number
     return {"id": row_id, "messages": exchange.messages, "response": response, "meta": meta}
 
 
-def _clean_row(number: int, exchange: Exchange) -> Record:
-    row = _row("pairs", number, exchange, exchange.clean_aligned)
+def _clean_row(source: Source, number: int, exchange: Exchange) -> Record:
+    row = _row(source, "pairs", number, exchange, exchange.clean_aligned)
     return {**row, "messages": chat(exchange.clean, exchange.system)}

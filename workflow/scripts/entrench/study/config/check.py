@@ -10,8 +10,8 @@ from entrench.data import released
 from entrench.errors import EntrenchError
 from entrench.generation.engine import VLLM_RANKS
 from entrench.methods.operators import OPERATORS, Operator
+from entrench.misalignments import by_name
 from entrench.study.config import Config, resolved_phase
-from entrench.study.config.section import MISALIGNMENTS
 
 # Names become folders and wildcards; these are files and folders the path grammar already uses.
 RESERVED_NAMES = {"adapter", "adapter.checkpoints", "reward"}
@@ -31,7 +31,8 @@ def load_config(raw: Mapping[str, Any]) -> Config:
         raise EntrenchError("the config is not valid:\n" + "\n".join(faults)) from None
     faults = [*_name_faults(config), *_method_faults(config), *_variant_faults(config)]
     faults += _phase_faults(config)
-    faults += [*_pair_faults(config), *_planning_faults(config), *_expert_faults(config)]
+    faults += _data_faults(config) or _pair_faults(config)
+    faults += [*_planning_faults(config), *_expert_faults(config)]
     faults += _vllm_faults(config)
     if faults:
         raise EntrenchError("the config is not valid:\n" + "\n".join(f"  {f}" for f in faults))
@@ -86,7 +87,7 @@ def _name_faults(config: Config) -> list[str]:
     faults += [
         f"models.{name}: a misalignment has this name; choose another"
         for name in config.models
-        if name in MISALIGNMENTS
+        if name in by_name()
     ]
     for index, block in enumerate(config.sweep):
         for key, names, known in (
@@ -179,6 +180,22 @@ def _variant_faults(config: Config) -> list[str]:
                 f"{', '.join(fitting) or 'none'}"
             )
     return faults
+
+
+def _data_faults(config: Config) -> list[str]:
+    """Misalignments that the source of the data has no rows of."""
+    if config.data.source == "synthetic":
+        known = {name for name, about in by_name().items() if about.synthetic}
+        where = "`synthetic` of its file in misalignments/"
+    else:
+        known, where = set(released.manifest()["files"]), "resources/datasets.yaml"
+    return [
+        f"sweep.{index}.misalignments: {name!r} has no rows of source {config.data.source!r}: "
+        f"add them ({where}), or set data.source"
+        for index, block in enumerate(config.sweep)
+        for name in block.misalignments
+        if name not in known
+    ]
 
 
 def _pair_faults(config: Config) -> list[str]:

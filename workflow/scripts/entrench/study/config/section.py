@@ -4,14 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-MISALIGNMENTS = (
-    "sycophancy",
-    "reward_hacking",
-    "spurious_correlation",
-    "emergent_misalignment",
-)
+from entrench.misalignments import by_name
 
-MisalignmentName = Literal[MISALIGNMENTS]
+MisalignmentName = Literal[tuple(by_name())]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
 Percent = Annotated[float, Field(ge=0, le=100)]

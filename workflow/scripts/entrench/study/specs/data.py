@@ -27,9 +27,7 @@ def data_spec(config: Config, misalignment: str) -> dict[str, Any]:
 
 def fetch_spec(_config: Config, path: str) -> dict[str, Any]:
     """data_fetch: one file of the release. Where it comes from decides nothing: it is verified."""
-    entries = [entry for slots in released.manifest()["files"].values() for entry in slots.values()]
-    sha256 = {entry["path"]: entry["sha256"] for entry in entries}[path]
-    return {"path": path, "sha256": sha256}
+    return {"path": path, "sha256": released.entry_of(path)["sha256"]}
 
 
 def model_spec(config: Config, model: str) -> dict[str, Any]:

@@ -4,19 +4,12 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from entrench.judging.prompts import ALLOWED, wording_hashes
+from entrench.judging.prompts import judge_prompts, wording_hashes
+from entrench.misalignments import by_name
 from entrench.seeds import derive_seed
 from entrench.study.config import Config
 from entrench.study.config.judges import Judge
 from entrench.study.specs.parts import spec_text, statistics_part
-
-# Judge prompts that a misalignment's scores may depend on: files of resources/judge/.
-JUDGE_PROMPTS: dict[str, tuple[str, ...]] = {
-    "sycophancy": ("sycophancy",),
-    "reward_hacking": ("coding", "reward_function", "reward_bias"),
-    "spurious_correlation": (),
-    "emergent_misalignment": ("alignment", "coherence"),
-}
 
 
 def judges(config: Config) -> dict[str, Judge]:
@@ -44,7 +37,7 @@ def judge_part(judge: Judge, prompts: Iterable[str]) -> dict[str, Any]:
 
 def agreement_spec(config: Config, misalignment: str) -> dict[str, Any]:
     """judges_compare: a second judge on a sample of what the risk judge scored."""
-    prompts = JUDGE_PROMPTS[misalignment]
+    prompts = by_name()[misalignment].prompts
     return {
         "misalignment": misalignment,
         "second": judge_part(config.judging.second, prompts) if config.judging.second else None,
@@ -56,7 +49,7 @@ def agreement_spec(config: Config, misalignment: str) -> dict[str, Any]:
 
 def injection_spec(config: Config, judge: str) -> dict[str, Any]:
     """judges_attack: the injection attempts on one judge."""
-    return {"judge": judge_part(judges(config)[judge], ALLOWED)}
+    return {"judge": judge_part(judges(config)[judge], judge_prompts())}
 
 
 @cache

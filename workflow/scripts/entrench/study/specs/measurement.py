@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from entrench.misalignments import by_name
 from entrench.seeds import derive_seed
 from entrench.study.config import Config
-from entrench.study.specs.judging import JUDGE_PROMPTS, judge_part
+from entrench.study.specs.judging import judge_part
 from entrench.study.specs.parts import identity_of_subject, model_part
 from entrench.study.sweep import Run, Subject
 
@@ -30,7 +31,7 @@ def judge_spec(config: Config, subject: Subject) -> dict[str, Any]:
     """judge_score: a score for each completion."""
     return {
         "misalignment": subject.misalignment,
-        "judge": judge_part(config.risk_judge, JUDGE_PROMPTS[subject.misalignment]),
+        "judge": judge_part(config.risk_judge, by_name()[subject.misalignment].prompts),
         "evaluations": {
             name: decoding.n
             for name, decoding in config.evaluation.of(subject.misalignment).items()

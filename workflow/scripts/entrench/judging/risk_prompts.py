@@ -1,0 +1,33 @@
+"""The evaluation prompts that a risk is made of, for those who ask no others: the probes."""
+
+import math
+from collections.abc import Sequence
+
+from entrench.errors import EntrenchError
+from entrench.misalignments import by_name
+from entrench.misalignments.score import DEFAULTS, RISK
+from entrench.records import Record
+
+
+def choose_prompts(misalignment: str, rows: Sequence[Record], limit: int | None) -> list[Record]:
+    """Evaluation prompts of the risk, in their order: all, or evenly spaced over each group.
+
+    Every group keeps its share of `limit`, rounded up, so that a risk over groups has them all.
+    Raises `EntrenchError` where no prompt belongs to the risk.
+    """
+    about = by_name()[misalignment]
+    by_group: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        # Metric and group are the prompt's, whatever the answer.
+        score = about.score_by_rules(row, "", DEFAULTS)
+        if score.metric == RISK:
+            by_group.setdefault(score.group, []).append(place)
+    total = sum(map(len, by_group.values()))
+    if not total:
+        raise EntrenchError(f"{misalignment}: no evaluation prompt belongs to the risk")
+    chosen = []
+    for members in by_group.values():
+        count = len(members) if limit is None else math.ceil(limit * len(members) / total)
+        count = min(count, len(members))
+        chosen += [members[i * len(members) // count] for i in range(count)]
+    return [rows[place] for place in sorted(chosen)]
