@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import yaml
@@ -72,3 +73,12 @@ def test_every_column_that_the_page_on_the_mechanism_names_is_there():
     columns = {name for columns in STUDY_COLUMNS.values() for name in columns}
     columns |= set(LABEL_KL_COLUMNS)
     assert sorted(named - columns) == []
+
+
+def test_make_help_has_a_line_for_each_target():
+    text = (ROOT / "Makefile").read_text()
+    (named,) = re.findall(r"^\.PHONY: (.+)$", text, re.MULTILINE)
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = dict(re.findall(r"^  (\S+) +(\S.*)$", done.stdout, re.MULTILINE))
+    assert sorted(lines) == sorted(named.split())
