@@ -30,6 +30,13 @@ def test_every_key_of_the_config_is_explained():
     assert sorted(keys_of(Config) - words) == []
 
 
+def test_the_readme_says_how_far_single_runs_move_on_another_cpu():
+    text = " ".join(README.split())
+    for size in ("-7.3 to +16.2", "-14.2 to +3.1", "exclude 0", "not a finding"):
+        assert size in text
+    assert "some points" not in text
+
+
 def test_every_target_of_the_readme_can_be_planned(checkout):
     targets = re.findall(r"^    demo (\S+)", README, flags=re.MULTILINE)
     assert len(targets) == 3
