@@ -67,9 +67,10 @@ test-all: .venv/installed ## before a release: the long tests that rarely tell, 
 test-vllm: .venv-vllm/installed ## tests of the vLLM engine, in an environment of its own
 	.venv-vllm/bin/python -m pytest tests/engine_vllm
 
-lint: .venv/installed ## ruff, snakefmt, Snakemake's lint
+lint: .venv/installed ## ruff, types, snakefmt, Snakemake's lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakefmt --check Snakefile workflow/rules
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
 
