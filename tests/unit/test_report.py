@@ -147,6 +147,14 @@ def test_what_is_partial_is_said(frames, config):
     assert not any("One model" in sentence for sentence in said)
 
 
+def test_how_far_single_runs_move_on_another_cpu_is_said_with_its_sizes(frames, config):
+    said = partial(frames, {**config, "data": {"source": "synthetic"}})
+    (sentence,) = (sentence for sentence in said if "type of CPU" in sentence)
+    assert "not a finding" in sentence
+    assert re.findall(r"[+-]\d+\.\d", sentence) == ["-7.3", "+16.2", "-14.2", "+3.1"]
+    assert not any("type of CPU" in sentence for sentence in partial(frames, config))
+
+
 def test_simulated_runs_claim_no_training(frames, config, tmp_path):
     runs, organisms = (frames[name].head(1) for name in ("runs", "organisms"))
     (organism,) = organisms.to_dicts()

@@ -18,6 +18,12 @@ from entrench.reporting.provenance import Provenance
 from entrench.reporting.questions import QUESTIONS, in_short
 
 _TEMPLATES = Path(__file__).parent
+# Measured with the demo's config on two types of CPU.
+SINGLE_RUNS = (
+    "A single run of the miniature world is not a finding: on another type of CPU the demo's run "
+    "of multi_view on sycophancy went from -7.3 to +16.2 percentage points, that of "
+    "self_confidence from -14.2 to +3.1, all with intervals over prompts that exclude 0."
+)
 
 
 def page(
@@ -121,6 +127,7 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
         found.append(
             "Data and models are the miniature world's: it shows that the pipeline measures."
         )
+        found.append(SINGLE_RUNS)
     return found
 
 
