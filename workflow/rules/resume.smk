@@ -1,6 +1,7 @@
 # Going on after a sweep that ended early; no rule stands here.
 
 from entrench import head, lease, takeover, unfinished
+from entrench.execution import warm_start
 from entrench.foreign import foreign_files
 
 PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
@@ -61,3 +62,12 @@ def take_over():
         takeover.take_over(Path.cwd(), workflow.executor_plugin.name == "slurm")
     except (EntrenchError, OSError) as error:
         raise WorkflowError(str(error)) from None
+
+
+def warm_up():
+    """Start what this machine's jobs are forked from, where enough of them load torch."""
+    if workflow.executor_plugin.name != "local" or workflow.deployment_settings.deployment_method:
+        return
+    loading = [job for job in workflow.dag.needrun_jobs() if "gpu" in job.rule.resources]
+    if len(loading) >= warm_start.FEWEST_JOBS:
+        warm_start.use(logger.warning)

@@ -1,0 +1,158 @@
+"""Jobs of one machine start from a process that has imported their libraries already.
+
+`use` is called by the head. From then on the `python` of its jobs is a client that asks the server
+for a process (`warm_client`, `warm_server`); scripts and rules do not know. Where there is no
+server, jobs start as ever.
+"""
+
+import atexit
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+PLACE = "ENTRENCH_WARM_START"  # the folder of a server at work; `no`: jobs start cold
+HERE = Path(__file__).parent
+FEWEST_JOBS = 3  # that load torch; importing it once more for fewer gains nothing
+END_SECONDS = 30.0  # for the server to end its jobs
+# What the jobs import, measured. Left out: polars, which starts threads while it is imported, and
+# statsmodels, which brings it.
+LIBRARIES = (
+    "torch",
+    "transformers:AutoConfig,AutoModelForCausalLM,AutoTokenizer,GenerationConfig,Trainer",
+    "peft",
+    "accelerate",
+    "safetensors.torch",
+    "tokenizers",
+    "scipy.stats",
+    "scipy.optimize",
+    "pydantic",
+    "yaml",
+    "jinja2",
+    "tenacity",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+)
+# As Snakemake sets it for a job of one thread.
+ONE_THREAD = {
+    f"{library}_NUM_THREADS": "1"
+    for library in ("OMP", "GOTO", "OPENBLAS", "MKL", "VECLIB", "NUMEXPR")
+}
+
+
+def use(warn: Callable[[str], None], libraries: Sequence[str] = LIBRARIES) -> None:
+    """Let this process's jobs start warm: from the server that `PLACE` names, or one of their own.
+
+    It ends with this process. Call in the main thread. What stands in the way is said once, by
+    `warn`, and jobs start cold.
+    """
+    python = shutil.which("python")
+    if sys.platform != "linux" or python is None or os.environ.get(PLACE) == "no":
+        return
+    named = os.environ.get(PLACE)
+    if named and serves(Path(named), python):
+        _put_first(Path(named))
+        return
+    try:
+        server = WarmStart(python, os.environ, libraries)
+    except OSError as error:
+        warn(f"jobs start cold: {error}")
+        return
+    _put_first(server.folder)
+    threading.Thread(target=server.watch, args=(warn,), daemon=True).start()
+    atexit.register(server.end)
+
+
+def serves(folder: Path, python: str) -> bool:
+    """Whether a server of this interpreter is alive in `folder`."""
+    try:
+        if (folder / "interpreter").readlink() != Path(python):
+            return False
+        with socket.socket(socket.AF_UNIX) as client:
+            place = os.open(folder, os.O_PATH)
+            try:
+                client.connect(f"/proc/self/fd/{place}/socket")
+            finally:
+                os.close(place)
+    except OSError:
+        return False
+    return True
+
+
+class WarmStart:
+    """A server of this process: it imports in the background, from now on.
+
+    Raises:
+        OSError: its folder cannot be written, or it cannot be started.
+    """
+
+    def __init__(
+        self, python: str, environment: Mapping[str, str], libraries: Sequence[str]
+    ) -> None:
+        """Start `python` as the server in a private folder."""
+        self.folder = Path(tempfile.mkdtemp(prefix="entrench-warm-"))
+        self.ended = False
+        try:
+            self._furnish(python)
+            self.process = subprocess.Popen(
+                [python, HERE / "warm_server.py", self.folder, str(os.getpid()), *libraries],
+                cwd=self.folder,
+                env={**environment, **ONE_THREAD},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the jobs
+            )
+        except OSError:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
+    def _furnish(self, python: str) -> None:
+        """The client as `python`, and what it and other heads look at."""
+        shutil.copyfile(HERE / "warm_client.py", self.folder / "client.py")
+        (self.folder / "interpreter").symlink_to(python)
+        (self.folder / "importing").touch()
+        real = shlex.quote(python)
+        client = f"{real} -IS {shlex.quote(f'{self.folder}/client.py')}"
+        command = self.folder / "bin" / "python"
+        command.parent.mkdir()
+        command.write_text(
+            "#!/bin/sh\n"
+            'case "$1" in\n'
+            f'workflow/scripts/gpus_lease.py) exec {real} "$@" ;;\n'
+            f'workflow/scripts/*.py) exec {client} {shlex.quote(str(self.folder))} {real} "$@" ;;\n'
+            f'*) exec {real} "$@" ;;\n'
+            "esac\n"
+        )
+        command.chmod(0o700)
+
+    def watch(self, warn: Callable[[str], None]) -> None:
+        """Say what the server says, and that it has ended before its time."""
+        for line in self.process.stderr:
+            warn(line.decode(errors="replace").rstrip())
+        status = self.process.wait()
+        if not self.ended:
+            how = signal.Signals(-status).name if status < 0 else f"status {status}"
+            warn(f"the warm start has ended ({how}): jobs start cold from now on")
+
+    def end(self) -> None:
+        """End the server and its jobs, and leave nothing of it."""
+        self.ended = True
+        self.process.terminate()
+        try:
+            self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _put_first(folder: Path) -> None:
+    os.environ[PLACE] = str(folder)
+    os.environ["PATH"] = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", "")])
