@@ -27,7 +27,6 @@ def main(folder: str, python: str, command: list[str]) -> None:
     if server is None:
         os.execv(python, [python, *command])
     try:
-        server.send(GO)
         for number in FORWARDED:
             if _signal.getsignal(number) != _signal.SIG_IGN:
                 _signal.signal(number, lambda number, _frame: server.send(bytes([number])))
@@ -41,7 +40,7 @@ def main(folder: str, python: str, command: list[str]) -> None:
 
 
 def ask(folder: str, command: list[str]) -> "_socket.socket | None":
-    """A connection whose server has accepted the job; None where the job is to start cold.
+    """A connection whose server has started the job; None where the job is to start cold.
 
     A job that loads torch waits for a server that is still importing it; another is faster alone.
     """
@@ -64,11 +63,14 @@ def ask(folder: str, command: list[str]) -> "_socket.socket | None":
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, carried)]
         server.sendmsg([len(request).to_bytes(4, "little")], rights)
         server.sendall(request)
-        accepted = server.recv(1) == GO
+        if server.recv(1) != GO:
+            return None
         server.settimeout(None)
+        server.send(GO)  # a server that is slow to accept must not start what has gone cold
+        started = server.recv(1) == GO
     except (OSError, ValueError):
         return None
-    return server if accepted else None
+    return server if started else None
 
 
 def inherited_files() -> list[int]:

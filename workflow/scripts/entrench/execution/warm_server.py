@@ -1,40 +1,35 @@
 """The warm start: a process that has imported the libraries of jobs and forks a child for each.
 
-    python warm_server.py FOLDER PARENT MODULE[:NAME,...] ...
+    python warm_server.py FOLDER SOCKET PARENT GRACE MODULE[:NAME,...] ...
 
-FOLDER is private and holds the socket. PARENT is the process that started this one: when it ends,
-however it does, the children are ended, and this process. No module of the workflow is imported: a
+FOLDER is private and names SOCKET, an open file that listens. PARENT is the process that started
+this one: when it ends, however it does, the children are ended, and this process. GRACE is the time
+in seconds that a child has between SIGTERM and SIGKILL. No module of the workflow is imported: a
 child runs the script, and the package, of its own folder. Serves in one thread, and forks nothing
 while there is another: a fork copies one thread only, and a lock that another held would stay
 locked in the child. Standard library.
 """
 
-import array
 import atexit
 import contextlib
 import ctypes
-import fcntl
 import gc
 import importlib
-import marshal
 import os
 import select
 import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
-import types
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import NoReturn
 
-GRACE_SECONDS = 20.0  # for a job to save and end
-RECEIVE_SECONDS = 10.0  # for a client to send its request
-MOST_FILES = 253  # that one message carries
+from warm_child import Request, close_files, entries, leave_early, receive, run
+
 GO = b"\1"
 NO_DEVICE = "PYTORCH_NVML_BASED_CUDA_CHECK"
 PR_SET_PDEATHSIG = 1
@@ -50,30 +45,6 @@ THREADS = {
     *("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
     *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
 }
-_exit_status: int | None = None  # of a child whose script has ended
-
-
-@dataclass
-class Request:
-    """A command as its client would run it, with the client's open files at their numbers."""
-
-    command: list[str]
-    folder: bytes
-    environment: dict[bytes, bytes]
-    umask: int
-    ignored: list[int]
-    numbers: list[int]
-    files: list[int]
-
-    @property
-    def script(self) -> Path:
-        """The script, from the root."""
-        return Path(os.fsdecode(self.folder), self.command[0])
-
-    @property
-    def script_folder(self) -> str:
-        """Where Python looks first for what the script imports."""
-        return str(self.script.parent)
 
 
 @dataclass
@@ -89,11 +60,12 @@ class Job:
 class Server:
     """Accepts clients, forks their children, hands signals and ends to and fro."""
 
-    def __init__(self, folder: Path) -> None:
-        """Listen; the first clients wait until `serve`."""
+    def __init__(self, folder: Path, listener: socket.socket, grace: float) -> None:
+        """Note what the environment is now; the first clients wait until `serve`."""
         self.folder = folder
+        self.grace = grace
         self.environment = dict(os.environ)
-        self.python_path = _entries(self.environment.get("PYTHONPATH", ""))
+        self.python_path = entries(self.environment.get("PYTHONPATH", ""))
         self.jobs: dict[int, Job] = {}  # by the file number of the client
         self.ending = False
         self.told: set[str] = set()
@@ -104,11 +76,7 @@ class Server:
         self.wake = wake
         self.poll = select.poll()
         self.poll.register(self.woken, select.POLLIN)
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        place = os.open(folder, os.O_PATH)
-        self.listener.bind(f"/proc/self/fd/{place}/socket")
-        os.close(place)
-        self.listener.listen(128)
+        self.listener = listener
         self.poll.register(self.listener, select.POLLIN)
 
     def serve(self) -> Request:
@@ -133,7 +101,7 @@ class Server:
     def _accept(self) -> None:
         client, _ = self.listener.accept()
         try:
-            request = _receive(client)
+            request = receive(client)
         except (OSError, EOFError, ValueError, TypeError):
             client.close()
             return
@@ -142,7 +110,7 @@ class Server:
                 self.told.add(why)
                 say(f"a job starts cold: {why}")
             client.close()
-            _close(request)
+            close_files(request)
             return
         self.jobs[client.fileno()] = Job(client, request)
         self.poll.register(client, select.POLLIN | select.POLLRDHUP)
@@ -156,7 +124,7 @@ class Server:
         """
         theirs = {os.fsdecode(k): os.fsdecode(v) for k, v in request.environment.items()}
         own = os.path.realpath(request.script_folder)
-        path = [entry for entry in _entries(theirs.get("PYTHONPATH", "")) if entry != own]
+        path = [entry for entry in entries(theirs.get("PYTHONPATH", "")) if entry != own]
         free = FREE | {"PYTHONPATH"} | (THREADS if LOADS_TORCH in theirs else set())
         names = {
             name
@@ -203,7 +171,7 @@ class Server:
         try:
             pid = os.fork()
         except OSError as error:
-            say(f"a job failed: no process could be forked for it: {error.strerror}")
+            say(f"a job starts cold: no process could be forked for it: {error.strerror}")
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
             self._lost(job)
             return False
@@ -217,7 +185,9 @@ class Server:
             os.setpgid(pid, pid)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
         job.pid = pid
-        _close(job.request)
+        close_files(job.request)
+        with contextlib.suppress(OSError):
+            job.client.send(GO)
         return False
 
     def _leave(self, mine: Job) -> None:
@@ -234,7 +204,7 @@ class Server:
         for job in self.jobs.values():
             job.client.close()
             if job is not mine:
-                _close(job.request)
+                close_files(job.request)
 
     def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -258,7 +228,7 @@ class Server:
     def _forget(self, job: Job) -> None:
         del self.jobs[job.client.fileno()]
         job.client.close()
-        _close(job.request)
+        close_files(job.request)
 
     def _end(self) -> None:
         """No more clients; ask every job to end."""
@@ -276,7 +246,7 @@ class Server:
 
     def _end_job(self, job: Job) -> None:
         _signal_group(job.pid, signal.SIGTERM)
-        job.kill_at = time.monotonic() + GRACE_SECONDS
+        job.kill_at = time.monotonic() + self.grace
 
     def _insist(self) -> None:
         for job in self.jobs.values():
@@ -305,118 +275,14 @@ def preload(modules: Sequence[str]) -> str:
         del os.environ[NO_DEVICE]
     else:
         os.environ[NO_DEVICE] = given
+    # What a library would undo at its exit (torch: 175 operators) ends with the process anyway.
+    for finalizer in weakref.finalize._registry:
+        finalizer.atexit = False
     gc.collect()
     gc.freeze()
     if any("nvidia-uvm" in name for name in _open_files()):
         return "a library took hold of a GPU while it was imported"
     return _threads()
-
-
-def run(request: Request) -> None:
-    """Be the process that the client would have become; sets what `_leave_early` ends with."""
-    global _exit_status
-    _take_files(request)
-    os.chdir(request.folder)
-    os.umask(request.umask)
-    os.environ.clear()
-    os.environb.update(request.environment)
-    tempfile.tempdir = None  # found again: TMPDIR may be another
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=stream is sys.stderr or stream.isatty())
-    gc.enable()
-    script = str(request.script)
-    sys.argv = list(request.command)
-    sys.orig_argv = [sys.executable, *request.command]
-    sys.path[:0] = [request.script_folder, *_entries(os.environ.get("PYTHONPATH", ""))]
-    main = types.ModuleType("__main__")
-    main.__file__ = script
-    main.__loader__ = SourceFileLoader("__main__", script)
-    sys.modules["__main__"] = main
-    _exit_status = 1
-    try:
-        code = compile(request.script.read_bytes(), script, "exec", dont_inherit=True)
-        exec(code, main.__dict__)
-        _exit_status = 0
-    except SystemExit as end:
-        _exit_status = _status_of(end)
-    except KeyboardInterrupt as error:
-        _show(error)
-        _exit_status = -signal.SIGINT
-    except BaseException as error:
-        _show(error)
-
-
-def _status_of(end: SystemExit) -> int:
-    if end.code is None:
-        return 0
-    if isinstance(end.code, int):
-        return end.code & 0xFF
-    print(end.code, file=sys.stderr)
-    return 1
-
-
-def _show(error: BaseException) -> None:
-    """The traceback of a script, without what called it here."""
-    trace = error.__traceback__
-    error.__traceback__ = trace.tb_next if trace else None
-    sys.excepthook(type(error), error, error.__traceback__)
-
-
-def _leave_early() -> None:
-    """End a child after all its own exit handlers, without taking its libraries apart for 1 s."""
-    if _exit_status is None:
-        return
-    status = _exit_status
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            status = status or 120  # as Python ends where the disk is full
-    if status == -signal.SIGINT:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
-    os._exit(status)
-
-
-def _take_files(request: Request) -> None:
-    above = max([*request.numbers, *request.files, 2]) + 1
-    held = [fcntl.fcntl(number, fcntl.F_DUPFD, above) for number in request.files]
-    _close(request)
-    for number, handle in zip(request.numbers, held, strict=True):
-        os.dup2(handle, number)
-        os.close(handle)
-
-
-def _receive(client: socket.socket) -> Request:
-    """A client's request: its length with the open files, then the rest."""
-    client.settimeout(RECEIVE_SECONDS)
-    files = array.array("i")
-    size, ancillary, _, _ = client.recvmsg(4, socket.CMSG_SPACE(MOST_FILES * files.itemsize))
-    for _, kind, data in ancillary:
-        if kind == socket.SCM_RIGHTS:
-            files.frombytes(data[: len(data) // files.itemsize * files.itemsize])
-    try:
-        with client.makefile("rb") as stream:
-            told = marshal.loads(stream.read(int.from_bytes(size, "little")))
-        request = Request(*told, list(files))
-        if len(request.files) != len(request.numbers):
-            raise ValueError("not all files of the client arrived")
-    except BaseException:
-        for number in files:
-            os.close(number)
-        raise
-    client.settimeout(None)
-    return request
-
-
-def _close(request: Request) -> None:
-    for number in request.files:
-        os.close(number)
-    request.files = []
-
-
-def _entries(path: str) -> list[str]:
-    return [os.path.realpath(entry) for entry in path.split(os.pathsep) if entry]
 
 
 def _threads() -> str:
@@ -457,17 +323,18 @@ def say(text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Listen, import, serve; in a child, run the script."""
-    folder = Path(arguments[0])
+    """Import, serve; in a child, run the script."""
+    folder, listener = Path(arguments[0]), socket.socket(fileno=int(arguments[1]))
+    listener.set_inheritable(False)
     # Before every library's: exit handlers run last to first.
-    atexit.register(_leave_early)
-    own = {os.path.realpath(Path(__file__).parent), *_entries(os.environ.get("PYTHONPATH", ""))}
+    atexit.register(leave_early)
+    own = {os.path.realpath(Path(__file__).parent), *entries(os.environ.get("PYTHONPATH", ""))}
     sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) not in own]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _gone(folder, 0))
-    _end_with(int(arguments[1]), signal.SIGTERM)
-    server = Server(folder)
-    if why := preload(arguments[2:]):
+    _end_with(int(arguments[2]), signal.SIGTERM)
+    server = Server(folder, listener, float(arguments[3]))
+    if why := preload(arguments[4:]):
         say(why)
         _gone(folder, 1)
     (folder / "importing").rename(folder / "ready")

@@ -15,12 +15,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 PLACE = "ENTRENCH_WARM_START"  # the folder of a server at work; `no`: jobs start cold
 HERE = Path(__file__).parent
 FEWEST_JOBS = 3  # that load torch; importing it once more for fewer gains nothing
+GRACE_SECONDS = 20.0  # for a job to save and end
 END_SECONDS = 30.0  # for the server to end its jobs
 # What the jobs import, measured. Left out: polars, which starts threads while it is imported, and
 # statsmodels, which brings it.
@@ -33,18 +35,23 @@ LIBRARIES = (
     "tokenizers",
     "scipy.stats",
     "scipy.optimize",
-    "pydantic",
+    "pydantic:BaseModel,ValidationError",
     "yaml",
     "jinja2",
     "tenacity",
-    "matplotlib.figure",
+    "sqlite3",
     "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
+    "fontTools.subset",
 )
 # As Snakemake sets it for a job of one thread.
-ONE_THREAD = {
-    f"{library}_NUM_THREADS": "1"
-    for library in ("OMP", "GOTO", "OPENBLAS", "MKL", "VECLIB", "NUMEXPR")
-}
+ONE_THREAD = dict.fromkeys(
+    (
+        *("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+        *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
+    ),
+    "1",
+)
 
 
 def use(warn: Callable[[str], None], libraries: Sequence[str] = LIBRARIES) -> None:
@@ -53,10 +60,11 @@ def use(warn: Callable[[str], None], libraries: Sequence[str] = LIBRARIES) -> No
     It ends with this process. Call in the main thread. What stands in the way is said once, by
     `warn`, and jobs start cold.
     """
-    python = shutil.which("python")
-    if sys.platform != "linux" or python is None or os.environ.get(PLACE) == "no":
+    named = os.environ.get(PLACE, "")
+    path = os.environ.get("PATH", "").split(os.pathsep)
+    python = shutil.which("python", path=os.pathsep.join(p for p in path if p != f"{named}/bin"))
+    if sys.platform != "linux" or python is None or named == "no":
         return
-    named = os.environ.get(PLACE)
     if named and serves(Path(named), python):
         _put_first(Path(named))
         return
@@ -75,12 +83,8 @@ def serves(folder: Path, python: str) -> bool:
     try:
         if (folder / "interpreter").readlink() != Path(python):
             return False
-        with socket.socket(socket.AF_UNIX) as client:
-            place = os.open(folder, os.O_PATH)
-            try:
-                client.connect(f"/proc/self/fd/{place}/socket")
-            finally:
-                os.close(place)
+        with socket.socket(socket.AF_UNIX) as client, _short(folder) as place:
+            client.connect(place)
     except OSError:
         return False
     return True
@@ -94,22 +98,33 @@ class WarmStart:
     """
 
     def __init__(
-        self, python: str, environment: Mapping[str, str], libraries: Sequence[str]
+        self,
+        python: str,
+        environment: Mapping[str, str],
+        libraries: Sequence[str],
+        grace: float = GRACE_SECONDS,
     ) -> None:
         """Start `python` as the server in a private folder."""
         self.folder = Path(tempfile.mkdtemp(prefix="entrench-warm-"))
         self.ended = False
         try:
             self._furnish(python)
-            self.process = subprocess.Popen(
-                [python, HERE / "warm_server.py", self.folder, str(os.getpid()), *libraries],
-                cwd=self.folder,
-                env={**environment, **ONE_THREAD},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for the jobs
-            )
+            # Made here: a client that comes before the server listens waits for it.
+            with socket.socket(socket.AF_UNIX) as listener:
+                with _short(self.folder) as place:
+                    listener.bind(place)
+                listener.listen(128)
+                server = [python, HERE / "warm_server.py", self.folder, str(listener.fileno())]
+                self.process = subprocess.Popen(
+                    [*server, str(os.getpid()), str(grace), *libraries],
+                    cwd=self.folder,
+                    env={**environment, **ONE_THREAD},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    pass_fds=[listener.fileno()],
+                    start_new_session=True,  # Ctrl-C is for the jobs
+                )
         except OSError:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -156,3 +171,13 @@ class WarmStart:
 def _put_first(folder: Path) -> None:
     os.environ[PLACE] = str(folder)
     os.environ["PATH"] = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", "")])
+
+
+@contextmanager
+def _short(folder: Path) -> Iterator[str]:
+    """The socket's path in 107 bytes, which is all that it may hold; a folder's may hold more."""
+    handle = os.open(folder, os.O_PATH)
+    try:
+        yield f"/proc/self/fd/{handle}/socket"
+    finally:
+        os.close(handle)
