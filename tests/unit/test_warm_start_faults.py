@@ -103,7 +103,7 @@ HEAD = """
 import os, subprocess, sys
 sys.path.insert(0, {scripts!r})
 from entrench.execution import warm_start
-warm_start.use(print, ["json"])
+warm_start.use(3, print, ["json"])
 print(os.environ["ENTRENCH_WARM_START"], flush=True)
 job = subprocess.Popen(["python", "workflow/scripts/job.py"])
 try:
@@ -183,7 +183,7 @@ def test_the_server_of_another_is_used_where_it_lives(monkeypatch):
     with warm_start() as server:
         monkeypatch.setenv(starting.PLACE, str(server.folder))
         monkeypatch.setenv("PATH", str(Path(PYTHON).parent))
-        starting.use(pytest.fail)
+        starting.use(0, pytest.fail)
         assert os.environ["PATH"].split(os.pathsep)[0] == str(server.folder / "bin")
         assert starting.serves(server.folder, PYTHON)
         assert not starting.serves(server.folder, "/usr/bin/python")
@@ -211,7 +211,7 @@ def test_a_full_disk_is_a_cold_start_and_said(tmp_path, monkeypatch):
     path = str(Path(PYTHON).parent)
     monkeypatch.setenv("PATH", path)
     said = []
-    starting.use(said.append, [])
+    starting.use(3, said.append, [])
     assert said == ["jobs start cold: [Errno 28] No space left on device"]
     assert os.environ["PATH"] == path
     assert list(tmp_path.iterdir()) == []
@@ -255,10 +255,17 @@ def test_nothing_is_forked_from_a_process_with_threads(tmp_path):
         assert run(server, tmp_path, script(tmp_path, IS_WARM))[1] == "False\n"
 
 
+def test_for_few_jobs_no_server_is_started(monkeypatch):
+    monkeypatch.delenv(starting.PLACE, raising=False)
+    path = os.environ["PATH"]
+    starting.use(2, pytest.fail)
+    assert os.environ["PATH"] == path
+
+
 def test_a_user_may_switch_it_off(monkeypatch):
     monkeypatch.setenv(starting.PLACE, "no")
     path = os.environ["PATH"]
-    starting.use(pytest.fail)
+    starting.use(3, pytest.fail)
     assert os.environ["PATH"] == path
 
 

@@ -65,9 +65,11 @@ def take_over():
 
 
 def warm_up():
-    """Start what this machine's jobs are forked from, where enough of them load torch."""
+    """Let the jobs of this machine start from a process that has imported their libraries.
+
+    A job that loads torch is one that may ask for a GPU.
+    """
     if workflow.executor_plugin.name != "local" or workflow.deployment_settings.deployment_method:
         return
     loading = [job for job in workflow.dag.needrun_jobs() if "gpu" in job.rule.resources]
-    if len(loading) >= warm_start.FEWEST_JOBS:
-        warm_start.use(logger.warning)
+    warm_start.use(len(loading), logger.warning)

@@ -54,11 +54,12 @@ ONE_THREAD = dict.fromkeys(
 )
 
 
-def use(warn: Callable[[str], None], libraries: Sequence[str] = LIBRARIES) -> None:
+def use(jobs: int, warn: Callable[[str], None], libraries: Sequence[str] = LIBRARIES) -> None:
     """Let this process's jobs start warm: from the server that `PLACE` names, or one of their own.
 
-    It ends with this process. Call in the main thread. What stands in the way is said once, by
-    `warn`, and jobs start cold.
+    `jobs`: how many of them load torch; for a few no server is started. One that is started ends
+    with this process. Call in the main thread. What stands in the way is said once, by `warn`, and
+    jobs start cold.
     """
     named = os.environ.get(PLACE, "")
     path = os.environ.get("PATH", "").split(os.pathsep)
@@ -67,6 +68,8 @@ def use(warn: Callable[[str], None], libraries: Sequence[str] = LIBRARIES) -> No
         return
     if named and serves(Path(named), python):
         _put_first(Path(named))
+        return
+    if jobs < FEWEST_JOBS:
         return
     try:
         server = WarmStart(python, os.environ, libraries)
