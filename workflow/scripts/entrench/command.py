@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from entrench.errors import EntrenchError
-from entrench.execution.threads import tell_loaded
 
 STARTED = time.monotonic()
 TRACEBACK = "Traceback"
@@ -80,6 +79,8 @@ def limit_threads(threads: int) -> None:
     The count comes from the config, never from `--cores`: floating-point sums, and with them the
     trained weights, depend on it.
     """
+    from entrench.execution.threads import tell_loaded
+
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
