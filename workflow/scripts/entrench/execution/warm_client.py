@@ -25,11 +25,13 @@ def main(folder: str, python: str, command: list[str]) -> None:
     """Run `command` in a forked process, or become it."""
     server = ask(folder, command)
     if server is None:
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, FORWARDED)
         os.execv(python, [python, *command])
     try:
         for number in FORWARDED:
             if _signal.getsignal(number) != _signal.SIG_IGN:
                 _signal.signal(number, lambda number, _frame: server.send(bytes([number])))
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, FORWARDED)
         status = server.recv(4)
     except OSError:
         status = b""
@@ -66,6 +68,8 @@ def ask(folder: str, command: list[str]) -> "_socket.socket | None":
         if server.recv(1) != GO:
             return None
         server.settimeout(None)
+        # From its start on, the job's signals are its own; they wait until it is known.
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
         server.send(GO)  # a server that is slow to accept must not start what has gone cold
         started = server.recv(1) == GO
     except (OSError, ValueError):
