@@ -87,6 +87,7 @@ wildcard_constraints:
 onstart:
     take_over()
     note_plan()
+    warm_up()
 
 
 onsuccess:

@@ -1,9 +1,14 @@
 """Fixtures that several test folders share."""
 
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from workspace import Workspace
+from workspace import Workspace, environment
+
+from entrench.execution.warm_start import LIBRARIES, PLACE, WarmStart
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +18,21 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def micro(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def warm() -> Iterator[None]:
+    """The jobs of all sweeps start warm, from one server."""
+    if sys.platform != "linux" or PLACE in os.environ:
+        yield
+        return
+    python = str(Path(sys.executable).with_name("python"))
+    server = WarmStart(python, environment(), LIBRARIES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PLACE, str(server.folder))
+        yield
+    server.end()
+
+
+@pytest.fixture(scope="session")
+def micro(tmp_path_factory: pytest.TempPathFactory, warm: None) -> Workspace:  # noqa: ARG001
     """A checkout in which the micro sweep ran to its end; tests leave its results as they are."""
     workspace = Workspace(tmp_path_factory.mktemp("micro"))
     workspace.sweep()

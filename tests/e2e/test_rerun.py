@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from workspace import Workspace, sweep_arguments
 
+from entrench.execution import warm_start
 from entrench.study.config import STUDY_FIGURES
 
 TABLES = {"organisms_collect": 1, "runs_collect": 1, "summary_make": 1, "all": 1}
@@ -174,9 +175,10 @@ def test_machine_facts_plan_nothing(micro, tmp_path):
     assert copy.plan(config=copy.derive("machine.yaml", move)) == {}
 
 
-def test_two_directories_give_the_same_bytes(micro, tmp_path):
+def test_two_directories_give_the_same_bytes_warm_and_cold(micro, tmp_path, monkeypatch):
     other = Workspace(tmp_path / "other")
-    other.sweep()
+    monkeypatch.setenv(warm_start.PLACE, "no")
+    assert "cold" not in other.sweep()
     ours, theirs = micro.results(), other.results()
     assert sorted(ours) == sorted(theirs)
     assert [name for name in ours if ours[name] != theirs[name]] == []

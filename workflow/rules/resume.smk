@@ -1,9 +1,6 @@
 # Going on after a sweep that ended early; no rule stands here.
 
-from entrench.execution import head
-from entrench.execution import lease
-from entrench.execution import one_head
-from entrench.execution import interrupted
+from entrench.execution import head, interrupted, lease, one_head, warm_start
 from entrench.study.other_settings import foreign_files
 from entrench.study.stages import LIGHT_RULES
 
@@ -20,8 +17,9 @@ def remake_stale(wildcards):
     """Input function without files; every plan reaches the data, and so asks it.
 
     Forces, among the jobs of this plan, those whose output an interrupted sweep left missing (see
-    `entrench.execution.interrupted`) and adapters, scores and verdicts of another config (`entrench.study.other_settings`).
-    Snakemake has no public door for that. A dry run says here what its jobs ask for.
+    `entrench.execution.interrupted`) and adapters, scores and verdicts of another config (see
+    `entrench.study.other_settings`). Snakemake has no public door for that. A dry run says here
+    what its jobs ask for.
     """
     show_asked()
     workflow.dag.forcefiles.update(stale_files())
@@ -65,3 +63,14 @@ def take_over():
         one_head.take_over(Path.cwd(), workflow.executor_plugin.name == "slurm")
     except (EntrenchError, OSError) as error:
         raise WorkflowError(str(error)) from None
+
+
+def warm_up():
+    """Let the jobs of this machine start from a process that has imported their libraries.
+
+    A job that loads torch is one that may ask for a GPU.
+    """
+    if workflow.executor_plugin.name != "local" or workflow.deployment_settings.deployment_method:
+        return
+    loading = [job for job in workflow.dag.needrun_jobs() if "gpu" in job.rule.resources]
+    warm_start.use(len(loading), logger.warning)

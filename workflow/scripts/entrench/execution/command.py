@@ -74,12 +74,17 @@ def spec_fields(spec: Mapping[str, Any], *names: str) -> dict[str, Any]:
 def limit_threads(threads: int) -> None:
     """Fix the number of compute threads. Call before torch is imported.
 
+    Where it is imported already, as in a job that starts warm, it is told.
+
     The count comes from the config, never from `--cores`: floating-point sums, and with them the
     trained weights, depend on it.
     """
+    from entrench.execution.threads import tell_loaded
+
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    tell_loaded(threads)
 
 
 def _message(error: Exception) -> str | None:

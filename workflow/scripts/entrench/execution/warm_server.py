@@ -1,0 +1,352 @@
+"""The warm start: a process that has imported the libraries of jobs and forks a child for each.
+
+    python warm_server.py FOLDER SOCKET PARENT GRACE MODULE[:NAME,...] ...
+
+FOLDER is private and names SOCKET, an open file that listens. PARENT is the process that started
+this one: when it ends, however it does, the children are ended, and this process. GRACE is the time
+in seconds that a child has between SIGTERM and SIGKILL. No module of the workflow is imported: a
+child runs the script, and the package, of its own folder. Serves in one thread, and forks nothing
+while there is another: a fork copies one thread only, and a lock that another held would stay
+locked in the child. Standard library.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import importlib
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from warm_child import Request, close_files, entries, leave_early, receive, run
+
+GO = b"\1"
+NO_DEVICE = "PYTORCH_NVML_BASED_CUDA_CHECK"
+PR_SET_PDEATHSIG = 1
+# What may differ between this process and a job: no library reads it while it is imported.
+FREE = {
+    *("PATH", "PWD", "OLDPWD", "SHLVL", "_", "CUDA_VISIBLE_DEVICES"),
+    *("TMPDIR", "TMP", "TEMP", "TEMPDIR"),
+}
+FREE_PREFIXES = ("ENTRENCH_", "SNAKEMAKE_", "PYTEST_", "SLURM_")
+# Jobs that load torch fix their number of threads themselves: `entrench.execution.command.limit_threads`.
+LOADS_TORCH = "ENTRENCH_GPUS"
+THREADS = {
+    *("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
+}
+
+
+@dataclass
+class Job:
+    """A client and, once it said go, its child."""
+
+    client: socket.socket
+    request: Request
+    pid: int | None = None
+    kill_at: float | None = None
+
+
+class Server:
+    """Accepts clients, forks their children, hands signals and ends to and fro."""
+
+    def __init__(self, folder: Path, listener: socket.socket, grace: float) -> None:
+        """Note what the environment is now; the first clients wait until `serve`."""
+        self.folder = folder
+        self.grace = grace
+        self.environment = dict(os.environ)
+        self.python_path = entries(self.environment.get("PYTHONPATH", ""))
+        self.jobs: dict[int, Job] = {}  # by the file number of the client
+        self.ending = False
+        self.told: set[str] = set()
+        self.woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        os.set_blocking(self.woken, False)
+        signal.set_wakeup_fd(wake)
+        self.wake = wake
+        self.poll = select.poll()
+        self.poll.register(self.woken, select.POLLIN)
+        self.listener = listener
+        self.poll.register(self.listener, select.POLLIN)
+
+    def serve(self) -> Request:
+        """Serve until the end; returns in children alone, with what they are to run."""
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        while not (self.ending and not any(job.pid for job in self.jobs.values())):
+            for number, _ in self.poll.poll(self._wait_ms()):
+                if number == self.woken:
+                    self._reap()
+                elif number == self.listener.fileno():
+                    self._accept()
+                elif number in self.jobs and (child := self._hear(self.jobs[number])):
+                    return child
+            self._insist()
+        _gone(self.folder, 0)
+
+    def _wait_ms(self) -> float | None:
+        times = [job.kill_at for job in self.jobs.values() if job.kill_at is not None]
+        return max(0.0, min(times) - time.monotonic()) * 1000 + 1 if times else None
+
+    def _accept(self) -> None:
+        client, _ = self.listener.accept()
+        try:
+            request = receive(client)
+        except (OSError, EOFError, ValueError, TypeError):
+            client.close()
+            return
+        if self.ending or (why := self._unlike(request)) or (why := _threads()):
+            if not self.ending and why not in self.told:
+                self.told.add(why)
+                say(f"a job starts cold: {why}")
+            client.close()
+            close_files(request)
+            return
+        self.jobs[client.fileno()] = Job(client, request)
+        self.poll.register(client, select.POLLIN | select.POLLRDHUP)
+        with contextlib.suppress(OSError):
+            client.send(GO)
+
+    def _unlike(self, request: Request) -> str:
+        """What of the job's environment the libraries here were not imported with; empty if none.
+
+        Its PYTHONPATH may name the script's own folder, which is searched first anyway.
+        """
+        theirs = {os.fsdecode(k): os.fsdecode(v) for k, v in request.environment.items()}
+        own = os.path.realpath(request.script_folder)
+        path = [entry for entry in entries(theirs.get("PYTHONPATH", "")) if entry != own]
+        free = FREE | {"PYTHONPATH"} | (THREADS if LOADS_TORCH in theirs else set())
+        names = {
+            name
+            for name in theirs.keys() | self.environment.keys()
+            if theirs.get(name) != self.environment.get(name)
+            and name not in free
+            and not name.startswith(FREE_PREFIXES)
+        }
+        if path != [entry for entry in self.python_path if entry != own]:
+            names.add("PYTHONPATH")
+        return f"{', '.join(sorted(names))} changed since the sweep started" if names else ""
+
+    def _hear(self, job: Job) -> Request | None:
+        """Act on a client's words or end; in the child that this forks, what it is to run."""
+        try:
+            said = job.client.recv(16, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            said = b""
+        if not said:
+            self._lost(job)
+            return None
+        for number in said:
+            if job.pid is not None:
+                _signal(job.pid, number)
+            elif number == GO[0] and not self.ending and self._fork(job):
+                return job.request
+        return None
+
+    def _lost(self, job: Job) -> None:
+        """The client is gone: so is what it asked for."""
+        self.poll.unregister(job.client)
+        if job.pid is None:
+            self._forget(job)
+        elif job.kill_at is None:
+            self._end_job(job)
+
+    def _fork(self, job: Job) -> bool:
+        """Start the job; True in the child."""
+        server = os.getpid()
+        # One that comes before the child has its own handlers would count as the server's.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+        except OSError as error:
+            say(f"a job starts cold: no process could be forked for it: {error.strerror}")
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+            self._lost(job)
+            return False
+        if pid == 0:
+            os.setpgid(0, 0)
+            _end_with(server, signal.SIGKILL)
+            self._leave(job)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+            return True
+        with contextlib.suppress(OSError):  # the child may have ended, or done it
+            os.setpgid(pid, pid)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+        job.pid = pid
+        close_files(job.request)
+        with contextlib.suppress(OSError):
+            job.client.send(GO)
+        return False
+
+    def _leave(self, mine: Job) -> None:
+        """In a child: none of the server's files, and signals as a new process has them."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in mine.request.ignored:
+            signal.signal(number, signal.SIG_IGN)
+        self.listener.close()
+        for number in (self.woken, self.wake):
+            os.close(number)
+        for job in self.jobs.values():
+            job.client.close()
+            if job is not mine:
+                close_files(job.request)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if signal.SIGTERM in os.read(self.woken, 1024):
+                self._end()
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for job in list(self.jobs.values()):
+                if job.pid == pid:
+                    with contextlib.suppress(OSError):
+                        job.client.send(status.to_bytes(4, "little"))
+                    with contextlib.suppress(KeyError):
+                        self.poll.unregister(job.client)
+                    self._forget(job)
+
+    def _forget(self, job: Job) -> None:
+        del self.jobs[job.client.fileno()]
+        job.client.close()
+        close_files(job.request)
+
+    def _end(self) -> None:
+        """No more clients; ask every job to end."""
+        if self.ending:
+            return
+        self.ending = True
+        self.poll.unregister(self.listener)
+        self.listener.close()
+        for job in list(self.jobs.values()):
+            if job.pid is None:
+                self.poll.unregister(job.client)
+                self._forget(job)
+            else:
+                self._end_job(job)
+
+    def _end_job(self, job: Job) -> None:
+        _signal_group(job.pid, signal.SIGTERM)
+        job.kill_at = time.monotonic() + self.grace
+
+    def _insist(self) -> None:
+        for job in self.jobs.values():
+            if job.kill_at is not None and time.monotonic() >= job.kill_at:
+                _signal_group(job.pid, signal.SIGKILL)
+                job.kill_at = None
+
+
+def preload(modules: Sequence[str]) -> str:
+    """Import `modules`, each MODULE or MODULE:NAME,...; why nothing may be forked, empty if it may.
+
+    One that is not installed is left out. What is loaded stays for the life of every child, so the
+    garbage collector need not look at it, nor write into pages that children share.
+    """
+    gc.disable()
+    # Asks for GPUs without holding one: a process forked from one that does cannot use it.
+    given = os.environ.get(NO_DEVICE)
+    os.environ[NO_DEVICE] = "1"
+    for module in modules:
+        name, _, attributes = module.partition(":")
+        with contextlib.suppress(ImportError):
+            loaded = importlib.import_module(name)
+            for attribute in filter(None, attributes.split(",")):
+                getattr(loaded, attribute)
+    if given is None:
+        del os.environ[NO_DEVICE]
+    else:
+        os.environ[NO_DEVICE] = given
+    # What a library would undo at its exit (torch: 175 operators) ends with the process anyway.
+    for finalizer in weakref.finalize._registry:
+        finalizer.atexit = False
+    gc.collect()
+    gc.freeze()
+    if any("nvidia-uvm" in name for name in _open_files()):
+        return "a library took hold of a GPU while it was imported"
+    return _threads()
+
+
+def _threads() -> str:
+    """Why nothing may be forked now; empty where there is one thread."""
+    number = len(list(Path("/proc/self/task").iterdir()))
+    return f"its libraries have started {number - 1} threads" if number > 1 else ""
+
+
+def _open_files() -> list[str]:
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(str(entry.readlink()))
+    return found
+
+
+def _end_with(parent: int, number: int) -> None:
+    """Have the kernel send this process a signal when `parent` is gone, however it went."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _signal_group(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+def say(text: str) -> None:
+    """A line to whoever started this process, where somebody still reads it."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{text}\n".encode())
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Import, serve; in a child, run the script."""
+    folder, listener = Path(arguments[0]), socket.socket(fileno=int(arguments[1]))
+    listener.set_inheritable(False)
+    # Before every library's: exit handlers run last to first.
+    atexit.register(leave_early)
+    own = {os.path.realpath(Path(__file__).parent), *entries(os.environ.get("PYTHONPATH", ""))}
+    sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) not in own]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: _gone(folder, 0))
+    _end_with(int(arguments[2]), signal.SIGTERM)
+    server = Server(folder, listener, float(arguments[3]))
+    if why := preload(arguments[4:]):
+        say(why)
+        _gone(folder, 1)
+    (folder / "importing").rename(folder / "ready")
+    request = server.serve()
+    del server
+    run(request)
+
+
+def _gone(folder: Path, status: int) -> NoReturn:
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
