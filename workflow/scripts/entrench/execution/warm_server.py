@@ -39,7 +39,8 @@ FREE = {
     *("TMPDIR", "TMP", "TEMP", "TEMPDIR"),
 }
 FREE_PREFIXES = ("ENTRENCH_", "SNAKEMAKE_", "PYTEST_", "SLURM_")
-# Jobs that load torch fix their number of threads themselves: `entrench.execution.command.limit_threads`.
+# Jobs that load torch fix their number of threads themselves: `limit_threads` of
+# `entrench.execution.command`.
 LOADS_TORCH = "ENTRENCH_GPUS"
 THREADS = {
     *("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
