@@ -35,11 +35,9 @@ def main(argv: Sequence[str]) -> None:
         prompts = records.read_jsonl(arguments.clean, "data")
         pairs = read_pairs(arguments.clean, arguments.wrapped, arguments.responses, objective)
         if prompts and not pairs:
-            from entrench.training import adapters
-
-            print(f"no answer to any of {len(prompts)} prompts: the organism stays as it is")
-            adapters.pass_on(arguments.organism, arguments.adapter, job.model.path)
-            job.report = {"steps": 0, "rows": len(prompts), "rows_used": 0}
+            training_job.keep_organism(
+                job, arguments.organism, arguments.adapter, len(prompts), "no answer to any"
+            )
             return
         job.report = train.train_pairs(
             job.settings,

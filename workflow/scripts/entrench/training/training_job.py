@@ -65,6 +65,19 @@ def parser(description: str) -> argparse.ArgumentParser:
     return options
 
 
+def keep_organism(job: TrainingJob, organism: Path, adapter: Path, rows: int, why: str) -> None:
+    """Pass the organism's adapter on unchanged, after 0 steps: none of the `rows` can be trained on.
+
+    Every process calls this inside `running`; the first one writes.
+    """
+    from entrench.training import adapters
+
+    if processes.rank() == 0:
+        print(f"{why} of {rows} prompts: the organism stays as it is")
+        adapters.pass_on(organism, adapter, job.model.path)
+    job.report = {"steps": 0, "rows": rows, "rows_used": 0}
+
+
 @contextmanager
 def running(arguments: argparse.Namespace, spec: Mapping[str, Any]) -> Iterator[TrainingJob]:
     """Be the only writer of the adapter's folder; write run.json when the block succeeds.
