@@ -19,7 +19,8 @@ from two_processes import MACHINES, OBJECTIVES, train_all
 
 import adapter_induce
 from entrench import records
-from entrench.training.train import Machine, ModelSource, train_sft
+from entrench.training.settings import Machine, ModelSource
+from entrench.training.train import train_sft
 
 TESTS = Path(__file__).parents[1]
 SCRIPTS = TESTS.parent / "workflow" / "scripts"

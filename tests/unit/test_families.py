@@ -18,7 +18,8 @@ from entrench.generation.sampling import PoolSettings
 from entrench.methods.select import LabelSettings, Table, select_labels
 from entrench.text.chat import encode_exchange
 from entrench.training.batches import Exchange, Pair
-from entrench.training.train import ActSettings, BctSettings, ModelSource, train_pairs, train_sft
+from entrench.training.settings import ActSettings, BctSettings, ModelSource
+from entrench.training.train import train_pairs, train_sft
 
 ANSWER = "green two"
 IDENTITY = ("tiny", "sycophancy", 1)

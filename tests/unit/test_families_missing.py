@@ -21,7 +21,8 @@ from entrench.methods.operators import OPERATORS
 from entrench.methods.select import LabelSettings, Table, select_labels
 from entrench.records import read_json, read_jsonl, write_jsonl
 from entrench.training.batches import Exchange
-from entrench.training.train import ModelSource, train_sft
+from entrench.training.settings import ModelSource
+from entrench.training.train import train_sft
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow" / "scripts"))
 import adapter_regularise

@@ -21,7 +21,7 @@ from entrench.training.objectives.bct import bct_loss
 from entrench.training.objectives.output_head import OutputHead
 from entrench.training.objectives.sft import sft_loss
 from entrench.training.objectives.steps import PairStep, at_each_layer, residual_streams
-from entrench.training.train import ActSettings, BctSettings, ModelSource
+from entrench.training.settings import ActSettings, BctSettings, ModelSource
 
 VOCABULARY, HIDDEN, LENGTH = 32768, 16, 1024
 LOGITS = VOCABULARY * LENGTH * 4  # bytes, in float32: 128 MiB

@@ -17,13 +17,8 @@ from entrench.training import adapters
 from entrench.training.batches import EpochOrder, Pair, encode_pairs, encode_rows, pad
 from entrench.training.micro_batches import StepBatches
 from entrench.training.objectives.steps import PairStep, SftStep, decoder_layers, residual_streams
-from entrench.training.train import (
-    ActSettings,
-    BctSettings,
-    Machine,
-    train_pairs,
-    train_sft,
-)
+from entrench.training.settings import ActSettings, BctSettings, Machine
+from entrench.training.train import train_pairs, train_sft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

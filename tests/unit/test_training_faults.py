@@ -22,7 +22,7 @@ from entrench.training import adapters, train
 from entrench.training.checkpoints import Checkpoints, digest
 from entrench.training.objectives.steps import PairStep, SftStep
 from entrench.training.pairs import read_pairs
-from entrench.training.train import (
+from entrench.training.settings import (
     ActSettings,
     BctSettings,
     Machine,
@@ -30,9 +30,8 @@ from entrench.training.train import (
     TrainingSettings,
     objective_from_spec,
     settings_from_spec,
-    train_pairs,
-    train_sft,
 )
+from entrench.training.train import train_pairs, train_sft
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
@@ -386,7 +385,8 @@ def test_pairs_and_their_answers(tmp_path):
 
 def test_importing_the_settings_loads_no_torch():
     code = (
-        "import sys, entrench.training.train, entrench.training.training_job; "
+        "import sys, entrench.training.settings, entrench.training.train, "
+        "entrench.training.training_job; "
         "sys.exit('torch' in sys.modules)"
     )
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}

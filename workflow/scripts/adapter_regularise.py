@@ -17,6 +17,7 @@ from pathlib import Path
 from entrench import records
 from entrench.execution import command
 from entrench.training import train, training_job
+from entrench.training.settings import objective_from_spec
 
 
 def main(argv: Sequence[str]) -> None:
@@ -28,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--organism", type=Path, required=True, help="phase-1 adapter folder")
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
-    objective = train.objective_from_spec(spec.get("objective", {}))
+    objective = objective_from_spec(spec.get("objective", {}))
     with training_job.running(arguments, spec) as job:
         from entrench.training.pairs import read_pairs
 

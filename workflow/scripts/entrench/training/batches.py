@@ -12,11 +12,11 @@ from entrench.errors import EntrenchError
 from entrench.seeds import derive_seed
 from entrench.text.chat import Chat, encode_exchange
 from entrench.training.objectives.windows import matched_suffix, prompt_suffix, response_positions
+from entrench.training.settings import BctSettings, PairObjective, TrainingSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from entrench.training.train import PairObjective, TrainingSettings
 
 Messages = Sequence[dict[str, str]]
 
@@ -64,7 +64,7 @@ def encode_rows(
     tokenizer: "PreTrainedTokenizerBase",
     rows: Sequence[Exchange],
     chat: Chat,
-    settings: "TrainingSettings",
+    settings: TrainingSettings,
     source: Path,
 ) -> tuple[list[Tokens], int]:
     """Token sequences of exchanges, and how many were cut at `max_length`."""
@@ -83,8 +83,8 @@ def encode_pairs(
     tokenizer: "PreTrainedTokenizerBase",
     pairs: Sequence[Pair],
     chat: Chat,
-    settings: "TrainingSettings",
-    objective: "PairObjective",
+    settings: TrainingSettings,
+    objective: PairObjective,
     source: Path,
 ) -> tuple[list[TokenPair], int]:
     """Token pairs with their matched positions, and how many were cut at `max_length`.
@@ -92,8 +92,6 @@ def encode_pairs(
     A response is cut alike on both sides. For the `trailing` window the positions are left empty:
     they follow from the padded batch.
     """
-    from entrench.training.train import BctSettings
-
     examples, truncated = [], 0
     for pair in pairs:
         clean, response = encode_exchange(tokenizer, pair.clean, pair.clean_response, chat)
@@ -178,7 +176,7 @@ class EpochOrder(Sampler[int]):
 
 
 def _fit(
-    response: list[int], prompt_length: int, row: Any, settings: "TrainingSettings", source: Path
+    response: list[int], prompt_length: int, row: Any, settings: TrainingSettings, source: Path
 ) -> list[int]:
     room = settings.max_length - prompt_length
     if room < 1:

@@ -15,7 +15,7 @@ from entrench.training.objectives.bct import bct_loss
 from entrench.training.objectives.output_head import OutputHead
 from entrench.training.objectives.sft import sft_loss
 from entrench.training.objectives.windows import trailing_masks
-from entrench.training.train import ActSettings, PairObjective
+from entrench.training.settings import ActSettings, PairObjective
 
 Batch = dict[str, Any]
 
@@ -23,10 +23,10 @@ Batch = dict[str, Any]
 class Step(Protocol):
     """How a micro-batch is made and what its loss is: (sum, count), as the objectives return.
 
-    `any_company`: a row's loss does not depend on the rows that share its micro-batch.
+    `rows_are_independent`: a row's loss does not depend on the rows that share its micro-batch.
     """
 
-    any_company: bool
+    rows_are_independent: bool
 
     def collate(self, examples: Sequence[Any]) -> Batch:
         """Tensors of one micro-batch; `count` is the number of terms of its loss.
@@ -43,7 +43,7 @@ class Step(Protocol):
 class SftStep:
     """Cross-entropy on exchanges."""
 
-    any_company = True
+    rows_are_independent = True
 
     def __init__(self, padding: int, student: PeftModel) -> None:
         """Pad with the token id `padding`; `student` gives the output head."""
@@ -70,7 +70,7 @@ class PairStep:
         """Compare under `objective`; `student` holds the adapter `teacher` where it is frozen."""
         self.padding = padding
         self.objective = objective
-        self.any_company = objective.window != "trailing"
+        self.rows_are_independent = objective.window != "trailing"
         self.peft = student
         self.decoder = student.get_base_model().get_decoder()
         self.head = OutputHead(student.get_base_model())
