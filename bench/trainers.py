@@ -80,7 +80,8 @@ def settings(options):
 
 
 def objective_of(name):
-    from entrench.training.settings import ActSettings, BctSettings
+    from entrench.methods.act import ActSettings
+    from entrench.methods.bct import BctSettings
 
     return {"sft": None, "bct": BctSettings(), "act": ActSettings(weight=1e-4)}[name]
 
@@ -162,7 +163,7 @@ def plain_loss(name, model, batch, step):
         return functional.cross_entropy(logits, side["input_ids"][:, 1:][chosen])
     clean, wrapped = batch["clean"], batch["wrapped"]
     more = {"output_hidden_states": name == "act"}
-    with torch.no_grad(), step.as_teacher(model):
+    with torch.no_grad(), step.models.as_teacher(model):
         target = run(clean, **more)
     own = run(wrapped, **more)
     if name == "bct":

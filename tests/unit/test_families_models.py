@@ -17,7 +17,7 @@ from entrench.generation.engine_transformers import TransformersEngine
 from entrench.generation.loading import load_model
 from entrench.training import adapters
 from entrench.training.batches import Exchange
-from entrench.training.objectives.steps import decoder_layers, residual_streams
+from entrench.training.objectives.passes import decoder_layers, residual_streams
 from entrench.training.settings import ModelSource, TrainingSettings
 from entrench.training.train import train_sft
 

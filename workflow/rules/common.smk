@@ -18,7 +18,7 @@ from entrench.study.config import FIGURES, SLOTS
 from entrench.study.config.standalone import stands_alone
 from entrench.study.config.check import load_config
 from entrench.errors import EntrenchError
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.planning.jobs import MODEL_FILES, REWARD_FILES
 from entrench.study.sweep import Organism, Run, expand as expand_sweep, parse_subject
 
@@ -48,7 +48,7 @@ def any_of(names):
 
 def methods_by(selects):
     """Names of the config's methods whose operator has this property."""
-    return [name for name, m in CONFIG.methods.items() if selects(OPERATORS[m.operator])]
+    return [name for name, m in CONFIG.methods.items() if selects(METHODS[m.operator])]
 
 
 LABEL_METHODS = methods_by(lambda operator: operator.makes_labels)

@@ -1,4 +1,4 @@
-r"""Train the organism with a consistency loss on prompt pairs: BCT or ACT (phase 3).
+r"""Train the organism with a consistency loss on prompt pairs (phase 3).
 
 Pairs to whose clean prompt the organism came to no answer are left out; where that is all of them,
 its adapter is passed on unchanged, after 0 steps.
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from entrench import records
 from entrench.execution import command
+from entrench.methods.shared.catalogue import pair_objective
 from entrench.training import train, training_job
-from entrench.training.settings import objective_from_spec
 
 
 def main(argv: Sequence[str]) -> None:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--organism", type=Path, required=True, help="phase-1 adapter folder")
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
-    objective = objective_from_spec(spec.get("objective", {}))
+    objective = pair_objective(spec.get("objective", {}))
     with training_job.running(arguments, spec) as job:
         from entrench.training.pairs import read_pairs
 

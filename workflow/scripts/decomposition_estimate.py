@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.mechanism.probes import judged, require_whole
     from entrench.analysis.risk.risk import averages_over_groups
     from entrench.analysis.tables import write_table
-    from entrench.methods.select import LabelSettings
+    from entrench.methods.shared.select import LabelSettings
     from entrench.records import read_jsonl
 
     settings = LabelSettings(

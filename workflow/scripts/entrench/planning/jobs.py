@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from entrench.data import released
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.study.config import MECHANISM_TABLES, SLOTS, Config
 from entrench.study.inputs import explained
 from entrench.study.sweep import Organism, Run, Subject, Sweep
@@ -258,4 +258,4 @@ def _measurement_jobs(subject: Subject, method: str) -> Iterator[Job]:
 
 
 def _operator(config: Config, run: Run):
-    return OPERATORS[config.methods[run.method].operator]
+    return METHODS[config.methods[run.method].operator]

@@ -6,7 +6,7 @@ heavy.
 
 from pathlib import PurePath
 
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.study.config import Config
 from entrench.study.sweep import Organism, Run, Sweep
 
@@ -35,7 +35,7 @@ def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
         "risk": f"{folder}/risk.json",
         "run": f"{folder}/run.json",
     }
-    properties = OPERATORS[operator]
+    properties = METHODS[operator]
     if properties.makes_labels:
         files |= {"labels": f"{folder}/labels.jsonl", "candidates": f"{organism}/candidates.jsonl"}
     if properties.reads_rewards:
@@ -53,7 +53,7 @@ def prompts_file(results: str, run: Run) -> str:
 def explained(config: Config, sweep: Sweep) -> Sweep:
     """The runs on labels, and their organisms: those whose labels can be applied to a probe."""
     runs = tuple(
-        run for run in sweep.runs if OPERATORS[config.methods[run.method].operator].makes_labels
+        run for run in sweep.runs if METHODS[config.methods[run.method].operator].makes_labels
     )
     return Sweep(tuple(sorted({run.organism for run in runs})), runs)
 

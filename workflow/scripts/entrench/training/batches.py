@@ -11,8 +11,9 @@ from torch.utils.data import Sampler
 from entrench.errors import EntrenchError
 from entrench.seeds import derive_seed
 from entrench.text.chat import Chat, encode_exchange
-from entrench.training.objectives.windows import matched_suffix, prompt_suffix, response_positions
-from entrench.training.settings import BctSettings, PairObjective, TrainingSettings
+from entrench.training.objectives.pair_objective import PairObjective
+from entrench.training.objectives.windows import response_positions
+from entrench.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -100,16 +101,12 @@ def encode_pairs(
         kept = _fit(response, longest, pair.id, settings, source)
         kept_other = _fit(other, longest, pair.id, settings, source)
         truncated += len(kept) < len(response) or len(kept_other) < len(other)
-        a, b = [*clean, *kept], [*wrapped, *kept_other]
-        if objective.window == "trailing":
-            windows = range(0), range(0)
-        elif isinstance(objective, BctSettings):
-            windows = response_positions(clean, kept), response_positions(wrapped, kept)
-        elif objective.window == "prompt_suffix":
-            windows = prompt_suffix(pair.id, clean, wrapped)
-        else:
-            windows = matched_suffix(a, b)
-        examples.append(TokenPair(Tokens(a, windows[0]), Tokens(b, windows[1])))
+        windows = objective.positions(pair.id, clean, wrapped, (kept, kept_other))
+        examples.append(
+            TokenPair(
+                Tokens([*clean, *kept], windows[0]), Tokens([*wrapped, *kept_other], windows[1])
+            )
+        )
     return examples, truncated
 
 

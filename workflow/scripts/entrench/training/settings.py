@@ -67,43 +67,6 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class BctSettings:
-    """Bias-augmented consistency training. `window: trailing` is the released code's match."""
-
-    temperature: float = 1.0
-    window: Literal["response", "trailing"] = "response"
-    response: Literal["own", "released"] = "own"
-    teacher: Literal["organism", "current"] = "organism"
-
-    def __post_init__(self) -> None:
-        """Refuse unknown choices."""
-        _require_choices("bct", self, {"window": ("response", "trailing"), **_PAIR_CHOICES})
-        if not self.temperature > 0:
-            raise EntrenchError(f"bct: temperature is {self.temperature}: it must be above 0")
-
-
-@dataclass(frozen=True)
-class ActSettings:
-    """Activation consistency training: `weight` times the mean squared L2 distance."""
-
-    weight: float
-    window: Literal["response", "prompt_suffix", "trailing"] = "response"
-    reduction: Literal["sum", "mean"] = "sum"
-    response: Literal["own", "released"] = "own"
-    teacher: Literal["organism", "current"] = "organism"
-
-    def __post_init__(self) -> None:
-        """Refuse unknown choices."""
-        windows = ("response", "prompt_suffix", "trailing")
-        choices = {"window": windows, "reduction": ("sum", "mean"), **_PAIR_CHOICES}
-        _require_choices("act", self, choices)
-
-
-PairObjective = BctSettings | ActSettings
-_PAIR_CHOICES = {"response": ("own", "released"), "teacher": ("organism", "current")}
-
-
-@dataclass(frozen=True)
 class ModelSource:
     """A base model: a folder or hub id, its revision on the hub, and how it is spoken to."""
 
@@ -127,16 +90,6 @@ class Machine:
 
 
 ANY_MACHINE = Machine()
-
-
-def objective_from_spec(spec: Mapping[str, Any]) -> PairObjective:
-    """The settings of a consistency loss from `{"operator": "bct" | "act", ...}`."""
-    fields = dict(spec)
-    operator = fields.pop("operator", None)
-    kinds: dict[str, type[PairObjective]] = {"bct": BctSettings, "act": ActSettings}
-    if operator not in kinds:
-        raise EntrenchError(f"objective: operator is {operator!r}, allowed: act, bct")
-    return settings_from_spec(kinds[operator], fields, operator)
 
 
 def settings_from_spec(kind: type[Settings], fields: Mapping[str, Any], name: str) -> Settings:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from entrench.errors import EntrenchError
 from entrench.execution.preemption import on_sigterm
+from entrench.training.objectives.pair_objective import PairObjective
 from entrench.training.settings import (
     ANY_MACHINE,
     Machine,
     ModelSource,
-    PairObjective,
     TrainingSettings,
 )
 

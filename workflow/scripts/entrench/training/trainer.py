@@ -18,7 +18,8 @@ from entrench.training import adapters, processes
 from entrench.training.batches import EpochOrder, token_count, tokens_seen
 from entrench.training.checkpoints import Checkpoints
 from entrench.training.micro_batches import StepBatches
-from entrench.training.objectives.steps import Batch, Step
+from entrench.training.objectives.passes import Batch
+from entrench.training.objectives.steps import Step
 from entrench.training.settings import Machine, TrainingSettings
 
 CURVE_POINTS = 20
