@@ -88,16 +88,14 @@ def test_a_new_objective_is_one_file_and_trains(distance, model, organism, tmp_p
         entry.model_validate(given | {"strength": 0.0})
     with pytest.raises(EntrenchError, match=r"distance: missing 1 required .*'strength'"):
         distance.parse(shared)
-    report = train_pairs(
-        replace(SETTINGS, max_steps=3),
-        distance.parse(shared | {"strength": 2.0}),
-        model,
-        pairs(),
-        tmp_path / "adapter",
-        source=SOURCE,
-        organism=organism,
-    )
-    assert report["steps"] == 3
-    assert 0 < report["last_loss"] < report["first_loss"]
-    trained, before = weights(tmp_path / "adapter"), weights(organism)
-    assert any((trained[name] != before[name]).any() for name in before)
+    first_loss = {}
+    for strength in (1.0, 2.0):
+        objective = distance.parse(shared | {"strength": strength})
+        folder, where = tmp_path / str(strength), {"source": SOURCE, "organism": organism}
+        settings = replace(SETTINGS, max_steps=2)
+        report = train_pairs(settings, objective, model, pairs(), folder, **where)
+        assert report["steps"] == 2
+        first_loss[strength] = report["first_loss"]
+        trained, before = weights(folder), weights(organism)
+        assert any((trained[name] != before[name]).any() for name in before)
+    assert first_loss[2.0] == pytest.approx(2 * first_loss[1.0]) != 0
