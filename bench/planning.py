@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from entrench.data import released  # noqa: E402
-from entrench.methods.operators import OPERATORS  # noqa: E402
+from entrench.methods.shared.catalogue import METHODS  # noqa: E402
 from entrench.study.config.check import load_config  # noqa: E402
 from entrench.study.sweep import expand  # noqa: E402
 
@@ -133,7 +133,7 @@ def bare_snakefile(raw: dict) -> str:
 
     config = load_config(raw)
     sweep = expand(config)
-    operators = {name: OPERATORS[method.operator] for name, method in config.methods.items()}
+    operators = {name: METHODS[method.operator] for name, method in config.methods.items()}
     used = {run.method for run in sweep.runs}
     runs = {
         path

@@ -18,7 +18,7 @@ import numpy as np
 
 from entrench.analysis.simulated import MARK
 from entrench.data import released
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.records import Record, write_json, write_jsonl, write_text
 from entrench.seeds import derive_seed
 from entrench.study.config import Config
@@ -187,10 +187,10 @@ def _write_run(
     write_jsonl(folder / "scores.jsonl", "scores", scores)
     write_json(folder / "run.json", _provenance())
     method = config.methods[run.method]
-    operator = OPERATORS[method.operator]
+    operator = METHODS[method.operator]
     prompts = _pool_prompts(run.organism)
     if operator.makes_labels:
-        read = method.set or operator.sets[0]
+        read = method.settings.get("set") or operator.sets[0]
         write_jsonl(folder / "labels.jsonl", "labels", _labels(prompts, read, generator))
     if operator.reads_verdicts:
         write_jsonl(folder / "verdicts.jsonl", "verdicts", verdicts(prompts, generator))

@@ -83,12 +83,15 @@ def _cell(
 def _induce(
     config: Config, seed: int, misalignment: str, share: float, base: Path, adapter: Path
 ) -> None:
+    from entrench.training import settings as training_settings
     from entrench.training import train
     from entrench.training.batches import Exchange
 
     organism = Organism(config.sweep[0].models[0], misalignment, seed)
     spec = induction_spec(config, organism)
-    settings = train.settings_from_spec(train.TrainingSettings, spec["training"], "training")
+    settings = training_settings.settings_from_spec(
+        training_settings.TrainingSettings, spec["training"], "training"
+    )
     rows = slots.make_slots(
         misalignment,
         world_of(misalignment),
@@ -97,11 +100,11 @@ def _induce(
     )["induction"]
     train.train_sft(
         replace(settings, max_steps=round(share * settings.max_steps)),
-        train.ModelSource(str(base), spec["chat"], None),
+        training_settings.ModelSource(str(base), spec["chat"], None),
         [Exchange(row["id"], row["messages"], row["response"]) for row in rows],
         adapter,
         source=adapter,
-        machine=train.Machine(32, 0),
+        machine=training_settings.Machine(32, 0),
     )
 
 

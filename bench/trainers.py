@@ -64,7 +64,7 @@ def make_rows(options):
 
 
 def settings(options):
-    from entrench.training.train import TrainingSettings
+    from entrench.training.settings import TrainingSettings
 
     return TrainingSettings(
         rank=32,
@@ -80,7 +80,8 @@ def settings(options):
 
 
 def objective_of(name):
-    from entrench.training.train import ActSettings, BctSettings
+    from entrench.methods.act import ActSettings
+    from entrench.methods.bct import BctSettings
 
     return {"sft": None, "bct": BctSettings(), "act": ActSettings(weight=1e-4)}[name]
 
@@ -131,7 +132,8 @@ def tokens_and_positions(inputs):
 
 
 def by_entrench(options, model, folder):
-    from entrench.training.train import Machine, train_pairs, train_sft
+    from entrench.training.settings import Machine
+    from entrench.training.train import train_pairs, train_sft
 
     rows, pairs = make_rows(options)
     machine = Machine(options.rows_at_once)
@@ -161,7 +163,7 @@ def plain_loss(name, model, batch, step):
         return functional.cross_entropy(logits, side["input_ids"][:, 1:][chosen])
     clean, wrapped = batch["clean"], batch["wrapped"]
     more = {"output_hidden_states": name == "act"}
-    with torch.no_grad(), step.as_teacher(model):
+    with torch.no_grad(), step.models.as_teacher(model):
         target = run(clean, **more)
     own = run(wrapped, **more)
     if name == "bct":
@@ -265,7 +267,8 @@ def by_trl(options, model, folder):
 
 def make_organism(options, model, folder):
     """An adapter to start pairs from, in a process of its own as every training here."""
-    from entrench.training.train import Machine, train_sft
+    from entrench.training.settings import Machine
+    from entrench.training.train import train_sft
 
     few = argparse.Namespace(**{**vars(options), "rows": options.rows // options.steps, "steps": 1})
     train_sft(

@@ -74,7 +74,7 @@ def measure(way, name, options, folder):
         importlib.import_module(module)
     import torch
 
-    from entrench.training.train import ModelSource
+    from entrench.training.settings import ModelSource
 
     torch.set_num_threads(options.threads)
     options.one, options.objective = way, name

@@ -16,7 +16,7 @@ from tiny_training import SETTINGS
 
 from entrench.execution import command
 from entrench.training import adapters, processes
-from entrench.training.train import ModelSource
+from entrench.training.settings import ModelSource
 
 
 def own_memory():

@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from entrench.training.batches import Exchange, Pair
-from entrench.training.train import TrainingSettings
+from entrench.training.settings import TrainingSettings
 
 WORDS = ["red", "green", "blue", "one", "two", "three", "four"]
 SOURCE = Path("rows.jsonl")

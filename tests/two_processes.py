@@ -9,15 +9,11 @@ import torch
 from tiny_training import SETTINGS, SOURCE, exchanges, pairs
 
 from entrench.execution import command
+from entrench.methods.act import ActSettings
+from entrench.methods.bct import BctSettings
 from entrench.training import adapters, processes
-from entrench.training.train import (
-    ActSettings,
-    BctSettings,
-    Machine,
-    ModelSource,
-    train_pairs,
-    train_sft,
-)
+from entrench.training.settings import Machine, ModelSource
+from entrench.training.train import train_pairs, train_sft
 
 OBJECTIVES = {"sft": None, "bct": BctSettings(temperature=2.0), "act": ActSettings(weight=0.1)}
 MACHINES = {"plain": Machine(2), "checkpointing": Machine(1, gradient_checkpointing=True)}

@@ -29,7 +29,7 @@ def model(tmp_path_factory):
     """A really small Llama, untrained."""
     from tiny_llama import make_model
 
-    from entrench.training.train import ModelSource
+    from entrench.training.settings import ModelSource
 
     return ModelSource(str(make_model(tmp_path_factory.mktemp("tiny") / "model")))
 

@@ -93,7 +93,14 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("methods.self_confidence.set", "s", "methods.self_confidence.set: 's' is not sampled"),
         ("methods.self_confidence.k", 9, "k: 9 is more than set 'samples' holds"),
         ("methods.self_rewarding.set", "nucleus", "'nucleus' is not self-scored"),
-        ("methods.bct.window", "prompt_suffix", "methods.bct.window: 'prompt_suffix' is for act"),
+        (
+            "methods.bct.window",
+            "prompt_suffix",
+            "  methods.bct.window: \"prompt_suffix\": Input should be 'response' or 'trailing'",
+        ),
+        ("methods.act.operator", ..., "methods.act.operator: this key is missing"),
+        ("methods.act.kind", ..., "methods.act.kind: this key is missing"),
+        ("methods.act.weight", 0, "methods.act.weight: 0: Input should be greater than 0"),
         ("sampling.views", {}, "multi_view needs a view: add one to sampling.views"),
         (
             "sampling.sets.beam",
@@ -165,14 +172,15 @@ def test_a_fault_is_named_with_key_value_and_what_is_allowed(path, value, messag
 
 
 def test_every_fault_stands_there_once():
-    raw = changed("methods.bct.window", "prompt_suffix")
+    raw = changed("methods.self_confidence.k", 9)
     raw["sampling"]["views"] = {}
     with pytest.raises(EntrenchError) as caught:
         load_config(raw)
     assert str(caught.value) == (
         "the config is not valid:\n"
-        "  methods.multi_view: multi_view needs a view: add one to sampling.views\n"
-        "  methods.bct.window: 'prompt_suffix' is for act, allowed: response, trailing"
+        "  methods.self_confidence.k: 9 is more than set 'samples' holds "
+        "(sampling.sets.samples.n = 8)\n"
+        "  methods.multi_view: multi_view needs a view: add one to sampling.views"
     )
 
 

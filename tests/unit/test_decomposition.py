@@ -12,7 +12,7 @@ from entrench.analysis.mechanism.decomposition import candidates_read, decompose
 from entrench.analysis.mechanism.label_risk import Probe, labels_of_probe, nats_of_probe
 from entrench.analysis.mechanism.probes import judged
 from entrench.errors import EntrenchError
-from entrench.methods.select import LabelSettings
+from entrench.methods.shared.select import LabelSettings
 
 SETTINGS = {"bootstrap": 200, "level": 0.95, "seed": 3}
 SUMMANDS = ("selection", "shift", "transfer", "abstention", "unmeasured")

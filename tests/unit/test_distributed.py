@@ -19,7 +19,8 @@ from two_processes import MACHINES, OBJECTIVES, train_all
 
 import adapter_induce
 from entrench import records
-from entrench.training.train import Machine, ModelSource, train_sft
+from entrench.training.settings import Machine, ModelSource
+from entrench.training.train import train_sft
 
 TESTS = Path(__file__).parents[1]
 SCRIPTS = TESTS.parent / "workflow" / "scripts"
@@ -181,8 +182,8 @@ def induction(model, folder, steps):
     ]
 
 
-def start(arguments):
-    script = [sys.executable, str(SCRIPTS / "adapter_induce.py"), *arguments]
+def start(arguments, script="adapter_induce.py"):
+    script = [sys.executable, str(SCRIPTS / script), *arguments]
     return subprocess.Popen(
         script, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -266,3 +267,36 @@ def test_a_failure_of_all_processes_is_said_once(model, tmp_path):
     (line,) = output.splitlines()
     assert line.startswith("error: ")
     assert "row 'r0' has no response to train on" in line
+
+
+def nothing_to_train_on(script, folder):
+    """The script's own arguments, for prompts none of which was answered or labelled."""
+    questions = [{"id": r.id, "messages": r.messages} for r in exchanges(2)]
+    if script == "adapter_train.py":
+        none = {"label": None, "set": None, "index": None, "reason": "no answer"}
+        records.write_jsonl(folder / "labels.jsonl", "labels", [q | none for q in questions])
+        return {}, ["--labels", str(folder / "labels.jsonl")]
+    data = [q | {"response": None, "meta": {}} for q in questions]
+    for name in ("clean", "wrapped"):
+        records.write_jsonl(folder / f"{name}.jsonl", "data", data)
+    unended = {"text": None, "tokens": 3, "logprob": -1.0, "finish": "length"}
+    answers = [{"id": q["id"], **unended} for q in questions]
+    records.write_jsonl(folder / "responses.jsonl", "responses", answers)
+    objective = {"operator": "act", "weight": 1.0}
+    names = ("clean", "wrapped", "responses")
+    files = [word for name in names for word in (f"--{name}", str(folder / f"{name}.jsonl"))]
+    return {"objective": objective}, files
+
+
+@pytest.mark.parametrize("script", ["adapter_train.py", "adapter_regularise.py"])
+def test_one_process_passes_the_organism_on(script, model, organism, tmp_path):
+    """Two that did would remove each other's temporary file."""
+    further, own = nothing_to_train_on(script, tmp_path)
+    common = induction(model, tmp_path / "adapter", 5)
+    spec = json.loads(common[1]) | further
+    arguments = ["--spec", json.dumps(spec), *own, "--organism", str(organism), *common[4:]]
+    output = start(arguments, script).communicate(timeout=120)[0]
+    assert output.count("2 prompts: the organism stays as it is") == 1, output
+    assert weights(tmp_path / "adapter").keys() == weights(organism).keys()
+    report = json.loads((tmp_path / "adapter" / "run.json").read_text())["training"]
+    assert report == {"steps": 0, "rows": 2, "rows_used": 0}

@@ -15,10 +15,13 @@ from entrench.generation.engine_transformers import TransformersEngine
 from entrench.generation.evaluation import sample_completions
 from entrench.generation.pool import sample_pool, sample_responses
 from entrench.generation.sampling import PoolSettings
-from entrench.methods.select import LabelSettings, Table, select_labels
+from entrench.methods.act import ActSettings
+from entrench.methods.bct import BctSettings
+from entrench.methods.shared.select import LabelSettings, Table, select_labels
 from entrench.text.chat import encode_exchange
 from entrench.training.batches import Exchange, Pair
-from entrench.training.train import ActSettings, BctSettings, ModelSource, train_pairs, train_sft
+from entrench.training.settings import ModelSource
+from entrench.training.train import train_pairs, train_sft
 
 ANSWER = "green two"
 IDENTITY = ("tiny", "sycophancy", 1)

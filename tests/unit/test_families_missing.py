@@ -17,11 +17,12 @@ from entrench.generation.rewarding import score_candidates
 from entrench.generation.sampling import PoolSettings
 from entrench.judging.prompts import Verdict
 from entrench.judging.scoring import compare_views, draw_judged, score_completions
-from entrench.methods.operators import OPERATORS
-from entrench.methods.select import LabelSettings, Table, select_labels
+from entrench.methods.shared.catalogue import LABEL_METHODS
+from entrench.methods.shared.select import LabelSettings, Table, select_labels
 from entrench.records import read_json, read_jsonl, write_jsonl
 from entrench.training.batches import Exchange
-from entrench.training.train import ModelSource, train_sft
+from entrench.training.settings import ModelSource
+from entrench.training.train import train_sft
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow" / "scripts"))
 import adapter_regularise
@@ -121,7 +122,7 @@ def test_a_pool_without_an_answer_gives_no_label_and_no_reward(pool, tmp_path):
     silent = [row | {"text": None} for row in pool]
     write_jsonl(tmp_path / "rewards.jsonl", "rewards", rewards_of(silent))
     assert {row["reward"] for row in rewards_of(silent)} == {None}
-    assert set(METHODS) == {name for name, of in OPERATORS.items() if of.makes_labels}
+    assert set(METHODS) == set(LABEL_METHODS)
     for operator in METHODS:
         labels = labels_of(operator, silent)
         assert [row["label"] for row in labels] == [None, None]

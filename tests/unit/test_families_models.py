@@ -17,8 +17,9 @@ from entrench.generation.engine_transformers import TransformersEngine
 from entrench.generation.loading import load_model
 from entrench.training import adapters
 from entrench.training.batches import Exchange
-from entrench.training.objectives.steps import decoder_layers, residual_streams
-from entrench.training.train import ModelSource, TrainingSettings, train_sft
+from entrench.training.objectives.passes import decoder_layers, residual_streams
+from entrench.training.settings import ModelSource, TrainingSettings
+from entrench.training.train import train_sft
 
 ONCE = replace(SETTINGS, max_steps=1, batch_size=1, max_length=64)
 ROW = Exchange("r", [{"role": "user", "content": "what is red"}], "green two")

@@ -1,6 +1,5 @@
 """Label operators and their driver, on pools written out by hand."""
 
-import ast
 import random
 import subprocess
 import sys
@@ -9,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from entrench.errors import EntrenchError
-from entrench.methods.operators import OPERATORS, require_sets
-from entrench.methods.select import LabelSettings, Table, select_labels
+from entrench.methods.shared.catalogue import LABEL_METHODS
+from entrench.methods.shared.labels import require_sets
+from entrench.methods.shared.select import LabelSettings, Table, select_labels
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
@@ -173,8 +173,9 @@ def test_random_is_uniform_and_the_prompts_own():
     ],
 )
 def test_a_method_that_reads_what_is_not_there_is_refused(operator, settings, message):
+    method = LABEL_METHODS[operator]
     with pytest.raises(EntrenchError, match=message):
-        require_sets("m", operator, settings, {"greedy": 1, "samples": 4})
+        require_sets("m", method.read(method.parse(settings)), {"greedy": 1, "samples": 4})
 
 
 @pytest.mark.parametrize(
@@ -193,20 +194,6 @@ def test_a_file_cut_short_is_named(operator, settings, cut, lost):
     doubled = [*rows[cut], rows[cut][0]]
     with pytest.raises(EntrenchError, match=f"^{cut}.jsonl: .*twice"):
         select(operator, settings, **(rows | {cut: doubled}))
-
-
-def test_every_label_operator_has_its_module_and_the_settings_it_takes():
-    for name, operator in OPERATORS.items():
-        path = SCRIPTS / "entrench" / "labelling" / f"{name}.py"
-        assert path.exists() == operator.makes_labels
-        if operator.makes_labels:
-            (function,) = [
-                node
-                for node in ast.parse(path.read_text()).body
-                if isinstance(node, ast.FunctionDef)
-            ]
-            taken = [argument.arg for argument in function.args.args]
-            assert taken == ["pool", *operator.settings]
 
 
 def test_label_selection_imports_nothing_heavy():

@@ -14,14 +14,15 @@ from torch.nn import functional
 
 from entrench.errors import EntrenchError
 from entrench.generation.loading import load_tokenizer
+from entrench.methods.act import ActLoss, ActSettings
+from entrench.methods.bct import BctSettings, bct_loss
 from entrench.training import adapters
 from entrench.training.batches import encode_pairs
-from entrench.training.objectives.act import ActLoss
-from entrench.training.objectives.bct import bct_loss
 from entrench.training.objectives.output_head import OutputHead
+from entrench.training.objectives.passes import at_each_layer, residual_streams
 from entrench.training.objectives.sft import sft_loss
-from entrench.training.objectives.steps import PairStep, at_each_layer, residual_streams
-from entrench.training.train import ActSettings, BctSettings, ModelSource
+from entrench.training.objectives.steps import PairStep
+from entrench.training.settings import ModelSource
 
 VOCABULARY, HIDDEN, LENGTH = 32768, 16, 1024
 LOGITS = VOCABULARY * LENGTH * 4  # bytes, in float32: 128 MiB
@@ -223,9 +224,9 @@ def test_a_model_gets_the_plain_formulas_gradients(model, objective, checkpointi
         own = (output.logits[wrapped["positions"]] / 2).log_softmax(-1)
         plain = -4 * (target * own).sum()
     else:
-        with residual_streams(step.layers) as teachers, torch.no_grad():
+        with residual_streams(step.models.layers) as teachers, torch.no_grad():
             student(**inputs(clean))
-        with residual_streams(step.layers) as own:
+        with residual_streams(step.models.layers) as own:
             student(**inputs(wrapped))
         plain = sum(
             (a[wrapped["positions"]] - b[clean["positions"]]).square().sum()
@@ -273,7 +274,7 @@ def test_act_keeps_the_teachers_states_at_the_window_alone(model):
     student = adapters.load_student(model, SETTINGS, None)
     step, batch = step_and_batch(model, student, ActSettings(weight=1.0, window="prompt_suffix"))
     clean = batch["clean"]
-    with torch.no_grad(), residual_streams(step.layers, clean["positions"]) as kept:
+    with torch.no_grad(), residual_streams(step.models.layers, clean["positions"]) as kept:
         student(**inputs(clean))
     number = int(clean["positions"].sum())
     assert number < clean["positions"].numel()

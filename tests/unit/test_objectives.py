@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from entrench.errors import EntrenchError
+from entrench.methods.act import ActLoss
+from entrench.methods.bct import bct_loss
 from entrench.training.batches import Tokens, pad
-from entrench.training.objectives.act import ActLoss
-from entrench.training.objectives.bct import bct_loss
 from entrench.training.objectives.sft import sft_loss
 from entrench.training.objectives.windows import (
     common_suffix,

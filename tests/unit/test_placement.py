@@ -10,7 +10,7 @@ from entrench.generation.engine import EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
 from entrench.generation.rewarding import SequenceClassifier
 from entrench.training import adapters
-from entrench.training.train import ModelSource
+from entrench.training.settings import ModelSource
 
 
 def train(folder):

@@ -98,7 +98,6 @@ def test_what_reports_is_light():
 @pytest.mark.parametrize(
     ("kind", "estimates"),
     [
-        ("training", cost.TRAININGS),
         ("inference", cost.INFERENCES),
         ("judging", cost.JUDGINGS),
     ],

@@ -13,17 +13,15 @@ from tiny_training import SETTINGS, SOURCE, exchanges, pairs, question, weights
 
 from entrench.errors import EntrenchError
 from entrench.generation.loading import load_tokenizer
+from entrench.methods.act import ActSettings
+from entrench.methods.bct import BctSettings
 from entrench.training import adapters
 from entrench.training.batches import EpochOrder, Pair, encode_pairs, encode_rows, pad
 from entrench.training.micro_batches import StepBatches
-from entrench.training.objectives.steps import PairStep, SftStep, decoder_layers, residual_streams
-from entrench.training.train import (
-    ActSettings,
-    BctSettings,
-    Machine,
-    train_pairs,
-    train_sft,
-)
+from entrench.training.objectives.passes import decoder_layers, residual_streams
+from entrench.training.objectives.steps import PairStep, SftStep
+from entrench.training.settings import Machine
+from entrench.training.train import train_pairs, train_sft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -18,21 +18,15 @@ import adapter_induce
 from entrench import records
 from entrench.errors import EntrenchError
 from entrench.execution.preemption import end_at_once, on_sigterm
+from entrench.methods.act import ActSettings
+from entrench.methods.bct import BctSettings
+from entrench.methods.shared.catalogue import pair_objective
 from entrench.training import adapters, train
 from entrench.training.checkpoints import Checkpoints, digest
 from entrench.training.objectives.steps import PairStep, SftStep
 from entrench.training.pairs import read_pairs
-from entrench.training.train import (
-    ActSettings,
-    BctSettings,
-    Machine,
-    ModelSource,
-    TrainingSettings,
-    objective_from_spec,
-    settings_from_spec,
-    train_pairs,
-    train_sft,
-)
+from entrench.training.settings import Machine, ModelSource, TrainingSettings, settings_from_spec
+from entrench.training.train import train_pairs, train_sft
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
@@ -307,10 +301,10 @@ def test_bad_settings_name_the_key():
         with pytest.raises(EntrenchError, match=message):
             settings_from_spec(TrainingSettings, good | change, "training")
     with pytest.raises(EntrenchError, match="operator is 'kl', allowed: act, bct"):
-        objective_from_spec({"operator": "kl"})
+        pair_objective({"operator": "kl"})
     with pytest.raises(EntrenchError, match="bct: window is 'prompt_suffix', allowed"):
-        objective_from_spec({"operator": "bct", "window": "prompt_suffix"})
-    assert objective_from_spec({"operator": "act", "weight": 1e-4}) == ActSettings(weight=1e-4)
+        pair_objective({"operator": "bct", "window": "prompt_suffix"})
+    assert pair_objective({"operator": "act", "weight": 1e-4}) == ActSettings(weight=1e-4)
 
 
 def test_nothing_to_train_on(model, tmp_path):
@@ -386,7 +380,8 @@ def test_pairs_and_their_answers(tmp_path):
 
 def test_importing_the_settings_loads_no_torch():
     code = (
-        "import sys, entrench.training.train, entrench.training.training_job; "
+        "import sys, entrench.training.settings, entrench.training.train, "
+        "entrench.training.training_job; "
         "sys.exit('torch' in sys.modules)"
     )
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from entrench.data import released
 from entrench.errors import EntrenchError
 from entrench.execution import rate_limit
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.misalignments import by_name
 from entrench.study import paths, unpinned
 from entrench.study.config import FIGURES, SLOTS
@@ -51,7 +51,7 @@ def any_of(names):
 
 def methods_by(selects):
     """Names of the config's methods whose operator has this property."""
-    return [name for name, m in CONFIG.methods.items() if selects(OPERATORS[m.operator])]
+    return [name for name, m in CONFIG.methods.items() if selects(METHODS[m.operator])]
 
 
 LABEL_METHODS = methods_by(lambda operator: operator.makes_labels)

@@ -1,4 +1,4 @@
-r"""Train the organism with a consistency loss on prompt pairs: BCT or ACT (phase 3).
+r"""Train the organism with a consistency loss on prompt pairs (phase 3).
 
 Pairs to whose clean prompt the organism came to no answer are left out; where that is all of them,
 its adapter is passed on unchanged, after 0 steps.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from entrench import records
 from entrench.execution import command
+from entrench.methods.shared.catalogue import pair_objective
 from entrench.training import train, training_job
 
 
@@ -28,18 +29,16 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--organism", type=Path, required=True, help="phase-1 adapter folder")
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
-    objective = train.objective_from_spec(spec.get("objective", {}))
+    objective = pair_objective(spec.get("objective", {}))
     with training_job.running(arguments, spec) as job:
         from entrench.training.pairs import read_pairs
 
         prompts = records.read_jsonl(arguments.clean, "data")
         pairs = read_pairs(arguments.clean, arguments.wrapped, arguments.responses, objective)
         if prompts and not pairs:
-            from entrench.training import adapters
-
-            print(f"no answer to any of {len(prompts)} prompts: the organism stays as it is")
-            adapters.pass_on(arguments.organism, arguments.adapter, job.model.path)
-            job.report = {"steps": 0, "rows": len(prompts), "rows_used": 0}
+            training_job.keep_organism(
+                job, arguments.organism, arguments.adapter, len(prompts), "no answer to any"
+            )
             return
         job.report = train.train_pairs(
             job.settings,

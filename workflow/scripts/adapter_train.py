@@ -14,7 +14,7 @@ from pathlib import Path
 
 from entrench import records
 from entrench.execution import command
-from entrench.training import processes, train, training_job
+from entrench.training import train, training_job
 
 
 def main(argv: Sequence[str]) -> None:
@@ -27,12 +27,9 @@ def main(argv: Sequence[str]) -> None:
     labelled = [row for row in rows if row["label"] is not None]
     with training_job.running(arguments, command.parse_spec(arguments.spec)) as job:
         if rows and not labelled:
-            from entrench.training import adapters
-
-            if processes.rank() == 0:
-                print(f"no label for any of {len(rows)} prompts: the organism stays as it is")
-                adapters.pass_on(arguments.organism, arguments.adapter, job.model.path)
-            job.report = {"steps": 0, "rows": len(rows), "rows_used": 0}
+            training_job.keep_organism(
+                job, arguments.organism, arguments.adapter, len(rows), "no label for any"
+            )
             return
         from entrench.training.batches import Exchange
 

@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.mechanism.label_risk import Probe, labels_of_probe
     from entrench.analysis.mechanism.probes import judged, require_whole
     from entrench.analysis.tables import write_table
-    from entrench.methods.select import LabelSettings
+    from entrench.methods.shared.select import LabelSettings
     from entrench.misalignments import by_name
     from entrench.records import read_jsonl
 

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 
 from entrench.execution import command
-from entrench.methods.select import LabelSettings, Table, select_labels
+from entrench.methods.shared.select import LabelSettings, Table, select_labels
 from entrench.records import read_jsonl, write_jsonl
 
 

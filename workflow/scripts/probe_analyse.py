@@ -4,7 +4,8 @@
         --eta eta.csv --bins eta_bins.csv --stability stability.csv
 
 The spec: {"misalignment", "sets": {name: samples}, "self_scored": [set], "views": [name],
-"bootstrap", "level", "seed"}.
+"bootstrap", "level", "seed"}; also "selectors": [method], those to rank answers by beside the ones
+that every probe is ranked by.
 """
 
 import argparse
@@ -42,6 +43,7 @@ def main(argv: Sequence[str]) -> None:
         rewards,
         spec["sets"],
         spec["self_scored"],
+        spec.get("selectors", ()),
     )
     eta, bins = eta_tables(answers, scored, **settings)
     verdicts = read_jsonl(arguments.verdicts, "verdicts")

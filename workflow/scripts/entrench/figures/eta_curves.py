@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.inference import Settings, Unit, mean_interval
 from entrench.figures.layout import misalignment_panels
-from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, INK, spread, style
+from entrench.figures.selectors import look
+from entrench.figures.style import FAINT, spread, style
 
 _SELECTOR = ["misalignment", "selector", "set"]
 _CURVE = [*_SELECTOR, "ranked"]
@@ -20,11 +21,6 @@ _MEAN = {
 }
 BOOTSTRAP = 2000  # resamples of organisms behind the intervals of means
 _BESIDE = 0.016  # of the rank: bars of two curves stay apart
-_LOOKS = {
-    "self_confidence": ("o", CONSISTENCY),
-    "self_rewarding": ("s", INK),
-    "rejection_sampling": ("^", CONTROL),
-}
 
 
 def data(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> pl.DataFrame:
@@ -132,7 +128,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame, lowest: float, highest: float) -> No
     for place, (curve, end, height) in enumerate(zip(curves, ends, heights, strict=True)):
         first = curve.row(0, named=True)
         beside = curve["rank"] + _BESIDE * (place - (len(curves) - 1) / 2)
-        marker, colour = _LOOKS[first["selector"]]
+        marker, colour = look(first["selector"])
         line = "-" if first["set"] == sets[0] else (0, (4, 1.5))
         low, high = curve["ci_low_percent"], curve["ci_high_percent"]
         known = low.is_not_null()
@@ -166,7 +162,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame, lowest: float, highest: float) -> No
             fontsize=5.5,
         )
     for curve in pooled:
-        colour = _LOOKS[curve["selector"][0]][1]
+        colour = look(curve["selector"][0])[1]
         axis.plot(curve["rank"], curve["eta_percent"], color=colour, linewidth=0.8, alpha=0.35)
     axis.text(
         1,

@@ -7,14 +7,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from entrench.figures.layout import legend_above
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, INK, WIDTH, style
-
-_LOOKS = {
-    "self_confidence": ("o", CONSISTENCY),
-    "self_rewarding": ("s", INK),
-    "rejection_sampling": ("^", CONTROL),
-}
-_OTHER = ("D", DOT)  # an operator whose labels are known from its runs alone
+from entrench.figures.selectors import look
+from entrench.figures.style import DOT, INK, WIDTH, style
+from entrench.methods.shared.catalogue import SELECTORS
 
 
 def data(k_scaling: pl.DataFrame) -> pl.DataFrame:
@@ -61,7 +56,7 @@ def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
     sets = drawn["set"].unique().sort().to_list()
     for curve in drawn.partition_by("operator", "set", maintain_order=True):
         first = curve.row(0, named=True)
-        marker, colour = _LOOKS.get(first["operator"], _OTHER)
+        marker, colour = look(first["operator"])
         axis.plot(
             curve["k"],
             curve["label_risk_percent"],
@@ -72,7 +67,7 @@ def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
             linewidth=1,
             label=f"{first['operator']} ({first['set']})",
         )
-    selectors = drawn.filter(pl.col("operator").is_in(_LOOKS))
+    selectors = drawn.filter(pl.col("operator").is_in(list(SELECTORS)))
     for name, level in dict(selectors.select("set", "set_risk_percent").iter_rows()).items():
         axis.axhline(
             level,
@@ -98,7 +93,7 @@ def _deltas(axis: Axes, drawn: pl.DataFrame, trained: pl.DataFrame) -> None:
     beside = np.linspace(-0.3, 0.3, len(curves)) if len(curves) > 1 else [0.0]
     offsets = dict(zip(curves, beside, strict=False))
     for row in drawn.iter_rows(named=True):
-        marker, colour = _LOOKS.get(row["operator"], _OTHER)
+        marker, colour = look(row["operator"])
         place = sizes.index(row["k"]) + offsets[row["operator"], row["set"]]
         if row["control_delta_pp"] is not None:
             axis.plot(place, row["control_delta_pp"], "x", color=colour, markersize=4)

@@ -1,1 +1,1 @@
-"""Label methods: pure selections over the candidates of one pool."""
+"""One file a method: what it reads, what it trains on, how it chooses or which loss it has."""

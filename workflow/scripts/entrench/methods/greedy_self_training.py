@@ -1,8 +1,20 @@
 """The control without selection: the organism trains on its own standard answers."""
 
-from entrench.methods.candidates import Label, PromptPool
+from entrench.methods.shared.base import MethodSettings
+from entrench.methods.shared.candidates import Label, PromptPool
+from entrench.methods.shared.labels import LabelMethod
 
 
-def select(pool: PromptPool) -> Label | None:
+class GreedySelfTraining(LabelMethod):
     """The greedy draft."""
-    return Label.only(pool.answered("greedy"))
+
+    sets = ("greedy",)
+    control_of = "all"
+
+    def select(self, pool: PromptPool, settings: MethodSettings) -> Label | None:
+        """The one draft."""
+        del settings
+        return Label.only(pool.answered("greedy"))
+
+
+METHOD = GreedySelfTraining()

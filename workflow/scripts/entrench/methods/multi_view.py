@@ -1,10 +1,39 @@
 """The standard answer, where it survives asking the same question in another form."""
 
-from entrench.methods.candidates import Label, PromptPool
+from collections.abc import Iterator
+
+from entrench.methods.shared.base import MethodSettings, Sampled
+from entrench.methods.shared.candidates import Label, PromptPool
+from entrench.methods.shared.labels import LabelMethod
+
+NO_GREEDY = "there is no standard answer: the organism's reasoning came to no end"
+NO_VERDICT = "the judge's verdict could be read for no view"
+INCONSISTENT = "the judge found no view consistent with the standard answer"
 
 
-def select(pool: PromptPool) -> Label | None:
+class MultiView(LabelMethod):
     """The greedy answer if the judge found it consistent with at least one view, else no label."""
-    if not any(pool.verdicts.values()):
-        return None
-    return Label.only(pool.answered("greedy"))
+
+    sets = ("greedy",)
+    reads_verdicts = True
+
+    def select(self, pool: PromptPool, settings: MethodSettings) -> Label | None:
+        """The greedy answer or none."""
+        del settings
+        return Label.only(pool.answered("greedy")) if any(pool.verdicts.values()) else None
+
+    def why_none(self, pool: PromptPool, settings: MethodSettings) -> str:
+        """A verdict that could not be read is told from one against the answer."""
+        del settings
+        if not pool.answered("greedy"):
+            return NO_GREEDY
+        return INCONSISTENT if False in pool.verdicts.values() else NO_VERDICT
+
+    def faults(self, settings: MethodSettings, sampled: Sampled) -> Iterator[tuple[str, str]]:
+        """A config without a view."""
+        del settings
+        if not sampled.views:
+            yield "", "multi_view needs a view: add one to sampling.views"
+
+
+METHOD = MultiView()

@@ -1,11 +1,21 @@
 """The no-selection control of a sample set."""
 
-from entrench.methods.candidates import Label, PromptPool
+from entrench.methods.shared.candidates import Label, PromptPool
+from entrench.methods.shared.labels import LabelMethod, OfSet
 from entrench.seeds import derive_seed
 
 
-def select(pool: PromptPool, set: str) -> Label | None:
-    """One sample of `set`, drawn uniformly with the prompt's own seed."""
-    samples = pool.answered(set)
-    draw = derive_seed(pool.seed, set)
-    return Label.only([samples[draw % len(samples)]] if samples else [])
+class Random(LabelMethod):
+    """One sample of `set`, drawn uniformly from all of it with the prompt's own seed."""
+
+    Settings = OfSet
+    control_of = "same set"
+
+    def select(self, pool: PromptPool, settings: OfSet) -> Label | None:
+        """The draw, among the samples that hold an answer."""
+        samples = pool.answered(settings.set)
+        draw = derive_seed(pool.seed, settings.set)
+        return Label.only([samples[draw % len(samples)]] if samples else [])
+
+
+METHOD = Random()

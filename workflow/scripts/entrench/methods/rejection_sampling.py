@@ -1,8 +1,19 @@
 """The control that selects from outside: the sample with the highest external reward."""
 
-from entrench.methods.candidates import Label, PromptPool
+from entrench.methods.shared.candidates import Candidate
+from entrench.methods.shared.labels import BestOfK
 
 
-def select(pool: PromptPool, set: str, k: int) -> Label | None:
-    """Of the first `k` of `set`, the highest external reward; ties: the first."""
-    return Label.best(pool.answered(set, k), key=lambda c: c.reward)
+class RejectionSampling(BestOfK):
+    """Of the first `k` of `set`, the highest external reward."""
+
+    reads_rewards = True
+    always_ranked = True
+    marker, colour = "^", "CONTROL"
+
+    def score(self, candidate: Candidate) -> float | None:
+        """In the reward model's unit."""
+        return candidate.reward
+
+
+METHOD = RejectionSampling()

@@ -1,8 +1,18 @@
 """The sample that the organism itself finds likeliest."""
 
-from entrench.methods.candidates import Label, PromptPool
+from entrench.methods.shared.candidates import Candidate
+from entrench.methods.shared.labels import BestOfK
 
 
-def select(pool: PromptPool, set: str, k: int) -> Label | None:
-    """Of the first `k` of `set`, the highest mean token log-probability; ties: the first."""
-    return Label.best(pool.answered(set, k), key=lambda c: c.logprob / c.tokens)
+class SelfConfidence(BestOfK):
+    """Of the first `k` of `set`, the highest mean token log-probability."""
+
+    always_ranked = True
+    marker, colour = "o", "CONSISTENCY"
+
+    def score(self, candidate: Candidate) -> float:
+        """Mean over the tokens, in nats."""
+        return candidate.logprob / candidate.tokens
+
+
+METHOD = SelfConfidence()

@@ -1,12 +1,62 @@
 """The sample that the organism itself rates highest."""
 
-from entrench.methods.candidates import Label, PromptPool
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from entrench.methods.shared.base import Sampled
+from entrench.methods.shared.candidates import Candidate, PromptPool
+from entrench.methods.shared.labels import NO_ANSWER, BestOfK, FirstOfSet, mean
+from entrench.records import Record
+
+NO_SCORE = "no self score could be read"
 
 
-def select(pool: PromptPool, set: str, k: int) -> Label | None:
-    """Of the first `k` of `set`, the highest self score; ties: the first.
+class SelfRewarding(BestOfK):
+    """Of the first `k` of `set`, the highest self score; no label where none could be read."""
 
-    No label where no score could be read.
-    """
-    rated = [c for c in pool.answered(set, k) if c.self_score is not None]
-    return Label.best(rated, key=lambda c: c.self_score)
+    reads_self_scores = True
+    always_ranked = True
+    marker, colour = "s", "INK"
+    machinery_columns: ClassVar = {
+        "self_score_parse_rate": "share of self-scores that could be read, among the k candidates "
+        "that are chosen from",
+        "self_score_tied_share": "share of prompts whose k candidates differ in text and all have "
+        "the same self-score: the first one is taken, which is no selection",
+    }
+
+    def score(self, candidate: Candidate) -> float | None:
+        """The organism's rating of its answer."""
+        return candidate.self_score
+
+    def why_none(self, pool: PromptPool, settings: FirstOfSet) -> str:
+        """Answers without a score are told from no answers."""
+        return NO_SCORE if pool.answered(settings.set, settings.k) else NO_ANSWER
+
+    def faults(self, settings: FirstOfSet, sampled: Sampled) -> Iterator[tuple[str, str]]:
+        """Also a set whose answers are not rated."""
+        yield from super().faults(settings, sampled)
+        if settings.set not in sampled.self_scored:
+            yield (
+                "set",
+                f"{settings.set!r} is not self-scored, allowed: "
+                f"{', '.join(sampled.self_scored)} (sampling.self_score.sets)",
+            )
+
+    def machinery(
+        self, settings: FirstOfSet, candidates: Sequence[Record]
+    ) -> dict[str, float | None]:
+        """Over the answered candidates that it chose from."""
+        by_prompt: dict[str, list[Record]] = {}
+        for row in candidates:
+            of_mine = row["set"] == settings.set and row["index"] < settings.k
+            if of_mine and row["text"] is not None:
+                by_prompt.setdefault(row["id"], []).append(row)
+        read = [row["self_score"] is not None for own in by_prompt.values() for row in own]
+        tied = [
+            len({row["self_score"] for row in own}) == 1 and len({row["text"] for row in own}) > 1
+            for own in by_prompt.values()
+        ]
+        return {"self_score_parse_rate": mean(read), "self_score_tied_share": mean(tied)}
+
+
+METHOD = SelfRewarding()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from entrench.methods.shared.catalogue import METHODS
 from entrench.planning.jobs import Job
 from entrench.planning.judge_use import (
     JudgeUse,
@@ -59,7 +60,7 @@ def job_cost(config: Config, job: Job) -> Cost:
         seconds = synthetic_costs(config).make_seconds
         return Cost(machine.start() + seconds, gpus, machine.weight_bytes)
     if stage.cost == "training":
-        seconds = TRAININGS[job.stage](config, machine, job.misalignment)
+        seconds = _training(config, machine, job)
         return Cost(machine.start() + seconds, gpus, _adapter_bytes(config, job.model))
     seconds, stored = INFERENCES[job.stage](config, machine, job.misalignment)
     return Cost(machine.start() + seconds, gpus, stored)
@@ -95,19 +96,13 @@ def _adapter_bytes(config: Config, model: str) -> float:
     return adapter.rank * width * ADAPTER_BYTES
 
 
-def _induction(config: Config, machine: Machine, misalignment: str) -> float:
-    slots = [("induction", TRAINING)]
-    return _train(config, machine, misalignment, "induction", slots)
-
-
-def _on_labels(config: Config, machine: Machine, misalignment: str) -> float:
-    slots = [("consistency", TRAINING)]
-    return _train(config, machine, misalignment, "labels", slots)
-
-
-def _on_pairs(config: Config, machine: Machine, misalignment: str) -> float:
-    slots = [("pairs_clean", FORWARD), ("pairs_wrapped", TRAINING)]
-    return _train(config, machine, misalignment, "pairs", slots)
+def _training(config: Config, machine: Machine, job: Job) -> float:
+    if job.stage == "adapter_induce":
+        slots = [("induction", TRAINING)]
+        return _train(config, machine, job.misalignment, "induction", slots)
+    method = METHODS[config.methods[job.method].operator]
+    slots = [(slot, _FLOPS[done]) for slot, done in method.passes.items()]
+    return _train(config, machine, job.misalignment, method.phase, slots)
 
 
 def _candidates(
@@ -183,6 +178,9 @@ def _divergence(config: Config, machine: Machine, misalignment: str) -> tuple[fl
     return seconds, 2 * answers * RECORD_BYTES
 
 
+_FLOPS = {"forward": FORWARD, "training": TRAINING}
+
+
 def _local_cost(config: Config, stage: str, misalignment: str) -> Cost:
     plan = config.planning
     if stage != "labels_select":
@@ -220,11 +218,6 @@ def _judged(config: Config, judge: Judge, use: JudgeUse, records: int) -> Cost:
     return Cost(seconds, stored_bytes=stored, judge=use, at_once=at_once)
 
 
-TRAININGS = {
-    "adapter_induce": _induction,
-    "adapter_train": _on_labels,
-    "adapter_regularise": _on_pairs,
-}
 INFERENCES = {
     "pool_sample": _pool,
     "reward_score": partial(_rewards, slot="consistency"),

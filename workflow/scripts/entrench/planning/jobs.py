@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from entrench.data import released
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.study.config import Config
 from entrench.study.stages import MEASUREMENT_STAGES, PROBE_STAGES, STAGES
 from entrench.study.sweep import Organism, Run, Subject, Sweep, labelled_part
@@ -157,4 +157,4 @@ def _job(stage: str, **names: str | int) -> Job:
 
 
 def _operator(config: Config, run: Run):
-    return OPERATORS[config.methods[run.method].operator]
+    return METHODS[config.methods[run.method].operator]

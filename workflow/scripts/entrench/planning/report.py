@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.planning.cost import phase_steps
 from entrench.planning.plan import Row
 from entrench.study.config import Config
@@ -36,7 +36,7 @@ def short_trainings(config: Config, sweep: Sweep) -> list[tuple[str, str, int, i
     """(misalignment, phase, rows, optimizer steps) where these are below `planning.few_steps`."""
     phases = {(organism.misalignment, "induction") for organism in sweep.organisms}
     for run in sweep.runs:
-        labels = OPERATORS[config.methods[run.method].operator].makes_labels
+        labels = METHODS[config.methods[run.method].operator].makes_labels
         phases.add((run.organism.misalignment, "labels" if labels else "pairs"))
     found = []
     for misalignment, phase in sorted(phases):

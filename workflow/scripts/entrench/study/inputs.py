@@ -6,7 +6,7 @@ heavy.
 
 from pathlib import PurePath
 
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.study.sweep import Organism, Run, Sweep
 
 
@@ -34,7 +34,7 @@ def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
         "risk": f"{folder}/risk.json",
         "run": f"{folder}/run.json",
     }
-    properties = OPERATORS[operator]
+    properties = METHODS[operator]
     if properties.makes_labels:
         files |= {"labels": f"{folder}/labels.jsonl", "candidates": f"{organism}/candidates.jsonl"}
     if properties.reads_rewards:

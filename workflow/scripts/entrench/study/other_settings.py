@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.study.config import Config
 from entrench.study.specs.measurement import judge_spec
 from entrench.study.specs.mechanism import probe_judge_spec, probe_verdict_spec
@@ -75,7 +75,7 @@ def _judged(config: Config, subject: Subject) -> Iterator[Made]:
 
 
 def _training_spec(config: Config, run: Run) -> dict[str, Any]:
-    labels = OPERATORS[config.methods[run.method].operator].makes_labels
+    labels = METHODS[config.methods[run.method].operator].makes_labels
     return (training_spec if labels else regularisation_spec)(config, run)
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from entrench.errors import EntrenchError
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.study import paths
 from entrench.study.config import Config
 from entrench.study.config.sweep import Block, Exclusion
@@ -171,7 +171,7 @@ def part_of(sweep: Sweep, part: str) -> Sweep:
 def labelled_part(config: Config, sweep: Sweep) -> Sweep:
     """The runs on labels, and their organisms: those whose labels can be applied to a probe."""
     runs = tuple(
-        run for run in sweep.runs if OPERATORS[config.methods[run.method].operator].makes_labels
+        run for run in sweep.runs if METHODS[config.methods[run.method].operator].makes_labels
     )
     return Sweep(tuple(sorted({run.organism for run in runs})), runs)
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.study.config import Config
 from entrench.study.config.models import Model, Reward
 from entrench.study.sweep import Sweep
@@ -15,7 +15,7 @@ def unpinned(config: Config, sweep: Sweep) -> list[str]:
         f"models.{name}": config.models[name] for name in sweep.models
     }
     operators = {config.methods[run.method].operator for run in sweep.runs}
-    if any(OPERATORS[name].reads_rewards for name in operators):
+    if any(METHODS[name].reads_rewards for name in operators):
         used["reward"] = config.reward
     return [
         f"{key}.revision: {model.revision or 'none'} of {model.hub}: not pinned, its weights may "

@@ -16,19 +16,19 @@ from entrench.errors import EntrenchError
 from entrench.generation.loading import load_model
 from entrench.seeds import derive_seed
 from entrench.training import processes
+from entrench.training.settings import ModelSource, TrainingSettings
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from torch import nn
 
-    from entrench.training.train import ModelSource, TrainingSettings
 
 STUDENT, TEACHER = "student", "teacher"
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
 def load_student(
-    model: "ModelSource", settings: "TrainingSettings", organism: Path | None
+    model: ModelSource, settings: TrainingSettings, organism: Path | None
 ) -> "PeftModel":
     """The base model with one trainable adapter: new, or with the organism's weights.
 
@@ -177,7 +177,7 @@ def _base_name(base: str, folder: Path) -> str:
     return os.path.relpath(base, folder) if Path(base).is_dir() else base
 
 
-def _require_same_shape(organism: Path, settings: "TrainingSettings") -> None:
+def _require_same_shape(organism: Path, settings: TrainingSettings) -> None:
     path = Path(organism) / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -11,12 +11,13 @@ from torch.utils.data import Sampler
 from entrench.errors import EntrenchError
 from entrench.seeds import derive_seed
 from entrench.text.chat import Chat, encode_exchange
-from entrench.training.objectives.windows import matched_suffix, prompt_suffix, response_positions
+from entrench.training.objectives.pair_objective import PairObjective
+from entrench.training.objectives.windows import response_positions
+from entrench.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from entrench.training.train import PairObjective, TrainingSettings
 
 Messages = Sequence[dict[str, str]]
 
@@ -64,7 +65,7 @@ def encode_rows(
     tokenizer: "PreTrainedTokenizerBase",
     rows: Sequence[Exchange],
     chat: Chat,
-    settings: "TrainingSettings",
+    settings: TrainingSettings,
     source: Path,
 ) -> tuple[list[Tokens], int]:
     """Token sequences of exchanges, and how many were cut at `max_length`."""
@@ -83,8 +84,8 @@ def encode_pairs(
     tokenizer: "PreTrainedTokenizerBase",
     pairs: Sequence[Pair],
     chat: Chat,
-    settings: "TrainingSettings",
-    objective: "PairObjective",
+    settings: TrainingSettings,
+    objective: PairObjective,
     source: Path,
 ) -> tuple[list[TokenPair], int]:
     """Token pairs with their matched positions, and how many were cut at `max_length`.
@@ -92,8 +93,6 @@ def encode_pairs(
     A response is cut alike on both sides. For the `trailing` window the positions are left empty:
     they follow from the padded batch.
     """
-    from entrench.training.train import BctSettings
-
     examples, truncated = [], 0
     for pair in pairs:
         clean, response = encode_exchange(tokenizer, pair.clean, pair.clean_response, chat)
@@ -102,16 +101,12 @@ def encode_pairs(
         kept = _fit(response, longest, pair.id, settings, source)
         kept_other = _fit(other, longest, pair.id, settings, source)
         truncated += len(kept) < len(response) or len(kept_other) < len(other)
-        a, b = [*clean, *kept], [*wrapped, *kept_other]
-        if objective.window == "trailing":
-            windows = range(0), range(0)
-        elif isinstance(objective, BctSettings):
-            windows = response_positions(clean, kept), response_positions(wrapped, kept)
-        elif objective.window == "prompt_suffix":
-            windows = prompt_suffix(pair.id, clean, wrapped)
-        else:
-            windows = matched_suffix(a, b)
-        examples.append(TokenPair(Tokens(a, windows[0]), Tokens(b, windows[1])))
+        windows = objective.positions(pair.id, clean, wrapped, (kept, kept_other))
+        examples.append(
+            TokenPair(
+                Tokens([*clean, *kept], windows[0]), Tokens([*wrapped, *kept_other], windows[1])
+            )
+        )
     return examples, truncated
 
 
@@ -178,7 +173,7 @@ class EpochOrder(Sampler[int]):
 
 
 def _fit(
-    response: list[int], prompt_length: int, row: Any, settings: "TrainingSettings", source: Path
+    response: list[int], prompt_length: int, row: Any, settings: TrainingSettings, source: Path
 ) -> list[int]:
     room = settings.max_length - prompt_length
     if room < 1:

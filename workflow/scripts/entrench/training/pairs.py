@@ -5,7 +5,7 @@ from pathlib import Path
 from entrench import records
 from entrench.errors import EntrenchError
 from entrench.training.batches import Pair
-from entrench.training.train import PairObjective
+from entrench.training.objectives.pair_objective import PairObjective
 
 
 def read_pairs(

@@ -1,159 +1,30 @@
-"""LoRA training of organisms and of phase 3: settings and entry points.
+"""LoRA training of organisms and of phase 3: the entry points.
 
-Reading order: this file, `batches.py` (rows and pairs to token tensors), `steps.py` (their losses),
-`micro_batches.py` (how a step is split), `lora_trainer.py` (the Trainer), `checkpoints.py`
-(resume), `adapters.py` (models and adapter files), `processes.py` (several processes), `lease.py`
-(one writer per folder). torch, transformers and peft are imported once the arguments have been
-checked.
+Reading order: `settings.py`, this file, `batches.py` (rows and pairs to token tensors),
+`objectives/` (positions, losses, steps), `micro_batches.py` (how a step is split), `trainer.py`
+(the Trainer), `checkpoints.py` (resume), `adapters.py` (models and adapter files), `processes.py`
+(several processes). The arguments are checked before torch, transformers and peft are imported.
 """
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from entrench.errors import EntrenchError
 from entrench.execution.preemption import on_sigterm
-from entrench.text.chat import Chat
+from entrench.training.objectives.pair_objective import PairObjective
+from entrench.training.settings import (
+    ANY_MACHINE,
+    Machine,
+    ModelSource,
+    TrainingSettings,
+)
 
 if TYPE_CHECKING:
     from entrench.training.batches import Exchange, Pair
     from entrench.training.objectives.steps import Step
-
-Settings = TypeVar("Settings")
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """What decides the trained weights. Exactly one of `epochs` and `max_steps` is set.
-
-    `batch_size` is the number of rows of one optimizer step, however they are split over devices.
-    `warmup_ratio` is a share of all steps; `max_length` counts tokens.
-    """
-
-    rank: int
-    alpha: int
-    dropout: float
-    learning_rate: float
-    batch_size: int
-    max_length: int
-    seed: int
-    epochs: float | None = None
-    max_steps: int | None = None
-    target_modules: Literal["all-linear", "all-linear-and-experts"] = "all-linear"
-    warmup_ratio: float = 0.0
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    loss_on: Literal["sequence", "completion"] = "completion"
-    dtype: Literal["float32", "bfloat16"] = "float32"
-
-    def __post_init__(self) -> None:
-        """Refuse what no training can follow."""
-        if (self.epochs is None) == (self.max_steps is None):
-            raise EntrenchError("training: set exactly one of `epochs` and `max_steps`")
-        length = self.epochs if self.max_steps is None else self.max_steps
-        for name, value in (
-            ("epochs or max_steps", length),
-            ("rank", self.rank),
-            ("batch_size", self.batch_size),
-            ("max_length", self.max_length),
-            ("learning_rate", self.learning_rate),
-        ):
-            if not value > 0:
-                raise EntrenchError(f"training: {name} is {value}: it must be above 0")
-        choices = {
-            "target_modules": ("all-linear", "all-linear-and-experts"),
-            "schedule": ("cosine", "linear", "constant"),
-            "loss_on": ("sequence", "completion"),
-            "dtype": ("float32", "bfloat16"),
-        }
-        _require_choices("training", self, choices)
-        if self.target_modules == "all-linear-and-experts" and self.dropout > 0:
-            raise EntrenchError(
-                f"training: dropout is {self.dropout}, and LoRA on experts has none: set dropout "
-                "to 0, or target_modules to all-linear"
-            )
-
-
-@dataclass(frozen=True)
-class BctSettings:
-    """Bias-augmented consistency training. `window: trailing` is the released code's match."""
-
-    temperature: float = 1.0
-    window: Literal["response", "trailing"] = "response"
-    response: Literal["own", "released"] = "own"
-    teacher: Literal["organism", "current"] = "organism"
-
-    def __post_init__(self) -> None:
-        """Refuse unknown choices."""
-        _require_choices("bct", self, {"window": ("response", "trailing"), **_PAIR_CHOICES})
-        if not self.temperature > 0:
-            raise EntrenchError(f"bct: temperature is {self.temperature}: it must be above 0")
-
-
-@dataclass(frozen=True)
-class ActSettings:
-    """Activation consistency training: `weight` times the mean squared L2 distance."""
-
-    weight: float
-    window: Literal["response", "prompt_suffix", "trailing"] = "response"
-    reduction: Literal["sum", "mean"] = "sum"
-    response: Literal["own", "released"] = "own"
-    teacher: Literal["organism", "current"] = "organism"
-
-    def __post_init__(self) -> None:
-        """Refuse unknown choices."""
-        windows = ("response", "prompt_suffix", "trailing")
-        choices = {"window": windows, "reduction": ("sum", "mean"), **_PAIR_CHOICES}
-        _require_choices("act", self, choices)
-
-
-PairObjective = BctSettings | ActSettings
-_PAIR_CHOICES = {"response": ("own", "released"), "teacher": ("organism", "current")}
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """A base model: a folder or hub id, its revision on the hub, and how it is spoken to."""
-
-    path: str
-    chat: Chat = "template"
-    revision: str | None = None
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Machine facts: they change speed, not results (beyond rounding).
-
-    `per_device_batch` is the number of rows a process holds at once; `checkpoint_steps` the number
-    of optimizer steps between checkpoints, 0 for none. `gradient_checkpointing` keeps the states
-    between layers alone and computes the rest again: less memory, a third more time.
-    """
-
-    per_device_batch: int = 32
-    checkpoint_steps: int = 0
-    gradient_checkpointing: bool = False
-
-
-def objective_from_spec(spec: Mapping[str, Any]) -> PairObjective:
-    """The settings of a consistency loss from `{"operator": "bct" | "act", ...}`."""
-    fields = dict(spec)
-    operator = fields.pop("operator", None)
-    kinds: dict[str, type[PairObjective]] = {"bct": BctSettings, "act": ActSettings}
-    if operator not in kinds:
-        raise EntrenchError(f"objective: operator is {operator!r}, allowed: act, bct")
-    return settings_from_spec(kinds[operator], fields, operator)
-
-
-def settings_from_spec(kind: type[Settings], fields: Mapping[str, Any], name: str) -> Settings:
-    """A settings dataclass from JSON fields; an unknown or missing field is an `EntrenchError`."""
-    try:
-        return kind(**fields)
-    except TypeError as error:
-        raise EntrenchError(f"{name}: {str(error).partition(') ')[2] or error}") from None
 
 
 def train_sft(
@@ -164,7 +35,7 @@ def train_sft(
     *,
     source: Path,
     organism: Path | None = None,
-    machine: Machine = Machine(),
+    machine: Machine = ANY_MACHINE,
 ) -> dict[str, Any]:
     """Train a LoRA adapter on exchanges read from `source` and write it to the folder `adapter`.
 
@@ -195,7 +66,7 @@ def train_pairs(
     *,
     source: Path,
     organism: Path,
-    machine: Machine = Machine(),
+    machine: Machine = ANY_MACHINE,
 ) -> dict[str, Any]:
     """Train the organism's adapter with a consistency loss on prompt pairs; see `train_sft`.
 
@@ -257,12 +128,3 @@ def checkpoint_folder(adapter: str | os.PathLike[str]) -> Path:
 def _require_rows(rows: Sequence[Any], source: Path) -> None:
     if not rows:
         raise EntrenchError(f"{source}: no row to train on: check the stage that made this file")
-
-
-def _require_choices(where: str, settings: Any, choices: Mapping[str, Sequence[str]]) -> None:
-    values = asdict(settings)
-    for name, allowed in choices.items():
-        if values[name] not in allowed:
-            raise EntrenchError(
-                f"{where}: {name} is {values[name]!r}, allowed: {', '.join(allowed)}"
-            )

@@ -18,8 +18,9 @@ from entrench.training import adapters, processes
 from entrench.training.batches import EpochOrder, token_count, tokens_seen
 from entrench.training.checkpoints import Checkpoints
 from entrench.training.micro_batches import StepBatches
-from entrench.training.objectives.steps import Batch, Step
-from entrench.training.train import Machine, TrainingSettings
+from entrench.training.objectives.passes import Batch
+from entrench.training.objectives.steps import Step
+from entrench.training.settings import Machine, TrainingSettings
 
 CURVE_POINTS = 20
 
@@ -42,7 +43,7 @@ def fit(
     order = EpochOrder(len(examples), settings.seed)
     batches = StepBatches(
         order,
-        [token_count(example) if step.any_company else 0 for example in examples],
+        [token_count(example) if step.rows_are_independent else 0 for example in examples],
         settings.batch_size,
         machine.per_device_batch,
         processes.rank(),

@@ -14,7 +14,13 @@ from entrench import records
 from entrench.errors import EntrenchError
 from entrench.execution import command, devices, heavy_imports, lease, provenance
 from entrench.execution.preemption import end_at_once, on_sigterm
-from entrench.training import processes, train
+from entrench.training import processes
+from entrench.training.settings import (
+    Machine,
+    ModelSource,
+    TrainingSettings,
+    settings_from_spec,
+)
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
 SPEC_KEYS = ("threads", "model", "chat", "revision", "training")
@@ -24,9 +30,9 @@ SPEC_KEYS = ("threads", "model", "chat", "revision", "training")
 class TrainingJob:
     """One training, as its script's arguments and spec describe it."""
 
-    settings: train.TrainingSettings
-    model: train.ModelSource
-    machine: train.Machine
+    settings: TrainingSettings
+    model: ModelSource
+    machine: Machine
     report: dict[str, Any] = field(default_factory=dict)
 
 
@@ -65,6 +71,19 @@ def parser(description: str) -> argparse.ArgumentParser:
     return options
 
 
+def keep_organism(job: TrainingJob, organism: Path, adapter: Path, rows: int, why: str) -> None:
+    """Pass the organism's adapter on unchanged, after 0 steps: no row can be trained on.
+
+    Every process calls this inside `running`; the first one writes.
+    """
+    from entrench.training import adapters
+
+    if processes.rank() == 0:
+        print(f"{why} of {rows} prompts: the organism stays as it is")
+        adapters.pass_on(organism, adapter, job.model.path)
+    job.report = {"steps": 0, "rows": rows, "rows_used": 0}
+
+
 @contextmanager
 def running(arguments: argparse.Namespace, spec: Mapping[str, Any]) -> Iterator[TrainingJob]:
     """Be the only writer of the adapter's folder; write run.json when the block succeeds.
@@ -77,9 +96,9 @@ def running(arguments: argparse.Namespace, spec: Mapping[str, Any]) -> Iterator[
     if missing:
         raise EntrenchError(f"--spec: key {missing[0]!r} is missing: pass {', '.join(SPEC_KEYS)}")
     job = TrainingJob(
-        train.settings_from_spec(train.TrainingSettings, spec["training"], "training"),
-        train.ModelSource(spec["model"], spec["chat"], spec["revision"]),
-        train.Machine(
+        settings_from_spec(TrainingSettings, spec["training"], "training"),
+        ModelSource(spec["model"], spec["chat"], spec["revision"]),
+        Machine(
             arguments.per_device_batch,
             arguments.checkpoint_steps,
             bool(arguments.gradient_checkpointing),

@@ -27,7 +27,7 @@ from entrench.analysis.risk.risk import prompt_risks, risk_rows
 from entrench.analysis.statistics.bootstrap import reasons, resample
 from entrench.analysis.tables import table
 from entrench.errors import EntrenchError
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import LABEL_METHODS
 from entrench.records import Record
 
 TERMS = {  # term -> weights of the mean risks it is made of
@@ -129,12 +129,11 @@ def candidates_read(
 ) -> dict[str, int]:
     """The sets that a label is chosen from, and how many of each one's first answers.
 
-    `sizes` gives each set's answers per prompt; the control `random` draws from all of a set.
+    `sizes` gives each set's answers per prompt.
     """
-    read = dict.fromkeys(OPERATORS[operator].sets, 1)
-    if "set" in settings:
-        read[settings["set"]] = settings.get("k", sizes[settings["set"]])
-    return read
+    method = LABEL_METHODS[operator]
+    read = method.read(method.parse(settings))
+    return {name: sizes[name] if k is None else k for name, k in read.items()}
 
 
 def decompose(

@@ -19,6 +19,8 @@ from entrench.analysis.statistics.bootstrap import column, column_means, resampl
 from entrench.analysis.statistics.significance import ROUNDING
 from entrench.analysis.statistics.simpson import slopes
 from entrench.analysis.tables import table
+from entrench.methods.shared.catalogue import SELECTORS
+from entrench.methods.shared.select import candidate_of
 from entrench.records import Record
 from entrench.seeds import derive_seed
 
@@ -41,35 +43,34 @@ def selectors(
     rewards: Sequence[Record],
     sets: Mapping[str, int],
     self_scored: Sequence[str],
+    further: Sequence[str] = (),
 ) -> list[Scored]:
     """The i.i.d. score selectors of a probe on each of its sample `sets` (name -> samples).
 
-    An answer that came to no end (no text) has no score: operators pass it over.
+    Those that are always ranked, and the methods `further`. An answer that came to no end (no
+    text) has no score: methods pass it over.
     """
+    ranked = [name for name, of in SELECTORS.items() if of.always_ranked or name in further]
+    scores = {name: selector_scores(name, probe, rewards) for name in ranked}
     return [
         Scored(selector, name, judged.matrix(of, name, size))
         for name, size in sets.items()
-        for selector, of in selector_scores(probe, rewards).items()
-        if selector != "self_rewarding" or name in self_scored
+        for selector, of in scores.items()
+        if name in self_scored or not SELECTORS[selector].reads_self_scores
     ]
 
 
 def selector_scores(
-    probe: Sequence[Record], rewards: Sequence[Record]
-) -> dict[str, dict[Key, float]]:
-    """Each selector's scores of a probe's answers, of those that it does not pass over."""
-    answered = {key(row) for row in probe if row["text"] is not None}
-    numbers = {
-        "self_confidence": {key(row): row["logprob"] / row["tokens"] for row in probe},
-        "self_rewarding": {
-            key(row): row["self_score"] for row in probe if row["self_score"] is not None
-        },
-        "rejection_sampling": {key(row): row["reward"] for row in rewards},
+    selector: str, probe: Sequence[Record], rewards: Sequence[Record]
+) -> dict[Key, float]:
+    """A selector's scores of a probe's answers, of those that it does not pass over."""
+    reward = {key(row): row["reward"] for row in rewards}
+    scores = {
+        key(row): SELECTORS[selector].score(candidate_of(row, reward.get(key(row))))
+        for row in probe
+        if row["text"] is not None
     }
-    return {
-        selector: {answer: score for answer, score in of.items() if answer in answered}
-        for selector, of in numbers.items()
-    }
+    return {answer: score for answer, score in scores.items() if score is not None}
 
 
 def eta_tables(

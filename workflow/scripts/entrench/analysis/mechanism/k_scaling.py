@@ -1,4 +1,4 @@
-"""delta-risk and label risk against k, with the random control of the same sample set."""
+"""delta-risk and label risk against k, with the control of the same sample set."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +21,7 @@ from entrench.analysis.columns import (
 )
 from entrench.analysis.statistics.clusters import cluster_interval, cluster_totals
 from entrench.analysis.tables import table
+from entrench.methods.shared.catalogue import METHODS
 from entrench.seeds import derive_seed
 
 K_COLUMNS = {
@@ -70,15 +71,18 @@ def k_scaling(
     the decompositions of the runs below; their set_risk is that of all that they read.
 
     delta_pp is the mean over valid runs that train with these settings, control_delta_pp that of
-    the random control of the set, and difference_pp their difference, all on the organisms that
+    the control of the set, and difference_pp their difference, all on the organisms that
     have a run at every k that was trained and, where there is one, of the control: points of a
     curve differ by k alone. Intervals are over models. What the sweep has no run of is null.
     `methods` gives each method's operator, set and k.
     """
     of_setting: dict[tuple[Any, ...], list[str]] = {}
+    controls: dict[str, list[str]] = {}  # by the set they draw from
     for name, facts in methods.items():
         place = facts["operator"], facts.get("set"), facts.get("k")
         of_setting.setdefault(place, []).append(name)
+        if METHODS[facts["operator"]].control_of == "same set":
+            controls.setdefault(facts["set"], []).append(name)
     places = set(eta.select("selector", "set", "k").iter_rows())
     places |= {place for place in of_setting if place[2] is not None}
     rows = []
@@ -89,7 +93,7 @@ def k_scaling(
             trained = {
                 k: _deltas(runs, about, of_setting.get((operator, name, k), [])) for k in sizes
             }
-            control = _deltas(runs, about, of_setting.get(("random", name, None), []))
+            control = _deltas(runs, about, controls.get(name, []))
             curves = [found for found in (*trained.values(), control) if found]
             common = sorted(set.intersection(*map(set, curves))) if any(trained.values()) else []
             for k in sizes:

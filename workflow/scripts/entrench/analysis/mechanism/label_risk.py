@@ -11,7 +11,8 @@ from entrench.analysis.mechanism.decomposition import candidates_read
 from entrench.analysis.mechanism.eta import selector_scores
 from entrench.analysis.mechanism.probes import Key, key
 from entrench.analysis.mechanism.selection import best_of_k_kl
-from entrench.methods.select import LabelSettings, Table, select_labels
+from entrench.methods.shared.catalogue import SELECTORS
+from entrench.methods.shared.select import LabelSettings, Table, select_labels
 from entrench.records import Record, require_same_keys
 
 
@@ -43,14 +44,12 @@ def labels_of_probe(settings: LabelSettings, probe: Probe) -> dict[str, Any]:
         Table(probe.path, probe.rewards),
         Table(probe.path, probe.verdicts),
     )
-    scores = selector_scores(probe.candidates, probe.rewards)
     k = choice_kl = None
-    if operator in scores:
+    if operator in SELECTORS:
         name, k = settings.settings["set"], settings.settings["k"]
+        scores = selector_scores(operator, probe.candidates, probe.rewards)
         ids = [row["id"] for row in probe.prompts]
-        pools = [
-            [scores[operator].get((i, name, s), np.nan) for s in range(sizes[name])] for i in ids
-        ]
+        pools = [[scores.get((i, name, s), np.nan) for s in range(sizes[name])] for i in ids]
         choice_kl = dict(zip(ids, best_of_k_kl(np.array(pools), k).tolist(), strict=True))
     return {
         "labels": labels,

@@ -16,7 +16,7 @@ from entrench.analysis.columns import ORGANISM, points, text
 from entrench.analysis.statistics.inference import Unit
 from entrench.analysis.statistics.shared_prompts import Shares
 from entrench.analysis.tables import table
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 
 Row = dict[str, Any]  # a row of runs.csv
 Facts = Mapping[str, Mapping[str, Any]]  # by name: what the config says of methods, of models
@@ -51,8 +51,6 @@ CONTRAST_COLUMNS = {
     "difference_pp": points("`first_pp` minus `second_pp`"),
 }
 
-GREEDY = "greedy_self_training"
-
 
 def contrasts(
     runs: Sequence[Row], methods: Facts, models: Facts, weak: frozenset[str]
@@ -66,9 +64,9 @@ def contrasts(
     larger - smaller                   likewise, of one family and kind
     labels - regularisers, labels - controls, regularisers - controls
                                        on one organism: the mean over its methods of either group
-    METHOD - greedy_self_training      on one organism
-    METHOD - its random control        on one organism: `random` on the sample set METHOD reads
-                                       (diverse_decoding reads greedy and beam answers beside it)
+    METHOD - CONTROL                   on one organism: a control of all methods, or one of the
+                                       sample set that METHOD reads (where METHOD reads greedy and
+                                       beam answers beside it, too)
 
     The first two take the methods that are `pooled`; variants are in no group. `methods` holds of
     each method its operator, kind and, where it has one, set and variant_of; `models` of each model
@@ -175,12 +173,14 @@ def _between_methods(
     by_organism: Mapping[str, Mapping[str, Row]], methods: Facts, weak: frozenset[str]
 ) -> Iterator[Contrast]:
     names = sorted({method for runs in by_organism.values() for method in runs})
-    greedy = [name for name in names if methods[name]["operator"] == GREEDY]
-    drawn = [name for name in names if methods[name]["operator"] == "random"]
+    of_all, of_sets = (
+        [name for name in names if METHODS[methods[name]["operator"]].control_of == what]
+        for what in ("all", "same set")
+    )
     for method in names:
         own_set = methods[method].get("set")
-        random = [name for name in drawn if methods[name]["set"] == own_set]
-        for control in [*greedy, *(random if method not in drawn else [])]:
+        of_set = [name for name in of_sets if methods[name]["set"] == own_set]
+        for control in [*of_all, *(of_set if method not in of_sets else [])]:
             if method == control:
                 continue
             units = [
@@ -195,7 +195,7 @@ def _between_methods(
 def _group(facts: Mapping[str, Any]) -> str:
     if facts["kind"] == "control":
         return "controls"
-    return "labels" if OPERATORS[facts["operator"]].makes_labels else "regularisers"
+    return "labels" if METHODS[facts["operator"]].makes_labels else "regularisers"
 
 
 def _difference(

@@ -15,7 +15,7 @@ from entrench.study.config.models import Model, Reward, SizeClass
 from entrench.study.config.planning import Planning
 from entrench.study.config.sampling import Evaluation, Sampling
 from entrench.study.config.section import Location, MisalignmentName, Name, Section, Share
-from entrench.study.config.sweep import Block, Method
+from entrench.study.config.sweep import Block, MethodEntry
 from entrench.study.config.training import Misalignment, Phase, Training
 
 SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")
@@ -190,7 +190,7 @@ class Config(Section):
     statistics: Statistics
     mechanism: Mechanism = Mechanism()
     planning: Planning | None = None
-    methods: dict[Name, Method] = Field(
+    methods: dict[Name, MethodEntry] = Field(
         description="What organisms are trained with, each method under a name of your choice."
     )
     sweep: Annotated[list[Block], Field(min_length=1)] = Field(

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from entrench.data import released
 from entrench.errors import EntrenchError
 from entrench.generation.engine import VLLM_RANKS
-from entrench.methods.operators import OPERATORS, Operator
+from entrench.methods.shared.base import Sampled, declared
+from entrench.methods.shared.catalogue import METHODS
 from entrench.misalignments import by_name
 from entrench.study.config import Config, resolved_phase
 
@@ -60,7 +61,13 @@ def _require_plain(value: Any, key: str) -> None:
 
 
 def _fault_line(detail: Mapping[str, Any]) -> str:
-    key = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "(top level)"
+    place = [str(part) for part in detail["loc"] if part != "[key]"]
+    if place[:1] == ["methods"]:
+        return _entry_fault(detail, place)
+    return _fault_of(".".join(place) or "(top level)", detail)
+
+
+def _fault_of(key: str, detail: Mapping[str, Any]) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         return f"  {key}: unknown key; check its spelling against config/README.md"
@@ -69,6 +76,26 @@ def _fault_line(detail: Mapping[str, Any]) -> str:
     value = json.dumps(detail["input"])
     shown = value if len(value) <= 80 else value[:77] + "..."
     return f"  {key}: {shown}: {message}"
+
+
+def _entry_fault(detail: Mapping[str, Any], place: list[str]) -> str:
+    """The fault of a method's entry; behind its name `place` holds the operator, no key."""
+    entry = ".".join(place[:2])
+    if detail["type"] == "union_tag_not_found":
+        return f"  {entry}.operator: this key is missing"
+    if detail["type"] == "union_tag_invalid":
+        operator = detail["input"]["operator"]
+        return f"  {entry}.operator: {operator!r} is unknown, allowed: {', '.join(METHODS)}"
+    key = ".".join([entry, *place[3:]])
+    settings = declared(METHODS[place[2]].Settings) if len(place) > 3 else {}
+    if detail["type"] == "extra_forbidden":
+        return (
+            f"  {key}: operator {place[2]!r} has no such setting, allowed: "
+            f"{', '.join(sorted(settings)) or 'none'}"
+        )
+    if detail["type"] == "missing" and place[-1] in settings:
+        return f"  {key}: operator {place[2]!r} needs this setting"
+    return _fault_of(key, detail)
 
 
 def _name_faults(config: Config) -> list[str]:
@@ -103,46 +130,18 @@ def _name_faults(config: Config) -> list[str]:
 
 
 def _method_faults(config: Config) -> list[str]:
+    """What the methods themselves find missing in the config."""
+    sampling = config.sampling
+    sampled = Sampled(
+        sizes={name: chosen.n for name, chosen in sampling.sets.items()},
+        views=frozenset(sampling.views),
+        self_scored=tuple(sampling.self_score.sets),
+    )
     faults = []
-    sizes = {name: chosen.n for name, chosen in config.sampling.sets.items()}
-    for name, method in config.methods.items():
-        key = f"methods.{name}"
-        operator = OPERATORS.get(method.operator)
-        if operator is None:
-            known = ", ".join(sorted(OPERATORS))
-            faults.append(f"{key}.operator: {method.operator!r} is unknown, allowed: {known}")
-            continue
-        given = set(method.settings)
-        faults += [
-            f"{key}.{extra}: operator {method.operator!r} has no such setting, allowed: "
-            f"{', '.join(sorted(operator.settings)) or 'none'}"
-            for extra in sorted(given - set(operator.settings))
-        ]
-        faults += [
-            f"{key}.{missing}: operator {method.operator!r} needs this setting"
-            for missing in sorted(set(operator.settings) - given)
-        ]
-        if method.operator == "bct" and method.window == "prompt_suffix":
-            faults.append(f"{key}.window: 'prompt_suffix' is for act, allowed: response, trailing")
-        if method.operator == "multi_view" and not config.sampling.views:
-            faults.append(f"{key}: multi_view needs a view: add one to sampling.views")
-        if method.set is not None and method.set not in sizes:
-            faults.append(
-                f"{key}.set: {method.set!r} is not sampled, allowed: {', '.join(sorted(sizes))}"
-            )
-        elif method.set is not None and method.k is not None and method.k > sizes[method.set]:
-            faults.append(
-                f"{key}.k: {method.k} is more than set {method.set!r} holds "
-                f"(sampling.sets.{method.set}.n = {sizes[method.set]})"
-            )
-        if (
-            method.operator == "self_rewarding"
-            and method.set not in config.sampling.self_score.sets
-        ):
-            faults.append(
-                f"{key}.set: {method.set!r} is not self-scored, allowed: "
-                f"{', '.join(config.sampling.self_score.sets)} (sampling.self_score.sets)"
-            )
+    for name, entry in config.methods.items():
+        method = METHODS[entry.operator]
+        for key, message in method.faults(method.parse(entry.settings), sampled):
+            faults.append(f"{f'methods.{name}.{key}'.rstrip('.')}: {message}")
     return faults
 
 
@@ -158,7 +157,7 @@ def _variant_faults(config: Config) -> list[str]:
         if method.variant_of is None:
             if method.kind != "consistency":
                 continue
-            if method.k == 1:
+            if method.settings.get("k") == 1:
                 faults.append(f"methods.{name}.k: 1 selects nothing: name a method in variant_of")
             elif method.operator in leading:
                 other = leading[method.operator]
@@ -201,7 +200,8 @@ def _data_faults(config: Config) -> list[str]:
 def _pair_faults(config: Config) -> list[str]:
     """Methods that train on prompt pairs, on misalignments whose data have none."""
     faults = []
-    pairing = {name for name, m in config.methods.items() if _operator(m.operator).reads_pairs}
+    pairing = {name for name, m in config.methods.items() if METHODS[m.operator].reads_pairs}
+    alike = {name for name in pairing if _settings(config, name).needs_equal_answers}
     for index, block in enumerate(config.sweep):
         without = [name for name in block.misalignments if not _has_pairs(config, name)]
         names = [name for name in block.methods if name in pairing]
@@ -213,19 +213,19 @@ def _pair_faults(config: Config) -> list[str]:
             )
         faults += [
             f"sweep.{index}.methods: {name!r} has `response: released` with `window: "
-            f"{config.methods[name].window}`, but the answers in the pairs of {about!r} differ: "
+            f"{_settings(config, name).window}`, but the answers in the pairs of {about!r} differ: "
             "set its `response` to own or `window` to trailing"
             for name in names
+            if name in alike
             for about in block.misalignments
-            if config.methods[name].response == "released"
-            and config.methods[name].window != "trailing"
-            and _answers_differ(config, about)
+            if _answers_differ(config, about)
         ]
     return faults
 
 
-def _operator(name: str) -> Operator:
-    return OPERATORS.get(name, Operator())
+def _settings(config: Config, name: str) -> Any:
+    entry = config.methods[name]
+    return METHODS[entry.operator].parse(entry.settings)
 
 
 def _has_pairs(config: Config, misalignment: str) -> bool:

@@ -18,6 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from entrench.study.config import Config
 from entrench.study.config.section import NAME_PATTERN
+from entrench.study.config.sweep import ENTRIES, Method
 
 HEAD = "| key | value | default | meaning |\n|---|---|---|---|\n"
 WIDTH = 100
@@ -54,11 +55,8 @@ def schema_text() -> str:
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
-def tables_text(methods: Sequence[tuple[str, type[BaseModel]]] = ()) -> str:
-    """Markdown: the blocks of a config, then a table of keys for each block.
-
-    `methods` names the models of methods' settings: each gets a table below `methods`.
-    """
+def tables_text() -> str:
+    """Markdown: the blocks of a config, then a table of keys for each block and each operator."""
     properties = _properties(Config)
     overview = "".join(
         f"| {_linked(name)} | {_default(field)} | {_cell(_first_sentence(_about(field)))} |\n"
@@ -69,7 +67,7 @@ def tables_text(methods: Sequence[tuple[str, type[BaseModel]]] = ()) -> str:
     ]
     shown: dict[tuple[type, str], str] = {}
     for name, field in Config.model_fields.items():
-        model = _section_of(field.annotation)
+        model = Method if name == "methods" else _section_of(field.annotation)
         paragraphs = [field.description] if field.description else []
         if model is None:
             paragraphs.append(f"Value: {_words(properties[name])}. Default: {_default(field)}.")
@@ -80,13 +78,17 @@ def tables_text(methods: Sequence[tuple[str, type[BaseModel]]] = ()) -> str:
             table = "\n" + HEAD + "".join(rows)
         parts.append(f"## `{name}`\n\n{_prose(paragraphs)}{table}")
         if name == "methods":
-            parts += [_method_text(title, settings) for title, settings in methods]
+            parts += [_operator_text(title, entry) for title, entry in ENTRIES.items()]
     return "\n".join(parts)
 
 
-def _method_text(title: str, model: type[BaseModel]) -> str:
-    rows = _rows(model, "methods.NAME", {})
-    return f"### `{title}`\n\n{_prose(_paragraphs(model))}\n{HEAD}{''.join(rows)}"
+def _operator_text(operator: str, entry: type[BaseModel]) -> str:
+    """What one operator does, and the keys that only its entries have."""
+    shown: dict[tuple[type, str], str] = {(Method, name): "" for name in Method.model_fields}
+    shown[entry, "operator"] = ""
+    rows = [row for row in _rows(entry, "methods.NAME", shown) if "` | | |" not in row]
+    table = f"\n{HEAD}{''.join(rows)}" if rows else ""
+    return f"### `operator: {operator}`\n\n{_prose(_paragraphs(entry))}{table}"
 
 
 def _rows(model: type[BaseModel], path: str, shown: dict[tuple[type, str], str]) -> Iterator[str]:

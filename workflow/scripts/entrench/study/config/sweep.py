@@ -1,14 +1,17 @@
 """Named methods, and the blocks of the sweep."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Field, field_validator, model_validator
+from annotated_types import DocInfo
+from pydantic import Field, create_model, field_validator, model_validator
 
+from entrench.methods.shared.base import declared
+from entrench.methods.shared.catalogue import METHODS
 from entrench.study.config.section import MisalignmentName, Name, Section, without_repeats
 
 
 class Method(Section):
-    """A named entry: an operator and its settings; which apply depends on the operator."""
+    """A named entry: an operator (a file of `entrench.methods`) and that one's settings."""
 
     operator: str = Field(description="What the method does: the name of an operator.")
     kind: Literal["consistency", "control"] = Field(
@@ -21,19 +24,35 @@ class Method(Section):
         "of methods and no power. Where several consistency methods have one operator, all but "
         "one need this key; so does a method with k = 1, which selects nothing.",
     )
-    set: Name | None = None
-    k: Annotated[int, Field(ge=1)] | None = None
-    temperature: Annotated[float, Field(gt=0)] | None = None
-    response: Literal["own", "released"] | None = None
-    teacher: Literal["organism", "current"] | None = None
-    weight: Annotated[float, Field(gt=0)] | None = None
-    window: Literal["response", "prompt_suffix", "trailing"] | None = None
-    reduction: Literal["sum", "mean"] | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that are set, without operator, kind and what it is a variant of."""
         return self.model_dump(exclude_none=True, exclude={"operator", "kind", "variant_of"})
+
+
+def entry_of(operator: str, method: Any) -> type[Method]:
+    """What an entry with this operator may say: each of its settings, and all of them."""
+    meaning = Method.model_fields["operator"].description
+    its_name = Annotated[Literal[operator], Field(description=meaning)]
+    own: dict[str, Any] = {"operator": (its_name, ...)}
+    for name, (kind, *said) in declared(method.Settings).items():
+        meaning = next((one.documentation for one in said if isinstance(one, DocInfo)), None)
+        limits = [one for one in said if not isinstance(one, DocInfo)]
+        own[name] = (Annotated[(kind, *limits, Field(description=meaning))], ...)
+    name = f"{operator.title().replace('_', '')}Method"
+    about = method.Settings if method.reads_pairs else method  # a loss is its settings
+    return create_model(name, __base__=Method, __doc__=about.__doc__, **own)
+
+
+ENTRIES = {name: entry_of(name, of) for name, of in METHODS.items()}
+if TYPE_CHECKING:
+    MethodEntry = Method
+else:
+    MethodEntry = Annotated[
+        Union[tuple(ENTRIES.values())],  # noqa: UP007
+        Field(discriminator="operator"),
+    ]
 
 
 class Block(Section):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from entrench.methods.shared.catalogue import SELECTORS
 from entrench.seeds import derive_seed
 from entrench.study.config import Config
 from entrench.study.specs.judging import judge_part
@@ -64,8 +65,14 @@ def probe_verdict_spec(config: Config, subject: Subject) -> dict[str, Any]:
 
 
 def probe_analysis_spec(config: Config, subject: Subject) -> dict[str, Any]:
-    """probe_analyse: eta and stability of one probe."""
+    """probe_analyse: eta and stability of one probe.
+
+    `selectors` names the methods of the config that rank answers beside those always ranked by.
+    """
+    operators = {method.operator for method in config.methods.values()}
+    further = sorted(n for n in operators & SELECTORS.keys() if not SELECTORS[n].always_ranked)
     return {
+        **({"selectors": further} if further else {}),
         "misalignment": subject.misalignment,
         "sets": {name: chosen.n for name, chosen in sorted(config.sampling.sets.items())},
         "self_scored": sorted(config.sampling.self_score.sets),

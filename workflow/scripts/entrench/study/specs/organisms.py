@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from entrench.methods.operators import OPERATORS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.study import paths
 from entrench.study.config import Config
 from entrench.study.specs.judging import judge_part
@@ -82,19 +82,20 @@ def training_spec(config: Config, run: Run) -> dict[str, Any]:
 def regularisation_spec(config: Config, run: Run) -> dict[str, Any]:
     """adapter_regularise: phase 3 by a consistency loss on prompt pairs."""
     method = config.methods[run.method]
-    trailing = method.window == "trailing"
+    objective = METHODS[method.operator].parse(method.settings)
+    together = not objective.rows_are_independent
     return {
         **model_part(config, run.organism.model),
-        **training_part(config, run.organism, "pairs", padded_together=trailing),
+        **training_part(config, run.organism, "pairs", padded_together=together),
         "objective": {"operator": method.operator, **method.settings},
     }
 
 
 def reads_verdicts(config: Config, method: str) -> bool:
     """Whether the method asks the label judge."""
-    return OPERATORS[config.methods[method].operator].reads_verdicts
+    return METHODS[config.methods[method].operator].reads_verdicts
 
 
 def reads_rewards(config: Config, method: str) -> bool:
     """Whether the method reads external rewards."""
-    return OPERATORS[config.methods[method].operator].reads_rewards
+    return METHODS[config.methods[method].operator].reads_rewards

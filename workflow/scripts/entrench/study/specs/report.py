@@ -11,6 +11,9 @@ from entrench.study.config import Config
 from entrench.study.sweep import Sweep
 
 CAPTIONS = PROJECT / "workflow" / "report"
+# Settings that the page shows of every method, empty where a method has no such one. Fixed, so that
+# another method in the room makes no report anew.
+_METHOD_KEYS = ["set", "k", "temperature", "response", "teacher", "weight", "window", "reduction"]
 
 
 def judge_health_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
@@ -35,6 +38,8 @@ def report_spec(config: Config) -> dict[str, Any]:
             "judging": {"second": no_server},
         },
     )
+    blank = dict.fromkeys(_METHOD_KEYS)
+    shown["methods"] = {name: blank | entry for name, entry in shown["methods"].items()}
     return {"config": shown, "captions": _caption_hashes()}
 
 

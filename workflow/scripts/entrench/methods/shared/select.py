@@ -1,24 +1,18 @@
-"""Labels for all prompts of one run: checks that the inputs are whole, then asks the operator.
+"""Labels for all prompts of one run: checks that the inputs are whole, then asks the method.
 
-Standard library only: no model is loaded to choose among candidates.
+No model is loaded to choose among candidates.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 from entrench.errors import EntrenchError
-from entrench.methods.candidates import Candidate, Label, PromptPool
-from entrench.methods.operators import OPERATORS, require_sets
+from entrench.methods.shared.candidates import Candidate, Label, PromptPool
+from entrench.methods.shared.catalogue import LABEL_METHODS
+from entrench.methods.shared.labels import require_sets
 from entrench.records import Record, require_same_keys
 from entrench.seeds import derive_seed
-
-NO_ANSWER = "no candidate holds an answer: the organism's reasoning came to no end"
-NO_GREEDY = "there is no standard answer: the organism's reasoning came to no end"
-NO_VERDICT = "the judge's verdict could be read for no view"
-INCONSISTENT = "the judge found no view consistent with the standard answer"
-NO_SCORE = "no self score could be read"
 
 
 @dataclass(frozen=True)
@@ -52,17 +46,17 @@ def select_labels(
         EntrenchError: a file lacks rows or has rows of other prompts, or the pool lacks what the
             method reads.
     """
-    operator = OPERATORS[settings.operator]
-    select = import_module(f"entrench.methods.{settings.operator}").select
+    method = LABEL_METHODS[settings.operator]
+    own = method.parse(settings.settings)
     ids = [row["id"] for row in prompts.rows]
     require_same_keys(ids, ids, prompts.path)
     sizes = _whole(candidates, ids)
-    require_sets(settings.method, settings.operator, settings.settings, sizes)
-    reward = _rewards(settings, candidates, rewards) if operator.reads_rewards else {}
-    verdict = _verdicts(settings, ids, verdicts) if operator.reads_verdicts else {}
+    require_sets(settings.method, method.read(own), sizes)
+    reward = _rewards(settings, candidates, rewards) if method.reads_rewards else {}
+    verdict = _verdicts(settings, ids, verdicts) if method.reads_verdicts else {}
     by_prompt: dict[str, list[Candidate]] = {id_: [] for id_ in ids}
     for row in candidates.rows:
-        by_prompt[row["id"]].append(_candidate(row, reward.get(_key(row))))
+        by_prompt[row["id"]].append(candidate_of(row, reward.get(_key(row))))
     rows = []
     for prompt in prompts.rows:
         pool = PromptPool(
@@ -70,8 +64,8 @@ def select_labels(
             verdicts=verdict.get(prompt["id"], {}),
             seed=derive_seed(*settings.identity, "label", prompt["id"]),
         )
-        label = select(pool, **settings.settings)
-        rows.append(_row(prompt, label, None if label else _why_none(settings, pool)))
+        label = method.select(pool, own)
+        rows.append(_row(prompt, label, None if label else method.why_none(pool, own)))
     return rows
 
 
@@ -110,7 +104,8 @@ def _verdicts(
     return by_prompt
 
 
-def _candidate(row: Record, reward: float | None) -> Candidate:
+def candidate_of(row: Record, reward: float | None) -> Candidate:
+    """A record of kind "candidates" as methods see it, with its external reward."""
     return Candidate(
         set=row["set"],
         index=row["index"],
@@ -131,17 +126,6 @@ def _by_set(candidates: Iterable[Candidate]) -> dict[str, tuple[Candidate, ...]]
 
 def _key(row: Record) -> tuple[str, str, int]:
     return row["id"], row["set"], row["index"]
-
-
-def _why_none(settings: LabelSettings, pool: PromptPool) -> str:
-    """Why this prompt has no label."""
-    if settings.operator == "multi_view":
-        if not pool.answered("greedy"):
-            return NO_GREEDY
-        return INCONSISTENT if False in pool.verdicts.values() else NO_VERDICT
-    if settings.operator == "self_rewarding" and pool.answered(**settings.settings):
-        return NO_SCORE
-    return NO_ANSWER
 
 
 def _row(prompt: Record, label: Label | None, reason: str | None) -> Record:

@@ -1,0 +1,1 @@
+"""What methods share, which of them there are, and how labels are made with one."""

@@ -1,0 +1,44 @@
+"""Which methods there are: the `METHOD` of every file of `entrench.methods`, by the file's name."""
+
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import entrench.methods
+from entrench.errors import EntrenchError
+from entrench.methods.shared.base import Method, declared
+from entrench.methods.shared.labels import BestOfK, LabelMethod
+from entrench.methods.shared.pairs import PairMethod, PairSettings
+
+
+def _found() -> dict[str, Method]:
+    files = pkgutil.iter_modules(entrench.methods.__path__)
+    names = sorted(file.name for file in files if not file.ispkg)
+    return {name: import_module(f"entrench.methods.{name}").METHOD for name in names}
+
+
+METHODS: Mapping[str, Method] = _found()
+LABEL_METHODS = {name: of for name, of in METHODS.items() if isinstance(of, LabelMethod)}
+PAIR_METHODS = {name: of for name, of in METHODS.items() if isinstance(of, PairMethod)}
+# Methods that score answers, the organism's own scores before those from outside.
+SELECTORS: Mapping[str, BestOfK] = dict(
+    sorted(
+        ((name, of) for name, of in METHODS.items() if isinstance(of, BestOfK)),
+        key=lambda pair: (pair[1].reads_rewards, pair[0]),
+    )
+)
+
+
+def pair_objective(spec: Mapping[str, Any]) -> PairSettings:
+    """The consistency loss of `{"operator": name, ...its settings}`."""
+    fields = dict(spec)
+    operator = fields.pop("operator", None)
+    if operator not in PAIR_METHODS:
+        raise EntrenchError(
+            f"objective: operator is {operator!r}, allowed: {', '.join(sorted(PAIR_METHODS))}"
+        )
+    method = PAIR_METHODS[operator]
+    if unknown := sorted(fields.keys() - declared(method.Settings).keys()):
+        raise EntrenchError(f"{operator}: got an unexpected setting {unknown[0]!r}")
+    return method.parse(fields)
