@@ -86,7 +86,8 @@ def _operator_text(operator: str, entry: type[BaseModel]) -> str:
     """What one operator does, and the keys that only its entries have."""
     shown: dict[tuple[type, str], str] = {(Method, name): "" for name in Method.model_fields}
     shown[entry, "operator"] = ""
-    rows = [row for row in _rows(entry, "methods.NAME", shown) if "` | | |" not in row]
+    # What every entry has is not said again: a row would name no place for it.
+    rows = [row for row in _rows(entry, "methods.NAME", shown) if "as in ``" not in row]
     table = f"\n{HEAD}{''.join(rows)}" if rows else ""
     return f"### `operator: {operator}`\n\n{_prose(_paragraphs(entry))}{table}"
 
