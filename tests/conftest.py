@@ -1,6 +1,7 @@
 """Fixtures that several test folders share."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,9 @@ import pytest
 from workspace import Workspace, environment
 
 from entrench.execution.warm_start import LIBRARIES, PLACE, WarmStart
+
+# A shell ignores Ctrl-C for what it starts in the background, and so would the sweeps of tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

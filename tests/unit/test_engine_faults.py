@@ -63,7 +63,7 @@ def test_missing_model_and_missing_weights_are_named(tiny, tmp_path):
 def test_a_full_gpu_is_one_line_that_names_the_key(tmp_path, part):
     """In a script of its own, and as one of several processes that train together."""
     code = (
-        "import torch; from entrench import command\n"
+        "import torch; from entrench.execution import command\n"
         "def main(_):\n"
         "    raise torch.OutOfMemoryError('CUDA out of memory. Tried 9 GiB.\\nSee the manual.')\n"
         "command.run(main)"

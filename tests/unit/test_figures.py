@@ -13,7 +13,7 @@ import pytest
 from unit import simulated_mechanism, simulated_report
 from unit.simulated import study
 
-from entrench.analysis.tables import table, write_table
+from entrench.analysis.tables import write_table
 from entrench.figures import (
     base_vs_instruct,
     comparison_with_paper,
@@ -147,7 +147,7 @@ def test_invalid_runs_are_not_drawn():
 
 def test_nothing_valid_says_so(demo):
     runs, organisms, _ = demo
-    empty = runs.head(0), organisms, table([], demo[2].schema)
+    empty = runs.head(0), organisms, demo[2].head(0)
     for figure in (delta_by_method, risk_trajectories):
         (text,) = figure.draw(*empty).texts
         assert text.get_text() == "no valid run"

@@ -185,14 +185,15 @@ def test_shares_of_a_contrast_are_over_the_runs_on_both_sides_each_once():
 
 
 def test_controls_stay_out_of_the_row_over_methods():
-    runs = [run(-0.2), run(-0.4, method="act"), run(0.9, method="greedy", kind="control")]
+    greedy = {"method": "greedy", "operator": "greedy_self_training", "kind": "control"}
+    runs = [run(-0.2), run(-0.4, method="act"), run(0.9, **greedy)]
     rows = summary(runs)
     assert rows[ALL_METHODS, "all"]["mean_delta_pp"] == pytest.approx(-30)
     assert rows[ALL_METHODS, "all"]["n_runs"] == 2
     assert rows[ALL_METHODS, "all"]["n_organisms"] == 1
     assert rows[ALL_METHODS, "all"]["ci_kind"] == "t over runs of one organism"
     assert rows["greedy", "all"]["kind"] == "control"
-    assert (ALL_METHODS, "all") not in summary([run(0.9, method="greedy", kind="control")])
+    assert (ALL_METHODS, "all") not in summary([run(0.9, **greedy)])
 
 
 def test_a_variant_has_its_row_and_enters_no_other():
