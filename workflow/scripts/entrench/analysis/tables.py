@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -19,6 +20,17 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Columns) -> pl.DataFrame:
     )
 
 
+def scalar(value: object) -> float:
+    """One number that polars computed from a column, as a float.
+
+    Polars types a minimum, maximum or mean as any cell: text, date or None too. Raises TypeError
+    where `value` is not a number, such as the mean of an empty column.
+    """
+    if not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
+
+
 def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
     """Write a CSV atomically; what has no value is empty, and NaN is refused."""
     for name, dtype in frame.schema.items():
@@ -32,9 +44,9 @@ def read_table(path: str | os.PathLike[str], columns: Columns) -> pl.DataFrame:
     """Read a CSV with at least these columns; any further column (a metric) is a number."""
     advice = f"delete {path} and run the same command again to make it anew"
     try:
-        head = pl.read_csv(path, n_rows=0).columns
+        head = pl.read_csv(Path(path), n_rows=0).columns
         types = {name: columns[name].type if name in columns else NUMBER for name in head}
-        frame = pl.read_csv(path, schema=types)
+        frame = pl.read_csv(Path(path), schema=types)
     except FileNotFoundError:
         raise EntrenchError(f"{path}: no such file: let the workflow make it") from None
     except pl.exceptions.PolarsError as error:

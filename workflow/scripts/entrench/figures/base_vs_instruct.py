@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from entrench.analysis.summary.summary import ALL_ORGANISMS
+from entrench.analysis.tables import scalar
 from entrench.figures.layout import misalignment_panels
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, HALO, INK, style
 
@@ -41,7 +42,7 @@ def draw(contrasts: pl.DataFrame, summary: pl.DataFrame) -> Figure:
         if not parts:
             return figure
         values = drawn.select("base_delta_pp", "instruct_delta_pp").unpivot()["value"]
-        reach = max(5.0, 1.1 * float(values.abs().max()))
+        reach = max(5.0, 1.1 * scalar(values.abs().max()))
         for axis, mine in parts:
             for number, pair in enumerate(pairs):
                 colour, marker = _LOOKS[number % len(_LOOKS)]

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from entrench.analysis.summary.summary import main_rows
+from entrench.analysis.tables import scalar
 from entrench.figures.layout import beside_axis, misalignment_panels, name_methods
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method_order, style
 
@@ -105,7 +106,7 @@ def _shared_axis(
     axes: Sequence[Axes], drawn: pl.DataFrame, methods: Sequence[tuple[str, str]]
 ) -> None:
     ends = drawn.select("delta_pp", "ci_low_pp", "ci_high_pp").unpivot()["value"].drop_nulls()
-    reach = max(5.0, 1.05 * float(ends.abs().max() or 0))
+    reach = max(5.0, 1.05 * scalar(ends.abs().max() or 0))
     controls = [height for height, (_, kind) in enumerate(methods) if kind == "control"]
     for axis in axes:
         axis.set_xlim(-reach, reach)

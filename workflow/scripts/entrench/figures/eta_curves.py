@@ -8,16 +8,17 @@ from matplotlib.figure import Figure
 
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.inference import Settings, Unit, mean_interval
+from entrench.analysis.tables import scalar
 from entrench.figures.layout import misalignment_panels
 from entrench.figures.selectors import look
 from entrench.figures.style import FAINT, spread, style
 
 _SELECTOR = ["misalignment", "selector", "set"]
 _CURVE = [*_SELECTOR, "ranked"]
-_MEAN = {
-    **dict.fromkeys(("eta_percent", "ci_low_percent", "ci_high_percent"), pl.Float64),
-    "n_organisms": pl.Int64,
-    "ci_kind": pl.String,
+_MEAN: dict[str, pl.DataType] = {
+    **dict.fromkeys(("eta_percent", "ci_low_percent", "ci_high_percent"), pl.Float64()),
+    "n_organisms": pl.Int64(),
+    "ci_kind": pl.String(),
 }
 BOOTSTRAP = 2000  # resamples of organisms behind the intervals of means
 _BESIDE = 0.016  # of the rank: bars of two curves stay apart
@@ -61,6 +62,7 @@ def _mean(organisms: pl.DataFrame, settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {"n_organisms": known.height}
     if not known.height:
         return found
+    kind: str | None
     if known.height == 1:
         kind = "prompts of one organism"
         interval = Interval(known["ci_low_percent"][0], known["ci_high_percent"][0])
@@ -92,7 +94,7 @@ def draw(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> Figure:
             ]
         )
         for axis, mine in parts:
-            _panel(axis, mine, ends.min(), ends.max())
+            _panel(axis, mine, scalar(ends.min()), scalar(ends.max()))
         if parts:
             level = f"{eta['ci_level'][0]:.0%}"
             figure.supylabel("risk of the answers at this rank (eta), %", fontsize=7.5)

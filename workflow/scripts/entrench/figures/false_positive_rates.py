@@ -1,5 +1,7 @@
 """false_positive_rates: how often tests and intervals err where no method has an effect."""
 
+from typing import Literal
+
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -110,8 +112,9 @@ def _panel(axis: Axes, drawn: pl.DataFrame, measure: str) -> None:
         )
     if names:
         axis.axhline(drawn["nominal_percent"][0], color=INK, linewidth=0.6, zorder=0)
-        corner, columns = ("lower left", 1) if measure == "coverage" else ("upper left", 2)
-        axis.legend(frameon=False, fontsize=6.5, loc=corner, ncols=columns)
+        below = measure == "coverage"  # coverage is high, so the room is below
+        corner: Literal["lower left", "upper left"] = "lower left" if below else "upper left"
+        axis.legend(frameon=False, fontsize=6.5, loc=corner, ncols=1 if below else 2)
     for border in range(1, len(cells)):
         if cells[border][0] != cells[border - 1][0]:
             axis.axvline(border - 0.5, color=FAINT, linewidth=0.8, zorder=0)

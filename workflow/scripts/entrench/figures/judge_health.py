@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from entrench.analysis.tables import scalar
 from entrench.figures.layout import beside_axis
 from entrench.figures.style import ALARM, CONSISTENCY, DOT, FAINT, WIDTH, style
 
@@ -84,7 +85,7 @@ def _panel(
         mine = part.filter((pl.col("misalignment") == misalignment) & (pl.col("about") == about))
         for row in mine.iter_rows(named=True):
             _point(axis, height, row)
-        beside_axis(axis, height, f"n={mine['n'].max()}")
+        beside_axis(axis, height, f"n={scalar(mine['n'].max()):.0f}")
     axis.set_yticks(range(len(lines)), [f"{name}: {about}" for name, about in lines])
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(len(lines) - 0.4, -0.6)

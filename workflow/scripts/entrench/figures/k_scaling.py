@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from entrench.analysis.tables import scalar
 from entrench.figures.layout import legend_above
 from entrench.figures.selectors import look
 from entrench.figures.style import DOT, INK, WIDTH, style
@@ -76,9 +77,8 @@ def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
             linestyle=(0, (1, 1.5)) if name == sets[0] else (0, (3, 1, 1, 1)),
             label=f"random ({name})",
         )
-    axis.text(
-        0.03, 0.03, f"n = {drawn['n_organisms'].max()}", transform=axis.transAxes, fontsize=6.5
-    )
+    organisms = scalar(drawn["n_organisms"].max() or 0)
+    axis.text(0.03, 0.03, f"n = {organisms:.0f}", transform=axis.transAxes, fontsize=6.5)
     axis.margins(y=0.15)  # room for n
     axis.set_xticks(sorted(set(drawn["k"])))
 
@@ -104,11 +104,11 @@ def _deltas(axis: Axes, drawn: pl.DataFrame, trained: pl.DataFrame) -> None:
     for place, k in enumerate(sizes):
         counts = drawn.filter(pl.col("k") == k)["n_runs"]
         if counts.len():
-            few, many = counts.min(), counts.max()
+            few, many = scalar(counts.min()), scalar(counts.max())
             axis.text(
                 place,
                 0.02,
-                f"{many}" if few == many else f"{few}-{many}",
+                f"{many:.0f}" if few == many else f"{few:.0f}-{many:.0f}",
                 transform=axis.get_xaxis_transform(),
                 ha="center",
                 fontsize=6,

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from entrench.analysis.tables import scalar
 from entrench.figures.layout import beside_axis, legend_above, misalignment_panels, name_methods
 from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, left_out, method_order, style
 
@@ -87,8 +88,8 @@ def _cut(drawn: pl.DataFrame) -> str:
     found = []
     if shares.len():
         found.append(
-            f"answers cut at max_new_tokens, and counted up to there: {shares.mean():.0%}, "
-            f"at most {shares.max():.0%} of a run's"
+            f"answers cut at max_new_tokens, and counted up to there: {scalar(shares.mean()):.0%}, "
+            f"at most {scalar(shares.max()):.0%} of a run's"
         )
     if gone := runs.filter(pl.col("kl") <= 0).height:
         found.append(f"KL of a run at 0 or below, not drawn: {gone}")
@@ -125,8 +126,8 @@ def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) ->
                 linestyle="none",
                 label=words,
             )
-        count = drawn.filter(pl.col("method") == method, pl.col("what") == "mean")["n_runs"].max()
-        beside_axis(axis, height, f"n={count or 0}")
+        runs_of = drawn.filter(pl.col("method") == method, pl.col("what") == "mean")["n_runs"]
+        beside_axis(axis, height, f"n={scalar(runs_of.max() or 0):.0f}")
     axis.set_xscale("log")
     low, high = axis.get_xlim()
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))

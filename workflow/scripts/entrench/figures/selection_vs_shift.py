@@ -7,6 +7,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from entrench.analysis.tables import scalar
 from entrench.figures.layout import beside_axis, legend_above, misalignment_panels, name_methods
 from entrench.figures.style import (
     CONSISTENCY,
@@ -70,7 +71,7 @@ def draw(decomposition: pl.DataFrame) -> Figure:
             _panel(axis, mine, pairs)
         if parts:
             ends = drawn.select("points", "low", "high").unpivot()["value"].drop_nulls()
-            reach = max(5.0, 1.05 * float(ends.abs().max() or 0))
+            reach = max(5.0, 1.05 * scalar(ends.abs().max() or 0))
             first = parts[0][0]
             first.set_xlim(-reach, reach)
             handles, labels = first.get_legend_handles_labels()
@@ -107,7 +108,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) ->
         if height:
             axis.axhline(height - 0.5, color=FAINT, linewidth=0.4, zorder=0)
         if mine.height:
-            beside_axis(axis, height, f"n={mine['n_runs'].max()}")
+            beside_axis(axis, height, f"n={scalar(mine['n_runs'].max()):.0f}")
     axis.set_ylim(len(pairs) - 0.5, -0.5)
     name_methods(axis, pairs)
 

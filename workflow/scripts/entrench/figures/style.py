@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import fill
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -25,7 +26,7 @@ CONTROL = "#c2641a"
 ALARM = "#b3001b"
 HALO = [withStroke(linewidth=1.6, foreground="white")]  # keeps text readable on lines
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
     "font.size": 7.5,
     "axes.titlesize": 8.5,
@@ -88,8 +89,8 @@ def mark(figure: Figure, note: str) -> None:
     width, height = figure.get_size_inches()
     lines = fill(note, max(10, int(13 * height)))  # characters an inch, of this size and weight
     inner = 1 - (0.1 + 0.12 * len(lines.splitlines())) / width
-    figure.get_layout_engine().set(rect=(0, 0, inner, 1))
-    look = {"color": ALARM, "fontsize": 7, "fontweight": "bold", "rotation": 270}
+    figure.set_layout_engine("constrained", rect=(0, 0, inner, 1))
+    look: dict[str, Any] = {"color": ALARM, "fontsize": 7, "fontweight": "bold", "rotation": 270}
     figure.text((1 + inner) / 2, 0.5, lines, ha="center", va="center", **look)
 
 

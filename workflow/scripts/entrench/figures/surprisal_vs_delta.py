@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
+from entrench.analysis.tables import scalar
 from entrench.figures.layout import misalignment_panels
 from entrench.figures.style import (
     CONSISTENCY,
@@ -60,10 +61,11 @@ def _panel(axis: Axes, drawn: pl.DataFrame, whole: pl.DataFrame) -> None:
     runs = drawn.filter(pl.col("what") == "run")
     means = drawn.filter(pl.col("what") == "method").sort("delta_pp")
     axis.axvline(0, color=FAINT, linewidth=0.8)
-    low, high = min(-5.0, whole["delta_pp"].min()), max(5.0, whole["delta_pp"].max())
+    deltas, surprisals = whole["delta_pp"], whole["surprisal_per_token"]
+    low, high = min(-5.0, scalar(deltas.min())), max(5.0, scalar(deltas.max()))
     tall = high - low
-    left = min(0.0, float(whole["surprisal_per_token"].min()))
-    width = max(0.1, max(0.0, float(whole["surprisal_per_token"].max())) - left)
+    left = min(0.0, scalar(surprisals.min()))
+    width = max(0.1, max(0.0, scalar(surprisals.max())) - left)
     edge = left + 1.06 * width
     start = left - 0.06 * width
     axis.plot([start, edge], [0, 0], color=INK, linewidth=0.8)

@@ -64,6 +64,11 @@ def text(name: str) -> Callable[[Row], str]:
     return cell
 
 
+def whole(name: str) -> Callable[[Row], str]:
+    """A cell with a whole number, its thousands set apart."""
+    return lambda row: f"{row[name]:,}"
+
+
 def percent(name: str) -> Callable[[Row], str]:
     """A cell with a share in [0, 1] as percent."""
     return lambda row: NONE if row[name] is None else f"{row[name]:.1%}"

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from entrench.analysis.catalogue import TABLES
 from entrench.analysis.summary.summary import ALL_METHODS, main_rows
+from entrench.analysis.tables import scalar
 from entrench.reporting.captions import alternative, figure_caption, table_caption
 from entrench.reporting.formatting import NONE, Frames
 from entrench.reporting.provenance import Provenance
@@ -105,7 +106,7 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
         )
     unscored = runs.filter(runs["trained_unscored_share"] > 0)
     if unscored.height:
-        worst = unscored["trained_unscored_share"].max()
+        worst = scalar(unscored["trained_unscored_share"].max())
         found.append(
             f"Unscored completions in {_counted(unscored.height, 'run')}, at most {worst:.1%} of "
             "one."

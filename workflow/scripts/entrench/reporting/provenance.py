@@ -19,10 +19,11 @@ from entrench.data import released
 from entrench.execution.provenance import run_record
 from entrench.judging.prompts import judge_prompts, wording_hashes
 from entrench.records import Record, read_json
-from entrench.reporting.formatting import Column, Table, text, written
+from entrench.reporting.formatting import Column, Table, text, whole, written
 
-_PACKAGES = ("docutils", "jinja2", "matplotlib", "numpy", "polars", "scipy", "snakemake")
-_PACKAGES += ("statsmodels",)
+_PACKAGES = (
+    *("docutils", "jinja2", "matplotlib", "numpy", "polars", "scipy", "snakemake", "statsmodels"),
+)
 Facts = list[tuple[str, str]]
 
 
@@ -193,7 +194,7 @@ def _data_files(results: Path, misalignments: Iterable[str]) -> Table:
     ]
     columns = [
         Column("file", text("file"), numeric=False),
-        Column("bytes", lambda row: f"{row['bytes']:,}"),
+        Column("bytes", whole("bytes")),
         Column("SHA-256", text("sha256"), numeric=False),
     ]
     return written("data/", columns, rows)
@@ -222,6 +223,6 @@ def _scores(results: Path, folders: Mapping[str, Sequence[str]], organisms: pl.D
     columns = [
         Column("of", text("about"), numeric=False),
         Column("measured", text("subjects")),
-        *(Column(name, lambda row, name=name: f"{row[name]:,}") for name in numbers),
+        *(Column(name, whole(name)) for name in numbers),
     ]
     return written("risk.json of each subject", columns, rows)

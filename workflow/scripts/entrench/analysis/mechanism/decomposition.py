@@ -228,12 +228,12 @@ def _terms() -> dict[str, _Term]:
 
     def difference(weights: Mapping[str, int]) -> _Term:
         most = 100.0 * sum(w for w in weights.values() if w > 0)
-        return _Term(
-            lambda m: 100 * sum(w * m[:, place[name]] for name, w in weights.items()),
-            [place[name] for name in weights],
-            -most,
-            most,
-        )
+
+        def of(means: np.ndarray) -> np.ndarray:
+            parts = (w * means[:, place[name]] for name, w in weights.items())
+            return 100 * sum(parts, np.zeros(len(means)))
+
+        return _Term(of, [place[name] for name in weights], -most, most)
 
     def column(m: np.ndarray, name: str) -> np.ndarray:
         return m[:, place[name]]

@@ -15,7 +15,7 @@ import polars as pl
 from entrench.analysis.mechanism.eta_columns import BIN_COLUMNS, ETA_COLUMNS
 from entrench.analysis.mechanism.probes import Judged, Key, key, row_means
 from entrench.analysis.mechanism.selection import integral_weights, pool_weights, total_variation
-from entrench.analysis.statistics.bootstrap import column, column_means, resample
+from entrench.analysis.statistics.bootstrap import Strata, column, column_means, resample
 from entrench.analysis.statistics.significance import ROUNDING
 from entrench.analysis.statistics.simpson import slopes
 from entrench.analysis.tables import table
@@ -234,7 +234,7 @@ def shuffled(values: np.ndarray, scores: np.ndarray, seed: int) -> np.ndarray:
 def trend(
     bins: np.ndarray,
     noise: np.ndarray,
-    strata: Sequence[str],
+    strata: Strata,
     *,
     bootstrap: int,
     level: float,
@@ -305,9 +305,7 @@ def _in_bins(by_rank: np.ndarray) -> np.ndarray:
     return np.stack(parts, axis=1)
 
 
-def range_by_noise(
-    spread: float, noise: np.ndarray, strata: Sequence[str]
-) -> dict[str, float | None]:
+def range_by_noise(spread: float, noise: np.ndarray, strata: Strata) -> dict[str, float | None]:
     """What the range is in `shuffled` values, and the p of this one."""
     if np.isnan(spread):
         return {"range_of_noise_pp": None, "range_p": None}
@@ -316,7 +314,7 @@ def range_by_noise(
     return {"range_of_noise_pp": float(ranges.mean()), "range_p": (1 + as_wide) / (1 + len(noise))}
 
 
-def _means_of_each(noise: np.ndarray, strata: Sequence[str]) -> np.ndarray:
+def _means_of_each(noise: np.ndarray, strata: Strata) -> np.ndarray:
     """`column_means` of each of [shuffles, prompts, columns]."""
     shuffles, prompts, columns = noise.shape
     side_by_side = noise.transpose(1, 0, 2).reshape(prompts, shuffles * columns)

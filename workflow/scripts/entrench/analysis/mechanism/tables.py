@@ -136,29 +136,28 @@ def with_observed(
     for row in decomposition.filter("valid").iter_rows(named=True):
         facts = methods[row["method"]]
         place = *(row[name] for name in ORGANISM), facts["operator"], facts.get("set")
-        parts = observed.setdefault((*place, facts.get("k")), {})
-        parts[row["part"]] = row
+        observed.setdefault((*place, facts.get("k")), {})[row["part"]] = row
     rows = []
     for row in eta.iter_rows(named=True):
-        parts = observed.get(tuple(row[name] for name in (*ORGANISM, "selector", "set", "k")))
-        if parts is not None:
+        by_part = observed.get(tuple(row[name] for name in (*ORGANISM, "selector", "set", "k")))
+        if by_part is not None:
             trends = row["trend_half_0"], row["trend_half_1"]
-            effects = [parts.get(part, {}).get("selection_pp") for part in ("half 0", "half 1")]
-            told = proposition(trends, effects, row["k"])
-            found = parts.get("all", {})
-            row["observed_selection_pp"] = found.get("selection_pp")
-            row["observed_within_bound"] = _reaches(found, row["bound_pp"])
-            row |= {f"observed_{name}": count for name, count in told.items()}
+            effects = [by_part.get(part, {}).get("selection_pp") for part in ("half 0", "half 1")]
+            signs = proposition(trends, effects, row["k"])
+            whole = by_part.get("all", {})
+            row["observed_selection_pp"] = whole.get("selection_pp")
+            row["observed_within_bound"] = _reaches(whole, row["bound_pp"])
+            row |= {f"observed_{name}": halves for name, halves in signs.items()}
         rows.append(row)
     return table(rows, STUDY_COLUMNS["eta"])
 
 
 def _reaches(selection: Mapping[str, Any], bound: float | None) -> bool | None:
     """Whether the interval of a selection effect holds anything from -bound to bound."""
-    ends = [selection.get(f"selection_{end}_pp") for end in ("low", "high")]
-    if bound is None or None in ends:
+    low, high = selection.get("selection_low_pp"), selection.get("selection_high_pp")
+    if bound is None or low is None or high is None:
         return None
-    return ends[0] <= bound + ROUNDING and ends[1] >= -bound - ROUNDING
+    return low <= bound + ROUNDING and high >= -bound - ROUNDING
 
 
 def _organism(organism: Organism) -> dict[str, Any]:

@@ -122,8 +122,8 @@ def collect_organisms(
         reason = joint_reason("base", base, "organism", risk)
         if reason is None and paired.delta is None:
             reason = "no prompt is scored for both the base model and the organism"
-        low = paired.interval.low
-        effective = reason is None and low is not None and low > 0
+        low, effect = paired.interval.low, paired.delta
+        shown = reason is None and low is not None and low > 0
         rows.append(
             {
                 **_identity(organism),
@@ -132,12 +132,12 @@ def collect_organisms(
                 "reason": reason,
                 "base_risk": base["risk"],
                 "organism_risk": risk["risk"],
-                "induction_effect": paired.delta,
+                "induction_effect": effect,
                 "ci_low": low,
                 "ci_high": paired.interval.high,
                 "ci_level": level,
                 "ci_reason": paired.interval.reason,
-                "effective": effective and paired.delta >= min_induction_effect,
+                "effective": shown and effect is not None and effect >= min_induction_effect,
                 "n_prompts": paired.n_prompts,
                 **{f"base_{state}_share": base[f"{state}_share"] for state in STATES},
                 **{f"organism_{state}_share": risk[f"{state}_share"] for state in STATES},

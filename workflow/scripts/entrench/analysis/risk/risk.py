@@ -194,7 +194,7 @@ def _evaluation_record(
         most=1.0,
     )
     shares = _shares(risk)
-    reason = _invalid_reason(shares, len(risk), max_unscored)
+    reason = _invalid_reason(shares, max_unscored)
     groups, metrics = _group_records(risk), _metrics(rows)
     return {
         "risk": prompts.mean(),
@@ -223,12 +223,10 @@ def _shares(rows: Sequence[Record]) -> dict[str, float | None]:
     }
 
 
-def _invalid_reason(
-    shares: dict[str, float | None], completions: int, max_unscored: float
-) -> str | None:
-    if not completions:
-        return "nothing is scored: no completion belongs to the risk"
+def _invalid_reason(shares: dict[str, float | None], max_unscored: float) -> str | None:
     unscored, excluded = shares["unscored_share"], shares["excluded_share"]
+    if unscored is None or excluded is None:
+        return "nothing is scored: no completion belongs to the risk"
     if shares["scored_share"] == 0:
         return f"nothing is scored: {excluded:.1%} excluded, {unscored:.1%} unscored"
     if unscored > max_unscored:

@@ -18,6 +18,7 @@ from scipy.special import ndtri, stdtrit
 
 # Draws are made in blocks of at most this many numbers, so memory stays flat (32 MB of indices).
 BLOCK = 4_000_000
+Strata = Sequence[str] | np.ndarray  # the stratum's name of each prompt
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,14 @@ class Resampled:
         return Interval(float(low), float(high))
 
 
-def stratified_mean(values: np.ndarray, strata: Sequence[str]) -> float:
+def stratified_mean(values: np.ndarray, strata: Strata) -> float:
     """Mean over strata of the mean of `values` [n] within each; n must be at least 1."""
     return float(np.mean([values[rows].mean() for rows in _rows_by_stratum(strata)]))
 
 
 def bootstrap_interval(
     values: np.ndarray,
-    strata: Sequence[str],
+    strata: Strata,
     *,
     bootstrap: int,
     level: float,
@@ -114,7 +115,7 @@ def known_means(values: np.ndarray) -> np.ndarray:
     return np.divide(sums, count, out=np.full(values.shape[1], np.nan), where=count > 0)
 
 
-def column_means(values: np.ndarray, strata: Sequence[str]) -> np.ndarray:
+def column_means(values: np.ndarray, strata: Strata) -> np.ndarray:
     """Mean over strata of each column's mean within them, [columns]; NaN is what is not known.
 
     `values` is [prompts, columns]. A stratum in which a column knows nothing is left out of it.
@@ -123,7 +124,7 @@ def column_means(values: np.ndarray, strata: Sequence[str]) -> np.ndarray:
     return _over_strata(parts, values.shape[1])
 
 
-def resample(values: np.ndarray, strata: Sequence[str], *, bootstrap: int, seed: int) -> Resampled:
+def resample(values: np.ndarray, strata: Strata, *, bootstrap: int, seed: int) -> Resampled:
     """`column_means` and `bootstrap` resamples of them, prompts drawn within strata."""
     by_stratum = _rows_by_stratum(strata)
     parts = [known_means(values[rows]) for rows in by_stratum]
@@ -160,6 +161,6 @@ def _over_strata(parts: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return known_means(np.stack(parts)) if parts else np.full(columns, np.nan)
 
 
-def _rows_by_stratum(strata: Sequence[str]) -> list[np.ndarray]:
+def _rows_by_stratum(strata: Strata) -> list[np.ndarray]:
     labels = np.asarray(strata, dtype=str)
     return [np.flatnonzero(labels == name) for name in np.unique(labels)]

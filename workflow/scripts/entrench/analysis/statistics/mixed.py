@@ -58,8 +58,8 @@ def mixed_model(values: np.ndarray, models: Sequence[str], organisms: Sequence[s
             fit = MixedLM.from_formula(
                 "delta ~ 1", table, groups="model", re_formula="1", vc_formula=within
             ).fit(reml=True, method="powell")  # gradients fail where a variance is near 0
-    except (np.linalg.LinAlgError, ValueError) as error:
-        return Mixed(formula, f"singular fit: {error}")
+    except (np.linalg.LinAlgError, ValueError) as failure:
+        return Mixed(formula, f"singular fit: {failure}")
     variances = {"model": float(fit.cov_re.iloc[0, 0])}
     if repeated:
         variances["organism"] = float(fit.vcomp[0])

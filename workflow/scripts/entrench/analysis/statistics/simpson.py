@@ -1,12 +1,12 @@
 """Does the score tell good from bad answers within prompts, or only easy prompts from hard ones?"""
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from entrench.analysis.columns import number, text, with_ends
+from entrench.analysis.statistics.bootstrap import Strata
 
 _UNIT = "log-odds per standard deviation of the score"
 SLOPE_COLUMNS = {
@@ -29,7 +29,7 @@ STEEPEST = 1.0, 4.0, 20.0  # log-odds per standard deviation: beyond, the score 
 
 
 def slopes(
-    values: np.ndarray, scores: np.ndarray, strata: Sequence[str], *, level: float
+    values: np.ndarray, scores: np.ndarray, strata: Strata, *, level: float
 ) -> dict[str, Any]:
     """Log-odds of misbehaving per standard deviation of the score, pooled and within prompts.
 

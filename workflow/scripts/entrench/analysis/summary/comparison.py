@@ -19,7 +19,7 @@ from entrench.analysis.mechanism.divergence import LABEL_KL_COLUMNS
 from entrench.analysis.statistics.inference import Settings, mean_interval, suppressed_interval
 from entrench.analysis.statistics.significance import ROUNDING
 from entrench.analysis.summary.summary import units_of
-from entrench.analysis.tables import read_table, table
+from entrench.analysis.tables import read_table, scalar, table
 from entrench.seeds import derive_seed
 
 SHARE, MEAN = "share_suppressed", "mean_delta_pp"
@@ -91,7 +91,7 @@ def collect_label_kl(results: str, folders: Iterable[str]) -> pl.DataFrame:
     rows = []
     for folder in folders:
         _, model, misalignment, seed, _, other = folder.split("/")
-        names = {"model": model, "other": other, "misalignment": misalignment}
+        names: dict[str, Any] = {"model": model, "other": other, "misalignment": misalignment}
         names["seed"] = int(seed.removeprefix("seed"))
         read = read_table(f"{results}/{folder}/label_kl.csv", LABEL_KL_COLUMNS)
         rows += [names | row for row in read.to_dicts()]
@@ -137,6 +137,7 @@ def compare(
             and run["method"] in wanted
             and figure["models"] in ("all", kinds[run["model"]])
         ]
+        lacking: str | None
         if figure["quantity"] in of_mechanism:
             value, lacking = of_mechanism[figure["quantity"]]
             ours = {"ours": value}
@@ -170,7 +171,8 @@ def _largest_range(eta: pl.DataFrame | None) -> float | None:
         return None
     curves = ["misalignment", "selector", "set"]
     once = eta.unique([*curves, "model", "seed"], keep="first", maintain_order=True)
-    return once.group_by(curves).agg(pl.col("range_pp").mean())["range_pp"].max()
+    widest = once.group_by(curves).agg(pl.col("range_pp").mean())["range_pp"].max()
+    return None if widest is None else scalar(widest)
 
 
 def _ratio(label_kl: pl.DataFrame | None) -> float | None:
@@ -184,17 +186,19 @@ def _ratio(label_kl: pl.DataFrame | None) -> float | None:
     both = known.filter(misalignment="reward_hacking").join(
         known.filter(misalignment="sycophancy"), on=["model", "other", "seed", "set"]
     )
-    means = both["kl_per_token"].mean(), both["kl_per_token_right"].mean()
-    return means[0] / means[1] if both.height and means[1] > 0 else None
+    if not both.height:
+        return None
+    hacking, sycophancy = both["kl_per_token"].mean(), both["kl_per_token_right"].mean()
+    return scalar(hacking) / scalar(sycophancy) if scalar(sycophancy) > 0 else None
 
 
 def _ours(runs: Sequence[Mapping[str, Any]], quantity: str, settings: Settings) -> dict[str, Any]:
     deltas = [run["delta_risk"] for run in runs]
     if quantity == SHARE:
-        count = sum(delta < -ROUNDING for delta in deltas)
+        suppressed = sum(delta < -ROUNDING for delta in deltas)
         kind, interval = suppressed_interval(units_of(runs), settings.level)
         bounds = {"ci_low": interval.low, "ci_high": interval.high}
-        return {"ours": count / len(deltas), **bounds, "ci_kind": kind}
+        return {"ours": suppressed / len(deltas), **bounds, "ci_kind": kind}
     kind, interval = mean_interval(units_of(runs), settings)
     bounds = {"ci_low": interval.low, "ci_high": interval.high}
     return {

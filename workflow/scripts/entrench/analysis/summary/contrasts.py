@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from entrench.analysis.columns import ORGANISM, points, text
@@ -124,18 +125,18 @@ def _between_models(runs: Sequence[Row], models: Facts, weak: frozenset[str]) ->
         first, second = models[one], models[other]
         if first.get("family") is None or first["family"] != second.get("family"):
             continue
-        sizes = first.get("size_billion"), second.get("size_billion")
-        if None in sizes:
+        size, other_size = first.get("size_billion"), second.get("size_billion")
+        if size is None or other_size is None:
             continue
-        if sizes[0] == sizes[1] and (first["kind"], second["kind"]) == ("instruct", "base"):
+        if size == other_size and (first["kind"], second["kind"]) == ("instruct", "base"):
             pairs["instruct - base"].append((one, other))
-        if first["kind"] == second["kind"] and sizes[0] > sizes[1]:
+        if first["kind"] == second["kind"] and size > other_size:
             pairs["larger - smaller"].append((one, other))
     cells = {(run["model"], run["method"], run["seed"]): run for run in runs}
     for name, matched in pairs.items():
         units = []
         times = Counter(model for pair in matched for model in pair)
-        entangled = {models[name]["family"] for name, count in times.items() if count > 1}
+        entangled = {models[name]["family"] for name, often in times.items() if often > 1}
         for one, other in matched:
             family = models[one]["family"]
             for model, method, seed in sorted(cells):
@@ -222,11 +223,14 @@ def _difference(
 
 def _shares(first: Sequence[Row], second: Sequence[Row]) -> Shares | None:
     """What each prompt adds to the difference: the runs are asked the same ones."""
-    of_both = [[run.get("shares") for run in runs] for runs in (first, second)]
-    if any(own is None for runs in of_both for own in runs):
+    if any(run.get("shares") is None for run in (*first, *second)):
         return None
-    means = [sum(own.values for own in runs) / len(runs) for runs in of_both]
-    return Shares(means[0] - means[1], of_both[0][0].strata)
+    strata = first[0]["shares"].strata
+    means = [
+        sum((run["shares"].values for run in runs), np.zeros(len(strata))) / len(runs)
+        for runs in (first, second)
+    ]
+    return Shares(means[0] - means[1], strata)
 
 
 def _once(names: Iterable[str]) -> list[str]:

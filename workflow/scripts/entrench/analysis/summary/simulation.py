@@ -180,7 +180,8 @@ def _matrix(runs: Iterable[Run]) -> Matrix:
     shape = sorted(
         (sorted(counts.values(), reverse=True) for counts in by_model.values()), reverse=True
     )
-    models, organisms = [], []
+    models: list[int] = []
+    organisms: list[int] = []
     for model, sizes in enumerate(shape):
         for size in sizes:
             number = organisms[-1] + 1 if organisms else 0
@@ -207,7 +208,7 @@ def _false_positives(
 
 def _rate(name: str, tested: list[Tested], level: float) -> dict[str, Any]:
     ps = [test.p for test in tested if test.p is not None]
-    row = {"procedure": name, "measure": "false positives", "target": LIKE_THESE}
+    row: dict[str, Any] = {"procedure": name, "measure": "false positives", "target": LIKE_THESE}
     row |= {"nominal": 1 - level, "n_simulated": len(tested)}
     if not ps:
         reason = tested[0].reason if tested else "nothing was simulated"
@@ -232,8 +233,8 @@ def _coverages(
     targets = {THESE: of_models, LIKE_THESE: np.zeros(len(values))}
     for name, clusters in (("organisms", matrix.organisms), ("models", matrix.models)):
         sums, sizes = cluster_sums(values, clusters)
-        row = {"procedure": f"interval over {name}", "measure": "coverage", "nominal": level}
-        row["n_simulated"] = len(values)
+        row: dict[str, Any] = {"procedure": f"interval over {name}", "measure": "coverage"}
+        row |= {"nominal": level, "n_simulated": len(values)}
         covered: dict[str, list[bool]] = {target: [] for target in targets}
         for number, own in enumerate(sums):
             _, interval = cluster_interval(
