@@ -35,7 +35,7 @@ def test_a_section_by_hand():
         "|---|---|---|---|",
         "| `first` | text | | what the first judge says: `misbehaves`, `does not`, `excluded`, "
         "`unscored` |",
-        "| `second` | text | | what the second judge says of the same completions |",
+        "| `second` | text | | what the second judge says about the same completions |",
         "| `completions` | whole number | completions | how many completions have this pair of "
         "answers |",
     ]

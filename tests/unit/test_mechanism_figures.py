@@ -128,7 +128,7 @@ def test_realised_kl_draws_its_data(few):
         assert "n=6" in {text.get_text() for text in axis.texts}
     caption = figure.get_supxlabel()
     shares = few["divergence"]["cut_share"]
-    assert f"cut at max_new_tokens, and counted up to there: {shares.mean():.0%}" in caption
+    assert f"cut at max_new_tokens, and counted up to the cut: {shares.mean():.0%}" in caption
     assert f"at most {shares.max():.0%}" in caption
     assert "not drawn" not in caption
 

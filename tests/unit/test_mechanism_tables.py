@@ -81,10 +81,10 @@ def test_eta_counts_organisms_and_not_rows():
     # Standard error 2 / sqrt(3), t(2 df) = 4.30265.
     assert row["range of eta, points"] == "+12.0 [+7.0, +17.0] n 3"
     assert row["best of 2, points"] == "+2.0 [+2.0, +2.0] n 2"
-    assert (row["wider than noise"], row["signs of real labels told"]) == ("2", "3 of 3")
+    assert (row["wider than noise"], row["signs predicted rightly"]) == ("2", "3 of 3")
     assert (row["increasing"], row["Simpson's paradox"], row["ties"]) == ("3", "0", "50.0%")
     assert "pairs" in glossary["ties"]
-    assert "halves" in glossary["signs of real labels told"]
+    assert "halves" in glossary["signs predicted rightly"]
 
 
 def test_stability_is_a_line_for_each_set_and_view():

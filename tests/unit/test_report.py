@@ -140,11 +140,11 @@ def test_what_is_partial_is_said(frames, config):
     organisms = frames["organisms"].with_columns(effective=~weak)
     said = partial(frames | {"runs": runs, "organisms": organisms}, config)
     assert said[0] == "1 invalid run is left out: model0/sycophancy/40/act."
-    assert said[1].startswith("Induction was not shown to work in 1 organism; ")
+    assert said[1].startswith("Induction was not shown to work in 1 organism. ")
     assert said[1].endswith("model1/reward_hacking/40.")
-    assert said[2] == "Unscored completions in 1 run, at most 25.0% of one."
+    assert said[2] == "1 run with unscored completions, at most 25.0% of a run's completions."
     assert any("second judge" in sentence for sentence in said)
-    assert not any("One model" in sentence for sentence in said)
+    assert not any("one model" in sentence for sentence in said)
 
 
 def test_how_far_single_runs_move_on_another_cpu_is_said_with_its_sizes(frames, config):
@@ -288,8 +288,9 @@ def test_the_page_says_what_the_columns_of_its_tables_mean(frames, config, tmp_p
     _, _, glossary = html.partition('<section id="columns">')
     assert re.findall(r"<h3>(.*)</h3>", glossary) == ["organisms.csv", "summary.csv"]
     assert (
-        "<dt><code>induction_effect</code></dt><dd>what phase 1 did: organism&#39;s risk minus "
-        "base model&#39;s, on the prompts scored for both (difference of shares, -1 to 1)</dd>"
+        "<dt><code>induction_effect</code></dt><dd>effect of phase 1: the organism&#39;s risk "
+        "minus the base model&#39;s, on prompts scored for both (difference of shares, -1 to "
+        "1)</dd>"
     ) in glossary
     assert "<dt><code>metric_NAME</code></dt>" in glossary
     assert "<dd>standard error of <code>mixed_mean_pp</code> (percentage points)</dd>" in glossary

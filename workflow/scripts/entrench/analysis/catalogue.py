@@ -32,10 +32,11 @@ from entrench.analysis.summary.summary import SUMMARY_COLUMNS
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a study: the path of its file, below the results if not said otherwise.
+    """A table of a study.
 
-    `row` says what a row is, as a sentence. `further` are columns whose names depend on the config
-    or on the misalignment, by a pattern such as metric_NAME.
+    `file` is its path, below the results unless it begins with resources/. `row` says in a sentence
+    what a row is. `further` holds columns whose names depend on the config or the misalignment,
+    each under a pattern such as metric_NAME.
     """
 
     file: str
@@ -45,7 +46,7 @@ class Table:
 
     @property
     def all_columns(self) -> Columns:
-        """Every column, those included whose name is a pattern."""
+        """Every column; those of `further` come last."""
         return {**self.columns, **self.further}
 
 
@@ -53,9 +54,12 @@ _RUN = "organisms/MODEL/MISALIGNMENT/seedSEED/METHOD"
 _ORGANISM = "organisms/MODEL/MISALIGNMENT/seedSEED"
 
 
-def _own(whose: str, file: str, besides: str = "") -> str:
-    """Where the part of one organism or run lies, and what it lacks."""
-    return f"Each {whose} has its own in `{file}`, without `model` to `effective`{besides}."
+def _part_file(whose: str, file: str, besides: str = "") -> str:
+    """A sentence: where the table of one organism or run lies, and which columns it lacks."""
+    return (
+        f"Each {whose} has a table of its own, `{file}`, without the columns `model` to "
+        f"`effective`{besides}."
+    )
 
 
 TABLES: Mapping[str, Table] = {  # by the stem of their files
@@ -77,7 +81,8 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     ),
     "delta_prompts": Table(
         f"{_RUN}/delta_prompts.csv",
-        "A row is a prompt that was scored both times, under one evaluation of the run.",
+        "A row is a prompt that was scored both before and after phase 3, under one evaluation of "
+        "the run.",
         PROMPT_COLUMNS,
     ),
     "summary": Table(
@@ -88,7 +93,7 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     "partial/summary": Table(
         "partial/summary.csv",
         "A row is a misalignment and a method of a sweep that is not complete. It has the columns "
-        "of summary.csv, and these.",
+        "of summary.csv and the following ones.",
         MARKS,
     ),
     "missing": Table(
@@ -96,12 +101,12 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     ),
     "contrasts": Table(
         "contrasts.csv",
-        "A row is a difference of two delta-risks, behind the contrasts of summary.csv.",
+        "A row is a difference of two delta-risks; a contrast of summary.csv is a mean of them.",
         CONTRAST_COLUMNS,
     ),
     "comparison_with_paper": Table(
         "comparison_with_paper.csv",
-        "A row is a figure of the paper, with ours beside it.",
+        "A row is a figure of the paper, with the same figure of this study beside it.",
         COMPARISON_COLUMNS,
     ),
     "published": Table(
@@ -111,8 +116,8 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     ),
     "power": Table(
         "power.csv",
-        "A row is a row of summary.csv to come, a pair of correlations and a test: what could the "
-        "sweep detect?",
+        "A row is a coming row of summary.csv, a pair of correlations and a test: which effect "
+        "could the sweep detect?",
         POWER_COLUMNS,
     ),
     "error_rates": Table(
@@ -143,31 +148,32 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     "decomposition": Table(
         "decomposition.csv",
         "A row is a run on labels and a part of the prompts: why has its delta-risk its sign? "
-        + _own("run", f"{_RUN}/decomposition.csv"),
+        + _part_file("run", f"{_RUN}/decomposition.csv"),
         STUDY_COLUMNS["decomposition"],
     ),
     "label_risk": Table(
         f"{_RUN}/label_risk.csv",
-        "A row is a part of the prompts, before any training: what needs the trained model is "
-        "empty.",
+        "A row is a part of the prompts, before any training: columns that need the trained model "
+        "are empty.",
         DECOMPOSITION_COLUMNS,
     ),
     "eta": Table(
         "eta.csv",
         "A row is an organism, a score, a sample set and a k: does the score see the "
-        "misbehaviour? " + _own("organism", f"{_ORGANISM}/eta.csv", " and the observed_ columns"),
+        "misbehaviour? "
+        + _part_file("organism", f"{_ORGANISM}/eta.csv", " and the observed_ columns"),
         STUDY_COLUMNS["eta"],
     ),
     "eta_bins": Table(
         "eta_bins.csv",
         "A row is an organism, a score, a sample set and a bin of the ranks. "
-        + _own("organism", f"{_ORGANISM}/eta_bins.csv"),
+        + _part_file("organism", f"{_ORGANISM}/eta_bins.csv"),
         STUDY_COLUMNS["eta_bins"],
     ),
     "stability": Table(
         "stability.csv",
-        "A row is an organism, and what its greedy answer is set beside. "
-        + _own("organism", f"{_ORGANISM}/stability.csv"),
+        "A row is an organism and the sample set or view that its greedy answer is compared with. "
+        + _part_file("organism", f"{_ORGANISM}/stability.csv"),
         STUDY_COLUMNS["stability"],
     ),
     "k_scaling": Table(
@@ -177,7 +183,8 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     ),
     "prediction": Table(
         "prediction.csv",
-        "A row is what the column `what` says: can the sign be told before training?",
+        "Can the sign of delta-risk be predicted before training? The column `what` says what a "
+        "row is.",
         STUDY_COLUMNS["prediction"],
     ),
     "divergence": Table(
@@ -187,14 +194,14 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     ),
     "label_kl": Table(
         f"{_ORGANISM}/scored_by/OTHER/label_kl.csv",
-        "A row is a sample set: the organism's label samples under the same organism of another "
-        "model.",
+        "A row is a sample set: how likely the organism's label samples are under the same "
+        "organism of another model.",
         LABEL_KL_COLUMNS,
     ),
 }
 
 
 def columns_of(path: Path) -> Columns:
-    """The columns of this table; the summary of an unfinished sweep has marks besides."""
+    """The columns of the table at `path`; the summary of an unfinished sweep has `MARKS` too."""
     marks = MARKS if (path.parent.name, path.stem) == ("partial", "summary") else {}
     return {**TABLES[path.stem].columns, **marks}

@@ -1,7 +1,7 @@
-"""What a column of a table is: its type in the CSV, its unit and its meaning, each said once.
+"""The columns of tables: type in the CSV, unit and meaning, each said once.
 
-Tables are mappings of a column's name to its `Column`. Columns that many tables share, and the
-ends of intervals, are made here, so that their meaning stands here alone.
+A table is described by a mapping of column names to `Column`. Columns that several tables share,
+and the ends of intervals, are made here, so that their meaning stands in one place.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Column:
     unit: str = ""
 
     def __str__(self) -> str:
-        """The meaning, with the unit behind it; what is counted the meaning says itself."""
+        """The meaning with the unit behind it; a count has no unit there, its meaning names it."""
         return f"{self.meaning} ({self.unit})" if self.unit and self.type != COUNT else self.meaning
 
 
@@ -40,7 +40,7 @@ def yes_no(meaning: str) -> Column:
 
 
 def count(meaning: str, unit: str = "") -> Column:
-    """A column of whole numbers; `unit` is what is counted."""
+    """A column of whole numbers; `unit` names the things counted."""
     return Column(COUNT, meaning, unit)
 
 
@@ -70,9 +70,9 @@ def points(meaning: str) -> Column:
 
 
 def ends(name: str, of: str, unit: str) -> dict[str, Column]:
-    """The ends of an interval, NAME_low and NAME_high; a last _pp of the name stays last.
+    """The ends of an interval, NAME_low and NAME_high; a name in _pp keeps it: NAME_low_pp.
 
-    `of` is what the interval is about, as a noun: "the mean over organisms".
+    `of` names the number that the interval belongs to: "the mean over organisms".
     """
     stem = name.removesuffix("_pp")
     last = name.removeprefix(stem)
@@ -83,22 +83,22 @@ def ends(name: str, of: str, unit: str) -> dict[str, Column]:
 
 
 def with_ends(name: str, column: Column, stem: str | None = None) -> dict[str, Column]:
-    """A number and the ends of its interval, which are named after `stem` where it is given."""
+    """A number and the ends of its interval, named after `stem`, by default after the number."""
     return {name: column, **ends(stem or name, f"`{name}`", column.unit)}
 
 
 LEVEL = {"ci_level": share("level of the row's intervals: 0.95 for a 95% interval")}
 KIND = {
     "ci_kind": text(
-        "what the interval is over, and how it was made: `bootstrap over organisms`, `t over "
-        "models` (Student's t), `exact over models` (of a share), `prompts of one run`"
+        "how the interval was made, and over which units: `bootstrap over organisms`, `t over "
+        "models` (Student's t), `exact over models` (for a share), `prompts of one run`"
     )
 }
 REASON = {"ci_reason": text("why there is no interval; empty where there is one")}
 
 
 def over_prompts(of: str, unit: str) -> dict[str, Column]:
-    """The interval over prompts of a row's number, its level, and why there is none."""
+    """The columns of a number's interval over prompts: ends, level, and why there is none."""
     return {**ends("ci", f"{of}, over prompts", unit), **LEVEL, **REASON}
 
 
@@ -121,4 +121,4 @@ EFFECTIVE = {
     )
 }
 SET = {"set": text("the sample set that answers come from")}
-BEST_OF_K = {"k": count("how many answers of the set are chosen from", "answers")}
+BEST_OF_K = {"k": count("number of answers of the set that one is chosen from", "answers")}

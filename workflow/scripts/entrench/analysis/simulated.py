@@ -7,9 +7,9 @@ MARK = "SIMULATED"  # a file in the folder of all results; its first line is the
 
 
 def simulation_note(path: str | os.PathLike[str]) -> str | None:
-    """The note that marks this result as simulated, None where it was measured.
+    """The note that marks the result at `path` as simulated; None where it was measured.
 
-    Looks in every folder above `path`, so a part's tables are marked as the whole is.
+    The mark may lie in any folder above `path`, so tables of a part carry it too.
     """
     for folder in Path(path).resolve().parents:
         mark = folder / MARK

@@ -13,7 +13,7 @@ from entrench.records import atomic_path
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Columns) -> pl.DataFrame:
-    """A frame of `rows` with exactly these columns and types; a name a row lacks is null."""
+    """A frame of `rows` with exactly these columns and types; null where a row lacks the name."""
     return pl.DataFrame(
         [{name: row.get(name) for name in columns} for row in rows],
         schema={name: column.type for name, column in columns.items()},
@@ -32,7 +32,7 @@ def scalar(value: object) -> float:
 
 
 def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write a CSV atomically; what has no value is empty, and NaN is refused."""
+    """Write a CSV atomically; null is an empty cell. Raises ValueError on NaN."""
     for name, dtype in frame.schema.items():
         if dtype == NUMBER and frame[name].is_nan().any():
             raise ValueError(f"{path}: column {name} holds NaN, null was meant")
@@ -41,7 +41,10 @@ def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
 
 
 def read_table(path: str | os.PathLike[str], columns: Columns) -> pl.DataFrame:
-    """Read a CSV with at least these columns; any further column (a metric) is a number."""
+    """Read a CSV with at least these columns; any further column (a metric) is a number.
+
+    Raises EntrenchError where the file is missing, lacks a column or holds another type.
+    """
     advice = f"delete {path} and run the same command again to make it anew"
     try:
         head = pl.read_csv(Path(path), n_rows=0).columns

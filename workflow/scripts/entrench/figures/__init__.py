@@ -1,1 +1,1 @@
-"""One module per figure, one shared style."""
+"""The figures: one module a figure, one shared style."""

@@ -10,12 +10,12 @@ from entrench.figures.layout import misalignment_panels
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, HALO, INK, style
 
 _CONTRAST = "instruct - base"
-# Pairs of models are told apart by shade and marker alike.
+# Pairs of models differ in colour and in marker.
 _LOOKS = [(CONSISTENCY, "o"), (CONTROL, "s"), (INK, "^"), (DOT, "D")]
 
 
 def data(contrasts: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
-    """One row per matched pair of runs: delta-risks in points, base first."""
+    """One row per matched pair of runs: delta-risks in percentage points."""
     return (
         contrasts.filter(pl.col("contrast") == _CONTRAST)
         .select(
@@ -32,7 +32,7 @@ def data(contrasts: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noq
 
 
 def draw(contrasts: pl.DataFrame, summary: pl.DataFrame) -> Figure:
-    """A panel per misalignment: base along, instruct up; on the diagonal both are the same."""
+    """A panel per misalignment: delta-risk of the base model on x, of the instruct model on y."""
     drawn = data(contrasts, summary)
     pairs = drawn["model"].unique().sort().to_list()
     with style():
@@ -67,7 +67,7 @@ def draw(contrasts: pl.DataFrame, summary: pl.DataFrame) -> Figure:
             axis.text(
                 0.03,
                 0.97,
-                _said(row),
+                _mean_difference(row),
                 transform=axis.transAxes,
                 va="top",
                 fontsize=6.5,
@@ -88,7 +88,7 @@ def _frame(axis: Axes, reach: float) -> None:
     axis.set_aspect("equal")
 
 
-def _said(row: dict[str, object]) -> str:
+def _mean_difference(row: dict[str, object]) -> str:
     text = f"instruct − base {row['mean_delta_pp']:+.1f} points"
     if row["ci_low_pp"] is not None:
         text += f"\n{row['ci_level']:.0%} [{row['ci_low_pp']:+.1f}, {row['ci_high_pp']:+.1f}]"

@@ -15,7 +15,7 @@ _AXES = {
 
 
 def data(comparison: pl.DataFrame) -> pl.DataFrame:
-    """The published shares (in percent) and means (in points) with a value, ours beside each."""
+    """Each published share (in percent) and mean (in points) that has a value, with our figure."""
     scale = pl.col("quantity").replace_strict({q: x[2] for q, x in _AXES.items()})
     return (
         comparison.filter(pl.col("quantity").is_in(list(_AXES)) & pl.col("paper").is_not_null())
@@ -31,7 +31,7 @@ def data(comparison: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw(comparison: pl.DataFrame) -> Figure:
-    """Shares left, means right; a line per published figure."""
+    """Shares in the left panel, means in the right one; a line per published figure."""
     drawn = data(comparison)
     quantities = [q for q in _AXES if drawn.filter(pl.col("quantity") == q).height]
     tallest = max((drawn.filter(pl.col("quantity") == q).height for q in quantities), default=0)
@@ -44,8 +44,8 @@ def draw(comparison: pl.DataFrame) -> Figure:
         if axes:
             figure.supxlabel(
                 f"◇ published   ● ours, with its {drawn['ci_level'][0]:.0%} interval "
-                "(over organisms, shares over models from six on; of one run over its prompts)\n"
-                "grey: not comparable, the reason stands in comparison_with_paper.csv",
+                "(over organisms; shares: over models if six or more; one run: over its prompts)\n"
+                "grey: not comparable, for the reason in comparison_with_paper.csv",
                 fontsize=7,
             )
     return figure

@@ -1,4 +1,4 @@
-"""delta_by_method: every run's delta-risk, and each method's mean with its interval."""
+"""delta_by_method: delta-risk of every run, and the mean of each method with its interval."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method
 
 
 def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
-    """One row per drawn dot (what = "run") and per drawn mean (what = "mean"), in points."""
+    """One row per run (what = "run") and per mean (what = "mean"), in percentage points."""
     dots = runs.filter("valid").select(
         "misalignment",
         "method",
@@ -46,7 +46,7 @@ def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
 
 
 def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> Figure:
-    """A panel per misalignment, a line per method, percentage points along the axis."""
+    """A panel per misalignment, a line per method; delta-risk in percentage points on x."""
     drawn = data(runs, organisms, summary)
     methods = method_order(drawn)
     with style():
@@ -119,7 +119,7 @@ def _shared_axis(
 
 
 def _stagger(count: int) -> np.ndarray:
-    """Vertical offsets [count] that keep dots apart: a fixed golden-ratio walk, no randomness."""
+    """Vertical offsets [count] that keep dots apart: a golden-ratio sequence, always the same."""
     if count == 1:
         return np.zeros(1)
     golden = (np.sqrt(5) - 1) / 2

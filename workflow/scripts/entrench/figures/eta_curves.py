@@ -1,4 +1,4 @@
-"""eta_curves: the risk of a sampled answer by its rank under each selector's score."""
+"""eta_curves: the risk of a sampled answer by the rank of its score, for each selector."""
 
 from typing import Any
 
@@ -21,15 +21,15 @@ _MEAN: dict[str, pl.DataType] = {
     "ci_kind": pl.String(),
 }
 BOOTSTRAP = 2000  # resamples of organisms behind the intervals of means
-_BESIDE = 0.016  # of the rank: bars of two curves stay apart
+_BESIDE = 0.016  # shift in rank that keeps the bars of two curves apart
 
 
 def data(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> pl.DataFrame:
-    """In percent: a row per organism and bin (what = "organism"), and the mean over organisms.
+    """In percent: a row per organism and bin (what = "organism"), and per mean (what = "mean").
 
-    The mean's interval is over organisms, of one organism its own over prompts, and `ci_kind` says
-    so. Its range is the mean over organisms of the range over ranks, and of what noise alone would
-    give.
+    A mean is over organisms, and so is its interval. With one organism the interval is that
+    organism's, over prompts; `ci_kind` says which. `range_pp` and `range_of_noise_pp` of a mean are
+    means over organisms.
     """
     percent = [(100 * pl.col(c)).alias(f"{c}_percent") for c in ("eta", "ci_low", "ci_high")]
     rank = ((pl.col("u_low") + pl.col("u_high")) / 2).alias("rank")
@@ -57,7 +57,7 @@ def data(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> pl.DataFrame:
 
 
 def _mean(organisms: pl.DataFrame, settings: Settings) -> dict[str, Any]:
-    """The columns `_MEAN` of one bin's rows, of organisms."""
+    """The columns `_MEAN` of one bin, from the rows of its organisms."""
     known = organisms.drop_nulls("eta_percent")
     found: dict[str, Any] = {"n_organisms": known.height}
     if not known.height:
@@ -82,7 +82,7 @@ def _mean(organisms: pl.DataFrame, settings: Settings) -> dict[str, Any]:
 
 
 def draw(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> Figure:
-    """A panel per misalignment: faint lines are organisms, bold ones their mean, labelled."""
+    """A panel per misalignment: faint lines are organisms, bold lines are their labelled means."""
     drawn = data(eta, eta_bins)
     with style():
         figure, parts = misalignment_panels(drawn, 2.7)
@@ -101,21 +101,21 @@ def draw(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> Figure:
             figure.supxlabel(
                 "rank of the answer among its prompt's samples, by the selector's score\n"
                 f"bold: mean over the n organisms, with its {level} interval "
-                f"({_over(drawn)})   grey: one organism\n"
-                "faint in colour: mean by the score over all prompts, not the rank within one\n"
-                "labels: selector (set), highest less lowest rank in points [by noise alone]",
+                f"({_interval_kinds(drawn)})   grey: one organism\n"
+                "faint in colour: mean by the rank of the score over all prompts, not within one\n"
+                "labels: selector (set), highest minus lowest risk in points [by noise alone]",
                 fontsize=7.5,
             )
     return figure
 
 
-def _over(drawn: pl.DataFrame) -> str:
+def _interval_kinds(drawn: pl.DataFrame) -> str:
     kinds = drawn.filter(what="mean", ranked="within")["ci_kind"].drop_nulls().unique().sort()
     return ", ".join(kinds) or "none: one value"
 
 
 def _panel(axis: Axes, drawn: pl.DataFrame, lowest: float, highest: float) -> None:
-    """All panels reach from `lowest` to `highest`, percent."""
+    """Draw one misalignment; all panels reach from `lowest` to `highest`, in percent."""
     tall = max(10.0, highest - lowest)
     organisms = drawn.filter(what="organism", ranked="within")
     for curve in organisms.partition_by("selector", "set", "model", "seed"):

@@ -49,7 +49,7 @@ def data(error_rates: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw(error_rates: pl.DataFrame) -> Figure:
-    """Above false positives, below coverage; left one method, right all; correlations along."""
+    """Top: false positives; bottom: coverage. Left: one method; right: all. Correlations on x."""
     drawn = data(error_rates)
     methods = sorted(drawn["method"].unique(), key=lambda name: name == ALL_METHODS)
     there = set(drawn.select("measure", "method").iter_rows())
@@ -68,17 +68,17 @@ def draw(error_rates: pl.DataFrame) -> Figure:
                 axis.set_title(f"{name} (n: {', '.join(shape)})", fontsize=7.5)
         if axes:
             figure.supxlabel(
-                "above: correlation of runs on one organism, within its model; "
-                "below: of runs on one model\nsimulated without any effect; "
-                "bars: 95% interval over replicates; thin line: nominal\n"
-                "coverage is of the mean over models like these, where none is named",
+                "x axis, upper number: correlation of runs on one organism, within its model; "
+                "lower: of runs on one model\nsimulated without any effect; "
+                "bars: 95% interval over replicates; thin line: nominal rate\n"
+                "coverage of the mean over models like these, unless the legend says otherwise",
                 fontsize=7.5,
             )
     return figure
 
 
 def _panel(axis: Axes, drawn: pl.DataFrame, measure: str) -> None:
-    cells = sorted(set(drawn.select("model_correlation", "organism_correlation").iter_rows()))
+    pairs = sorted(set(drawn.select("model_correlation", "organism_correlation").iter_rows()))
     drawn = drawn.with_columns(
         pl.when(pl.col("target") == THESE)
         .then(pl.col("procedure") + ", for these models")
@@ -93,8 +93,8 @@ def _panel(axis: Axes, drawn: pl.DataFrame, measure: str) -> None:
         )
         shift = 0.12 * (number - (len(names) - 1) / 2)
         places = [
-            cells.index(cell) + shift
-            for cell in own.select("model_correlation", "organism_correlation").iter_rows()
+            pairs.index(pair) + shift
+            for pair in own.select("model_correlation", "organism_correlation").iter_rows()
         ]
         rates = own["rate_percent"].to_numpy()
         ends = [rates - own["rate_low_percent"].to_numpy(), own["rate_high_percent"] - rates]
@@ -115,11 +115,11 @@ def _panel(axis: Axes, drawn: pl.DataFrame, measure: str) -> None:
         below = measure == "coverage"  # coverage is high, so the room is below
         corner: Literal["lower left", "upper left"] = "lower left" if below else "upper left"
         axis.legend(frameon=False, fontsize=6.5, loc=corner, ncols=1 if below else 2)
-    for border in range(1, len(cells)):
-        if cells[border][0] != cells[border - 1][0]:
+    for border in range(1, len(pairs)):
+        if pairs[border][0] != pairs[border - 1][0]:
             axis.axvline(border - 0.5, color=FAINT, linewidth=0.8, zorder=0)
     axis.set_xticks(
-        range(len(cells)), [f"{organism:g}\n{model:g}" for model, organism in cells], fontsize=6.5
+        range(len(pairs)), [f"{organism:g}\n{model:g}" for model, organism in pairs], fontsize=6.5
     )
     axis.set_ylabel(f"{measure}, %")
     axis.set_ylim(-2, 102 if measure == "coverage" else max(25, 1.4 * axis.get_ylim()[1]))

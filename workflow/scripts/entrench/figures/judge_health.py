@@ -1,4 +1,4 @@
-"""judge_health: completions without a score, answers that could be read, and two judges' accord."""
+"""judge_health: completions without a score, answers that could be read, judge agreement."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,13 +12,13 @@ from entrench.analysis.tables import scalar
 from entrench.figures.layout import beside_axis
 from entrench.figures.style import ALARM, CONSISTENCY, DOT, FAINT, WIDTH, style
 
-# Panels from top to bottom: what it says, the measures in it.
+# Panels from top to bottom: title and measures.
 _PANELS = (
     ("completions without a score, %, mean to worst", ("unscored", "excluded")),
     ("answers that could be read, %, mean to worst", ("parse rate",)),
     ("agreement of two judges, %", ("agreement", "kappa")),
 )
-# Marker, colour, and where on its line: two measures on one line stay apart.
+# Measure -> marker, colour, and a shift that keeps two measures on one line apart.
 _LOOKS = {
     "unscored": ("X", ALARM, -0.22),
     "excluded": ("s", DOT, 0.22),
@@ -51,7 +51,7 @@ def data(judge_health: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw(judge_health: pl.DataFrame) -> Figure:
-    """A panel each, a line per misalignment and what was asked."""
+    """A panel for each of `_PANELS`, a line per misalignment and model, view or pair of judges."""
     drawn = data(judge_health)
     parts = [drawn.filter(pl.col("measure").is_in(measures)) for _, measures in _PANELS]
     lines = [
@@ -90,7 +90,7 @@ def _panel(
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(len(lines) - 0.4, -0.6)
     largest = part.select(pl.max_horizontal(pl.col("^.*_percent$")).max()).item()
-    if "unscored" in measures:  # rare by design: from zero, as far as anything reaches
+    if "unscored" in measures:  # rare by design, so the axis ends where the data end
         axis.set_xlim(-0.03 * max(largest, 1), 1.03 * max(largest, 1))
     else:
         lowest = part.select(pl.min_horizontal(pl.col("^.*_percent$")).min()).item()

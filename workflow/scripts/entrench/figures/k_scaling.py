@@ -1,4 +1,4 @@
-"""k_scaling: label risk and delta-risk against k, with the random control of the set."""
+"""k_scaling: label risk and delta-risk by k, beside the random control of the sample set."""
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,7 @@ def data(k_scaling: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw(k_scaling: pl.DataFrame) -> Figure:
-    """A column per misalignment: above label risk (no training), below delta-risk of runs."""
+    """A column per misalignment: label risk (no training) above, delta-risk of runs below."""
     drawn = data(k_scaling)
     misalignments = drawn["misalignment"].unique().sort().to_list()
     with style():
@@ -45,9 +45,9 @@ def draw(k_scaling: pl.DataFrame) -> Figure:
         }
         legend_above(figure, handles, 4, size=6.5)
         figure.supxlabel(
-            "k, samples to choose from; above: means over the n organisms; below: over so many "
-            "runs as stand at the foot,\nall points of a curve and the random control (×) on the "
-            "same organisms; bars: over models",
+            "k, the samples to choose from; above: means over the n organisms; below: means over "
+            "the number of runs at the foot,\nall points of a curve and the random control (×) on "
+            "the same organisms; bars: intervals over models",
             fontsize=7.5,
         )
     return figure
@@ -84,7 +84,7 @@ def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
 
 
 def _deltas(axis: Axes, drawn: pl.DataFrame, trained: pl.DataFrame) -> None:
-    """`trained` holds the rows of all panels: the same places for each k and operator."""
+    """Draw delta-risks; `trained` has the rows of all panels, so that they share their x axis."""
     axis.axhline(0, color=INK, linewidth=0.8)
     if not trained.height:
         axis.text(0.5, 0.5, "no run", transform=axis.transAxes, ha="center", fontsize=6.5)

@@ -1,4 +1,4 @@
-"""How figures are laid out: a panel per misalignment, a line per method, a legend above."""
+"""Layout of figures: a panel per misalignment, a line per method, a legend above."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,9 +15,9 @@ from entrench.figures.style import WIDTH
 def panels(
     count: int, columns: int, height: float, nothing: str = "no valid run", *, shared: bool = True
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels in rows of `columns`, each row `height` inches.
+    """A figure with `count` panels, `columns` in a row; a row is `height` inches high.
 
-    Without a panel it says `nothing`. `shared`: all panels have the same axes.
+    A figure without panels shows the text `nothing`. `shared`: all panels have the same axes.
     """
     rows = -(-count // columns)
     figure = Figure(figsize=(WIDTH, max(1, rows) * height), layout="constrained")
@@ -39,7 +39,8 @@ def misalignment_panels(
 ) -> tuple[Figure, list[tuple[Axes, pl.DataFrame]]]:
     """A figure with a panel per misalignment, two in a row, each with its rows of `drawn`.
 
-    `height` and `nothing` as in `panels`; `pad`: points between a panel and its title.
+    `height` and `nothing` are those of `panels`; `pad` is the distance in points between a panel
+    and its title.
     """
     names = drawn["misalignment"].unique().sort().to_list()
     figure, axes = panels(len(names), 2, height, nothing)
@@ -50,7 +51,7 @@ def misalignment_panels(
 
 
 def name_methods(axis: Axes, methods: Sequence[tuple[str, str]]) -> None:
-    """Name the line at each height after its (method, kind); the mean over methods in bold."""
+    """Label the line at each height with its method; the mean over methods is bold."""
     names = [f"{m} (control)" if k == "control" else m for m, k in methods]
     axis.set_yticks(range(len(methods)), names)
     axis.tick_params(axis="y", length=0)
@@ -59,7 +60,7 @@ def name_methods(axis: Axes, methods: Sequence[tuple[str, str]]) -> None:
 
 
 def beside_axis(axis: Axes, height: float, text: str) -> None:
-    """Small text right of the axis, at `height` of its data."""
+    """Write small text to the right of the axis, at `height` in data units."""
     axis.annotate(
         text,
         (1, height),
@@ -74,7 +75,7 @@ def beside_axis(axis: Axes, height: float, text: str) -> None:
 def legend_above(
     figure: Figure, handles: Mapping[str, Artist], columns: int, size: float = 7.5
 ) -> None:
-    """A legend above all panels: label -> what it stands for."""
+    """Put a legend above all panels; `handles`: label -> what is drawn."""
     figure.legend(
         handles.values(),
         handles.keys(),

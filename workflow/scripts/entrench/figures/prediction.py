@@ -1,4 +1,4 @@
-"""prediction: how well the sign of delta-risk is told before training, and how calibrated."""
+"""prediction: accuracy and calibration of the sign of delta-risk, predicted before training."""
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from entrench.figures.style import CONSISTENCY, DOT, FAINT, HALO, INK, WIDTH, st
 
 
 def data(prediction: pl.DataFrame) -> pl.DataFrame:
-    """What is drawn: the rows of skill over all misalignments, and of calibration."""
+    """The rows of skill over all misalignments, and the rows of calibration."""
     skill = (pl.col("what") == "skill") & (pl.col("misalignment") == ALL)
     return prediction.filter(skill | (pl.col("what") == "calibration"))
 
@@ -52,7 +52,7 @@ def _skill(axis: Axes, skill: pl.DataFrame) -> None:
         )
         if row["predictor"] == BASELINE:
             axis.axvline(share, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
-    axis.set_title("signs told rightly")
+    axis.set_title("signs predicted rightly")
     axis.set_yticks(range(len(rows)), [row["predictor"] for row in rows])
     axis.set_ylim(len(rows) - 0.5, -0.7)
     axis.set_xlim(0, 104)

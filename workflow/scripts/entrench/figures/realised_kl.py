@@ -1,4 +1,4 @@
-"""realised_kl: how far training moved the organism on the evaluation prompts, both ways."""
+"""realised_kl: KL between trained model and organism on the evaluation prompts, both ways."""
 
 from collections.abc import Sequence
 
@@ -21,9 +21,10 @@ DIRECTIONS = {  # column -> marker and words
 def data(divergence: pl.DataFrame) -> pl.DataFrame:
     """Nats per answer: a row per valid run and direction (what = "run"), and each method's mean.
 
-    `se` is over prompts for a run and, for a mean of several, over runs. A mean's `low` and `high`
-    are it divided and multiplied by exp(2 se / mean): two standard errors of its logarithm (delta
-    method), since a KL is positive. A row of a run has the `cut_share` of its answers.
+    `se` is the standard error: over prompts for a run, over runs for a mean of several runs. `low`
+    and `high` of a mean are the mean divided by and multiplied by exp(2 se / mean): two standard
+    errors of its logarithm (delta method), since a KL is positive. A row of a run has the
+    `cut_share` of its answers.
     """
     runs = pl.concat(
         [
@@ -41,13 +42,13 @@ def data(divergence: pl.DataFrame) -> pl.DataFrame:
             for column in DIRECTIONS
         ]
     )
-    alone = pl.len() == 1
+    one_run = pl.len() == 1
     over_runs = pl.col("kl").std() / pl.len().sqrt()
     means = (
         runs.group_by(*_KEYS, "direction")
         .agg(
             pl.col("kl").mean(),
-            pl.when(alone).then(pl.col("se").first()).otherwise(over_runs).alias("se"),
+            pl.when(one_run).then(pl.col("se").first()).otherwise(over_runs).alias("se"),
             pl.len().cast(pl.Int64).alias("n_runs"),
         )
         .with_columns(what=pl.lit("mean"))
@@ -74,22 +75,22 @@ def draw(divergence: pl.DataFrame) -> Figure:
                 "nats per answer (logarithmic), exact over the vocabulary at each token of sampled "
                 "answers\nmean over the n runs, bars ± 2 standard errors of its logarithm, over "
                 "runs (n = 1: over prompts)\nfaint: one run   orange: control   "
-                + _cut(drawn)
+                + _caveats(drawn)
                 + left_out(divergence),
                 fontsize=7.5,
             )
     return figure
 
 
-def _cut(drawn: pl.DataFrame) -> str:
-    """How many of the sampled answers were cut, and how many KL no logarithmic axis can show."""
+def _caveats(drawn: pl.DataFrame) -> str:
+    """Lines below the figure: how many answers were cut, and how many KL are not drawn."""
     runs = drawn.filter(pl.col("what") == "run")
     shares = runs["cut_share"].drop_nulls()
     found = []
     if shares.len():
         found.append(
-            f"answers cut at max_new_tokens, and counted up to there: {scalar(shares.mean()):.0%}, "
-            f"at most {scalar(shares.max()):.0%} of a run's"
+            f"answers cut at max_new_tokens, and counted up to the cut: "
+            f"{scalar(shares.mean()):.0%}, at most {scalar(shares.max()):.0%} of a run's"
         )
     if gone := runs.filter(pl.col("kl") <= 0).height:
         found.append(f"KL of a run at 0 or below, not drawn: {gone}")

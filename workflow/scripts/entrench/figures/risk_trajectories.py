@@ -1,4 +1,4 @@
-"""risk_trajectories: the risk of base model, organism and trained organism, method by method."""
+"""risk_trajectories: the risk of base model, organism and trained model, for each method."""
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -10,14 +10,14 @@ from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, HALO, INK, sprea
 _STAGES = ("base", "organism", "trained")
 _PERCENT = [f"{stage}_percent" for stage in _STAGES]
 _ORGANISM = ["model", "misalignment", "seed"]
-_LABEL_GAP = 7.0  # percent of risk between two labels
+_LABEL_GAP = 7.0  # distance between two labels, in percent of risk
 
 
 def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
-    """Risks in percent, over the valid runs. `what` says of what a row is:
+    """Risks in percent, over the valid runs. The column `what` says what a row is.
 
-    "run": one run; "method": the mean over a method's runs; "organisms": the mean over organisms,
-    each counted once, which has no trained risk. n counts the runs or organisms.
+    "run": one run. "method": the mean over a method's runs. "organisms": the mean over organisms,
+    each counted once; it has no trained risk. n counts the runs or organisms.
     """
     joined = runs.filter("valid").join(
         organisms.select(*_ORGANISM, "base_risk"), on=_ORGANISM, how="left"
@@ -47,7 +47,7 @@ def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
 
 
 def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> Figure:
-    """A panel per misalignment: faint lines are runs, bold lines means, labelled at their end."""
+    """A panel per misalignment: faint lines are runs, bold lines are labelled means."""
     drawn = data(runs, organisms, summary)
     with style():
         figure, parts = misalignment_panels(drawn, 2.7)

@@ -1,4 +1,4 @@
-"""selection_vs_shift: what of each method's delta-risk is selection, shift and transfer."""
+"""selection_vs_shift: each method's delta-risk as selection, shift and transfer."""
 
 from collections.abc import Sequence
 
@@ -29,10 +29,10 @@ TERMS = {  # term -> marker and colour
 
 
 def data(decomposition: pl.DataFrame) -> pl.DataFrame:
-    """In points: each term's mean over a method's runs, with the interval of its mean.
+    """In percentage points: each term's mean over a method's valid runs, and its interval.
 
-    Of valid runs. One run: the run's own interval, over prompts. More: Student's t over runs, which
-    takes them as independent. A row per run has what = "run".
+    With one run it is the run's own interval, over prompts. With more runs it is Student's t over
+    runs, which takes them as independent. A row of a single run has what = "run".
     """
     whole = decomposition.filter("valid", pl.col("part") == "all")
     keys = ["misalignment", "method", "kind"]

@@ -1,11 +1,11 @@
-"""How a method that scores answers looks in figures: the method says it."""
+"""Marker and colour of the methods that score answers: each method's file sets its own."""
 
 from entrench.figures import style
 from entrench.methods.shared.catalogue import SELECTORS
 
 
 def look(operator: str) -> tuple[str, str]:
-    """Marker and colour of its curve; one look for all operators without a score."""
+    """Marker and colour of an operator's curve; operators without a score share one look."""
     if operator not in SELECTORS:
         return "D", style.DOT
     return SELECTORS[operator].marker, getattr(style, SELECTORS[operator].colour)

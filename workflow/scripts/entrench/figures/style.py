@@ -1,4 +1,4 @@
-"""The look all figures share: print size, greyscale-safe, fonts embedded, bytes that repeat."""
+"""The style of all figures: print size, readable in greyscale, fonts embedded, repeatable bytes."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from entrench.analysis.summary.summary import ALL_METHODS
 from entrench.records import atomic_path
 
 WIDTH = 7.2  # inches: a text width in print
-# One ink and three greys that stay apart in greyscale; colour only doubles what shape says.
+# The colours differ in greyscale too; shapes say the same as colours.
 INK = "#1a1a1a"
 DOT = "#8c8c8c"
 FAINT = "#d9d9d9"
@@ -53,7 +53,7 @@ _SETTINGS: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's defaults with the shared look on top, whatever the user's own matplotlibrc."""
+    """Matplotlib's defaults with the shared style on top; the user's matplotlibrc is not used."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
@@ -61,7 +61,7 @@ def style() -> Iterator[None]:
 
 
 def method_order(drawn: pl.DataFrame) -> list[tuple[str, str]]:
-    """(method, kind) of `drawn`, top to bottom: consistency methods, their mean, controls."""
+    """(method, kind) of `drawn` from top to bottom: consistency methods, their mean, controls."""
     pairs = sorted(set(drawn.select("method", "kind").iter_rows()))
     rank = {"consistency": 0, "control": 2}
     return sorted(pairs, key=lambda pair: (1 if pair[0] == ALL_METHODS else rank[pair[1]], pair[0]))
@@ -73,7 +73,7 @@ def save(
     png: str | os.PathLike[str],
     note: str | None = None,
 ) -> None:
-    """Write both files atomically, without time or version stamps; `note` stands at the edge."""
+    """Write both files atomically, without time or version stamps; `note` is for `mark`."""
     with style():
         if note is not None:
             mark(figure, note)
@@ -85,7 +85,7 @@ def save(
 
 
 def mark(figure: Figure, note: str) -> None:
-    """Write `note` along the right edge, in a strip of its own: at the top a legend may stand."""
+    """Write `note` along the right edge, in a strip of its own; the top may hold a legend."""
     width, height = figure.get_size_inches()
     lines = fill(note, max(10, int(13 * height)))  # characters an inch, of this size and weight
     inner = 1 - (0.1 + 0.12 * len(lines.splitlines())) / width
@@ -95,10 +95,10 @@ def mark(figure: Figure, note: str) -> None:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Positions in [low, high], at least `gap` apart and in order, closest to `wanted` in squares.
+    """Positions in [low, high] at least `gap` apart, in order, and closest to `wanted` in squares.
 
-    Isotonic regression of the positions less their rank's gap. Where they do not fit, the gap
-    shrinks so that they do.
+    Computed by isotonic regression of each position minus its rank times the gap. Where the
+    positions do not fit into [low, high], the gap is smaller.
     """
     if not wanted:
         return []
@@ -113,7 +113,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def left_out(frame: pl.DataFrame) -> str:
-    """The last line below a figure: how many invalid runs of a study table it leaves out."""
+    """The last line below a figure: the number of invalid runs that it leaves out; may be empty."""
     invalid = frame.filter(~pl.col("valid"))
     count = invalid.select("model", "misalignment", "seed", "method").n_unique()
     return f"\ninvalid runs left out: {count}" if count else ""

@@ -1,4 +1,4 @@
-"""suppressed_share: of each method's runs, the share whose risk fell, with exact intervals."""
+"""suppressed_share: the share of each method's runs whose risk fell, with exact intervals."""
 
 import polars as pl
 from matplotlib.figure import Figure
@@ -9,7 +9,7 @@ from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method
 
 
 def data(summary: pl.DataFrame) -> pl.DataFrame:
-    """One row per drawn share, in percent of all runs; ties count among those not suppressed."""
+    """One row per method: shares in percent of all runs; a tie counts as not suppressed."""
     return (
         main_rows(summary)
         .filter(pl.col("n_runs") > 0)
@@ -62,7 +62,7 @@ def draw(summary: pl.DataFrame) -> Figure:
             figure.supxlabel(
                 "runs whose risk fell, % of all runs, with the exact "
                 f"{drawn['ci_level'][0]:.0%} interval that takes runs as independent\n"
-                "(runs share organisms and models: read it as the least uncertainty)",
+                "(runs share organisms and models, so the true uncertainty is larger)",
                 fontsize=7.5,
             )
     return figure

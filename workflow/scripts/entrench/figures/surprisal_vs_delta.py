@@ -1,4 +1,4 @@
-"""surprisal_vs_delta: how unlikely a method's labels are under the organism, against delta-risk."""
+"""surprisal_vs_delta: delta-risk by how unlikely the labels are under the organism."""
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -23,7 +23,10 @@ _NUMBERS = ["surprisal_per_token", "delta_pp"]
 
 
 def data(decomposition: pl.DataFrame) -> pl.DataFrame:
-    """A row per valid run (what = "run") and per method's mean: nats, and points of delta."""
+    """A row per valid run (what = "run") and per method's mean (what = "method").
+
+    Surprisal is in nats per token, delta-risk in percentage points.
+    """
     whole = decomposition.filter(
         "valid", pl.col("part") == "all", *[pl.col(name).is_not_null() for name in _NUMBERS]
     )
@@ -39,7 +42,7 @@ def data(decomposition: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw(decomposition: pl.DataFrame) -> Figure:
-    """A panel per misalignment: open dots are runs, diamonds their method's mean, labelled."""
+    """A panel per misalignment: open dots are runs, labelled diamonds are means of methods."""
     drawn = data(decomposition)
     with style():
         figure, parts = misalignment_panels(drawn, 2.8)
@@ -49,7 +52,7 @@ def draw(decomposition: pl.DataFrame) -> Figure:
             figure.supylabel("delta-risk, percentage points", fontsize=7.5)
             figure.supxlabel(
                 "excess surprisal of the labels under the organism, nats per token "
-                "(0: as likely as what it says itself)\n"
+                "(0: as likely as the organism's own samples)\n"
                 "○ one run   ◆ mean over a method's runs   orange: control   "
                 "ρ: Spearman's, over runs that are not independent" + left_out(decomposition),
                 fontsize=7.5,

@@ -26,7 +26,7 @@ def figure_caption(figure: str) -> Markup:
 
 
 def alternative(figure: str) -> str:
-    """What a figure shows, in a sentence: the first one of its caption, as plain text."""
+    """The text for readers who cannot see a figure: first sentence of its caption, and the data."""
     first = figure_caption(figure).striptags().partition(". ")[0]
     return f"{unescape(first).rstrip('.')}. The numbers are in figures/{figure}.csv."
 

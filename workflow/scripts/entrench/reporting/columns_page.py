@@ -1,4 +1,4 @@
-"""docs/columns.md: each column of each table, its type, unit and meaning, as the code says it."""
+"""docs/columns.md: type, unit and meaning of each column of each table, from the code."""
 
 from collections.abc import Iterable
 
@@ -11,13 +11,13 @@ _HEAD = """\
 
 # Columns of every table
 
-A section is a table, a row is a column, in the order of the file. Names in capitals stand for names
-of the config. A cell without a value is empty. [statistics.md](statistics.md) and
-[mechanism.md](mechanism.md) say how the numbers are made and how sure they are."""
+A section describes a table; its rows are the columns, in the order of the file. Names in capitals
+stand for names of the config. A cell without a value is empty. [statistics.md](statistics.md) and
+[mechanism.md](mechanism.md) say how the numbers are computed and how certain they are."""
 
 
 def columns_page() -> str:
-    """The page as Markdown: a list of the tables, then a section for each."""
+    """The page as Markdown: a list of the tables, then a section for each table."""
     contents = "\n".join(f"* [{name}.csv](#{_anchor(name)}csv)" for name in TABLES)
     return "\n\n".join([_HEAD, contents, *map(_section, TABLES)]) + "\n"
 
@@ -43,5 +43,5 @@ def _escaped(cell: str) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """The anchor that a Markdown page gives a heading: letters, digits, _ and - remain."""
+    """The anchor of a heading in a Markdown page: only letters, digits, _ and - remain."""
     return "".join(c for c in heading.lower() if c.isalnum() or c in "_-")

@@ -1,4 +1,4 @@
-"""How the report writes numbers, and a table of such texts."""
+"""How the report writes numbers, and its tables of written cells."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,24 +8,25 @@ import polars as pl
 
 Frames = Mapping[str, pl.DataFrame]  # the tables of a report by name
 Row = Mapping[str, Any]
-NONE = "–"  # what has no value
+NONE = "–"  # stands for a missing value
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table in the report: its head and how a row's cell is written."""
+    """A column of a table in the report: its head, and the function that writes a row's cell."""
 
     head: str
     cell: Callable[[Row], str]
     numeric: bool = True
-    meaning: str = ""  # in words, with its unit, where the head does not say it all
+    meaning: str = ""  # for the glossary, with the unit; empty where the head says enough
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as the page shows it. `strong` says of each row whether it stands out.
+    """A table as the page shows it.
 
-    `glossary` says what columns mean: (head, meaning).
+    `heads` are (head, numeric) of each column; `strong` says whether a row is highlighted;
+    `glossary` has (head, meaning) of the columns that need a meaning.
     """
 
     source: str
@@ -41,7 +42,7 @@ def written(
     rows: Iterable[Row],
     strong: Callable[[Row], bool] | None = None,
 ) -> Table:
-    """The table of these rows; `source` is the file they come from."""
+    """The written table of `rows`; `source` names their file, `strong` the highlighted rows."""
     columns, rows = list(columns), list(rows)
     return Table(
         source,
@@ -53,7 +54,7 @@ def written(
 
 
 def text(name: str) -> Callable[[Row], str]:
-    """A cell with this entry as it is; yes and no for truth values."""
+    """A cell with an entry as it is; yes or no for truth values."""
 
     def cell(row: Row) -> str:
         value = row[name]
@@ -75,7 +76,7 @@ def percent(name: str) -> Callable[[Row], str]:
 
 
 def points(name: str) -> Callable[[Row], str]:
-    """A cell with a signed number, of percentage points."""
+    """A cell with a signed number of percentage points."""
     return lambda row: signed(row[name])
 
 
@@ -103,17 +104,17 @@ def probability(name: str, form: str = ".2g") -> Callable[[Row], str]:
 
 
 def smallest(name: str) -> Callable[[Row], str]:
-    """A cell with the smallest p a test can reach, to three decimals: few values are possible."""
+    """A cell with the smallest p that a test can reach, to three decimals."""
     return probability(name, ".3f")
 
 
 def plain(name: str, digits: int = 2) -> Callable[[Row], str]:
-    """A cell with a number to so many decimals."""
+    """A cell with a number to `digits` decimals."""
     return lambda row: NONE if row[name] is None else f"{row[name]:.{digits}f}"
 
 
 def signed(value: float | None) -> str:
-    """A number with its sign and one decimal, a true minus in front of negative ones."""
+    """A number with its sign and one decimal; negative numbers have a true minus sign."""
     if value is None:
         return NONE
     shown = f"{value:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0")

@@ -1,4 +1,4 @@
-"""Tables of the report on why the risk moves: means with intervals over organisms and models."""
+"""Tables of the report on the mechanism: means with intervals over organisms and models."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -29,16 +29,16 @@ from entrench.reporting.formatting import (
 )
 from entrench.reporting.study_tables import method_name
 
-BOOTSTRAP = 2000  # resamples of organisms or models behind the means here
+BOOTSTRAP = 2000  # resamples of organisms or models behind the intervals here
 _SHOWN = (
-    "shown are the mean, its interval over organisms (over prompts where n is 1) and the number of "
-    "values that are known"
+    "shown are the mean, its interval over organisms (over prompts where n is 1), and n, the "
+    "number of known values"
 )
-WIDE = 0.05  # level at which a range of eta is called wider than noise
+WIDE = 0.05  # below this p a range of eta counts as wider than noise
 
 
 def decomposition_table(frames: Frames) -> Table:
-    """What delta-risk is made of, mean over the runs of a method."""
+    """The terms of delta-risk, as means over the valid runs of a method."""
     frame = frames["decomposition"].filter(pl.col("part") == "all")
     terms = {
         "selection": "selection, points",
@@ -62,14 +62,14 @@ def decomposition_table(frames: Frames) -> Table:
         Column("misalignment", text("misalignment"), numeric=False),
         Column("method", method_name, numeric=False),
         Column("runs", text("n"), meaning="valid runs of the method with a decomposition"),
-        Column("invalid, left out", text("n_invalid"), meaning="runs that say nothing: runs.csv"),
+        Column("invalid, left out", text("n_invalid"), meaning="invalid runs; runs.csv says why"),
         *_mean_columns(terms, meanings, rows),
     ]
     return written("decomposition.csv, means over runs", columns, rows)
 
 
 def eta_table(frames: Frames) -> Table:
-    """Risk by rank of a selector's score, mean over organisms."""
+    """Range of eta and effect of the best of k for each selector, as means over organisms."""
     frame = frames["eta"].sort("k")
     sizes = [k for k in frame["k"].unique().sort() if k > 1]
     keys = ["misalignment", "selector", "set"]
@@ -91,7 +91,7 @@ def eta_table(frames: Frames) -> Table:
             value: int((once["trend"] == value).sum()) for value in ("increasing", "decreasing")
         }
         row["wide"] = int((once["range_p"] < WIDE).sum())
-        row["told"] = " of ".join(
+        row["signs"] = " of ".join(
             str(part[f"observed_signs_{which}"].sum()) for which in ("right", "predicted")
         )
         rows.append(row | {"disagree": int((once["slopes"] == "disagree").sum())})
@@ -109,7 +109,7 @@ def eta_table(frames: Frames) -> Table:
         Column(
             "wider than noise",
             text("wide"),
-            meaning=f"organisms whose range is that of shuffled scores with p below {WIDE}",
+            meaning=f"organisms whose range is wider than the range of noise, with p below {WIDE}",
         ),
         Column(
             "ties",
@@ -117,26 +117,34 @@ def eta_table(frames: Frames) -> Table:
             meaning=f"{ETA_COLUMNS['tied_share'].meaning}, mean over organisms",
         ),
         Column(
-            "increasing", text("increasing"), meaning="organisms whose risk rises with the rank"
+            "increasing",
+            text("increasing"),
+            meaning="organisms whose risk rises with the rank of the score",
         ),
-        Column("decreasing", text("decreasing"), meaning="organisms whose risk falls with it"),
         Column(
-            "signs of real labels told",
-            text("told"),
-            meaning="halves of the prompts, up to two of each run, on which its labels moved the "
-            "risk to the side that eta on the other half says, of those it says",
+            "decreasing",
+            text("decreasing"),
+            meaning="organisms whose risk falls with the rank of the score",
+        ),
+        Column(
+            "signs predicted rightly",
+            text("signs"),
+            meaning="halves of the prompts on which the labels of a run moved the risk in the "
+            "direction that eta on the other half predicts, of all halves with a prediction (up to "
+            "two for each run)",
         ),
         Column(
             "Simpson's paradox",
             text("disagree"),
-            meaning="organisms where the slope within prompts and the pooled one disagree",
+            meaning="organisms where the slope within prompts and the pooled slope have different "
+            "signs",
         ),
     ]
     return written("eta.csv, means over organisms", columns, rows)
 
 
 def stability_table(frames: Frames) -> Table:
-    """How often the organism's greedy answer agrees with its others, mean over organisms."""
+    """How often the greedy answer agrees with samples and views, as means over organisms."""
     frame = frames["stability"].filter(pl.col("part") == "all")
     keys = ["misalignment", "against", "same"]
     rows = []
@@ -169,14 +177,14 @@ def stability_table(frames: Frames) -> Table:
             Column(
                 "agreement, over models",
                 lambda row: _share_span(row["agreement"]["over_models"]) or NONE,
-                meaning="interval of the same mean over models",
+                meaning="interval of the mean agreement, over models",
             )
         )
     return written("stability.csv, means over organisms", columns, rows)
 
 
 def prediction_table(frames: Frames) -> Table:
-    """How well the sign of delta-risk was told before training."""
+    """How well the sign of delta-risk was predicted before training."""
     frame = frames["prediction"]
     rows = frame.filter(pl.col("what") == "skill").with_columns(
         (100 * pl.col("^(gain_.*)$")).name.keep()
@@ -214,9 +222,10 @@ def _accuracy_interval(row: Row) -> str:
 def _mean(
     part: pl.DataFrame, name: str, low: str | None = None, high: str | None = None
 ) -> dict[str, Any]:
-    """The mean of a column, its intervals in the same unit, and of how many values it is.
+    """The mean of a column over n known values, and its intervals, in the column's unit.
 
-    `low` and `high` are each value's own interval, over prompts: shown where there is one value.
+    `low` and `high` name the columns with each value's own interval over prompts; that interval is
+    shown where n is 1.
     """
     units = [
         Unit(
@@ -244,7 +253,7 @@ def _mean(
 def _mean_columns(
     terms: dict[str, str], meanings: dict[str, str], rows: Iterable[dict[str, Any]]
 ) -> Iterable[Column]:
-    """A column for the mean of each term and, where a row has one, for its interval over models."""
+    """For each term a column of its mean and, where a row has one, of its interval over models."""
     rows = list(rows)
     for term, head in terms.items():
         yield Column(head, _mean_cell(term), meaning=f"{meanings[term]}; {_SHOWN}")
@@ -252,7 +261,7 @@ def _mean_columns(
             yield Column(
                 f"{term.replace('_', ' ')}, over models",
                 _models_cell(term),
-                meaning="interval of the same mean over models, in percentage points",
+                meaning="interval of the mean over models, in percentage points",
             )
 
 

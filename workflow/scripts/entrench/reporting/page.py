@@ -1,4 +1,4 @@
-"""The page: tables, figures and provenance put into report.html.j2, nothing outside it needed."""
+"""The page: tables, figures and provenance in page.html.j2, as one file that needs no other."""
 
 import base64
 import re
@@ -19,11 +19,11 @@ from entrench.reporting.provenance import Provenance
 from entrench.reporting.questions import QUESTIONS, in_short
 
 _TEMPLATES = Path(__file__).parent
-# Measured with the demo's config on two types of CPU.
+# Measured with config/demo.yaml on two types of CPU.
 SINGLE_RUNS = (
-    "A single run of the miniature world is not a finding: on another type of CPU the demo's run "
-    "of multi_view on sycophancy went from -7.3 to +16.2 percentage points, that of "
-    "self_confidence from -14.2 to +3.1, all with intervals over prompts that exclude 0."
+    "A single run of the miniature world is not a finding. On another type of CPU two runs of the "
+    "demo on sycophancy changed their sign: multi_view went from -7.3 to +16.2 percentage points, "
+    "self_confidence from -14.2 to +3.1. All four intervals over prompts exclude 0."
 )
 
 
@@ -38,8 +38,9 @@ def page(
 ) -> str:
     """The report as HTML.
 
-    `frames` holds the tables by the stem of their file, runs, organisms and summary at least;
-    `figures` PNGs by name; `note` marks simulated results; `name` says which part of the sweep.
+    `frames`: stem of a table's file -> table; runs, organisms and summary must be there. `figures`:
+    name -> PNG. `config` is the config to show, `facts` the provenance. `note` marks simulated
+    results. `name` says which part of the sweep the report is about.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -87,12 +88,12 @@ def page(
 
 
 def _with_code(text: str) -> Markup:
-    """A text with the words between backticks as code."""
+    """A text with its words between backticks as HTML code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
-    """What is not whole: sentences, each with its number."""
+    """Sentences on what is missing, invalid, unscored or limited, each with its number."""
     runs, organisms = frames["runs"], frames["organisms"]
     found = []
     if "missing" in frames and (missing := frames["missing"].height):
@@ -101,15 +102,15 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
         found.append(f"{_are(len(invalid), 'invalid run')} left out: {', '.join(invalid)}.")
     if weak := sorted(_named(organisms.filter(~organisms["effective"]))):
         found.append(
-            f"Induction was not shown to work in {_counted(len(weak), 'organism')}; figures hold "
-            f"their runs, tables have rows without them as well: {', '.join(weak)}."
+            f"Induction was not shown to work in {_counted(len(weak), 'organism')}. Figures hold "
+            f"their runs; tables also have rows without them: {', '.join(weak)}."
         )
     unscored = runs.filter(runs["trained_unscored_share"] > 0)
     if unscored.height:
         worst = scalar(unscored["trained_unscored_share"].max())
         found.append(
-            f"Unscored completions in {_counted(unscored.height, 'run')}, at most {worst:.1%} of "
-            "one."
+            f"{_counted(unscored.height, 'run')} with unscored completions, at most {worst:.1%} "
+            "of a run's completions."
         )
     if "decomposition" not in frames:
         found.append(
@@ -123,10 +124,10 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
         found.append("No second judge was asked, so nothing says how far judges agree.")
     single = main_rows(frames["summary"]).filter(method=ALL_METHODS)["n_models"].max()
     if single == 1:
-        found.append("One model carries all organisms: nothing here is about other models.")
+        found.append("All organisms are of one model: nothing here is about other models.")
     if config["data"]["source"] == "synthetic":
         found.append(
-            "Data and models are the miniature world's: it shows that the pipeline measures."
+            "Data and models are of the miniature world: they show that the pipeline can measure."
         )
         found.append(SINGLE_RUNS)
     return found

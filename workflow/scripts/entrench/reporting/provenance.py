@@ -1,7 +1,7 @@
-"""What made the results: commits, versions, data, judges, engines, counts of completions.
+"""Provenance of the results: commits, versions, data, judges, engines, counts of completions.
 
-Read from what lies beside the results; a file that did not travel with them is left out and
-counted, since a report must be possible from copied tables.
+All facts are read from files beside the results. A report must also be possible from copied tables,
+so files that are not there are left out and counted.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ Facts = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Provenance:
-    """`facts` in pairs of name and text, `data` the files behind the slots, `scores` the counts."""
+    """`facts` are (name, text); `data` lists the data files; `scores` counts completions."""
 
     facts: Facts
     data: Table
@@ -39,7 +39,7 @@ class Provenance:
 def provenance(
     results: Path, runs: pl.DataFrame, organisms: pl.DataFrame, config: Mapping[str, Any]
 ) -> Provenance:
-    """The provenance of the organisms and runs of these tables."""
+    """The provenance of the organisms and runs in these tables, from files below `results`."""
     organism_folders = [_folder(row) for row in organisms.iter_rows(named=True)]
     run_folders = [f"{_folder(row)}/{row['method']}" for row in runs.iter_rows(named=True)]
     bases = sorted({f"base/{m}/{a}" for m, a in organisms.select("model", "misalignment").rows()})
@@ -93,7 +93,7 @@ def _versions(versions: Mapping[str, str | None]) -> str:
 
 
 def _counted(values: Iterable[str]) -> str:
-    """Different values, the most frequent first, with their counts where there are several."""
+    """The different values, most frequent first; with counts where there are several."""
     counts = Counter(values).most_common()
     if len(counts) == 1:
         return counts[0][0]
@@ -136,7 +136,7 @@ def _judge_facts(
     label: Sequence[Record],
     second: Sequence[Record],
 ) -> Facts:
-    """The judges that the accounts beside the results name, and what they were asked."""
+    """The judges that the accounts beside the results name, and how many questions they had."""
     facts = [
         ("Risk judge", _judges(config["risk_judge"], risk)),
         ("Label judge", _judges(config["label_judge"], label)),
@@ -152,7 +152,7 @@ def _judge_facts(
 
 
 def _judges(wanted: Mapping[str, Any] | None, accounts: Sequence[Record]) -> str:
-    """The judges that results were made by; what the config says where they do not tell."""
+    """The judges that made the results; the config's judge where no result names one."""
     recorded = [account["judge"] for account in accounts if "judge" in account]
     if not recorded:
         return f"{_judge(wanted)} (of the config: no result names its judge)" if wanted else "none"
@@ -162,7 +162,7 @@ def _judges(wanted: Mapping[str, Any] | None, accounts: Sequence[Record]) -> str
 
 
 def _difference(judge: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> str:
-    """A mark for a judge, or a wording of its prompts, that is not the present one."""
+    """A mark where the judge, or the wording of its prompts, is not the present one."""
     settings = {name: value for name, value in judge.items() if name != "prompts"}
     if settings != {name: value for name, value in (wanted or {}).items() if value is not None}:
         return " [NOT the config's judge]"
@@ -206,7 +206,7 @@ def _sha256(path: Path) -> str:
 
 
 def _scores(results: Path, folders: Mapping[str, Sequence[str]], organisms: pl.DataFrame) -> Table:
-    """Completions by state under the headline evaluation, of all subjects of a kind together."""
+    """Completions by state under the headline evaluation, a row per kind of model."""
     headline = organisms["evaluation"][0] if organisms.height else None
     rows = []
     for about, own in folders.items():

@@ -1,4 +1,4 @@
-"""The questions of the study, and of each the tables and figures that answer it."""
+"""The questions of the study, each with the tables and figures that answer it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ from entrench.reporting.trust_tables import judge_health_table, power_table
 
 @dataclass(frozen=True)
 class Question:
-    """One question: what it asks, how it is answered, from which table, with which figures."""
+    """A question, how it is answered, and the table and figures that answer it."""
 
     title: str
     how: str
     table: str
     show: Callable[[Frames], Table]
     figures: tuple[str, ...]
-    absent: str  # where its table is not part of the report: why
+    absent: str  # shown where the table is not part of the report: why it is not
 
 
 def in_short(frames: Frames) -> list[tuple[str, str]]:
-    """(misalignment, sentence) on all consistency methods together."""
+    """(misalignment, sentence): the result over all consistency methods."""
     rows = main_rows(frames["summary"]).filter(pl.col("method") == ALL_METHODS)
     return [(row["misalignment"], _sentence(row)) for row in rows.iter_rows(named=True)]
 
@@ -68,8 +68,8 @@ QUESTIONS = (
     Question(
         "Was there anything to entrench?",
         "Phase 1 fine-tunes a base model to misbehave. Induction worked where the organism's risk "
-        "lies above its base model's by more than the configured margin, with an interval above 0. "
-        "A delta-risk of an organism that never misbehaved says little.",
+        "lies above its base model's by the configured margin or more, with an interval above 0. "
+        "The delta-risk of an organism that never misbehaved says little.",
         "organisms",
         organisms_table,
         ("risk_trajectories",),
@@ -77,9 +77,9 @@ QUESTIONS = (
     ),
     Question(
         "Does consistency training change how often a model misbehaves?",
-        "Each organism labels held-out prompts itself or is regularised by a consistency loss, and "
-        "is trained again. Delta-risk is its risk afterwards less its risk before, on the same "
-        "prompts. Controls train without any selection for consistency.",
+        "Each organism is trained again: on labels that it gave to held-out prompts, or with a "
+        "consistency loss. Delta-risk is its risk after this training minus its risk before, on "
+        "the same prompts. Controls train without any selection for consistency.",
         "summary",
         summary_table,
         ("delta_by_method", "suppressed_share"),
@@ -87,8 +87,8 @@ QUESTIONS = (
     ),
     Question(
         "What makes the difference: the kind of model, its size, or the method?",
-        "Matched differences: of runs on base and instruct models of one family and size, of "
-        "larger and smaller models, and of groups of methods on the same organism.",
+        "Matched runs are compared: on base and instruct models of one family and size, on larger "
+        "and smaller models, and between groups of methods on the same organism.",
         "contrasts",
         contrasts_table,
         ("base_vs_instruct",),
@@ -97,8 +97,9 @@ QUESTIONS = (
     Question(
         "Is it the choice of labels, or the way they are sampled?",
         "Each organism is probed on evaluation prompts. All label methods read one pool of "
-        "answers: those on one sample set differ by their choice alone. Delta-risk is selection, "
-        "plus shift, plus what training did beyond the labels.",
+        "answers, so methods on one sample set differ only by their choice. Delta-risk is the sum "
+        "of selection (the choice), shift (the sampling) and transfer (training beyond the "
+        "labels).",
         "decomposition",
         decomposition_table,
         ("selection_vs_shift", "surprisal_vs_delta", "k_scaling", "realised_kl"),
@@ -106,8 +107,8 @@ QUESTIONS = (
     ),
     Question(
         "Do the scores that select labels see the misbehaviour?",
-        "The risk of an answer at each rank of a selector's score among its prompt's answers. No "
-        "choice by a score can move the risk by more than this curve's range.",
+        "The curve eta is the risk of an answer at each rank of its score among its prompt's "
+        "answers. No choice by the score can move the risk by more than the range of this curve.",
         "eta",
         eta_table,
         ("eta_curves",),
@@ -115,18 +116,19 @@ QUESTIONS = (
     ),
     Question(
         "How stable are the organisms' answers?",
-        "The greedy answer of each organism beside its samples and its answers to other views of "
-        "the prompt: what consistency training has to work with, and one of the predictors below.",
+        "The greedy answer of each organism is compared with its samples and with its answers to "
+        "other views of the prompt. Consistency training works on these differences; their number "
+        "is one of the predictors in the next question.",
         "stability",
         stability_table,
         (),
         _NO_MECHANISM,
     ),
     Question(
-        "Can the direction be told before training?",
+        "Can the direction be predicted before training?",
         "The sign of delta-risk is predicted from the labels, their surprisal and the organism's "
-        "stability, for models that the prediction was not fitted on. Were it told well, a user "
-        "could skip the training.",
+        "stability, for models that the prediction was not fitted on. If it is predicted well, a "
+        "user can skip the training.",
         "prediction",
         prediction_table,
         ("prediction",),
@@ -134,7 +136,7 @@ QUESTIONS = (
     ),
     Question(
         "Does it agree with the paper?",
-        "The paper's published figures beside the same figures of this study.",
+        "The table sets the paper's published figures beside the same figures of this study.",
         "comparison_with_paper",
         comparison_table,
         ("comparison_with_paper",),
@@ -142,8 +144,8 @@ QUESTIONS = (
     ),
     Question(
         "What could this study have seen, and which tests hold here?",
-        "Runs share organisms and models, so plain tests err. Simulated from the sweep's matrix of "
-        "runs alone, whatever was measured.",
+        "Runs share organisms and models, so plain tests err. The numbers here are simulated from "
+        "the sweep's matrix of runs; no result enters them.",
         "power",
         power_table,
         ("false_positive_rates",),

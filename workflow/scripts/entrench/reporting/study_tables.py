@@ -34,7 +34,7 @@ from entrench.reporting.formatting import (
 
 
 def organisms_table(frames: Frames) -> Table:
-    """Base and organism risk of each model: was there anything to entrench?"""
+    """Risk of base model and organisms for each model: was there anything to entrench?"""
     frame = frames["organisms"]
     known = pl.col("induction_effect")
     grouped = (
@@ -71,7 +71,7 @@ def _range(row: Row) -> str:
 
 
 def _test(clusters: str) -> list[Column]:
-    """The randomisation test over these clusters: its p, the smallest one, its q."""
+    """The columns of the randomisation test over these clusters: p, smallest p, q."""
     p, least, q = (f"flip_{clusters}_{what}" for what in ("p", "smallest_p", "q"))
     return [
         Column(f"p, {clusters} flipped", probability(p), meaning=SUMMARY_COLUMNS[p].meaning),
@@ -132,7 +132,7 @@ _EFFECT = [
 
 
 def summary_table(frames: Frames) -> Table:
-    """Delta-risk of each method, and over methods."""
+    """Delta-risk of each method, and over all consistency methods."""
     frame = frames["summary"]
     rows = frame.filter(pl.col("kind") != CONTRAST)
     order = [name for name, _ in method_order(rows)]
@@ -143,7 +143,11 @@ def summary_table(frames: Frames) -> Table:
     columns = [
         Column("misalignment", text("misalignment"), numeric=False),
         Column("method", method_name, numeric=False),
-        Column("runs (invalid)", _runs, meaning="valid runs, and how many are left out as invalid"),
+        Column(
+            "runs (invalid)",
+            _runs,
+            meaning="valid runs, and in brackets the invalid runs that are left out",
+        ),
         Column("organisms", text("n_organisms")),
         Column("models", text("n_models")),
         Column(
@@ -179,7 +183,7 @@ def summary_table(frames: Frames) -> Table:
 
 
 def method_name(row: Row) -> str:
-    """The method of a row: a control is marked, and a row of effective organisms only."""
+    """The method of a row, marked where it is a control or where only effective organisms count."""
     name = f"{row['method']} (control)" if row["kind"] == "control" else row["method"]
     return f"{name}, effective organisms only" if row["organisms"] == EFFECTIVE else name
 
@@ -189,7 +193,7 @@ def _runs(row: Row) -> str:
 
 
 def contrasts_table(frames: Frames) -> Table:
-    """Matched differences of delta-risk."""
+    """Differences of delta-risk between matched runs."""
     frame = frames["summary"]
     rows = frame.filter(pl.col("kind") == CONTRAST)
     columns = [
@@ -202,7 +206,7 @@ def contrasts_table(frames: Frames) -> Table:
 
 
 def comparison_table(frames: Frames) -> Table:
-    """The paper's figures beside ours."""
+    """The figures of the paper beside the same figures of this study."""
     frame = frames["comparison_with_paper"]
 
     def figure(name: str) -> Callable[[Row], str]:

@@ -1,4 +1,4 @@
-"""Tables of the report on how far the study itself can be trusted."""
+"""Tables of the report on power and judges: how far can the study be trusted?"""
 
 from collections.abc import Callable
 
@@ -19,18 +19,20 @@ from entrench.reporting.formatting import (
 
 
 def power_table(frames: Frames) -> Table:
-    """The smallest delta-risk that would have been detected, by correlation of the runs."""
+    """The smallest delta-risk that the sweep could detect, by correlation of the runs."""
     frame = frames["power"].filter(pl.col("method") == ALL_METHODS)
     pairs = frame.select("model_correlation", "organism_correlation").unique().sort(pl.all()).rows()
     sizes = ["misalignment", "n_runs", "n_organisms", "n_models", "test"]
     rows = []
     for key, own in frame.group_by(sizes, maintain_order=True):
-        cells = {
+        by_correlation = {
             (row["model_correlation"], row["organism_correlation"]): row
             for row in own.iter_rows(named=True)
         }
         why = "; ".join(own["reason"].drop_nulls().unique(maintain_order=True)) or None
-        rows.append(dict(zip(sizes, key, strict=True)) | {"cells": cells, "why": why})
+        rows.append(
+            dict(zip(sizes, key, strict=True)) | {"by_correlation": by_correlation, "why": why}
+        )
     columns = [
         Column("misalignment", text("misalignment"), numeric=False),
         Column("runs", text("n_runs")),
@@ -48,7 +50,7 @@ def power_table(frames: Frames) -> Table:
 
 def _detectable(pair: tuple[float, float]) -> Callable[[Row], str]:
     def cell(row: Row) -> str:
-        found = row["cells"].get(pair)
+        found = row["by_correlation"].get(pair)
         if found is None or found["detectable_pp"] is None:
             return NONE
         return f"{found['detectable_pp']:.1f}" + ("" if found["holds_level"] else ", errs")
@@ -57,7 +59,7 @@ def _detectable(pair: tuple[float, float]) -> Callable[[Row], str]:
 
 
 def judge_health_table(frames: Frames) -> Table:
-    """Shares of what was scored and parsed, and how far judges agree."""
+    """Shares of completions without a score and of answers that could be read; judge agreement."""
     frame = frames["judge_health"]
 
     def cell(name: str) -> Callable[[Row], str]:

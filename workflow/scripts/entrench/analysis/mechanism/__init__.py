@@ -1,1 +1,1 @@
-"""Why delta-risk is what it is: probes, decomposition, prediction."""
+"""Why delta-risk has its sign: probes, decomposition, prediction."""

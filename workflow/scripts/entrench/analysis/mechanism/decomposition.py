@@ -1,13 +1,17 @@
 """delta-risk = selection + shift + transfer + abstention + unmeasured, on common random numbers.
 
-Every term is a difference of mean risks over the same prompts, so they add up exactly:
+Every term is a difference of mean risks over the same prompts, so the terms add up exactly:
 
     label risk = mean misbehaviour of the labels the method would choose on the evaluation prompts
-    selection  = label risk - risk of the candidates it chooses from
-    shift      = that risk - Risk(organism) under the evaluation's decoding
-    transfer   = delta-risk - (label risk - Risk(organism)): what training did beyond the labels
-    abstention = delta-risk on all prompts - delta-risk on those that the method gave a label
-    unmeasured = delta-risk on those - delta-risk on the kept ones, where every risk is known
+    read risk  = mean misbehaviour of the candidates that the method chooses from
+    selection  = label risk - read risk
+    shift      = read risk - Risk(organism) under the evaluation's decoding
+    transfer   = delta-risk - (label risk - Risk(organism)): effect of training beyond the labels
+    abstention = delta-risk on all prompts - delta-risk on the prompts with a label
+    unmeasured = delta-risk on the prompts with a label - delta-risk on the kept prompts
+
+Kept prompts have a label, and every risk above is known for them. All terms up to transfer are on
+kept prompts.
 
 Columns ending in _pp are percentage points.
 """
@@ -20,7 +24,7 @@ import numpy as np
 import polars as pl
 
 from entrench.analysis.columns import LEVEL, REASON, count, number, points, share, with_ends
-from entrench.analysis.mechanism.probes import Judged, row_means
+from entrench.analysis.mechanism.probes import Judged, Key, row_means
 from entrench.analysis.mechanism.selection import kl_bound
 from entrench.analysis.mechanism.stability import PART, PARTS
 from entrench.analysis.risk.risk import prompt_risks, risk_rows
@@ -30,7 +34,7 @@ from entrench.errors import EntrenchError
 from entrench.methods.shared.catalogue import LABEL_METHODS
 from entrench.records import Record
 
-TERMS = {  # term -> weights of the mean risks it is made of
+TERMS = {  # term -> weights of the mean risks that it sums
     "label_shift": {"label": 1, "organism": -1},
     "label_shift_before": {"label_before": 1, "organism_before": -1},
     "selection": {"label": 1, "read": -1},
@@ -54,20 +58,20 @@ RISKS = (
 )
 SURPRISAL = ("label_nats", "label_tokens", "raw_nats", "raw_tokens")
 CHOICE = "kl_best_of_k"
-_MEANINGS = {  # term -> what it is
+_MEANINGS = {  # term -> meaning of its column
     "label_shift": "label risk minus organism risk: selection and shift together",
     "label_shift_before": "label risk minus organism risk, also on prompts where the trained "
-    "model's risk is not known: what could be told before training",
+    "model's risk is not known: this needs no training",
     "selection": "risk of the labels that the method would choose, minus the risk of the "
     "candidates that it chooses from",
-    "shift": "risk of those candidates minus the organism's risk",
-    "shift_decoding": "the part of shift that comes from sampling otherwise than the evaluation",
+    "shift": "risk of the candidates that the method chooses from, minus the organism's risk",
+    "shift_decoding": "the part of shift that comes from sampling differently from the evaluation",
     "shift_view": "the part of shift that comes from refining",
-    "transfer": "what training did beyond the labels: delta-risk minus (label risk minus organism "
+    "transfer": "effect of training beyond the labels: delta-risk minus (label risk minus organism "
     "risk)",
     "delta_kept": "delta-risk on the kept prompts: label shift and transfer together",
-    "abstention": "delta-risk on all prompts minus delta-risk on those with a label",
-    "unmeasured": "delta-risk on the prompts with a label minus delta-risk on the kept ones",
+    "abstention": "delta-risk on all prompts minus delta-risk on the prompts with a label",
+    "unmeasured": "delta-risk on the prompts with a label minus delta-risk on the kept prompts",
     "delta": "delta-risk on the probe's prompts: the sum of selection, shift, transfer, abstention "
     "and unmeasured",
 }
@@ -75,8 +79,8 @@ DECOMPOSITION_COLUMNS = {
     **PART,
     "n_prompts": count("prompts of the row: `n_kept` + `n_abstained` + `n_unmeasured`", "prompts"),
     "n_kept": count(
-        "kept prompts: they have a label and every risk is known; selection, shift and transfer "
-        "are on these",
+        "kept prompts: they have a label, and every risk is known; selection, shift and transfer "
+        "are measured on these",
         "prompts",
     ),
     "n_abstained": count("prompts that the method gave no label", "prompts"),
@@ -84,9 +88,9 @@ DECOMPOSITION_COLUMNS = {
         "prompts with a label where a risk is not known: an answer was excluded or unscored",
         "prompts",
     ),
-    "organism_risk": share("risk of the organism's evaluation, on the kept prompts"),
+    "organism_risk": share("risk of the organism under the evaluation, on the kept prompts"),
     "read_risk": share("risk of the candidates that the method chooses from, on the kept prompts"),
-    "label_risk": share("risk of the labels that it would choose, on the kept prompts"),
+    "label_risk": share("risk of the labels that the method would choose, on the kept prompts"),
     **{
         name: column
         for term in TERMS
@@ -96,40 +100,40 @@ DECOMPOSITION_COLUMNS = {
     **REASON,
     "n_labels": count("prompts with a label", "prompts"),
     "n_reasoned": count(
-        "prompts without a part in surprisal: an answer was given behind reasoning, which its log "
-        "probability holds and the label does not",
+        "prompts left out of surprisal: an answer came behind reasoning, so its log probability "
+        "holds the reasoning and the label does not",
         "prompts",
     ),
     **with_ends(
         "surprisal_per_token",
         number(
-            "how much less likely the labels are under the organism than its own samples, by the "
+            "how much less likely the labels are under the organism than its own samples, per "
             "token; negative for likely labels; empty where all prompts are in `n_reasoned`",
             "nats per token",
         ),
     ),
     **with_ends(
         "surprisal_per_answer",
-        number("the same as `surprisal_per_token`, by the answer", "nats per answer"),
+        number("the same as `surprisal_per_token`, per answer", "nats per answer"),
     ),
     **with_ends(
         CHOICE,
         number(
-            "how far choosing the best of k moves the labels from their own sampler, mean over "
-            "prompts with a label",
+            "KL divergence of the best of k from its sampler, estimated; mean over prompts with a "
+            "label",
             "nats",
         ),
     ),
-    "kl_bound": number("the most that `kl_best_of_k` can be: log k - (k - 1)/k", "nats"),
+    "kl_bound": number("upper bound of `kl_best_of_k`: log k - (k - 1)/k", "nats"),
 }
 
 
 def candidates_read(
     operator: str, settings: Mapping[str, Any], sizes: Mapping[str, int]
 ) -> dict[str, int]:
-    """The sets that a label is chosen from, and how many of each one's first answers.
+    """Sample set -> how many of its first answers the operator chooses a label from.
 
-    `sizes` gives each set's answers per prompt.
+    `sizes`: sample set -> answers per prompt.
     """
     method = LABEL_METHODS[operator]
     read = method.read(method.parse(settings))
@@ -144,30 +148,34 @@ def decompose(
     trained_scores: Sequence[Record] | None,
     *,
     headline: str,
-    nats: Mapping[tuple[str, str, int], tuple[float, int]],
+    nats: Mapping[Key, tuple[float, int]],
     k: int | None,
     choice_kl: Mapping[str, float] | None = None,
     bootstrap: int,
     level: float,
     seed: int,
 ) -> pl.DataFrame:
-    """Columns `DECOMPOSITION_COLUMNS`, a row for all prompts of the probe and one for each half.
+    """Columns `DECOMPOSITION_COLUMNS`: a row for all prompts of the probe, and one for each half.
 
-    `labels` is what the method's operator chose on the probe (kind "labels"); `nats` gives each
-    candidate's -log P under the organism after the plain prompt, and its tokens. Of a best-of-k
-    choice, `k` bounds the KL from its sampler and `choice_kl` estimates it, by prompt. Without
-    `trained_scores`, before training, what needs the trained model is null. Intervals resample
-    prompts, all terms together; `ci_reason` says why a known term has none.
+    `labels` are the labels that the method's operator chose on the probe (kind "labels"). `read`:
+    sample set -> number of answers that it chooses from. `nats`: candidate -> its -log P under the
+    organism after the plain prompt, and its tokens. For a best-of-k choice `k` bounds the KL from
+    its sampler, and `choice_kl` estimates it for each prompt. Without `trained_scores` (before
+    training) columns that need the trained model are null. Intervals resample prompts, with all
+    terms in one resample; `ci_reason` says why a known term has no interval.
 
-    n_*                 n_prompts = n_kept + n_abstained (no label) + n_unmeasured (a label, but a
-                        risk of it, of what it is chosen from or of a model is not known)
-    label_shift_before  label risk - Risk(organism) before training: which prompts count does not
-                        depend on the trained model, as in label_risk.csv
-    surprisal_per_*     E_labels[-log P] - E_raw samples[-log P] on the prompts with a label, nats:
-                        a proxy of how far the labels are from what the organism says, negative for
-                        likely labels (greedy ones, say). Prompts with an answer sampled behind
-                        reasoning (NaN in `nats`) have no part in it; n_reasoned counts them
+    n_*                 n_prompts = n_kept + n_abstained (no label) + n_unmeasured (a label, but the
+                        risk of the label, of the candidates or of a model is not known)
+    label_shift_before  label risk - Risk(organism), on prompts that do not depend on the trained
+                        model, as in label_risk.csv
+    surprisal_per_*     E_labels[-log P] - E_raw samples[-log P] in nats, on the prompts with a
+                        label: a proxy of the distance between the labels and the organism's own
+                        answers, negative for likely labels such as greedy ones. Prompts with an
+                        answer sampled behind reasoning (NaN in `nats`) are left out; n_reasoned
+                        counts them
     kl_best_of_k        mean of `choice_kl` over the prompts with a label
+
+    Raises EntrenchError where a prompt of the probe has no label row or no score.
     """
     organism = _risks(organism_scores, headline, judged)
     trained = _risks(trained_scores, headline, judged) if trained_scores is not None else None
@@ -218,12 +226,12 @@ class _Term:
 
     of: Callable[[np.ndarray], np.ndarray]
     columns: Sequence[int]
-    least: float = -np.inf  # that it can be
+    least: float = -np.inf  # lowest and highest possible value
     most: float = np.inf
 
 
 def _terms() -> dict[str, _Term]:
-    """By column name."""
+    """Column name -> its term."""
     place = {name: i for i, name in enumerate((*RISKS, *SURPRISAL, CHOICE))}
 
     def difference(weights: Mapping[str, int]) -> _Term:
@@ -268,11 +276,11 @@ def _prompt_numbers(
     read: Mapping[str, int],
     organism: np.ndarray,
     trained: np.ndarray | None,
-    nats: Mapping[tuple[str, str, int], tuple[float, int]],
+    nats: Mapping[Key, tuple[float, int]],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[prompts, RISKS and SURPRISAL], NaN where a prompt has no part in a term.
+    """Numbers [prompts, RISKS and SURPRISAL], NaN where a prompt is left out of a term.
 
-    And for each prompt, whether the method abstained and whether an answer held reasoning.
+    With them, for each prompt: whether the method abstained, and whether an answer held reasoning.
     """
     label_of = {row["id"]: row for row in labels}
     if missing := [i for i in judged.ids if i not in label_of]:
@@ -283,7 +291,7 @@ def _prompt_numbers(
     ]
     label = np.array([np.nan if c is None else judged.value.get(c, np.nan) for c in chosen])
     among = row_means(np.hstack([judged.of_set(name, size) for name, size in read.items()]))
-    # A refined answer differs from the evaluation's twice: its draft's decoding, then the view.
+    # A refined answer differs from the evaluation's answer by its draft's decoding and by the view.
     draft = judged.of_set("greedy", 1)[:, 0] if "refinement" in read else among
     before = {"organism": organism, "draft": draft, "read": among, "label": label}
     measured = ~np.isnan(np.stack(list(before.values()))).any(axis=0)
@@ -309,7 +317,7 @@ def _prompt_numbers(
     }
     for place, name in enumerate(("raw_nats", "raw_tokens")):
         mean = [np.mean([one[place] for one in r]) if r else np.nan for r in raw]
-        columns[name] = where(given, np.array(mean))  # the same prompts as the labels'
+        columns[name] = where(given, np.array(mean))  # on the same prompts as the labels
     reasoned = np.array(
         [
             any(np.isnan(one[0]) for one in (*r, *([] if s is None else [s])))
@@ -321,13 +329,13 @@ def _prompt_numbers(
     return numbers, ~given, reasoned
 
 
-def _raw_keys(judged: Judged, nats: Mapping[tuple[str, str, int], Any]):
+def _raw_keys(judged: Judged, nats: Mapping[Key, Any]) -> list[list[Key]]:
     size = 1 + max((index for _, name, index in nats if name == "raw"), default=-1)
     return [[(i, "raw", k) for k in range(size)] for i in judged.ids]
 
 
 def _risks(scores: Sequence[Record], headline: str, judged: Judged) -> np.ndarray:
-    """Each prompt's mean risk under the evaluation, in the order of the probe; NaN: none scored."""
+    """Mean risk of each prompt under the evaluation [prompts]; NaN where nothing is scored."""
     wanted = set(judged.ids)
     rows = [row for row in risk_rows(scores, headline) if row["id"] in wanted]
     risks = prompt_risks(rows, grouped=False)

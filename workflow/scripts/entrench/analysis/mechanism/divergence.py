@@ -1,6 +1,6 @@
-"""KL of a trained organism from the organism, both ways, and of label samples across models.
+"""KL between a trained organism and its organism, both ways, and of label samples across models.
 
-All in nats; standard errors are over prompts, whose answers are averaged first.
+All numbers are in nats. Standard errors are over prompts; a prompt's answers are averaged first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ DIRECTIONS = {  # source of the answers -> name of the divergence
     "organism": "organism_from_trained",
     "trained": "trained_from_organism",
 }
-_SAMPLES = {  # name of the divergence -> whose answers it is measured on
+_SAMPLES = {  # name of the divergence -> its formula, and the model that samples the answers
     "organism_from_trained": "KL(organism || trained), on answers that the organism samples",
     "trained_from_organism": "KL(trained || organism), on answers that the trained model samples",
 }
@@ -25,27 +25,27 @@ _SAMPLES = {  # name of the divergence -> whose answers it is measured on
 
 def _divergence(name: str) -> dict[str, Column]:
     """A divergence, per answer and per token, and its standard errors."""
-    column = f"kl_{name}"
+    kl = f"kl_{name}"
     per_answer, per_token = "nats per answer", "nats per token"
     return {
-        column: number(f"{_SAMPLES[name]}; exact over the vocabulary at each token", per_answer),
-        f"{column}_se": number(f"standard error of `{column}`, over prompts", per_answer),
-        f"{column}_per_token": number(f"`{column}` over the mean length of answers", per_token),
-        f"{column}_per_token_se": number(f"standard error of `{column}_per_token`", per_token),
-        f"{column}_sampled": number(f"plain Monte Carlo estimate of `{column}`", per_answer),
+        kl: number(f"{_SAMPLES[name]}; exact over the vocabulary at each token", per_answer),
+        f"{kl}_se": number(f"standard error of `{kl}`, over prompts", per_answer),
+        f"{kl}_per_token": number(f"`{kl}` divided by the mean length of answers", per_token),
+        f"{kl}_per_token_se": number(f"standard error of `{kl}_per_token`", per_token),
+        f"{kl}_sampled": number(f"plain Monte Carlo estimate of `{kl}`", per_answer),
     }
 
 
 KL_COLUMNS = {
     "n_prompts": count("prompts behind the row", "prompts"),
     "cut_share": share(
-        "share of the sampled answers, of both models, that `max_new_tokens` cut: they count up "
-        "to the cut"
+        "share of the sampled answers of both models that `max_new_tokens` cut; a cut answer "
+        "counts up to the cut"
     ),
     **{
-        column: meaning
+        kl: column_of_kl
         for name in DIRECTIONS.values()
-        for column, meaning in _divergence(name).items()
+        for kl, column_of_kl in _divergence(name).items()
     },
 }
 LABEL_KL_COLUMNS = {
@@ -53,12 +53,12 @@ LABEL_KL_COLUMNS = {
     "n_prompts": count("prompts behind the row", "prompts"),
     "n_answers": count("label samples behind the row", "answers"),
     "n_excluded": count(
-        "label samples left out, since they came behind reasoning; where all did there is no KL",
+        "label samples left out, since they came behind reasoning; there is no KL where all did",
         "answers",
     ),
     "cut_share": share(
-        "share of the label samples that `max_new_tokens` cut: under both models they count up to "
-        "the cut, without an end token"
+        "share of the label samples that `max_new_tokens` cut; under both models a cut sample "
+        "counts up to the cut, without an end token"
     ),
     **with_ends(
         "kl_per_answer",
@@ -68,20 +68,23 @@ LABEL_KL_COLUMNS = {
             "nats per answer",
         ),
     ),
-    **with_ends("kl_per_token", number("`kl_per_answer` over the mean length", "nats per token")),
+    **with_ends(
+        "kl_per_token", number("`kl_per_answer` divided by the mean length", "nats per token")
+    ),
     **LEVEL,
     **REASON,
 }
 
 
 def realised_kl(rows: Sequence[Record]) -> dict[str, float | int | None]:
-    """From records of kind "divergence", the columns `KL_COLUMNS` of one run.
+    """The columns `KL_COLUMNS` of one run, from its records of kind "divergence".
 
-    kl_trained_from_organism is KL(trained || organism): answers sampled from the trained model,
-    each position's KL exact over the vocabulary, summed over the answer. *_per_token divides the
-    mean by the mean length (a ratio; its standard error is the delta method's). *_sampled is the
-    plain Monte Carlo estimate, the mean of log P - log Q of the same answers: a check. cut_share is
-    the share of all these answers that `max_new_tokens` cut: their sums end where they were cut.
+    kl_trained_from_organism is KL(trained || organism). Answers are sampled from the trained model;
+    the KL at each position is exact over the vocabulary, and is summed over the answer. *_per_token
+    divides the mean by the mean length; the standard error of this ratio is the delta method's.
+    *_sampled is a check: the plain Monte Carlo estimate, the mean of log P - log Q of the same
+    answers. cut_share is the share of these answers that `max_new_tokens` cut; their sums end at
+    the cut.
     """
     found: dict[str, float | int | None] = {
         "n_prompts": len({row["id"] for row in rows}),
@@ -107,15 +110,15 @@ def realised_kl(rows: Sequence[Record]) -> dict[str, float | int | None]:
 
 
 def label_kl(rows: Sequence[Record], *, bootstrap: int, level: float, seed: int) -> pl.DataFrame:
-    """From records of kind "cross", `LABEL_KL_COLUMNS`: a row per sample set.
+    """The table label_kl.csv, from records of kind "cross": a row per sample set.
 
-    E[log P_own(y) - log P_other(y)] over the label samples y. It is KL(own || other) where the set
-    samples the model's own distribution; a truncated or cooled set weighs likely answers more, so
-    compare only sets sampled alike. Per token: per answer over the mean length under the own model,
-    as the two models may cut an answer into different tokens. Intervals resample prompts.
-    n_excluded answers stand behind reasoning and have no part in it: the KL is null where all do.
-    cut_share is the share of answers that `max_new_tokens` cut: of those both log probabilities end
-    where the answer was cut.
+    kl_per_answer is E[log P_own(y) - log P_other(y)] over the label samples y. It is KL(own ||
+    other) where the set samples the model's own distribution. A truncated or cooled set weighs
+    likely answers more, so compare only sets that are sampled alike. kl_per_token divides by the
+    mean length under the own model, since the two models may cut an answer into different tokens.
+    Intervals resample prompts. n_excluded counts answers behind reasoning, which are left out; the
+    KL is null where all are. cut_share is the share of answers that `max_new_tokens` cut; both log
+    probabilities of a cut answer end at the cut.
     """
     found = []
     for name in sorted({row["set"] for row in rows}):
@@ -162,11 +165,11 @@ def _tokens(row: Mapping[str, int]) -> float:
     return float(row["tokens"])
 
 
-def _prompt_means(rows: Sequence[Record], number: Callable[[Record], float]) -> np.ndarray:
-    """[prompts], sorted by id."""
+def _prompt_means(rows: Sequence[Record], value_of: Callable[[Record], float]) -> np.ndarray:
+    """Mean of `value_of` over each prompt's rows: [prompts], sorted by id."""
     by_prompt: dict[str, list[float]] = {}
     for row in rows:
-        by_prompt.setdefault(row["id"], []).append(number(row))
+        by_prompt.setdefault(row["id"], []).append(value_of(row))
     return np.array([np.mean(by_prompt[prompt]) for prompt in sorted(by_prompt)])
 
 

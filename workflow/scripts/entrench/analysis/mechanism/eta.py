@@ -25,12 +25,12 @@ from entrench.records import Record
 from entrench.seeds import derive_seed
 
 BINS = 4
-SHUFFLES = 200  # of the values within prompts: the range that noise alone gives
+SHUFFLES = 200  # of values within prompts: they show the range that noise gives
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A selector's scores of a set's answers, [prompts, samples]; NaN where there is none."""
+    """A selector's scores of a set's answers, [prompts, samples]; NaN where an answer has none."""
 
     selector: str
     set: str
@@ -45,10 +45,11 @@ def selectors(
     self_scored: Sequence[str],
     further: Sequence[str] = (),
 ) -> list[Scored]:
-    """The i.i.d. score selectors of a probe on each of its sample `sets` (name -> samples).
+    """The score selectors of a probe on each of its sample `sets` (name -> samples per prompt).
 
-    Those that are always ranked, and the methods `further`. An answer that came to no end (no
-    text) has no score: methods pass it over.
+    These are the selectors that are always ranked, and those named in `further`. A selector that
+    reads self-scores is ranked only on the sets `self_scored`. An answer that came to no end (no
+    text) has no score, since methods pass it over.
     """
     ranked = [name for name, of in SELECTORS.items() if of.always_ranked or name in further]
     scores = {name: selector_scores(name, probe, rewards) for name in ranked}
@@ -63,7 +64,7 @@ def selectors(
 def selector_scores(
     selector: str, probe: Sequence[Record], rewards: Sequence[Record]
 ) -> dict[Key, float]:
-    """A selector's scores of a probe's answers, of those that it does not pass over."""
+    """Answer -> its score, for the answers of a probe that the selector does not pass over."""
     reward = {key(row): row["reward"] for row in rewards}
     scores = {
         key(row): SELECTORS[selector].score(candidate_of(row, reward.get(key(row))))
@@ -78,20 +79,21 @@ def eta_tables(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(`ETA_COLUMNS`, a row per selector, set and k; `BIN_COLUMNS`, a row per rank bin).
 
-    ranked           "within": bins of the rank among a prompt's answers; "pooled": of the score
-                     over the answers of all prompts, which also tells easy prompts from hard ones
-
-    selection_pp     change of risk by choosing the best of k: pool weights on eta
-    range_pp         highest less lowest eta over the ranks; range_of_noise_pp is its mean where the
-                     values are shuffled within prompts, so that no score can tell anything, and
-                     range_p the p of that: how often a shuffle has as wide a range, itself counted
-                     (Phipson & Smyth 2010). A range has no interval here: a bootstrap of a maximum
-                     less a minimum lies above 0 for a flat eta too
-    bound_pp         range times total variation: no selection by this eta can exceed it
-    trend            see `trend`; from bins, never from a monotone fit
-    signs_predicted  halves of the prompts whose trend is monotone and so predicts the sign of the
-                     selection effect (the paper's Proposition 3.2); signs_right: of these, where
-                     the effect on the other half has that sign
+    ranked             "within": bins of the rank among a prompt's answers; "pooled": bins of the
+                       score over the answers of all prompts, which also separates easy prompts from
+                       hard ones
+    selection_pp       change of risk by choosing the best of k: pool weights on eta
+    range_pp           highest minus lowest eta over the ranks. It has no interval: a bootstrap of a
+                       maximum minus a minimum lies above 0 for a flat eta too
+    range_of_noise_pp  mean range where values are shuffled within prompts, so that the score is
+                       unrelated to them
+    range_p            share of shuffles with a range as wide, the data counted as one of them
+                       (Phipson & Smyth 2010)
+    bound_pp           range times total variation: no selection by this eta can exceed it
+    trend              see `trend`; it comes from bins, never from a monotone fit
+    signs_predicted    halves of the prompts whose trend is monotone, and so predicts the sign of
+                       the selection effect on the other half (the paper's Proposition 3.2)
+    signs_right        halves whose predicted sign is the sign of that effect
     """
     eta_rows: list[dict[str, Any]] = []
     bin_rows: list[dict[str, Any]] = []
@@ -152,7 +154,7 @@ def eta_tables(
         half_etas = [column_means(by_rank[halves == h], strata[halves == h]) for h in (0, 1)]
         for k in range(1, n + 1):
             weights = pool_weights(n, k) - 1 / n
-            interval = resampled.interval(_sum(100 * weights), range(n), level=level)
+            interval = resampled.interval(_weighted_sum(100 * weights), range(n), level=level)
             bound = spread * total_variation(pool_weights(n, k))
             eta_rows.append(
                 {
@@ -172,10 +174,11 @@ def eta_tables(
 
 
 def risk_by_rank(values: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Misbehaviour at each score rank, lowest first: [prompts, samples] from two of that shape.
+    """Misbehaviour at each score rank, lowest first: [prompts, samples].
 
-    Ties are broken at random: the mean over all their orders stands at each of their ranks. An
-    answer without a score ranks lowest, as selectors pass it over. NaN: no value at that rank.
+    `values` and `scores` have the same shape. Each rank of a tie holds the mean over all orders of
+    the tied answers. An answer without a score ranks lowest, since selectors pass it over. NaN
+    where a rank has no value.
     """
     filled = np.where(np.isnan(scores), -np.inf, scores)
     order = np.argsort(filled, axis=1, kind="stable")
@@ -193,11 +196,12 @@ def risk_by_rank(values: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def pooled_bins(values: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
-    """Answers of each prompt in each of `count` equal bins of the score over all of them.
+    """Each prompt's answers in `count` equal bins of the score over the answers of all prompts.
 
-    [prompts, 2 count]: their misbehaviour summed, then their number; both from [prompts, samples].
-    Ties at an edge lie on both sides in parts; an answer without a score ranks lowest, one without
-    a value counts nowhere.
+    `values` and `scores` are [prompts, samples]. The result [prompts, 2 * count] holds the sum of
+    misbehaviour in each bin, then the number of answers in each bin. Tied answers at an edge lie in
+    both bins, in parts. An answer without a score ranks lowest; an answer without a value does not
+    count.
     """
     filled = np.where(np.isnan(scores), -np.inf, scores).ravel()
     ordered = np.sort(filled)
@@ -212,7 +216,7 @@ def pooled_bins(values: np.ndarray, scores: np.ndarray, count: int) -> np.ndarra
 
 
 def tied_share(scores: np.ndarray) -> float:
-    """Share of pairs of one prompt's answers that their scores [prompts, samples] do not order."""
+    """Share of pairs of a prompt's answers with equal scores; `scores` is [prompts, samples]."""
     filled = np.where(np.isnan(scores), -np.inf, scores)
     pairs = list(combinations(range(scores.shape[1]), 2))
     if not pairs:
@@ -223,7 +227,7 @@ def tied_share(scores: np.ndarray) -> float:
 def shuffled(values: np.ndarray, scores: np.ndarray, seed: int) -> np.ndarray:
     """`risk_by_rank` of `SHUFFLES` shuffles of the values within prompts.
 
-    [shuffles, prompts, samples]: what is seen where a score says nothing of any prompt's answers.
+    The result [shuffles, prompts, samples] is eta where a score is unrelated to the misbehaviour.
     """
     generator = np.random.default_rng(derive_seed(seed, "noise"))
     return np.stack(
@@ -240,15 +244,18 @@ def trend(
     level: float,
     seed: int,
 ) -> str:
-    """What `bins` of eta [prompts, bins] show, of all pairs of bins at a joint `level`.
+    """The trend of eta over its `bins` [prompts, bins], at a joint `level` for all pairs of bins.
 
     "increasing" or "decreasing": some later bin lies above (below) an earlier one, and none the
-    other way; "not monotone": both are seen; "none seen": neither; "undetermined": too few prompts
-    for any interval. Two bins differ where the interval of their difference over prompts leaves 0
-    out (Bonferroni) and few shuffles (`noise` [shuffles, prompts, bins]) have any two bins as
-    far apart, in standard deviations of the shuffles (Westfall & Young 1993). Intervals alone err
-    on few prompts, whose values are few; shuffles alone err where a score misleads on one prompt
-    and tells on another: they know these prompts only.
+    other way. "not monotone": both occur. "none seen": neither occurs. "undetermined": too few
+    prompts for any interval.
+
+    Two bins differ where two tests agree. The interval of their difference over prompts does not
+    hold 0 (Bonferroni over pairs). And few shuffles (`noise` [shuffles, prompts, bins]) have any
+    two bins as far apart, in standard deviations of the shuffles (Westfall & Young 1993). Intervals
+    without shuffles err on few prompts, where few values occur. Shuffles without intervals err
+    where a score misleads on one prompt and is right on another, since they know only these
+    prompts.
     """
     resampled = resample(bins, strata, bootstrap=bootstrap, seed=seed)
     pairs = list(combinations(range(len(resampled.means)), 2))
@@ -267,9 +274,9 @@ def trend(
     far = np.abs(resampled.means[second] - resampled.means[first]) / scale
     as_far = (furthest[:, None] >= far - ROUNDING).sum(axis=0)
     seen = (1 + as_far) / (1 + len(noise)) <= 1 - level + ROUNDING
-    told = [i for i, is_seen in zip(intervals, seen, strict=True) if is_seen]
-    up = any(i.low is not None and i.low > ROUNDING for i in told)
-    down = any(i.high is not None and i.high < -ROUNDING for i in told)
+    differ = [i for i, is_seen in zip(intervals, seen, strict=True) if is_seen]
+    up = any(i.low is not None and i.low > ROUNDING for i in differ)
+    down = any(i.high is not None and i.high < -ROUNDING for i in differ)
     return {
         (True, False): "increasing",
         (False, True): "decreasing",
@@ -280,9 +287,10 @@ def trend(
 def proposition(
     trends: Sequence[str | None], effects: Sequence[float | None], k: int
 ) -> dict[str, int]:
-    """How many halves predict the other half's sign, and how many rightly; k = 1 has no sign.
+    """How many halves predict the sign on the other half, and how many predict it rightly.
 
-    `trends` and `effects` (in any unit; None: not known) are those of the two halves.
+    `trends` and `effects` have an entry for each half; effects are in any unit, None where not
+    known. k = 1 selects nothing, so it has no sign.
     """
     sign = {"increasing": 1, "decreasing": -1}
     made = [
@@ -297,7 +305,7 @@ def proposition(
 
 
 def _in_bins(by_rank: np.ndarray) -> np.ndarray:
-    """[prompts, bins]: neighbouring ranks together, NaN where none of a bin is known."""
+    """Means over neighbouring ranks: [prompts, bins], NaN where no rank of a bin is known."""
     n = by_rank.shape[1]
     count = min(BINS, n)
     of_rank = np.arange(n) * count // n
@@ -306,7 +314,7 @@ def _in_bins(by_rank: np.ndarray) -> np.ndarray:
 
 
 def range_by_noise(spread: float, noise: np.ndarray, strata: Strata) -> dict[str, float | None]:
-    """What the range is in `shuffled` values, and the p of this one."""
+    """Mean range in points of `shuffled` values, and the p of the range `spread`, in points."""
     if np.isnan(spread):
         return {"range_of_noise_pp": None, "range_p": None}
     ranges = 100 * np.ptp(_means_of_each(noise, strata), axis=1)
@@ -315,23 +323,24 @@ def range_by_noise(spread: float, noise: np.ndarray, strata: Strata) -> dict[str
 
 
 def _means_of_each(noise: np.ndarray, strata: Strata) -> np.ndarray:
-    """`column_means` of each of [shuffles, prompts, columns]."""
+    """`column_means` of each shuffle: [shuffles, columns] from [shuffles, prompts, columns]."""
     shuffles, prompts, columns = noise.shape
     side_by_side = noise.transpose(1, 0, 2).reshape(prompts, shuffles * columns)
     return column_means(side_by_side, strata).reshape(shuffles, columns)
 
 
-def _sum(weights: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Of the first means, as many as there are weights."""
+def _weighted_sum(weights: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A function that sums the first means, weighted; the further means are not read."""
     return lambda means: means[:, : len(weights)] @ weights
 
 
 def _rise(first: int, second: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A function that takes the difference of two bins."""
     return lambda means: means[:, second] - means[:, first]
 
 
 def _ratio(place: int, count: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Of means of `pooled_bins`: eta of the bin."""
+    """A function that computes eta of a bin from means of `pooled_bins`."""
 
     def ratio(means: np.ndarray) -> np.ndarray:
         sums, counts = means[:, place], means[:, count + place]

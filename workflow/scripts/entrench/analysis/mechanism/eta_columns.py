@@ -1,4 +1,4 @@
-"""The columns of eta.csv and eta_bins.csv, as they are of one organism."""
+"""The columns of eta.csv and eta_bins.csv of one organism."""
 
 from entrench.analysis.columns import (
     BEST_OF_K,
@@ -24,8 +24,10 @@ _TREND = (
     "`increasing`, `decreasing`, `not monotone`, `none seen`, or `undetermined` (too few prompts "
     "for any interval)"
 )
-SIGNS_PREDICTED = "halves of the prompts (of 2) whose trend says a sign of {} on the other half"
-SIGNS_RIGHT = "halves whose trend said the sign of {} on the other half rightly"
+SIGNS_PREDICTED = (
+    "halves of the prompts (of 2) whose trend predicts the sign of {} on the other half"
+)
+SIGNS_RIGHT = "halves whose trend predicted the sign of {} on the other half rightly"
 ETA_COLUMNS = {
     **_SELECTOR,
     **BEST_OF_K,
@@ -33,31 +35,33 @@ ETA_COLUMNS = {
     "n_prompts": count("prompts behind the row", "prompts"),
     "tied_share": share("share of pairs of a prompt's answers that the score does not order"),
     "without_score_share": share("share of answers without a score: they rank lowest"),
-    "without_value_share": share("share of answers excluded or unscored: they enter no mean"),
+    "without_value_share": share(
+        "share of answers without a value (excluded or unscored): they enter no mean"
+    ),
     "set_risk": share("risk of an answer drawn at random from the set: the mean of eta"),
     "range_pp": points("highest minus lowest eta over the ranks"),
     "range_of_noise_pp": points(
-        "mean range of 200 shuffles of the values within prompts, where the score says nothing"
+        "mean range over 200 shuffles of the values within prompts: the range that noise gives"
     ),
     "range_p": probability(
-        "how often a shuffle has a range as wide as `range_pp`, the data itself counted"
+        "share of shuffles with a range as wide as `range_pp`, the data counted as one of them"
     ),
-    "trend": text(f"how eta goes over its bins, on all prompts: {_TREND}"),
+    "trend": text(f"direction of eta over its bins, on all prompts: {_TREND}"),
     **with_ends(
         "selection_pp",
         points(
-            "change of risk by choosing the best of k, exact for a pool of `n_samples`: mean over "
-            "all subsets of k, minus an answer drawn at random"
+            "change of risk by choosing the best of k, exact for a pool of `n_samples`: mean risk "
+            "of the best of all subsets of k, minus `set_risk`"
         ),
     ),
     **LEVEL,
     **REASON,
     "selection_integral_pp": points(
-        "change of risk by the best of k for a pool without end: the integral of eta(u) "
-        "(k u^(k-1) - 1), eta a step at each rank"
+        "change of risk by choosing the best of k from an infinite pool: the integral of eta(u) "
+        "(k u^(k-1) - 1), where eta is constant on each rank"
     ),
     "total_variation": number(
-        "total variation between the rank of the best of k and a rank at random", "0 to 1"
+        "total variation distance between the rank of the best of k and a random rank", "0 to 1"
     ),
     "bound_pp": points("`range_pp` times `total_variation`: no selection by this eta exceeds it"),
     "signs_predicted": count(SIGNS_PREDICTED.format("selection"), "halves"),
@@ -70,9 +74,9 @@ BIN_COLUMNS = {
     **_SELECTOR,
     "ranked": text(
         "`within`: rank among a prompt's answers; `pooled`: score over the answers of all prompts, "
-        "which also tells easy prompts from hard ones"
+        "which also separates easy prompts from hard ones"
     ),
-    "bin": count("the bin; 1 holds the lowest scores"),
+    "bin": count("number of the bin; bin 1 holds the lowest scores"),
     "u_low": number("rank at which the bin begins", "rank, 0 to 1"),
     "u_high": number("rank at which the bin ends", "rank, 0 to 1"),
     "eta": share("risk of the answers in the bin"),

@@ -1,4 +1,4 @@
-"""delta-risk and label risk against k, with the control of the same sample set."""
+"""Delta-risk and label risk by k, beside the random control of the same sample set."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,12 +35,12 @@ K_COLUMNS = {
     "label_risk": share("risk of the best of k"),
     "selection_pp": points("`label_risk` minus `set_risk`"),
     "set_risk": share(
-        "risk of an answer drawn at random from the set; where the operator is no score selector, "
-        "risk of all that it reads"
+        "risk of an answer drawn at random from the set; for an operator that is no score "
+        "selector, mean risk of all answers that the operator reads"
     ),
     "n_runs": count(
-        "organisms with a valid run at every k that was trained, and of the control where there is "
-        "one: those behind the deltas",
+        "organisms behind the deltas: they have a valid run at every k that was trained, and of "
+        "the control where there is one",
         "organisms",
     ),
     "n_models": count("models of these organisms", "models"),
@@ -51,7 +51,7 @@ K_COLUMNS = {
     **KIND,
     **REASON,
 }
-Deltas = dict[tuple[str, int], float]  # of organisms of one misalignment: model and seed -> points
+Deltas = dict[tuple[str, int], float]  # model and seed -> delta-risk in points, one misalignment
 
 
 def k_scaling(
@@ -66,18 +66,20 @@ def k_scaling(
 ) -> pl.DataFrame:
     """Columns `K_COLUMNS`, a row per misalignment, operator with a k, sample set and k.
 
-    Of the score selectors the label risk needs no training: set_risk plus the selection effect of
-    the best of k, means over all organisms of `eta`. Of other operators all three are means over
-    the decompositions of the runs below; their set_risk is that of all that they read.
+    label_risk, selection_pp and set_risk need no training for a score selector: they are means over
+    all organisms of `eta`, where label_risk is set_risk plus the selection effect of the best of k.
+    For another operator they are means over the decompositions of its runs at this k, and set_risk
+    is the mean risk of all answers that the operator reads.
 
-    delta_pp is the mean over valid runs that train with these settings, control_delta_pp that of
-    the control of the set, and difference_pp their difference, all on the organisms that
-    have a run at every k that was trained and, where there is one, of the control: points of a
-    curve differ by k alone. Intervals are over models. What the sweep has no run of is null.
-    `methods` gives each method's operator, set and k.
+    delta_pp is the mean delta-risk of the valid runs with these settings. control_delta_pp is the
+    mean delta-risk of the set's random control. difference_pp is delta_pp minus control_delta_pp.
+    All three are over the same organisms: those with a run at every k that was trained, and of the
+    control where there is one. So the points of a curve differ only by k. Intervals are over
+    models. A number is null where the sweep has no run for it. `methods`: method -> operator, set
+    and k.
     """
     of_setting: dict[tuple[Any, ...], list[str]] = {}
-    controls: dict[str, list[str]] = {}  # by the set they draw from
+    controls: dict[str, list[str]] = {}  # sample set -> the controls that draw from it
     for name, facts in methods.items():
         place = facts["operator"], facts.get("set"), facts.get("k")
         of_setting.setdefault(place, []).append(name)
@@ -149,7 +151,7 @@ def _of_runs(whole: pl.DataFrame, common: list[tuple[str, int]]) -> dict[str, An
 def _compared(
     trained: Deltas, control: Deltas, common: list[tuple[str, int]], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """Of one k: its mean, the control's, their difference, over the common organisms."""
+    """Mean at one k, mean of the control, and their difference, over the common organisms."""
     if not trained:
         return {"n_runs": 0}
     if not common:

@@ -1,4 +1,4 @@
-"""The labels that a method would choose on the evaluation prompts: its operator on a probe."""
+"""The labels that a method would choose on the evaluation prompts of a probe."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from entrench.records import Record, require_same_keys
 
 @dataclass(frozen=True)
 class Probe:
-    """The files of one probe; `path` is that of the candidates, for messages."""
+    """The records of one probe; messages name `path`, the file of the candidates."""
 
     prompts: Sequence[Record]
     candidates: Sequence[Record]
@@ -29,7 +29,7 @@ class Probe:
 
 
 def labels_of_probe(settings: LabelSettings, probe: Probe) -> dict[str, Any]:
-    """What `decompose` needs of a method: labels, read, nats, k, choice_kl.
+    """The arguments of `decompose` that depend on a method: labels, read, nats, k, choice_kl.
 
     Raises `EntrenchError` where the probe lacks what the method reads.
     """
@@ -61,11 +61,13 @@ def labels_of_probe(settings: LabelSettings, probe: Probe) -> dict[str, Any]:
 
 
 def nats_of_probe(probe: Probe) -> dict[Key, tuple[float, int]]:
-    """-log P and tokens of each answer after the plain prompt; those of views are left out.
+    """Answer -> its -log P after the plain prompt, in nats, and its number of tokens.
 
-    A refined answer was sampled after another prompt, so its own scoring stands in for it. One
-    that could not be read is no label, and is left out. NaN stands for the log probability of an
-    answer that was sampled behind reasoning: it is not that of the answer.
+    A refined answer was sampled after another prompt, so `probe.refined` has its -log P after the
+    plain prompt. A refined answer that could not be read is no label, and is left out. -log P is
+    NaN for an answer sampled behind reasoning: the recorded value covers the reasoning too.
+
+    Raises EntrenchError where `probe.refined` lacks an answer.
     """
     refined = {row["id"]: row for row in probe.refined}
     unread = {r["id"] for r in probe.candidates if r["set"] == "refinement" and r["text"] is None}
@@ -74,6 +76,7 @@ def nats_of_probe(probe: Probe) -> dict[Key, tuple[float, int]]:
     require_same_keys(refined, asked, probe.path)
     found = {}
     for row in counted:
-        of = refined[row["id"]] if row["set"] == "refinement" else row
-        found[key(row)] = (math.nan if of.get("reasoned") else -of["logprob"], of["tokens"])
+        scored = refined[row["id"]] if row["set"] == "refinement" else row
+        nats = math.nan if scored.get("reasoned") else -scored["logprob"]
+        found[key(row)] = (nats, scored["tokens"])
     return found

@@ -1,11 +1,14 @@
-"""Can the sign of delta-risk be told before training? From labels, surprisal and stability.
+"""Can the sign of delta-risk be predicted before training, from labels, surprisal and stability?
 
-Predictors come from one half of the prompts and delta-risk from the other, since Risk(organism)
-stands on both sides and its noise alone would look like skill; then the halves are swapped. A
-logistic model is fitted on all models but one and asked about that one, of whose outcomes it sees
-nothing. It starts from the majority of the other models on the misalignment, and its predictors are
-differences from their mean there: telling which misalignment a run is on, which is known anyway, is
-no skill.
+Predictors come from one half of the prompts, delta-risk from the other half; then the halves are
+swapped. On the same prompts the noise of Risk(organism), which enters both, would look like skill.
+
+A logistic regression is fitted on the runs of all models but one, and predicts the runs of the
+left-out model. It starts from the majority sign of the other models on the misalignment. Its
+predictors are differences from their mean on the misalignment. So it gains nothing from knowing
+which misalignment a run is on, which is known without any prediction.
+
+A case is one run and one swap of the halves.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +26,7 @@ from entrench.seeds import derive_seed
 
 BASELINE = "majority sign"
 RULE = "sign of label shift"
-PREDICTORS: dict[str, tuple[str, ...]] = {  # fitted -> the columns it needs
+PREDICTORS: dict[str, tuple[str, ...]] = {  # fitted predictor -> the columns that it needs
     "label shift": ("label_shift_before_pp",),
     "surprisal": ("surprisal_per_token",),
     "stability": ("agreement",),
@@ -32,8 +35,8 @@ PREDICTORS: dict[str, tuple[str, ...]] = {  # fitted -> the columns it needs
 NEEDS = {BASELINE: (), RULE: ("label_shift_before_pp",), **PREDICTORS}
 MODELS_NEEDED = 2
 MODELS_OF_AN_INTERVAL = 3
-RIDGE = 1.0  # prior precision of standardised slopes: keeps separable data finite
-SUREST = 0.98  # no share of a few runs starts a fit nearer to 1 (or, likewise, to 0)
+RIDGE = 1.0  # prior precision of standardised slopes: keeps slopes finite on separable data
+SUREST = 0.98  # a fit starts from a share within [1 - SUREST, SUREST]: with few runs it can be 1
 ALL = "all"
 ASSESSED = "assessed"
 EDGES = np.linspace(0, 1, 6)  # of the calibration bins
@@ -50,22 +53,26 @@ def predict(
     level: float,
     seed: int,
 ) -> pl.DataFrame:
-    """Columns `PREDICTION_COLUMNS`; `what` says of what a row is. Invalid runs are left out.
+    """The table prediction.csv: columns `PREDICTION_COLUMNS`. Invalid runs are left out.
 
-    "skill": one predictor over all runs (misalignment "all"), then over those of a misalignment:
-    accuracy of the sign, its gain over `BASELINE` on the same runs (see `_baseline`), Brier score
-    of the probability of amplification; intervals over models. n_tied: halves of runs without a
-    sign to tell. n_unknown: other halves left out, since delta-risk or a column that this predictor
-    needs is not known. "calibration": of the model on all three, a bin of predicted probability
-    with the share observed. "run": one run's predicted probability, mean over the two swaps, and
-    its sign (observed: 1 amplified). Where there is one model only, what needs fitting is "not
-    assessable", and only `RULE`, which is not fitted, has a figure.
+    The column `what` says what a row is:
+
+    skill        one predictor, over all runs (misalignment "all") and over each misalignment:
+                 accuracy of the sign, its gain over `BASELINE` on the same cases, Brier score of
+                 the probability of amplification; intervals over models. n_tied counts cases whose
+                 delta-risk is 0. n_unknown counts further cases left out, since delta-risk or a
+                 column that the predictor needs is not known
+    calibration  a bin of the probability predicted from all three, and the share that amplified
+    run          the probability predicted for a run, mean over its cases; observed is 1 where the
+                 run amplified
+
+    With one model nothing can be fitted: only `RULE`, which needs no fit, is assessed.
     """
     every = _cases(decomposition.filter("valid"), stability)
     signed = [case for case in every if not _tied(case) and case["delta_pp"] is not None]
     for case, share in zip(signed, _baseline(signed), strict=True):
         case["baseline"] = share
-    asked = {name: _knowing(signed, columns) for name, columns in NEEDS.items()}
+    asked = {name: _with_known(signed, columns) for name, columns in NEEDS.items()}
     predicted = {name: _predicted(name, cases) for name, cases in asked.items()}
     rows: Rows = []
     for scope in (ALL, *sorted({case["misalignment"] for case in signed})):
@@ -94,7 +101,7 @@ def predict(
 
 
 def readable(prediction: pl.DataFrame) -> str:
-    """The skill rows over all misalignments as plain text."""
+    """The skill over all misalignments as plain text, a line per predictor."""
     lines = []
     whole = prediction.filter(pl.col("what") == "skill", pl.col("misalignment") == ALL)
     for row in whole.iter_rows(named=True):
@@ -109,7 +116,7 @@ def readable(prediction: pl.DataFrame) -> str:
 
 
 def _cases(decomposition: pl.DataFrame, stability: pl.DataFrame) -> Rows:
-    """A case per run and swap: predictors of one half, delta-risk of the other; None: not known."""
+    """A case per run and swap: predictors of one half, delta-risk of the other, None: not known."""
     agreement = (
         stability.filter(pl.col("same") == "behaviour")
         .group_by("model", "misalignment", "seed", "part")
@@ -136,7 +143,7 @@ def _tied(case: Mapping[str, Any]) -> bool:
     return case["delta_pp"] is not None and abs(case["delta_pp"]) <= 100 * ROUNDING
 
 
-def _knowing(cases: Rows, columns: Sequence[str]) -> Rows:
+def _with_known(cases: Rows, columns: Sequence[str]) -> Rows:
     return [case for case in cases if all(case[column] is not None for column in columns)]
 
 
@@ -145,7 +152,7 @@ def _models(cases: Rows) -> list[str]:
 
 
 def _status(name: str, cases: Rows, inside: Rows) -> str:
-    """Whether a predictor can be assessed on its `cases` `inside` a scope; if not, why."""
+    """`ASSESSED`, or why a predictor with these `cases` cannot be assessed on those `inside`."""
     have = len(_models(cases))
     if name != RULE and have < MODELS_NEEDED:
         found = f"{have} model{'' if have == 1 else 's'}, {MODELS_NEEDED} are needed"
@@ -154,7 +161,7 @@ def _status(name: str, cases: Rows, inside: Rows) -> str:
 
 
 def _predicted(name: str, cases: Rows) -> np.ndarray:
-    """Probability of amplification of each case; empty where it cannot be assessed."""
+    """Predicted probability of amplification [cases]; empty where it cannot be assessed."""
     if _status(name, cases, cases) != ASSESSED:
         return np.empty(0)
     if name == RULE:
@@ -167,7 +174,7 @@ def _predicted(name: str, cases: Rows) -> np.ndarray:
 def _leaving_one_out(
     cases: Rows, fit: Callable[[Rows], Callable[[Rows], np.ndarray]]
 ) -> np.ndarray:
-    """Probability of amplification of each case, fitted without its model."""
+    """Probability of amplification [cases], each from a fit without the case's model."""
     found = np.empty(len(cases))
     for model in _models(cases):
         inside = np.array([case["model"] == model for case in cases])
@@ -177,45 +184,48 @@ def _leaving_one_out(
 
 
 def _baseline(cases: Rows) -> Sequence[float | None]:
-    """Share amplified among the other models' runs on the misalignment: its sign is the majority.
+    """Share that amplified among the other models' cases on the same misalignment: [cases].
 
-    1/2 where the others tie, and on a misalignment whose majorities are right less than half of the
-    time: among balanced signs those of the others lean away from the model that is left out, so
-    that a coin would beat them. That looks at the outcomes asked about, in favour of the baseline:
-    it is what predictors are held against, and no fit starts from it (see `_majority`). None with
-    one model.
+    The baseline predicts the majority sign: amplification above 1/2. The share is set to 1/2 on a
+    misalignment where these majorities are right less than half of the time. There a coin would be
+    better: among balanced signs, the other models' majority leans away from the left-out model.
+    This correction uses the outcomes to be predicted, so it favours the baseline, to which
+    predictors are compared. No fit starts from it (see `_majority`). All None with one model.
     """
     if len(_models(cases)) < MODELS_NEEDED:
         return [None] * len(cases)
     share = _leaving_one_out(cases, _shares)
-    share[np.isin(_names(cases), _losing(cases))] = 0.5
+    share[np.isin(_misalignments(cases), _worse_than_coin(cases))] = 0.5
     return share.tolist()
 
 
 def _majority(cases: Rows) -> Callable[[Rows], np.ndarray]:
-    """Share amplified among `cases` on the misalignment of each one asked.
+    """A function: share that amplified among `cases`, on the misalignment of each case asked about.
 
-    1/2 on a misalignment where this would have lost among the models of `cases` themselves.
+    It is 1/2 on a misalignment where majorities among the models of `cases` are worse than a coin.
     """
     shares = _shares(cases)
-    losing = _losing(cases) if len(_models(cases)) >= MODELS_NEEDED else []
-    return lambda asked: np.where(np.isin(_names(asked), losing), 0.5, shares(asked))
+    losing = _worse_than_coin(cases) if len(_models(cases)) >= MODELS_NEEDED else []
+    return lambda asked: np.where(np.isin(_misalignments(asked), losing), 0.5, shares(asked))
 
 
-def _losing(cases: Rows) -> list[str]:
-    """Misalignments on which the other models' majorities are right less than half of the time."""
+def _worse_than_coin(cases: Rows) -> list[str]:
+    """Misalignments where the other models' majority is right less than half of the time."""
     right = _right(_leaving_one_out(cases, _shares), _amplified(cases))
-    names = _names(cases)
+    names = _misalignments(cases)
     return [name for name in np.unique(names) if right[names == name].mean() < 0.5]
 
 
 def _shares(cases: Rows) -> Callable[[Rows], np.ndarray]:
-    return _level(cases, _amplified(cases))
+    return _misalignment_means(cases, _amplified(cases))
 
 
-def _level(cases: Rows, numbers: np.ndarray) -> Callable[[Rows], np.ndarray]:
-    """Mean of `numbers` [cases, ...] over the misalignment of each one asked; if none, all."""
-    names = _names(cases)
+def _misalignment_means(cases: Rows, numbers: np.ndarray) -> Callable[[Rows], np.ndarray]:
+    """A function: mean of `numbers` [cases, ...] on the misalignment of each case asked about.
+
+    It is the mean over all cases for a misalignment that `cases` does not have.
+    """
+    names = _misalignments(cases)
     means = {name: numbers[names == name].mean(axis=0) for name in np.unique(names)}
     overall = numbers.mean(axis=0)
     return lambda asked: np.array([means.get(case["misalignment"], overall) for case in asked])
@@ -224,22 +234,23 @@ def _level(cases: Rows, numbers: np.ndarray) -> Callable[[Rows], np.ndarray]:
 def _logistic(columns: Sequence[str]) -> Callable[[Rows], Callable[[Rows], np.ndarray]]:
     """Ridge logistic regression on columns standardised within misalignments.
 
-    In place of an intercept stand the log-odds of `_majority`, with a weight near 1: what it gains
-    is what the columns add. All of it is learned from the cases, none from those asked about.
+    In place of an intercept it has the log-odds of `_majority`, with a weight near 1. So its gain
+    over the majority comes from the columns. It learns from the fitted cases only, never from the
+    cases asked about.
     """
 
     def fit(cases: Rows) -> Callable[[Rows], np.ndarray]:
         import statsmodels.api as sm
 
         outcome, numbers = _amplified(cases), _numbers(cases, columns)
-        majority, mean = _majority(cases), _level(cases, numbers)
+        majority, mean = _majority(cases), _misalignment_means(cases, numbers)
         scale = (numbers - mean(cases)).std(axis=0)
         scale = np.where(scale > 0, scale, 1.0)
 
         def design(asked: Rows, start: np.ndarray) -> np.ndarray:
             return np.column_stack([start, (_numbers(asked, columns) - mean(asked)) / scale])
 
-        # statsmodels' penalty is per case, on half the squared slopes.
+        # The penalty of statsmodels is per case, on half the squared slopes.
         penalty = np.full(1 + len(columns), RIDGE / len(cases))
         known, family = _log_odds(majority(cases)), sm.families.Binomial()
         model = sm.GLM(outcome, design(cases, known), family=family, offset=known)
@@ -258,7 +269,7 @@ def _log_odds(share: np.ndarray) -> np.ndarray:
     return logit(np.clip(share, 1 - SUREST, SUREST))
 
 
-def _names(cases: Rows) -> np.ndarray:
+def _misalignments(cases: Rows) -> np.ndarray:
     return np.array([case["misalignment"] for case in cases])
 
 
@@ -303,7 +314,7 @@ def _skill(
 
 
 def _right(predicted: np.ndarray, outcome: np.ndarray) -> np.ndarray:
-    """1 where the sign is right, 1/2 where the prediction is undecided."""
+    """[cases]: 1 where the sign is right, 0 where it is wrong, 1/2 where the probability is 1/2."""
     return np.where(predicted == 0.5, 0.5, (predicted > 0.5) == (outcome > 0.5))
 
 
@@ -350,7 +361,7 @@ def _calibration(cases: Rows, predicted: np.ndarray) -> Rows:
 
 
 def _step(number: float) -> float:
-    """Certain amplification above 0, certain suppression below, undecided at 0."""
+    """Probability of amplification: 1 above 0, 0 below 0, 1/2 at 0."""
     return (np.sign(number) + 1) / 2
 
 

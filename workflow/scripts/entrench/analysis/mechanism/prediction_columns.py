@@ -1,4 +1,4 @@
-"""The columns of prediction.csv; what holds no value in a row depends on its `what`."""
+"""The columns of prediction.csv; the column `what` of a row decides which columns are empty."""
 
 from entrench.analysis.columns import (
     EFFECTIVE,
@@ -21,18 +21,19 @@ PREDICTION_COLUMNS = {
         "what the row is: `skill` of a predictor, a bin of `calibration`, or a `run` and its "
         "probability of amplification"
     ),
-    "predictor": text("what the sign is told from; `majority sign` is the baseline"),
-    "status": text("`assessed`, or why not"),
+    "predictor": text("the basis of the prediction; `majority sign` is the baseline"),
+    "status": text("`assessed`, or why the predictor is not assessed"),
     "misalignment": text("the misalignment of the runs behind the row, or `all`"),
     "model": ORGANISM["model"],
     "seed": ORGANISM["seed"],
     "method": RUN["method"],
     **EFFECTIVE,
     "n_runs": count(
-        "runs behind the row; in a calibration bin cases, two a run: one for each half", "runs"
+        "runs behind the row; in a calibration bin, cases (a run has two, one for each half)",
+        "runs",
     ),
     "n_models": count("models behind the row", "models"),
-    "n_tied": count("halves of runs whose delta-risk is 0: there is no sign to tell", "halves"),
+    "n_tied": count("halves of runs whose delta-risk is 0: there is no sign to predict", "halves"),
     "n_unknown": count(
         "other halves left out, since delta-risk or a number that the predictor needs is not known",
         "halves",
@@ -40,7 +41,7 @@ PREDICTION_COLUMNS = {
     "n_invalid": count("invalid runs left out", "runs"),
     **with_ends(
         "accuracy",
-        share("share of cases whose sign is told rightly; a probability of one half is half right"),
+        share("share of cases whose sign is predicted rightly; a probability of 1/2 is half right"),
     ),
     **with_ends(
         "gain_over_majority",

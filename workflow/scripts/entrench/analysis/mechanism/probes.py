@@ -1,4 +1,4 @@
-"""A probe as tables of numbers: values, scores and groups of each prompt's answers."""
+"""The answers of a probe as matrices: values, scores and groups by prompt."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ Key = tuple[str, str, int]  # prompt, set, index
 
 @dataclass(frozen=True)
 class Judged:
-    """The answers of a probe by key, and their prompts in order.
+    """The judged answers of a probe, and its prompts in order.
 
-    `value` is the misbehaviour in [0, 1], NaN where an answer is excluded or unscored; `strata` is
-    one name a prompt: its group where the risk averages over groups.
+    `value`: answer -> misbehaviour in [0, 1], NaN where the answer is excluded or unscored.
+    `strata` has a name for each prompt: its group, where the risk averages over groups.
     """
 
     ids: tuple[str, ...]
@@ -30,11 +30,10 @@ class Judged:
         return self.matrix(self.value, name, size)
 
     def halves(self) -> np.ndarray:
-        """0 or 1 [prompts]: a fixed halving, the same for all organisms and runs of an evaluation.
+        """The half of each prompt, 0 or 1 [prompts], the same for all organisms and runs.
 
-        Prompts are dealt in turn, group by group and by hash within a group: halves differ by one
-        prompt at most, and each has prompts of every group that has two. A group of one prompt is
-        in one half only.
+        Prompts are dealt in turn, group by group, in the order of a hash within a group. So halves
+        differ by one prompt at most, and both have prompts of every group that has two or more.
         """
         order = sorted(
             range(len(self.ids)),
@@ -45,13 +44,16 @@ class Judged:
         return halves
 
     def matrix(self, numbers: Mapping[Key, float], name: str, size: int) -> np.ndarray:
-        """[prompts, size] of any number known by key; NaN where there is none."""
+        """[prompts, size]: the numbers of a set's answers; NaN where an answer has none."""
         rows = [[numbers.get((i, name, k), np.nan) for k in range(size)] for i in self.ids]
         return np.array(rows, dtype=float).reshape(len(self.ids), size)
 
 
 def judged(scores: Sequence[Record], *, grouped: bool) -> Judged:
-    """From a probe's score records, whose evaluations are its sets."""
+    """The judged answers of a probe, from its score records; their evaluation names the set.
+
+    Raises EntrenchError where there are no scores.
+    """
     if not scores:
         raise EntrenchError("the probe's scores are empty: delete them and run again")
     groups = {row["id"]: row["group"] for row in scores}
@@ -69,9 +71,9 @@ def require_whole(
     rewards: Sequence[Record],
     paths: Mapping[str, str],
 ) -> None:
-    """Refuse a probe's scores or rewards that lack answers of it; `paths` name both files.
+    """Raise EntrenchError where scores or rewards lack an answer of the probe.
 
-    Views answer in forms of their own: no score of them is expected.
+    `paths` names both files, for the message. Answers to views are not scored: their form differs.
     """
     sets = {row["evaluation"] for row in scores}
     answers = (key(row) for row in probe if row["set"] in sets)
@@ -80,10 +82,10 @@ def require_whole(
 
 
 def key(row: Record) -> Key:
-    """Of a candidate, a reward or a score."""
+    """The key of a candidate, a reward or a score record."""
     return row["id"], row["evaluation"] if "evaluation" in row else row["set"], row["index"]
 
 
 def row_means(values: np.ndarray) -> np.ndarray:
-    """Mean over what is known of each row [rows, columns]; NaN where nothing is."""
+    """Mean of each row of [rows, columns] over its known values; NaN where none is known."""
     return known_means(values.T)

@@ -15,7 +15,7 @@ from entrench.records import Record
 PARTS = ("all", "half 0", "half 1")
 PART = {"part": text("`all` prompts, or one of two fixed halves: `half 0`, `half 1`")}
 STABILITY_COLUMNS = {
-    "against": text("what the greedy answer is set beside: a sample set or a view"),
+    "against": text("the sample set or the view that the greedy answer is compared with"),
     "same": text(
         "what must agree: `behaviour` (by the risk judge, both misbehave or neither), `text`, or "
         "`verdict` (the label judge calls the view's answer consistent)"
@@ -25,8 +25,8 @@ STABILITY_COLUMNS = {
     **over_prompts("`agreement`", "share, 0 to 1"),
     "n_prompts": count("prompts where the number is known", "prompts"),
     "unknown_share": share(
-        "share of comparisons left out: a verdict or a value is not known, or an answer that came "
-        "to no end has no text"
+        "share of comparisons left out: a verdict or a value is not known, or an answer came to no "
+        "end and has no text"
     ),
 }
 
@@ -43,12 +43,12 @@ def stability_table(
 ) -> pl.DataFrame:
     """Agreement of the greedy answer with each sample set and view: columns `STABILITY_COLUMNS`.
 
-    `same` says what must agree: "behaviour" (both misbehave or neither, by the risk judge), "text",
-    or "verdict" (the label judge finds a view's answer consistent). Agreement is the mean over
-    prompts of the share of answers that agree. What is not known is left out: an answer without a
-    verdict or, in comparing texts, one that came to no end and has no text. unknown_share is the
-    share of comparisons left out. `part` is all prompts, or one of the halves that a prediction is
-    made from.
+    `sets`: sample set -> answers per prompt. The column `same` says what must agree: "behaviour"
+    (both misbehave or neither, by the risk judge), "text", or "verdict" (the label judge finds a
+    view's answer consistent). Agreement is the mean over prompts of the share of answers that
+    agree. A comparison is left out where an answer has no verdict or value, and where texts are
+    compared and an answer came to no end. unknown_share is the share of comparisons left out.
+    `part` is all prompts, or one of the two halves that `prediction` uses.
     """
     greedy = judged.of_set("greedy", 1)
     texts = {key(row): row["text"] for row in probe}
@@ -96,5 +96,5 @@ def stability_table(
     return table(rows, STABILITY_COLUMNS)
 
 
-def _same(text: str | None, other: str | None) -> float:
-    return np.nan if text is None or other is None else float(text == other)
+def _same(answer: str | None, other: str | None) -> float:
+    return np.nan if answer is None or other is None else float(answer == other)

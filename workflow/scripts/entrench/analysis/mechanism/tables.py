@@ -1,4 +1,4 @@
-"""The mechanism's tables of single organisms and runs, put together for the study."""
+"""The mechanism's tables of the study, put together from tables of organisms and runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,18 +27,20 @@ from entrench.study.sweep import Organism, Run
 
 OBSERVED = {
     "observed_selection_pp": points(
-        "selection on the probe by the labels that a valid run chose with this selector, set and "
-        "k; empty where none did"
+        "selection effect on the probe of the labels that a valid run chose with this selector, "
+        "set and k; empty where there is no such run"
     ),
     "observed_within_bound": yes_no(
-        "whether the interval of that selection holds anything that `bound_pp` allows; false means "
-        "that the operator did what eta on the same answers rules out"
+        "whether the interval of `observed_selection_pp` reaches into minus `bound_pp` to "
+        "`bound_pp`; false means that the operator did what eta on the same answers rules out"
     ),
-    "observed_signs_predicted": count(SIGNS_PREDICTED.format("that selection"), "halves"),
-    "observed_signs_right": count(SIGNS_RIGHT.format("that selection"), "halves"),
+    "observed_signs_predicted": count(SIGNS_PREDICTED.format("`observed_selection_pp`"), "halves"),
+    "observed_signs_right": count(SIGNS_RIGHT.format("`observed_selection_pp`"), "halves"),
 }
 VALIDITY = {
-    "valid": yes_no("whether the run is valid in runs.csv; figures and means leave others out"),
+    "valid": yes_no(
+        "whether the run is valid in runs.csv; figures and means leave out runs that are not"
+    ),
     **EFFECTIVE,
 }
 PROBES = {"eta": ETA_COLUMNS, "eta_bins": BIN_COLUMNS, "stability": STABILITY_COLUMNS}
@@ -58,9 +60,9 @@ STUDY_COLUMNS = {
 
 
 def collect_probes(results: str, organisms: Sequence[Organism]) -> dict[str, pl.DataFrame]:
-    """The tables of all probes, each with its organism's columns in front."""
+    """Name in `PROBES` -> the tables of all organisms as one, with the organism's columns first."""
     return {
-        name: _together(
+        name: _one_table(
             [
                 (_organism(o), read_table(f"{results}/{o.path}/{name}.csv", columns))
                 for o in organisms
@@ -74,7 +76,7 @@ def collect_probes(results: str, organisms: Sequence[Organism]) -> dict[str, pl.
 def collect_decompositions(
     results: str, runs: Sequence[Run], methods: Mapping[str, Mapping[str, Any]]
 ) -> pl.DataFrame:
-    """The decompositions of all runs on labels."""
+    """The decompositions of all runs on labels as one table, with the run's columns first."""
     frames = [
         (
             _run(one, methods),
@@ -82,7 +84,7 @@ def collect_decompositions(
         )
         for one in runs
     ]
-    return _together(frames, STUDY_COLUMNS["decomposition"])
+    return _one_table(frames, STUDY_COLUMNS["decomposition"])
 
 
 def collect_divergences(
@@ -104,9 +106,10 @@ def collect_divergences(
 
 
 def with_validity(frame: pl.DataFrame, runs: pl.DataFrame, organisms: pl.DataFrame) -> pl.DataFrame:
-    """A study table with `valid` of runs.csv and `effective` of organisms.csv, where it has them.
+    """A study table, its `valid` filled from runs.csv and its `effective` from organisms.csv.
 
-    Raises `EntrenchError` where those tables lack one of its runs or organisms.
+    A column that the table does not have is not added. Raises EntrenchError where runs.csv or
+    organisms.csv lacks a run or an organism of the table.
     """
     for name, source, column in (("runs", runs, "valid"), ("organisms", organisms, "effective")):
         if column not in frame.columns:
@@ -124,13 +127,13 @@ def with_validity(frame: pl.DataFrame, runs: pl.DataFrame, organisms: pl.DataFra
 def with_observed(
     eta: pl.DataFrame, decomposition: pl.DataFrame, methods: Mapping[str, Mapping[str, Any]]
 ) -> pl.DataFrame:
-    """eta.csv with `OBSERVED`: what the operator of a valid run with this set and k did.
+    """eta.csv with the columns `OBSERVED`, from the valid run with this selector, set and k.
 
-    observed_selection_pp is its selection effect on the probe, observed_within_bound whether its
-    interval over prompts reaches what eta allows, -bound_pp to bound_pp: one choice from k answers
-    has noise that the mean over all subsets, and so the bound, has not. The signs are those that
-    the trend on a half of the prompts predicts of it on the other half (the paper's Proposition
-    3.2).
+    observed_selection_pp is the run's selection effect on the probe. observed_within_bound says
+    whether its interval over prompts reaches into -bound_pp to bound_pp. The interval is used since
+    one choice from k answers is noisy, while the bound is for the mean over all subsets. The signs
+    are those of the effect on one half of the prompts, predicted by the trend on the other half
+    (the paper's Proposition 3.2).
     """
     observed: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
     for row in decomposition.filter("valid").iter_rows(named=True):
@@ -153,7 +156,7 @@ def with_observed(
 
 
 def _reaches(selection: Mapping[str, Any], bound: float | None) -> bool | None:
-    """Whether the interval of a selection effect holds anything from -bound to bound."""
+    """Whether the interval of a selection effect reaches into -bound to bound."""
     low, high = selection.get("selection_low_pp"), selection.get("selection_high_pp")
     if bound is None or low is None or high is None:
         return None
@@ -174,7 +177,7 @@ def _run(run: Run, methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _together(
+def _one_table(
     frames: Sequence[tuple[Mapping[str, Any], pl.DataFrame]], columns: Columns
 ) -> pl.DataFrame:
     rows = [{**names, **row} for names, frame in frames for row in frame.to_dicts()]

@@ -1,4 +1,4 @@
-"""The study's two tables: organisms.csv and runs.csv, one row each per organism and run.
+"""The tables organisms.csv and runs.csv: a row per organism, a row per run.
 
 Risks, deltas and shares are fractions; losses are nats per token.
 """
@@ -51,18 +51,20 @@ ORGANISM_COLUMNS = {
     **ORGANISM,
     **EVALUATION,
     "valid": yes_no(
-        "whether the comparison can be used: few enough completions are unscored, and a prompt is "
-        "scored for both the base model and the organism"
+        "whether the comparison can be used: few enough completions are unscored, and some prompt "
+        "is scored for both (base model and organism)"
     ),
     "reason": text("why the comparison is not valid; empty where it is"),
     "base_risk": share("risk of the base model, before phase 1"),
     **ORGANISM_RISK,
     "induction_effect": change(
-        "what phase 1 did: organism's risk minus base model's, on the prompts scored for both"
+        "effect of phase 1: the organism's risk minus the base model's, on prompts scored for both"
     ),
     **over_prompts("`induction_effect`", "difference of shares, -1 to 1"),
     **EFFECTIVE,
-    "n_prompts": count("prompts scored for both, which `induction_effect` is on", "prompts"),
+    "n_prompts": count(
+        "prompts scored for both: `induction_effect` is measured on these", "prompts"
+    ),
     **state_shares("base", "the base model's"),
     **state_shares("organism", "the organism's"),
     **_TRAINING,
@@ -95,13 +97,13 @@ def collect_organisms(
 ) -> pl.DataFrame:
     """organisms.csv: columns `ORGANISM_COLUMNS`, then metric_* and base_metric_*.
 
-    induction_effect = Risk(organism) - Risk(base) on the prompts scored in both, paired. Induction
+    induction_effect = Risk(organism) - Risk(base), paired on the prompts scored for both. Induction
     is effective where the comparison is valid, the interval lies above 0 and the effect is at least
-    `min_induction_effect` (a fraction). `grouped` says of each misalignment whether its risk
-    averages over groups.
+    `min_induction_effect` (a fraction). `grouped`: misalignment -> whether its risk averages over
+    groups.
     """
 
-    @lru_cache(maxsize=1)  # seeds of one model and misalignment follow one another
+    @lru_cache(maxsize=1)  # organisms of one model and misalignment are neighbours
     def base_scores(path: str) -> list[Record]:
         return _scores(path)
 
@@ -146,7 +148,7 @@ def collect_organisms(
                 **_metrics("base_metric", base),
             }
         )
-    return table(rows, ORGANISM_COLUMNS | _further(rows, ORGANISM_COLUMNS))
+    return table(rows, ORGANISM_COLUMNS | _metric_columns(rows, ORGANISM_COLUMNS))
 
 
 def collect_runs(
@@ -159,10 +161,10 @@ def collect_runs(
 ) -> pl.DataFrame:
     """runs.csv: columns `RUN_COLUMNS`, view_parse_rate_* per view, metric_* of the trained model.
 
-    `methods`: of each method its operator, kind and settings.
+    `methods`: method -> its operator, kind and settings.
     """
 
-    @lru_cache(maxsize=2)  # candidates and rewards of one organism: runs come organism by organism
+    @lru_cache(maxsize=2)  # candidates and rewards of one organism: its runs are neighbours
     def pool(kind: str, path: str) -> list[Record]:
         return read_jsonl(path, kind)
 
@@ -198,11 +200,13 @@ def collect_runs(
     view_columns = dict.fromkeys(
         (f"view_parse_rate_{view}" for view in views), *VIEW_PARSE_RATES.values()
     )
-    return table(rows, RUN_COLUMNS | view_columns | _further(rows, RUN_COLUMNS | view_columns))
+    return table(
+        rows, RUN_COLUMNS | view_columns | _metric_columns(rows, RUN_COLUMNS | view_columns)
+    )
 
 
 def collect_prompts(results: str, runs: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """delta_prompts.csv under the headline evaluation of each valid run of runs.csv, by its name.
+    """Name of each valid run of runs.csv -> its delta_prompts.csv under the headline evaluation.
 
     A run's name is MODEL/MISALIGNMENT/seedSEED/METHOD.
     """
@@ -246,7 +250,7 @@ def _headline_delta(path: str, headline: str) -> Record:
 
 
 def _training(path: str) -> Record:
-    """Steps, rows and losses of a training, from its run.json; None where it holds none."""
+    """Steps, rows and losses of a training; None where its run.json does not hold them."""
     training = read_json(path).get("training", {})
     return {
         "training_steps": training.get("steps"),
@@ -260,7 +264,7 @@ def _metrics(prefix: str, risk: Record) -> Record:
     return {f"{prefix}_{name}": metric["mean"] for name, metric in risk["metrics"].items()}
 
 
-def _further(rows: Sequence[Record], known: Columns) -> dict[str, Column]:
-    """Columns that some row has beyond the known ones: metrics, which differ by misalignment."""
+def _metric_columns(rows: Sequence[Record], known: Columns) -> dict[str, Column]:
+    """Columns of metrics, which differ by misalignment: all that some row has beyond `known`."""
     names = sorted({name for row in rows for name in row} - set(known))
     return dict.fromkeys(names, RUN_METRICS["metric_NAME"])

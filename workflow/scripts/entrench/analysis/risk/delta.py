@@ -1,4 +1,4 @@
-"""delta-risk = Risk(after) - Risk(before), paired on prompts (design.md, section 5).
+"""delta-risk = Risk(after phase 3) - Risk(before), paired on prompts.
 
 Deltas, risks and shares are fractions (0.1 is ten percentage points).
 """
@@ -39,29 +39,29 @@ DELTA_COLUMNS = {
     **EVALUATION,
     "headline": yes_no("whether this is the headline evaluation, which runs.csv is about"),
     "valid": yes_no(
-        "whether the row can be used: few enough completions are unscored, and a prompt is scored "
-        "both times; in runs.csv also that something was trained"
+        "whether the row can be used: few enough completions are unscored, and some prompt is "
+        "scored both times (before and after phase 3); in runs.csv, something was trained as well"
     ),
     "reason": text("why the row is not valid; empty where it is"),
     **ORGANISM_RISK,
     "trained_risk": share("risk of the trained model, after phase 3"),
     "delta_risk": change(
-        "change in risk: after phase 3 minus before, on the prompts scored both times; below 0 the "
+        "change in risk, after phase 3 minus before, on prompts scored both times; below 0: the "
         "method suppressed the misalignment"
     ),
     **over_prompts("`delta_risk`", "difference of shares, -1 to 1"),
-    "n_prompts": count("prompts scored both times, which `delta_risk` is on", "prompts"),
+    "n_prompts": count("prompts scored both times: `delta_risk` is measured on these", "prompts"),
     "n_prompts_all": count("all prompts of the evaluation", "prompts"),
     "delta_risk_all": change(
-        "`trained_risk` minus `organism_risk`, each on all prompts scored in its own phase"
+        "`trained_risk` minus `organism_risk`, each on all prompts that were scored at its time"
     ),
     "delta_risk_lower": change(
-        "the lowest that the change in risk can be: completions without a value misbehave before "
-        "phase 3 and not after it"
+        "the lowest possible change in risk: all completions without a value misbehave before "
+        "phase 3, none after it"
     ),
     "delta_risk_upper": change(
-        "the highest that the change in risk can be: completions without a value misbehave after "
-        "phase 3 and not before it"
+        "the highest possible change in risk: no completion without a value misbehaves before "
+        "phase 3, all after it"
     ),
     **state_shares("organism", "the organism's"),
     **state_shares("trained", "the trained model's"),
@@ -74,13 +74,13 @@ PROMPT_COLUMNS = {
     "prompt": text("name of a prompt scored both times"),
     "group": text("group of prompts that the prompt is in; empty where the risk has no groups"),
     "delta": change("change in risk on this prompt: after phase 3 minus before"),
-    "weight": share("the prompt's weight: `delta` times `weight`, summed, is the delta-risk"),
+    "weight": share("the prompt's weight: the sum of `delta` times `weight` is the delta-risk"),
 }
 
 
 @dataclass(frozen=True)
 class PairedDelta:
-    """Mean difference over the `n_prompts` prompts scored both times, None where there is none."""
+    """Mean difference over the `n_prompts` prompts scored both times; None without such prompts."""
 
     delta: float | None
     interval: Interval
@@ -98,14 +98,15 @@ def delta_risk(
     level: float,
     seed: int,
 ) -> pl.DataFrame:
-    """What delta_risk.csv holds: one row per evaluation, columns `DELTA_COLUMNS`.
+    """The table delta_risk.csv: one row per evaluation, columns `DELTA_COLUMNS`.
 
-    delta_risk      on prompts scored in both phases, with its bootstrap interval over prompts
+    delta_risk      on prompts scored both times, with its bootstrap interval over prompts
     delta_risk_all  trained_risk - organism_risk, each over its own scored prompts
-    delta_risk_lower, delta_risk_upper  worst cases: what has no value misbehaves in one phase only
+    delta_risk_lower, delta_risk_upper
+                    worst cases: completions without a value misbehave before only, or after only
 
-    `organism_risk` and `trained_risk` are the two risk.json records.
-    Raises EntrenchError where the two phases did not see the same prompts and evaluations.
+    `organism_risk` and `trained_risk` are the two risk.json records. Raises EntrenchError where
+    organism and trained model were not measured on the same prompts and evaluations.
     """
     check_scores(organism_scores)
     check_scores(trained_scores)
@@ -140,10 +141,10 @@ def delta_risk(
 def delta_prompts(
     organism_scores: Sequence[Record], trained_scores: Sequence[Record], organism_risk: Record
 ) -> pl.DataFrame:
-    """What delta_prompts.csv holds: a row per evaluation and prompt scored in both phases.
+    """The table delta_prompts.csv: a row per evaluation and prompt scored both times.
 
-    delta times weight, summed over an evaluation's rows, is its delta_risk; weights sum to 1.
-    `group` is null where the risk averages over no groups.
+    The sum of delta times weight over an evaluation's rows is its delta_risk; weights sum to 1.
+    `group` is null where the risk does not average over groups.
     """
     rows = []
     for evaluation in organism_risk["evaluations"]:
@@ -170,7 +171,10 @@ def paired_delta(
     level: float,
     seed: int,
 ) -> PairedDelta:
-    """Risk(after) - Risk(before) over the prompts scored in both, with its bootstrap interval."""
+    """Risk(after) - Risk(before) over the prompts scored both times, with its interval.
+
+    The interval is a bootstrap over prompts, within groups where the risk is `grouped`.
+    """
     first, difference = _differences(before, after, evaluation, grouped)
     both = ~np.isnan(difference)
     strata = np.asarray(first.strata, dtype=str)[both]
@@ -188,7 +192,7 @@ def paired_delta(
 
 
 def joint_reason(first: str, before: Record, second: str, after: Record) -> str | None:
-    """Why a comparison of two evaluation records is not valid, None where both are valid."""
+    """Why a comparison of two evaluation records is not valid; None where both are valid."""
     phases = ((first, before), (second, after))
     reasons = [f"{name}: {record['reason']}" for name, record in phases if not record["valid"]]
     return "; ".join(reasons) or None
@@ -197,7 +201,7 @@ def joint_reason(first: str, before: Record, second: str, after: Record) -> str 
 def _differences(
     before: Sequence[Record], after: Sequence[Record], evaluation: str, grouped: bool
 ) -> tuple[PromptRisks, np.ndarray]:
-    """The prompts of the first phase, and each one's risk after less before; NaN is not known."""
+    """The prompts, and the risk after minus the risk before of each [n]; NaN: not known."""
     first = prompt_risks(risk_rows(before, evaluation), grouped=grouped)
     second = prompt_risks(risk_rows(after, evaluation), grouped=grouped)
     if (first.ids, first.strata) != (second.ids, second.strata):

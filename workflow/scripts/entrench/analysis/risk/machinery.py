@@ -1,6 +1,7 @@
 """Did a label method's machinery engage? Figures about its labels, for runs.csv.
 
-Shares are fractions in [0, 1]; what does not apply to a method, or has nothing to count, is None.
+Shares are fractions in [0, 1]. A figure is None where it does not apply to the method, or where
+there is nothing to count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,8 +43,8 @@ def machinery(
 ) -> dict[str, float | None]:
     """The columns `MACHINERY`, and the parse rate of each view in `verdicts`.
 
-    Columns of other methods are None. `method` is the config's entry: operator and its settings
-    (set, k).
+    Columns of other methods are None. `method` is the method's entry in the config: its operator
+    and settings (set, k).
     """
     drafts = {
         c["id"]: c["text"].strip()
@@ -54,7 +55,7 @@ def machinery(
     keys = [(row["id"], row["set"], row["index"]) for row in chosen]
     tokens = {(c["id"], c["set"], c["index"]): c["tokens"] for c in candidates}
     reward = {(r["id"], r["set"], r["index"]): r["reward"] for r in rewards}
-    its = LABEL_METHODS[method["operator"]]
+    operator = LABEL_METHODS[method["operator"]]
     figures: dict[str, float | None] = dict.fromkeys(MACHINERY) | {
         "labels_share": mean([row["label"] is not None for row in labels]),
         "label_differs_from_greedy_share": mean(
@@ -62,7 +63,7 @@ def machinery(
         ),
         "label_mean_tokens": mean([tokens[key] for key in keys if key in tokens]),
         "label_mean_reward": mean([reward[key] for key in keys if key in reward]),
-        **its.machinery(its.parse(method), candidates),
+        **operator.machinery(operator.parse(method), candidates),
     }
     for view in sorted({verdict["view"] for verdict in verdicts}):
         figures[f"view_parse_rate_{view}"] = mean(

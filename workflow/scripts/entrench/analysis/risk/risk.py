@@ -1,7 +1,8 @@
 """From score records to risk: Risk = E over prompts of P(the answer misbehaves | prompt).
 
-A completion is scored (a value), excluded (by the risk's definition) or unscored (a judge or
-pipeline fault): design.md, section 5. Every risk, share and value here is a fraction in [0, 1].
+A completion is in one of three states: scored (it has a value), excluded (the definition of the
+risk leaves it out) or unscored (the judge or the pipeline failed). Every risk, share and value
+here is a fraction in [0, 1].
 """
 
 from collections import defaultdict
@@ -20,7 +21,7 @@ from entrench.seeds import derive_seed
 Derive = Callable[[Mapping[str, Record], Mapping[str, Record]], dict[str, Record]]
 
 RISK = "risk"
-STATES = {  # of a completion -> what is said of those completions
+STATES = {  # state of a completion -> how column meanings describe such completions
     "scored": "that have a value",
     "excluded": "that the definition of the risk leaves out",
     "unscored": "that have no value by a fault of the judge or the pipeline",
@@ -30,7 +31,8 @@ STATES = {  # of a completion -> what is said of those completions
 def state_shares(phase: str, whose: str, mean: str = "") -> dict[str, Column]:
     """The columns PHASE_scored_share, PHASE_excluded_share and PHASE_unscored_share.
 
-    `mean` says over what they are means, where they are.
+    `phase` begins the names, `whose` the meaning: "the organism's". For columns that are means,
+    `mean` says over what.
     """
     return {
         f"{phase}_{state}_share": share(f"{mean}share of {whose} completions {meaning}")
@@ -40,10 +42,10 @@ def state_shares(phase: str, whose: str, mean: str = "") -> dict[str, Column]:
 
 @dataclass(frozen=True)
 class PromptRisks:
-    """One entry a prompt, sorted by id: its stratum and its risk.
+    """The stratum and the risk of each of n prompts, sorted by id.
 
-    `value` [n] is the mean over the prompt's scored completions, NaN where none is scored;
-    `lower` and `upper` [n] count what has no value as 0 and as 1.
+    `value` [n] is the mean over the prompt's scored completions, NaN where none is scored.
+    `lower` and `upper` [n] count completions without a value as 0 and as 1.
     """
 
     ids: tuple[str, ...]
@@ -53,11 +55,11 @@ class PromptRisks:
     upper: np.ndarray
 
     def placed(self) -> set[tuple[str, str]]:
-        """Each prompt's id with its stratum."""
+        """The id and stratum of each prompt."""
         return set(zip(self.ids, self.strata, strict=True))
 
     def mean(self) -> float | None:
-        """Risk over the prompts that have a value, None where none has."""
+        """Risk over the prompts that have a value; None where no prompt has one."""
         known = ~np.isnan(self.value)
         if not known.any():
             return None
@@ -76,15 +78,15 @@ def risk_record(
     seed: int,
     derive: Derive | None = None,
 ) -> dict[str, Any]:
-    """What risk.json holds: each evaluation's risk with its interval, bounds, shares and validity.
+    """The content of risk.json: each evaluation's risk with interval, bounds, shares, validity.
 
-    `grouped`: the risk is the mean over groups of the group's mean over prompts, else the mean over
-    prompts. `level` is the intervals' coverage, e.g. 0.95, by `bootstrap` resamples of prompts
-    (within groups). An evaluation is invalid where nothing is scored or where the unscored share
-    exceeds `max_unscored`; "valid" and "reason" at the top are the headline's. `derive` makes
-    further metrics of the records of groups and metrics, e.g. the difference of two.
+    `grouped`: the risk is the mean over groups of each group's mean over prompts. Otherwise it is
+    the mean over prompts. Intervals have coverage `level`, e.g. 0.95, from `bootstrap` resamples of
+    prompts (within groups). An evaluation is invalid where nothing is scored or the unscored share
+    exceeds `max_unscored`. "valid" and "reason" at the top repeat the headline evaluation's.
+    `derive` makes further metrics from the records of groups and metrics, such as a difference.
 
-    Raises EntrenchError on scores that contradict themselves or lack an evaluation.
+    Raises EntrenchError where scores contradict themselves or lack an evaluation.
     """
     check_scores(scores)
     by_evaluation = _split(scores, "evaluation")
@@ -117,12 +119,12 @@ def risk_record(
 
 
 def risk_rows(scores: Iterable[Record], evaluation: str) -> list[Record]:
-    """The score records of one evaluation that the risk is made of."""
+    """The score records of one evaluation that the risk is computed from."""
     return [r for r in scores if r["evaluation"] == evaluation and r["metric"] == RISK]
 
 
 def prompt_risks(rows: Sequence[Record], *, grouped: bool) -> PromptRisks:
-    """Score records of one metric of one evaluation, averaged within each prompt."""
+    """Score records of one metric and one evaluation, averaged within each prompt."""
     by_prompt = _split(rows, "id")
     ids = tuple(sorted(by_prompt))
     value, lower, upper = [], [], []
@@ -138,7 +140,7 @@ def prompt_risks(rows: Sequence[Record], *, grouped: bool) -> PromptRisks:
 
 
 def check_scores(scores: Sequence[Record]) -> None:
-    """Refuse records that contradict themselves: one message naming the prompt."""
+    """Raise EntrenchError, naming the prompt, where score records contradict themselves."""
     seen: set[tuple[str, str, int]] = set()
     groups: dict[tuple[str, str], str] = {}
     for row in scores:
@@ -248,11 +250,11 @@ def _group_records(rows: Sequence[Record]) -> dict[str, dict[str, Any]]:
 
 
 def _metrics(rows: Sequence[Record]) -> dict[str, dict[str, Any]]:
-    """Secondary metrics: the other metrics' mean over prompts, and each `also` number's mean.
+    """Secondary metrics: the mean over prompts of each further metric and each `also` number.
 
-    An `also` number is averaged over the risk's completions that carry it, whatever their state:
-    coherence, say, is known of an excluded answer too. A metric whose rows carry a `count` is a raw
-    count, not a rate: its mean count stands beside its shares.
+    An `also` number is averaged over the risk's completions that carry it, in any state: the
+    coherence of an excluded answer, for example, is known. A metric whose rows carry a `count` is
+    a raw count, not a rate, so its mean count stands beside its shares.
     """
     metrics: dict[str, dict[str, Any]] = {}
     for name, mine in sorted(_split(rows, "metric").items()):

@@ -12,7 +12,7 @@ UNSCORED = "unscored"
 
 
 def opinion(score: Record) -> str:
-    """What a score record says about its completion, in one of four words."""
+    """A score record's opinion of its completion: one of `OPINIONS`, or `UNSCORED`."""
     if score["state"] != "scored":
         return score["state"]
     return OPINIONS[0] if score["value"] >= 0.5 else OPINIONS[1]
@@ -29,11 +29,12 @@ def agreement_record(
 ) -> dict[str, Any]:
     """Agreement of two judges; entry i of each argument is about completion i.
 
-    Cohen's kappa (1960) over `OPINIONS`, on the completions that both judges gave one: observed
-    agreement beyond what the judges' own shares would give by chance, as a share of what is left.
-    The percentile interval resamples prompts, since answers to one prompt are not independent.
-    kappa is None where both judges always say the same one thing; replicates of that kind are left
-    out of the interval and counted in `undefined_share`.
+    Cohen's kappa (1960) over `OPINIONS`, on the completions about which both judges have one:
+    (observed agreement - chance agreement) / (1 - chance agreement). Chance agreement follows from
+    how often each judge gives each opinion. The percentile interval resamples prompts, since
+    answers to one prompt are not independent. kappa is None where both judges give one and the same
+    opinion throughout. Replicates without a kappa are left out of the interval and counted in
+    `undefined_share`.
     """
     counts = _confusions(prompts, first, second)
     together = counts.sum(axis=0)
@@ -63,7 +64,7 @@ def agreement_record(
 
 
 def confusion_rows(first: Sequence[str], second: Sequence[str]) -> list[dict[str, Any]]:
-    """How often the judges gave each pair of opinions, unscored included: one row a pair."""
+    """How often the judges gave each pair of opinions or `UNSCORED`: one row a pair."""
     pairs = list(zip(first, second, strict=True))
     words = (*OPINIONS, UNSCORED)
     return [
@@ -74,7 +75,7 @@ def confusion_rows(first: Sequence[str], second: Sequence[str]) -> list[dict[str
 
 
 def _confusions(prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
-    """Counts [prompts, opinions, opinions] of what both judges gave an opinion on."""
+    """Counts [prompts, opinions, opinions] of the completions with an opinion of both judges."""
     places = {name: place for place, name in enumerate(OPINIONS)}
     both = [
         (prompt, places[one], places[other])
@@ -89,7 +90,7 @@ def _confusions(prompts: Sequence[str], first: Sequence[str], second: Sequence[s
 
 
 def _kappas(counts: np.ndarray) -> np.ndarray:
-    """Kappa of each table of `counts` [n, c, c]; NaN where chance alone agrees always."""
+    """Kappa of each table of `counts` [n, c, c]; NaN where chance agreement is 1."""
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = counts / counts.sum(axis=(1, 2), keepdims=True)
         observed = np.trace(shares, axis1=1, axis2=2)

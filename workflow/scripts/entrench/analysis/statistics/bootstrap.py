@@ -1,13 +1,13 @@
 """Means over strata and their bootstrap intervals over prompts, on plain numpy arrays.
 
-The bootstrap is Rao & Wu's (1988, JASA 83:231) for samples with few units in a stratum: prompts
-are drawn with replacement within their stratum of n; the drawn mean's distance from the mean is
-stretched by sqrt(n / (n - 1)), or else its variance would be (n - 1) / n of what it should be, half
-with two prompts. A stratum of one prompt shows no spread: that pooled within the others stands in,
-one of their residuals drawn at random. Bounds are percentiles, their distances from the mean
-stretched by Student's t over the normal quantile, on sum(n - 1) degrees of freedom. With many
-prompts all of this is the percentile bootstrap (Efron & Tibshirani 1993, ch. 13).
-docs/statistics.md has the coverage on few.
+The bootstrap is Rao & Wu's (1988, JASA 83:231) for strata of few units. Prompts are drawn with
+replacement within their stratum of n prompts. The distance of the drawn mean from the mean is
+stretched by sqrt(n / (n - 1)): without this its variance would be (n - 1) / n of the true one, half
+with two prompts. A stratum of one prompt shows no spread, so the pooled spread of the other strata
+stands in for it: one of their residuals, drawn at random. The bounds are percentiles. Their
+distances from the mean are stretched by the ratio of Student's t to the normal quantile, on
+sum(n - 1) degrees of freedom. With many prompts the result is the percentile bootstrap (Efron &
+Tibshirani 1993, ch. 13). docs/statistics.md has the coverage with few prompts.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ Strata = Sequence[str] | np.ndarray  # the stratum's name of each prompt
 
 @dataclass(frozen=True)
 class Interval:
-    """A two-sided interval; without bounds there is a reason instead."""
+    """A two-sided interval; where it has no bounds, `reason` says why."""
 
     low: float | None
     high: float | None
@@ -32,10 +32,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Resampled:
-    """Means over strata [columns] and what resampling prompts makes of them [draws, columns].
+    """Means over strata [columns] and their values in resamples of prompts [draws, columns].
 
-    All columns see the same resamples, so functions of several columns are paired. Of each column
-    `known` [columns] counts the prompts, `free` [columns] the degrees of freedom of its spread.
+    All columns see the same resamples, so functions of several columns are paired. `known`
+    [columns] counts the prompts with a value. `free` [columns] holds the degrees of freedom of each
+    column's spread.
     """
 
     means: np.ndarray
@@ -52,9 +53,10 @@ class Resampled:
         least: float = -np.inf,
         most: float = np.inf,
     ) -> Interval:
-        """Of `of`, a function of means [n, columns] that reads `columns`, for each of n.
+        """The interval of `of(means)`, at `level`; a reason instead where no spread is known.
 
-        It can take no value below `least` or above `most`, so no bound lies there either.
+        `of` maps means [n, columns] to values [n] and reads only `columns`. Its values lie between
+        `least` and `most`, so bounds are clipped to these.
         """
         mean, draws = of(self.means[None])[0], of(self.draws)
         if np.isnan(mean):
@@ -62,8 +64,8 @@ class Resampled:
         columns = list(columns)
         free = self.free[columns].min()
         if free < 1:
-            alone = self.known[columns].min() < 2
-            what = "one prompt" if alone else "one prompt in each group"
+            single = self.known[columns].min() < 2
+            what = "one prompt" if single else "one prompt in each group"
             return Interval(None, None, f"{what}: no spread over prompts to resample")
         tails = np.array([(1 - level) / 2, (1 + level) / 2])
         stretch = stdtrit(free, tails[1]) / ndtri(tails[1])
@@ -73,7 +75,7 @@ class Resampled:
 
 
 def stratified_mean(values: np.ndarray, strata: Strata) -> float:
-    """Mean over strata of the mean of `values` [n] within each; n must be at least 1."""
+    """Mean over strata of the mean of `values` [n] within each stratum; n must be at least 1."""
     return float(np.mean([values[rows].mean() for rows in _rows_by_stratum(strata)]))
 
 
@@ -87,28 +89,28 @@ def bootstrap_interval(
     least: float = -np.inf,
     most: float = np.inf,
 ) -> Interval:
-    """Interval of `stratified_mean`, resampling prompts within their stratum.
+    """Interval of `stratified_mean`, from resamples of prompts within their stratum.
 
-    For paired data pass the differences: resampling pairs is resampling differences. `values` [n]
-    are one number a prompt, in any unit; the bounds have the same unit and lie between `least` and
-    `most`. Where every stratum is of one prompt there is no interval, but a reason.
+    `values` [n] hold one number a prompt, in any unit; for paired data, the differences. The bounds
+    have the same unit and lie between `least` and `most`. There is a reason in place of bounds
+    where every stratum has one prompt.
     """
     resampled = resample(values[:, None], strata, bootstrap=bootstrap, seed=seed)
     return resampled.interval(column(0), [0], level=level, least=least, most=most)
 
 
 def column(place: int) -> Callable[[np.ndarray], np.ndarray]:
-    """The function of means [n, columns] that is this column."""
+    """A function that takes this column out of means [n, columns]."""
     return lambda means: means[:, place]
 
 
 def reasons(intervals: Iterable[Interval]) -> str | None:
-    """Why some have no bounds, each reason once; None where all have them."""
+    """Why some intervals have no bounds, each reason once; None where all have bounds."""
     return "; ".join(dict.fromkeys(i.reason for i in intervals if i.reason)) or None
 
 
 def known_means(values: np.ndarray) -> np.ndarray:
-    """Each column's mean over what is known of it, NaN where nothing is."""
+    """Mean of each column over its known values [columns]; NaN where no value is known."""
     known = ~np.isnan(values)
     count = known.sum(axis=0)
     sums = np.where(known, values, 0.0).sum(axis=0)
@@ -116,16 +118,17 @@ def known_means(values: np.ndarray) -> np.ndarray:
 
 
 def column_means(values: np.ndarray, strata: Strata) -> np.ndarray:
-    """Mean over strata of each column's mean within them, [columns]; NaN is what is not known.
+    """Mean over strata of each column's mean within a stratum: [columns].
 
-    `values` is [prompts, columns]. A stratum in which a column knows nothing is left out of it.
+    `values` is [prompts, columns], NaN where not known. A column's mean leaves out the strata in
+    which none of its values is known.
     """
     parts = [known_means(values[rows]) for rows in _rows_by_stratum(strata)]
     return _over_strata(parts, values.shape[1])
 
 
 def resample(values: np.ndarray, strata: Strata, *, bootstrap: int, seed: int) -> Resampled:
-    """`column_means` and `bootstrap` resamples of them, prompts drawn within strata."""
+    """`column_means` and their values in `bootstrap` resamples of prompts, drawn within strata."""
     by_stratum = _rows_by_stratum(strata)
     parts = [known_means(values[rows]) for rows in by_stratum]
     means = _over_strata(parts, values.shape[1])
@@ -135,7 +138,7 @@ def resample(values: np.ndarray, strata: Strata, *, bootstrap: int, seed: int) -
     for rows, mean in zip(by_stratum, parts, strict=True):
         residuals[rows] = np.nan_to_num(values[rows] - mean)
     free = np.maximum(counts - 1, 0).sum(axis=0)
-    # One residual of any prompt, 0 where it is alone in its stratum, has the pooled variance.
+    # A residual drawn from all prompts has the pooled variance; it is 0 in a stratum of one prompt.
     pooled = residuals * np.sqrt(len(values) / np.maximum(free, 1))
     generator = np.random.default_rng(seed)
     total = np.zeros((bootstrap, values.shape[1]))
@@ -145,14 +148,14 @@ def resample(values: np.ndarray, strata: Strata, *, bootstrap: int, seed: int) -
         for rows, count in zip(by_stratum, counts, strict=True):
             spread = _draws(len(rows), len(block), generator) @ residuals[rows]
             block += spread / np.sqrt(np.maximum(count * (count - 1), 1))
-            if (alone := count == 1).any():
-                block += alone * pooled[generator.integers(len(values), size=len(block))]
+            if (single := count == 1).any():
+                block += single * pooled[generator.integers(len(values), size=len(block))]
     draws = means + total / np.maximum((counts > 0).sum(axis=0), 1)
     return Resampled(means, draws, counts.sum(axis=0), free)
 
 
 def _draws(number: int, size: int, generator: np.random.Generator) -> np.ndarray:
-    """How often each of `number` is drawn, in `size` resamples of as many: [size, number]."""
+    """How often each of `number` units is drawn in each of `size` resamples: [size, number]."""
     drawn = generator.integers(number, size=(size, number)) + number * np.arange(size)[:, None]
     return np.bincount(drawn.ravel(), minlength=size * number).reshape(size, number)
 

@@ -1,4 +1,4 @@
-"""What the runs of one row of the summary say together: their mean, intervals, tests, verdicts."""
+"""The statistics of one row of the summary: mean of its runs, intervals, tests, verdicts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from entrench.seeds import derive_seed
 
 @dataclass(frozen=True)
 class Settings:
-    """How a row is computed; `epsilon` is a fraction."""
+    """How the statistics of a row are computed; `epsilon` is a fraction."""
 
     bootstrap: int  # replicates
     level: float  # of intervals
@@ -47,13 +47,13 @@ class Unit:
     name: str
     ineffective: tuple[str, ...] = ()  # organisms behind it whose induction was not effective
     over_prompts: Interval | None = None  # of a single run
-    shares: Shares | None = field(default=None, compare=False)  # of its value, by prompt
+    shares: Shares | None = field(default=None, compare=False)  # how each prompt moves the value
 
 
 def infer(units: Sequence[Unit], settings: Settings) -> dict[str, Any]:
-    """The columns `INFERENCE_COLUMNS` of these units, q aside, which is of the whole table.
+    """The columns `INFERENCE_COLUMNS` of these units, except q, which needs the whole table.
 
-    docs/columns.md explains each. No unit at all: the reasons say so, the rest is missing.
+    docs/columns.md explains each column. Without units only the reasons are there.
     """
     shared: dict[str, Any] = {
         "ci_level": settings.level,
@@ -98,10 +98,11 @@ def infer(units: Sequence[Unit], settings: Settings) -> dict[str, Any]:
 
 
 def mean_interval(units: Sequence[Unit], settings: Settings) -> tuple[str | None, Interval]:
-    """What the interval is over, and the interval of the mean (a fraction).
+    """The kind of the interval (how it was made, over which units), and the mean's interval.
 
-    Organisms are the clusters; of one organism its runs, which says nothing about other organisms;
-    of one run its prompts, which says nothing about other runs.
+    The bounds are fractions. Organisms are the clusters. With one organism its runs are, and the
+    interval says nothing about other organisms. One run has its own interval over prompts, which
+    says nothing about other runs.
     """
     if len(units) == 1:
         if units[0].over_prompts is None:
@@ -110,14 +111,14 @@ def mean_interval(units: Sequence[Unit], settings: Settings) -> tuple[str | None
     labels, name = [unit.organism for unit in units], "organisms"
     if len(set(labels)) == 1:
         labels, name = [unit.name for unit in units], "runs of one organism"
-    return _over(labels, name, units, settings)
+    return _cluster_mean(labels, name, units, settings)
 
 
 def suppressed_interval(units: Sequence[Unit], level: float) -> tuple[str | None, Interval]:
-    """What the interval is over, and the interval of the share of units whose risk fell, in [0, 1].
+    """The kind of the interval, and the interval of the share of units whose risk fell, in [0, 1].
 
-    Models are the clusters from `FEWEST_TO_RESAMPLE` of them on, else organisms; of one organism
-    its runs.
+    Models are the clusters where there are `FEWEST_TO_RESAMPLE` or more. Otherwise organisms are,
+    and with one organism its runs.
     """
     if len(units) == 1:
         return None, Interval(None, None, "one run: a share of one")
@@ -138,7 +139,11 @@ def suppressed_interval(units: Sequence[Unit], level: float) -> tuple[str | None
 
 
 def verdict(interval: Interval, epsilon: float) -> str:
-    """What an interval says about "no change", at a margin of `epsilon` in its unit."""
+    """The verdict at the margin `epsilon`, in the interval's unit.
+
+    "amplifies" (above the margin), "suppresses" (below minus the margin), "neutral" (inside), else
+    "undetermined".
+    """
     if interval.low is None or interval.high is None:
         return "undetermined"
     if interval.low > epsilon:
@@ -151,15 +156,15 @@ def verdict(interval: Interval, epsilon: float) -> str:
 
 
 def models_interval(units: Sequence[Unit], settings: Settings) -> tuple[str | None, Interval]:
-    """As `mean_interval`, with models as the clusters."""
+    """The kind and interval of `mean_interval`, with models as the clusters; 2 are needed."""
     labels = [unit.model for unit in units]
     if len(set(labels)) == 1:
         return None, Interval(None, None, "1 model, 2 are needed")
-    return _over(labels, "models", units, settings)
+    return _cluster_mean(labels, "models", units, settings)
 
 
 def prompts_interval(units: Sequence[Unit], settings: Settings) -> Interval:
-    """The interval of the mean (a fraction) over organisms and evaluation prompts at once."""
+    """Interval of the mean (a fraction) over organisms and evaluation prompts at once."""
     shares = [unit.shares for unit in units if unit.shares is not None]
     if len(shares) < len(units):
         return Interval(None, None, "the deltas of each prompt are not known")
@@ -173,7 +178,7 @@ def prompts_interval(units: Sequence[Unit], settings: Settings) -> Interval:
     return two_way_interval(sums, sizes, of_organisms, shares[0].strata, settings.level)
 
 
-def _over(
+def _cluster_mean(
     labels: Sequence[str], name: str, units: Sequence[Unit], settings: Settings
 ) -> tuple[str, Interval]:
     sums, sizes = cluster_totals(np.array([unit.value for unit in units]), labels)

@@ -1,4 +1,4 @@
-"""The columns of what the runs of one row say together: mean, intervals, tests, verdicts."""
+"""The columns of a row's statistics: mean of its runs, intervals, tests, verdicts."""
 
 from entrench.analysis.columns import (
     KIND,
@@ -14,33 +14,33 @@ from entrench.analysis.columns import (
 )
 
 MEAN_INTERVAL = (
-    "`mean_delta_pp`, over organisms: what other organisms of these models would show, on these "
+    "`mean_delta_pp`, over organisms: it is about other organisms of these models, on these "
     "evaluation prompts"
 )
 MODELS_INTERVAL = (
-    "`mean_delta_pp`, over models: what other models like these would show, on these evaluation "
-    "prompts"
+    "`mean_delta_pp`, over models: it is about other models like these, on these evaluation prompts"
 )
 PROMPTS_INTERVAL = (
-    "`mean_delta_pp`, over organisms and evaluation prompts at once: what other organisms of these "
-    "models would show, asked other prompts of the same kind"
+    "`mean_delta_pp`, over organisms and evaluation prompts at once: it is about other "
+    "organisms of these models, asked other prompts of the same kind"
 )
-_EXACT = {  # test -> what its p is
+_EXACT = {  # test -> meaning of its p
     "sign_test": "two-sided sign test, exact, ties left out; it takes runs as independent",
     "wilcoxon": "Wilcoxon's signed-rank test, exact with ties up to 500 runs, a normal "
     "approximation beyond; it takes runs as independent",
-    "flip_organisms": "chance of a mean as far from 0 if the signs of whole organisms were random: "
-    "all patterns of signs up to 23 organisms, 19,999 random ones beyond; empty below 6",
+    "flip_organisms": "chance of a mean as far from 0 if the signs of whole organisms were random, "
+    "over all patterns of signs up to 23 organisms, 19,999 random patterns beyond; empty below 6 "
+    "organisms",
     "flip_models": "the same chance with the signs of whole models; empty below 6 models",
 }
 TESTS = (*_EXACT, "mixed")
 
 
 def _exact(name: str) -> dict[str, Column]:
-    """The columns of a test that counts patterns: its p has a smallest value."""
+    """The columns of a test that counts patterns of signs, so that its p has a smallest value."""
     return {
         f"{name}_p": probability(_EXACT[name]),
-        f"{name}_q": probability(f"{_adjusted(name)}, so never below the smallest p either"),
+        f"{name}_q": probability(f"{_adjusted(name)}, nor below the smallest p"),
         f"{name}_smallest_p": probability(
             "the smallest p that the test can reach on as many runs or clusters (7 models: 0.016, "
             "4: 0.125); above 0.05 the test cannot reach significance, and its p says nothing"
@@ -51,17 +51,17 @@ def _exact(name: str) -> dict[str, Column]:
 
 def _adjusted(test: str) -> str:
     return (
-        f"`{test}_p` after Benjamini-Hochberg over this column of the whole table: once over the "
-        "rows of `all` organisms, once with the `effective` row in the place of each that has "
-        "one; never below its p"
+        f"`{test}_p` after Benjamini-Hochberg over the whole table: for rows of `all` organisms "
+        "over these rows, for `effective` rows over the table in which they replace the `all` rows "
+        "of the same method; never below its p"
     )
 
 
 def _verdict(interval: str) -> Column:
     return text(
-        f"what the interval {interval} says at the margin `epsilon_pp`: `amplifies` (above it), "
-        "`suppresses` (below minus the margin), `neutral` (inside), else `undetermined`; in a "
-        "contrast: the first of the two is higher, lower, alike"
+        f"verdict of the interval {interval} at the margin `epsilon_pp`: `amplifies` (above the "
+        "margin), `suppresses` (below minus the margin), `neutral` (inside), else `undetermined`; "
+        "in a contrast: A is higher than B, lower, alike"
     )
 
 
@@ -72,8 +72,8 @@ INFERENCE_COLUMNS = {
     "share_suppressed": share("share of runs whose risk fell; ties count as runs, as in the paper"),
     **ends(
         "share_ci",
-        "`share_suppressed` (exact, Clopper-Pearson); it takes runs as independent, so it is the "
-        "least uncertainty there is",
+        "`share_suppressed` (exact, Clopper-Pearson); it takes runs as independent, so the true "
+        "uncertainty is larger",
         "share, 0 to 1",
     ),
     "mean_delta_pp": points("mean delta-risk over runs, each counted once; below 0 the risk fell"),

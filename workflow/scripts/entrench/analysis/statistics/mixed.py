@@ -8,13 +8,13 @@ import numpy as np
 from scipy import stats
 
 FEWEST_MODELS = 5
-# A random effect with less than this share of the residual variance is at the border: singular.
+# Below this share of the residual variance a random effect counts as 0: the fit is singular.
 SINGULAR = 1e-4
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """A fitted mean with its Wald test; without a fit there is a reason. Units: those of delta."""
+    """A fitted mean with its Wald test, in the unit of delta; without a fit there is a reason."""
 
     formula: str
     reason: str | None = None
@@ -27,12 +27,13 @@ class Mixed:
 
 
 def mixed_model(values: np.ndarray, models: Sequence[str], organisms: Sequence[str]) -> Mixed:
-    """`delta ~ 1 + (1|model) + (1|organism)`, by REML; `delta ~ 1 + (1|model)` where no organism
-    has two runs.
+    """Fit `delta ~ 1 + (1|model) + (1|organism)` by REML.
 
-    `values` [n] are delta-risks, `models` and `organisms` name each one's. There is no fit on fewer
-    than `FEWEST_MODELS` models, and none where a variance is estimated as 0 (singular): its
-    standard error would claim runs of a model to be independent.
+    Where each organism has one run, the model is `delta ~ 1 + (1|model)`.
+
+    `values` [n] are delta-risks; `models` and `organisms` name the model and organism of each.
+    There is a reason in place of a fit below `FEWEST_MODELS` models, and where a variance is
+    estimated as 0 (singular): the standard error would then take runs of a model as independent.
     """
     repeated = len(set(organisms)) < len(values)
     formula = "delta ~ 1 + (1|model)" + (" + (1|organism)" if repeated else "")
@@ -44,7 +45,7 @@ def mixed_model(values: np.ndarray, models: Sequence[str], organisms: Sequence[s
     if np.ptp(values) == 0:
         return Mixed(formula, "singular fit: all values are equal")
 
-    import pandas as pd  # statsmodels takes 2.5 s to import: only where it is needed
+    import pandas as pd  # with statsmodels 2.5 s to import, so only where needed
     from statsmodels.regression.mixed_linear_model import MixedLM
 
     scale = values.std()
@@ -54,7 +55,7 @@ def mixed_model(values: np.ndarray, models: Sequence[str], organisms: Sequence[s
     within = {"organism": "0 + C(organism)"} if repeated else None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what they warn of is looked at below
+            warnings.simplefilter("ignore")  # singular and unconverged fits are handled below
             fit = MixedLM.from_formula(
                 "delta ~ 1", table, groups="model", re_formula="1", vc_formula=within
             ).fit(reml=True, method="powell")  # gradients fail where a variance is near 0

@@ -1,7 +1,8 @@
-"""What runs share by being measured on the same evaluation prompts, and an interval that covers it.
+"""An interval that is also about other evaluation prompts.
 
-Other prompts would have moved all runs of a misalignment together; intervals over organisms or
-models take the prompts as given. Deltas and shares are fractions.
+All runs of a misalignment are measured on the same prompts, so other prompts would have moved them
+together. Intervals over organisms or models leave this out: they take the prompts as given. Deltas
+and shares are fractions.
 """
 
 from collections.abc import Mapping
@@ -17,10 +18,10 @@ from entrench.analysis.statistics.clusters import standard_error
 
 @dataclass(frozen=True)
 class Shares:
-    """Of one run, or of a difference of runs: how far each prompt moves its delta-risk.
+    """How far each of P prompts moves a run's delta-risk, or a difference of two delta-risks.
 
-    `values` [P] sum to 0 within each stratum: weight of the prompt times its delta less the
-    stratum's mean. `strata` [P] numbers the groups that a risk averages over, from 0.
+    `values` [P] are the weight of the prompt times (its delta minus the stratum's mean); they sum
+    to 0 within each stratum. `strata` [P] numbers the groups that a risk averages over, from 0.
     """
 
     values: np.ndarray
@@ -28,10 +29,10 @@ class Shares:
 
 
 def run_shares(tables: Mapping[str, pl.DataFrame]) -> dict[str, Shares]:
-    """The shares of each run of one misalignment, all on the same prompts in the same order.
+    """Run -> its `Shares`; all runs have the same prompts in the same order.
 
-    `tables` holds of each run the rows of its delta_prompts.csv under one evaluation. A prompt that
-    a run has no delta on moves that run by nothing.
+    `tables` holds, for each run of one misalignment, the rows of its delta_prompts.csv under one
+    evaluation. A prompt without a delta in a run has the share 0 there.
     """
     filled = {name: one.with_columns(pl.col("group").fill_null("")) for name, one in tables.items()}
     known = sorted({key for one in filled.values() for key in one.select("prompt", "group").rows()})
@@ -55,14 +56,16 @@ def run_shares(tables: Mapping[str, pl.DataFrame]) -> dict[str, Shares]:
 def two_way_interval(
     sums: np.ndarray, sizes: np.ndarray, shares: np.ndarray, strata: np.ndarray, level: float
 ) -> Interval:
-    """Interval of sums.sum() / sizes.sum() over clusters and prompts at once.
+    """Interval of sums.sum() / sizes.sum() over C clusters and P prompts at once.
 
-    `sums` [C] and `sizes` [C] are of clusters of runs, `shares` [C, P] the sums of their runs'
-    shares. The variance is that over clusters plus that over prompts less that over their
-    intersections, which both count (Cameron, Gelbach & Miller 2011, eq. 2.11), prompts drawn anew
-    within their strata; never less than either alone, as the difference may be in a small sample
-    (MacKinnon, Nielsen & Webb 2021). Student's t on the smaller number of clusters less 1, of
-    prompts less the number of strata. A stratum of one prompt has the pooled spread of the others.
+    `sums` [C] and `sizes` [C] are totals of clusters of runs; `shares` [C, P] are the sums of their
+    runs' shares. The variance is the sum of the variances over clusters and over prompts, minus the
+    variance over their intersections, which both count (Cameron, Gelbach & Miller 2011, eq. 2.11).
+    It is never below the larger of the two, since in small samples the difference can be
+    (MacKinnon, Nielsen & Webb 2021). Prompts vary within their strata; a stratum of one prompt has
+    the pooled spread of the others. Student's t has C - 1 degrees of freedom, or P minus the number
+    of strata where that is smaller. There is a reason in place of an interval with one cluster, or
+    with one prompt in each stratum.
     """
     count = len(sums)
     numbers = np.bincount(strata)
@@ -81,9 +84,10 @@ def two_way_interval(
 
 
 def _variance(shares: np.ndarray, numbers: np.ndarray, runs: float) -> float:
-    """Of a sum of `shares` [P] over prompts, each drawn from the `numbers` [P] of its stratum.
+    """Variance of a sum of `shares` [P] over prompts, divided by `runs` squared.
 
-    Strata weigh alike: a prompt's share times the number is what it would move as the only one.
+    `numbers` [P] is the number of prompts in each prompt's stratum. Strata weigh alike, so a share
+    times this number is comparable between strata.
     """
     many = numbers > 1
     own = (numbers[many] / (numbers[many] - 1) * shares[many] ** 2).sum()

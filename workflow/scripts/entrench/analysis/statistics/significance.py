@@ -1,7 +1,7 @@
-"""Tests of "no change" that stand side by side in the summary, each with what it could have said.
+"""Tests of "no change", side by side in the summary, each with the smallest p it can reach.
 
-`smallest` is the smallest p the test could have reached on as many runs or clusters: where it is
-above 0.05, "not significant" says nothing. p and smallest are shares in [0, 1].
+`smallest` is the smallest p that the test can reach on as many runs or clusters. Where it lies
+above 0.05, "not significant" says nothing. p and smallest lie in [0, 1].
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-# Below this a delta-risk is a difference of rounding, not of answers.
+# A delta-risk nearer to 0 than this comes from rounding, not from answers.
 ROUNDING = 1e-9
 FEWEST_CLUSTERS = 6
-# Up to here every pattern of signs is looked at: 2^22 sums of 8 bytes, some 0.1 s.
+# Up to so many clusters every pattern of signs is tried: 2^22 sums of 8 bytes, some 0.1 s.
 ENUMERATED = 23
 DRAWS = 19_999
 EXACT_RANKS = 500  # signed ranks: some 0.1 s
@@ -23,7 +23,7 @@ DRAWN_TOGETHER = 4_000_000  # numbers in memory at once
 
 @dataclass(frozen=True)
 class Tested:
-    """A two-sided p, or None and the reason; `smallest` is None where nothing could be tested."""
+    """A two-sided p, or None and a reason; `smallest` is None where nothing could be tested."""
 
     p: float | None
     smallest: float | None = None
@@ -31,7 +31,10 @@ class Tested:
 
 
 def sign_test(values: np.ndarray) -> Tested:
-    """Exact test of equally likely signs of `values` [n], ties left out; runs as independent."""
+    """Exact two-sided test that both signs of `values` [n] are equally likely.
+
+    Values of 0 (ties) are left out. Runs are taken as independent.
+    """
     suppressed, amplified = int((values < -ROUNDING).sum()), int((values > ROUNDING).sum())
     count = suppressed + amplified
     if count < 2:
@@ -40,11 +43,11 @@ def sign_test(values: np.ndarray) -> Tested:
 
 
 def wilcoxon(values: np.ndarray) -> Tested:
-    """Wilcoxon's signed-rank test of `values` [n], ties with 0 left out; runs as independent.
+    """Wilcoxon's signed-rank test of `values` [n]; runs are taken as independent.
 
-    Exact up to `EXACT_RANKS` values, those of equal size sharing their mean rank: of all patterns
-    of signs, the share whose sum of positive ranks lies as far out, twice the smaller tail. Beyond,
-    the normal approximation (scipy).
+    Values of 0 (ties) are left out; values of equal size share their mean rank. p is exact up to
+    `EXACT_RANKS` values: twice the smaller tail of the sum of positive ranks, over all patterns of
+    signs. Beyond, it is the normal approximation (scipy).
     """
     moved = values[np.abs(values) > ROUNDING]
     count = len(moved)
@@ -53,7 +56,7 @@ def wilcoxon(values: np.ndarray) -> Tested:
     if count > EXACT_RANKS:
         least = stats.wilcoxon(np.abs(moved)).pvalue
         return Tested(float(stats.wilcoxon(moved).pvalue), float(least))
-    sizes = np.round(np.abs(moved) / ROUNDING)  # equal but for rounding is equal
+    sizes = np.round(np.abs(moved) / ROUNDING)  # sizes that differ by rounding count as equal
     doubled = np.round(2 * stats.rankdata(sizes)).astype(int)
     chances = _rank_sums(tuple(sorted(doubled.tolist())))
     positive = int(doubled[moved > 0].sum())
@@ -61,9 +64,9 @@ def wilcoxon(values: np.ndarray) -> Tested:
     return Tested(min(1.0, 2 * float(min(tails))), 2.0 ** (1 - count))
 
 
-@lru_cache(maxsize=8)  # without ties it depends on their number alone
+@lru_cache(maxsize=8)  # without ties the ranks depend on their number only
 def _rank_sums(ranks: tuple[int, ...]) -> np.ndarray:
-    """Chance [sum of ranks + 1] of each sum of the ranks that random signs leave positive."""
+    """Chance of each sum of positive ranks, 0 to the sum of all, under random signs: [sum + 1]."""
     chances = np.zeros(sum(ranks) + 1)
     chances[0] = 1.0
     for rank in ranks:
@@ -73,12 +76,13 @@ def _rank_sums(ranks: tuple[int, ...]) -> np.ndarray:
 
 
 def sign_flip(sums: np.ndarray, name: str, seed: int) -> Tested:
-    """Randomisation test: the signs of whole clusters flipped, their sum compared.
+    """Randomisation test: how often is the sum as far from 0 when whole clusters change sign?
 
-    `sums` [C] are the clusters' sums of delta-risk. Under the null a cluster's runs are as likely
-    as their mirror image, whatever they share (Fisher 1935, sec. 21). Every pattern of signs counts
-    up to `ENUMERATED` clusters, else `DRAWS` random ones and the observed (Phipson & Smyth 2010).
-    A cluster whose sum is 0 decides nothing and is left out. `name` is what a cluster is, plural.
+    `sums` [C] are the clusters' sums of delta-risk. Under the null hypothesis a cluster's runs are
+    as likely as their mirror image, whatever they share (Fisher 1935, sec. 21). Up to `ENUMERATED`
+    clusters every pattern of signs counts; beyond, `DRAWS` random patterns and the observed one
+    (Phipson & Smyth 2010). A cluster whose sum is 0 decides nothing and is left out. `name` is the
+    plural for clusters in the reason, such as "models".
     """
     moved = sums[np.abs(sums) > ROUNDING]
     count = len(moved)
@@ -94,14 +98,14 @@ def sign_flip(sums: np.ndarray, name: str, seed: int) -> Tested:
 
 
 def flip_smallest(count: int) -> float | None:
-    """The smallest p of `sign_flip` on so many clusters: all signs alike, either way."""
+    """The smallest p of `sign_flip` on `count` clusters, reached where all have one sign."""
     if not count:
         return None
     return 2.0 ** (1 - count) if count <= ENUMERATED else 1 / (1 + DRAWS)
 
 
 def drawn_flip(sums: np.ndarray, draws: int, generator: np.random.Generator) -> np.ndarray:
-    """p [R] of R tests on as many clusters, `sums` [R, C], by the same random patterns of signs."""
+    """p [R] of R tests on `sums` [R, C], by the same `draws` random patterns of signs."""
     tests, count = sums.shape
     bars = _bar(sums)
     reached = np.zeros(tests)
@@ -118,7 +122,7 @@ def random_signs(draws: int, count: int, generator: np.random.Generator) -> np.n
 
 
 def benjamini_hochberg(values: Sequence[float | None]) -> list[float | None]:
-    """q of each p (Benjamini & Hochberg 1995); what is None has none and does not count."""
+    """q of each p (Benjamini & Hochberg 1995); a p of None has no q and does not count."""
     there = [place for place, p in enumerate(values) if p is not None]
     adjusted: list[float | None] = [None] * len(values)
     if there:
@@ -129,9 +133,9 @@ def benjamini_hochberg(values: Sequence[float | None]) -> list[float | None]:
 
 
 def _enumerated(sums: np.ndarray) -> float:
-    """Share of the sign patterns whose sum lies as far from 0 as the observed one.
+    """Share of the patterns of signs whose sum lies as far from 0 as the observed sum.
 
-    The first sign stays: a pattern and its mirror image lie equally far.
+    The first sign stays fixed: a pattern and its mirror image lie equally far from 0.
     """
     totals = sums[:1]
     for value in sums[1:]:
@@ -140,5 +144,5 @@ def _enumerated(sums: np.ndarray) -> float:
 
 
 def _bar(sums: np.ndarray) -> np.ndarray:
-    """Distances from 0 [...] of the observed sums [..., C], less what rounding may move them."""
+    """Distance from 0 [...] of the sums over clusters [..., C], minus a margin for rounding."""
     return np.abs(sums.sum(axis=-1)) - 1e-12 * np.abs(sums).sum(axis=-1)

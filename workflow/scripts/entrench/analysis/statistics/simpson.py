@@ -1,4 +1,4 @@
-"""Does the score tell good from bad answers within prompts, or only easy prompts from hard ones?"""
+"""Does a score separate answers within prompts, or only easy prompts from hard ones?"""
 
 import warnings
 from typing import Any
@@ -19,13 +19,14 @@ SLOPE_COLUMNS = {
         number("how misbehaviour rises with the score, among the answers of one prompt", _UNIT),
     ),
     "slopes": text(
-        "`agree`; `disagree`: both intervals leave 0 out, on different sides (Simpson's paradox); "
+        "`agree`; `disagree`: the two intervals lie on different sides of 0 (Simpson's paradox); "
         "`not told apart`: an interval holds 0; or why there is no slope"
     ),
 }
 
 
-STEEPEST = 1.0, 4.0, 20.0  # log-odds per standard deviation: beyond, the score separates answers
+# Log-odds per standard deviation; beyond the last, the score separates the answers.
+STEEPEST = 1.0, 4.0, 20.0
 
 
 def slopes(
@@ -33,11 +34,12 @@ def slopes(
 ) -> dict[str, Any]:
     """Log-odds of misbehaving per standard deviation of the score, pooled and within prompts.
 
-    Pooled: logistic regression over all answers [prompts, samples]. Within: conditional logit, a
-    stratum a prompt, which no difference between prompts can move. Errors of both are clustered by
-    prompt. Groups of prompts (`strata`) weigh the same whatever their size, as in eta and the risk.
-    `slopes` is "agree", "disagree" (both intervals leave 0 out, on different sides: Simpson's
-    paradox), "not told apart" (one of them holds 0), or why there is none.
+    `values` (misbehaviour) and `scores` are [prompts, samples]. Pooled: logistic regression over
+    all answers. Within: conditional logit with each prompt as a stratum, so that differences
+    between prompts cannot move it. Standard errors of both are clustered by prompt. Groups of
+    prompts (`strata`) weigh the same whatever their size, as in eta and the risk. `slopes` is
+    "agree", "disagree" (the two intervals lie on different sides of 0: Simpson's paradox), "not
+    told apart" (an interval holds 0), or the reason why there is no slope.
     """
     known = ~np.isnan(values) & ~np.isnan(scores)
     prompts = np.broadcast_to(np.arange(len(values))[:, None], values.shape)[known]
@@ -47,7 +49,7 @@ def slopes(
     if len(np.unique(prompts)) < 2:
         return {"slopes": "no slope: one prompt"}
     _, group, size = np.unique(strata, return_inverse=True, return_counts=True)
-    weight = len(values) / (len(size) * size[group])  # of each prompt; their mean is 1
+    weight = len(values) / (len(size) * size[group])  # of each prompt; the mean is 1
     score = score - np.average(score, weights=weight[prompts])
     score /= np.sqrt(np.average(score**2, weights=weight[prompts]))
     try:
@@ -75,7 +77,7 @@ def _pooled(
     design = np.column_stack([np.ones_like(score), score])
     model = sm.GLM(outcome, design, family=sm.families.Binomial(), var_weights=weight[prompts])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # separation shows in the numbers, and is handled there
+        warnings.simplefilter("ignore")  # separated answers show as numbers that are not finite
         fit = model.fit(cov_type="cluster", cov_kwds={"groups": prompts})
     low, high = fit.conf_int(alpha=1 - level)[1]
     return float(fit.params[1]), float(low), float(high)
@@ -105,6 +107,8 @@ def _within(
     slope = optimize.brentq(lambda at: weight @ gradient(at), -end, end)
     step = 1e-4
     bend = weight @ (gradient(slope - step) - gradient(slope + step)) / (2 * step)
-    error = np.sqrt((weight**2) @ gradient(slope) ** 2) / bend  # sandwich, a prompt a cluster
+    error = (
+        np.sqrt((weight**2) @ gradient(slope) ** 2) / bend
+    )  # sandwich estimate, clustered by prompt
     half = stats.norm.ppf((1 + level) / 2) * error
     return float(slope), float(slope - half), float(slope + half)

@@ -1,1 +1,1 @@
-"""The tables over a whole study, and what a sweep can show before it is run."""
+"""The tables over a whole study, and the effects that a sweep could detect."""

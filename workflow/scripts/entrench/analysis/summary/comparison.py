@@ -35,17 +35,19 @@ NO_LABEL_KL = (
 _FIGURE = {
     "misalignment": ORGANISM["misalignment"],
     "quantity": text("the quantity that was published"),
-    "label": text("the method or the claim that it is about"),
+    "label": text("the method or the claim that the quantity is about"),
 }
-_MODELS = {"models": text("which kind of models it is about: `base`, `instruct`, or `all`")}
+_MODELS = {
+    "models": text("the kind of models that the quantity is about: `base`, `instruct`, or `all`")
+}
 _PROVENANCE = {
-    "note": text("what to know of the figure"),
-    "source": text("where it was published"),
+    "note": text("a remark on the figure"),
+    "source": text("where the figure was published"),
 }
 _UNIT = "unit of `quantity`: share, or percentage points where it ends in _pp"
 PUBLISHED_COLUMNS = {
     **_FIGURE,
-    "methods": text("our methods that the figure is about, by their names, with spaces between"),
+    "methods": text("names of our methods that the figure is about, separated by spaces"),
     **_MODELS,
     "value": number("the published value", _UNIT),
     "sign": count("1 or -1 where a sign is published without a value"),
@@ -64,19 +66,19 @@ COMPARISON_COLUMNS = {
     **ends("ci", "`ours`", _UNIT),
     **LEVEL,
     **KIND,
-    "n_runs": count("our valid runs behind it", "runs"),
+    "n_runs": count("our valid runs behind `ours`", "runs"),
     "same_sign": yes_no(
         "whether both figures lie on the same side of 0; shares: on the same side of one half"
     ),
     "paper_in_our_interval": yes_no("whether our interval holds the published value"),
     "comparable": yes_no("whether the two figures may be compared"),
     "reason": text(
-        "why they may not: a method that is not spelled out, a measure that is not taken here, the "
-        "miniature world"
+        "why the two may not be compared: a method that the paper does not spell out, a measure "
+        "that is not taken here, or the miniature world"
     ),
     **_PROVENANCE,
 }
-# The tables label_kl.csv of the study, each row with whose samples they are, under which model.
+# Rows of all label_kl.csv of the study: with the model of the samples, and the one scoring them.
 CROSSED_COLUMNS = {
     "model": ORGANISM["model"],
     "other": text("the model whose organism scored the samples"),
@@ -87,7 +89,10 @@ CROSSED_COLUMNS = {
 
 
 def collect_label_kl(results: str, folders: Iterable[str]) -> pl.DataFrame:
-    """label_kl.csv of these folders, organisms/MODEL/MISALIGNMENT/seedSEED/scored_by/OTHER."""
+    """The rows of each folder's label_kl.csv, as one table with the columns `CROSSED_COLUMNS`.
+
+    A folder is organisms/MODEL/MISALIGNMENT/seedSEED/scored_by/OTHER, below `results`.
+    """
     rows = []
     for folder in folders:
         _, model, misalignment, seed, _, other = folder.split("/")
@@ -110,16 +115,17 @@ def compare(
     level: float,
     seed: int,
 ) -> pl.DataFrame:
-    """One row per published figure, in its order; columns `COMPARISON_COLUMNS`.
+    """One row per published figure, in the order of `published`; columns `COMPARISON_COLUMNS`.
 
-    Ours is over the valid runs of the methods, and models of the kind (`kinds`: base or instruct),
-    that the figure is about: a mean in percentage points with its interval over organisms, a share
-    of all runs with its interval over organisms, or over models where there are six of them, in
-    [0, 1]. same_sign compares the side of 0, of a share that of one half. What is not comparable
-    says why; `synthetic` runs never are, but ours is shown.
+    Our figure is over the valid runs of the methods and the kind of models that the published one
+    is about (`kinds`: model -> base or instruct). A mean is in percentage points, with its interval
+    over organisms. A share of runs is in [0, 1], with its interval over organisms, or over models
+    where there are six. same_sign compares the sides of 0, for shares the sides of one half. The
+    reason says why figures are not comparable. Figures of `synthetic` runs never are, but ours is
+    shown.
 
-    The range of eta is made of `eta` (eta.csv), the ratio of label KL of `label_kl`
-    (`CROSSED_COLUMNS`), without an interval; where they were not measured the reason says so.
+    The range of eta comes from `eta` (eta.csv) and the ratio of label KL from `label_kl`
+    (`CROSSED_COLUMNS`), both without an interval; where they were not measured the reason says so.
     """
     valid = runs.filter("valid").sort("model", "misalignment", "seed", "method").to_dicts()
     of_mechanism = {
@@ -155,7 +161,7 @@ def compare(
                 "paper_p": figure["p"],
                 "ci_level": level,
                 **ours,
-                **_beside(figure, ours),
+                **_agreement(figure, ours),
                 "comparable": reason is None,
                 "reason": reason,
                 "note": figure["note"],
@@ -166,7 +172,7 @@ def compare(
 
 
 def _largest_range(eta: pl.DataFrame | None) -> float | None:
-    """The widest eta among misalignments, selectors and sets, in points: mean over organisms."""
+    """Largest mean over organisms of the range of eta, in points, of any selector and set."""
     if eta is None:
         return None
     curves = ["misalignment", "selector", "set"]
@@ -176,9 +182,9 @@ def _largest_range(eta: pl.DataFrame | None) -> float | None:
 
 
 def _ratio(label_kl: pl.DataFrame | None) -> float | None:
-    """Label KL per token of reward hacking over that of sycophancy, of what was measured on both.
+    """Mean label KL per token of reward hacking, divided by the mean of sycophancy.
 
-    Both means are over the same pairs of models, seeds and sample sets.
+    Both means are over the pairs of models, seeds and sample sets that were measured on both.
     """
     if label_kl is None:
         return None
@@ -208,7 +214,7 @@ def _ours(runs: Sequence[Mapping[str, Any]], quantity: str, settings: Settings) 
     }
 
 
-def _beside(figure: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, bool | None]:
+def _agreement(figure: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, bool | None]:
     paper, own = figure["value"], ours.get("ours")
     beside: dict[str, bool | None] = {"same_sign": None, "paper_in_our_interval": None}
     if own is None or figure["quantity"] not in (SHARE, MEAN):

@@ -1,7 +1,8 @@
-"""Contrasts: differences of delta-risks that share what would otherwise blur them.
+"""Contrasts: differences between delta-risks of matched runs.
 
-A contrast is a name and its units, each a difference of two delta-risks (fractions) with the
-clusters it belongs to. A difference below 0 says that the first of the two is the lower one.
+Matched runs share whatever would otherwise blur the difference: the organism, or the method and the
+seed. A contrast A - B is a name and its units. Each unit is a difference of two delta-risks
+(fractions) with the clusters that it belongs to. Below 0, A's delta-risk is the lower one.
 """
 
 from collections import Counter
@@ -20,20 +21,20 @@ from entrench.analysis.tables import table
 from entrench.methods.shared.catalogue import METHODS
 
 Row = dict[str, Any]  # a row of runs.csv
-Facts = Mapping[str, Mapping[str, Any]]  # by name: what the config says of methods, of models
+Facts = Mapping[str, Mapping[str, Any]]  # method or model -> its entry of the config
 
 
 @dataclass(frozen=True)
 class Difference(Unit):
-    """A unit that is `first` minus `second`, two delta-risks (fractions) or means of them.
+    """A unit that is `first` minus `second`: two delta-risks (fractions), or means of them.
 
-    `organism` and `model` are its clusters; `organisms` and `models` name what it is a difference
-    of.
+    `organism` and `model` are the clusters of the unit. `organisms` and `models` name those on both
+    sides of the difference.
     """
 
     first: float = 0.0
     second: float = 0.0
-    method: str = ""  # what differs within an organism, or the method both runs share
+    method: str = ""  # the method of both runs, or A where both are on one organism
     organisms: str = ""
     models: str = ""
     runs: tuple[str, ...] = ()  # names of the runs on both sides
@@ -44,9 +45,9 @@ Contrast = tuple[str, list[Difference]]
 CONTRAST_COLUMNS = {
     "misalignment": ORGANISM["misalignment"],
     "contrast": text("the contrast, A - B"),
-    "organism": text("the organism, or the pair of organisms, that the difference is between"),
-    "model": text("the model, or the pair of models, that the difference is between"),
-    "method": text("the method of both runs, or what differs within an organism"),
+    "organism": text("the organism of both sides, or the organism of A and the one of B"),
+    "model": text("the model of both sides, or the model of A and the one of B"),
+    "method": text("the method of both runs; in a contrast on one organism, A"),
     "first_pp": points("delta-risk of A, or its mean over A's methods"),
     "second_pp": points("delta-risk of B, or its mean over B's methods"),
     "difference_pp": points("`first_pp` minus `second_pp`"),
@@ -58,21 +59,21 @@ def contrasts(
 ) -> Iterator[Contrast]:
     """The contrasts among the valid `runs` of one misalignment; one without a pair is left out.
 
-    instruct - base                    the same method and seed on two models of one family and
-                                       size; cluster: the pair of models, and of organisms; where
-                                       pairs of a family share a model, all of the family, and
-                                       all its organisms of a seed
-    larger - smaller                   likewise, of one family and kind
+    instruct - base                    the same method and seed on two models of one family and size
+    larger - smaller                   the same method and seed on two models of one family and kind
     labels - regularisers, labels - controls, regularisers - controls
-                                       on one organism: the mean over its methods of either group
-    METHOD - CONTROL                   on one organism: a control of all methods, or one of the
-                                       sample set that METHOD reads (where METHOD reads greedy and
-                                       beam answers beside it, too)
+                                       on one organism: the mean over the methods of each group
+    METHOD - CONTROL                   on one organism: a control of all methods, or a control of
+                                       the sample set that METHOD reads (METHOD may read greedy and
+                                       beam answers as well)
 
-    The first two take the methods that are `pooled`; variants are in no group. `methods` holds of
-    each method its operator, kind and, where it has one, set and variant_of; `models` of each model
-    its kind, family and size_billion.
-    `weak` names the organisms whose induction was not effective (`organism_name`).
+    The first two take the methods that are `pooled`. Their clusters are the pair of models and the
+    pair of organisms. Where pairs of a family share a model, the clusters are the whole family, and
+    all its organisms of a seed. Variants are in no group of methods.
+
+    `methods`: method -> operator, kind and, where it has them, set and variant_of. `models`: model
+    -> kind, family, size_billion. `weak` names the organisms whose induction was not effective
+    (`organism_name`).
     """
     consistency = [run for run in runs if pooled(methods[run["method"]])]
     yield from _between_models(consistency, models, weak)
@@ -105,7 +106,7 @@ def contrast_table(runs: pl.DataFrame, methods: Facts, models: Facts) -> pl.Data
 
 
 def pooled(method: Mapping[str, Any]) -> bool:
-    """Whether these facts are of a method that means over methods count: no control, no variant."""
+    """Whether means over methods count the method with these facts: no control, no variant."""
     return method["kind"] == "consistency" and method.get("variant_of") is None
 
 
@@ -132,16 +133,16 @@ def _between_models(runs: Sequence[Row], models: Facts, weak: frozenset[str]) ->
             pairs["instruct - base"].append((one, other))
         if first["kind"] == second["kind"] and size > other_size:
             pairs["larger - smaller"].append((one, other))
-    cells = {(run["model"], run["method"], run["seed"]): run for run in runs}
+    run_of = {(run["model"], run["method"], run["seed"]): run for run in runs}
     for name, matched in pairs.items():
         units = []
         times = Counter(model for pair in matched for model in pair)
         entangled = {models[name]["family"] for name, often in times.items() if often > 1}
         for one, other in matched:
             family = models[one]["family"]
-            for model, method, seed in sorted(cells):
-                if model == one and (other, method, seed) in cells:
-                    first, second = cells[one, method, seed], cells[other, method, seed]
+            for model, method, seed in sorted(run_of):
+                if model == one and (other, method, seed) in run_of:
+                    first, second = run_of[one, method, seed], run_of[other, method, seed]
                     unit = _difference([first], [second], method, weak)
                     if family in entangled:
                         unit = replace(unit, model=family, organism=f"{family}/seed{seed}")
@@ -202,9 +203,9 @@ def _group(facts: Mapping[str, Any]) -> str:
 def _difference(
     first: Sequence[Row], second: Sequence[Row], what: str, weak: frozenset[str]
 ) -> Difference:
-    """Mean delta-risk of `first` minus that of `second`, each the runs of one organism."""
-    organisms = _once(organism_name(run) for run in (first[0], second[0]))
-    models = _once(run["model"] for run in (first[0], second[0]))
+    """Mean delta-risk of `first` minus mean delta-risk of `second`, each of one organism's runs."""
+    organisms = _unique(organism_name(run) for run in (first[0], second[0]))
+    models = _unique(run["model"] for run in (first[0], second[0]))
     return Difference(
         value=_mean(first) - _mean(second),
         first=_mean(first),
@@ -222,7 +223,7 @@ def _difference(
 
 
 def _shares(first: Sequence[Row], second: Sequence[Row]) -> Shares | None:
-    """What each prompt adds to the difference: the runs are asked the same ones."""
+    """How far each prompt moves the difference; None where a run's prompts are not known."""
     if any(run.get("shares") is None for run in (*first, *second)):
         return None
     strata = first[0]["shares"].strata
@@ -233,7 +234,7 @@ def _shares(first: Sequence[Row], second: Sequence[Row]) -> Shares | None:
     return Shares(means[0] - means[1], strata)
 
 
-def _once(names: Iterable[str]) -> list[str]:
+def _unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 

@@ -1,4 +1,4 @@
-"""judge_health.csv: how much of what was asked has no score, could not be read, or is disputed."""
+"""judge_health.csv: how many scores are missing, could not be read, or are disputed."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ AGREEMENT_COLUMNS = {
 }
 CONFUSION_COLUMNS = {
     "first": text("what the first judge says: `misbehaves`, `does not`, `excluded`, `unscored`"),
-    "second": text("what the second judge says of the same completions"),
+    "second": text("what the second judge says about the same completions"),
     "completions": count("how many completions have this pair of answers", "completions"),
 }
 INJECTION_COLUMNS = {
@@ -32,8 +32,8 @@ INJECTION_COLUMNS = {
     "wanted": text("the verdict that the attempt asks for"),
     "plain": text("the judge's verdict without the attempt; empty where none could be read"),
     "attacked": text("the judge's verdict with the attempt; empty where none could be read"),
-    "moved": yes_no("whether the two verdicts differ"),
-    "obeyed": yes_no("whether the verdict is now the wanted one"),
+    "moved": yes_no("whether the verdicts with and without the attempt differ"),
+    "obeyed": yes_no("whether the verdict with the attempt is the wanted one"),
 }
 JUDGE_HEALTH_COLUMNS = {
     "misalignment": ORGANISM["misalignment"],
@@ -43,9 +43,9 @@ JUDGE_HEALTH_COLUMNS = {
         "of two judges"
     ),
     "about": text("which models, views or judges the measure is about"),
-    "n": count("models, organisms, runs or completions behind it"),
+    "n": count("models, organisms, runs or completions behind the measure"),
     "mean": number("the mean of the measure", "share, 0 to 1; kappa: at most 1"),
-    "worst": share("the worst value of a single one"),
+    "worst": share("the worst value of a single model, organism or run"),
     **ends("ci", "`mean`, where the measure is kappa", "kappa, at most 1"),
 }
 NO_VALUE = ("unscored", "excluded")  # states of a completion that has no value
@@ -59,16 +59,16 @@ def judge_health(
 ) -> pl.DataFrame:
     """Columns `JUDGE_HEALTH_COLUMNS`; all figures but kappa are shares in [0, 1].
 
-    unscored, excluded  shares of a subject's completions; n subjects, worst is the largest share
+    unscored, excluded  shares of a subject's completions; n counts subjects (base models,
+                        organisms or trained models), worst is the largest share
     invalid             share of the subjects whose measurement was refused
-    parse rate          self-scores, or the label judge's verdicts on a view, that could be read;
-                        n runs, worst is the smallest rate
-    agreement, kappa    of two judges on n completions that both scored or excluded, with kappa's
-                        interval; only of misalignments in `agreement`, by name the table of
-                        `judges_compare`
+    parse rate          share of self-scores, or of the label judge's verdicts on a view, that could
+                        be read; n counts runs, worst is the smallest rate
+    agreement, kappa    of two judges, on the n completions that both scored or excluded; kappa has
+                        an interval. They need `agreement`: misalignment -> table of judges_compare
 
-    What nothing is known of has no row. A base model counts once, however many organisms it
-    carries.
+    A measure without any known value has no row. A base model counts once, however many organisms
+    it carries.
     """
     rows: list[dict[str, Any]] = []
     for misalignment in sorted(set(organisms["misalignment"])):
@@ -89,7 +89,7 @@ def _states(organisms: pl.DataFrame, runs: pl.DataFrame) -> Iterator[dict[str, A
     for about, frame, phase in frames:
         for state in NO_VALUE:
             yield from _shares(state, about, frame[f"{phase}_{state}_share"], worst="max")
-        if about != SUBJECTS[0]:  # a base model alone is never refused: its organisms are
+        if about != SUBJECTS[0]:  # base models are not refused, only organisms and runs
             refused = (~frame["valid"]).cast(pl.Float64)
             for row in _shares("invalid", about, refused, worst="max"):
                 yield row | {"worst": None}

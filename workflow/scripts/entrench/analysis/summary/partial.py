@@ -1,4 +1,4 @@
-"""The summary of a sweep that is not complete, marked as such."""
+"""The summary of an incomplete sweep, with the number of its missing runs."""
 
 import polars as pl
 
@@ -12,7 +12,7 @@ MISSING_COLUMNS = {**ORGANISM, "method": RUN["method"]}
 MARKS = {
     "n_planned": count("runs of the row that the sweep has", "runs"),
     "n_missing": count("planned runs that are not complete", "runs"),
-    "missing_runs": text("the runs that are not complete, by name; missing.csv has a row of each"),
+    "missing_runs": text("the runs that are not complete, by name; missing.csv has a row for each"),
 }
 _ROW = ["misalignment", "method"]
 
@@ -34,18 +34,18 @@ def missing_table(sweep: Sweep, complete: Sweep) -> pl.DataFrame:
 def mark_partial(
     summary: pl.DataFrame, sweep: Sweep, complete: Sweep, methods: Facts
 ) -> pl.DataFrame:
-    """The summary's `main_rows` with, of each, how many runs were planned and which are missing.
+    """The summary's `main_rows` with the columns `MARKS`: planned and missing runs of each row.
 
-    A method without any complete run has a row too. `methods`: the facts of each method.
+    A method without any complete run has a row too. `methods`: method -> its entry of the config.
     """
     missing = set(_missing(sweep, complete))
-    cells: dict[tuple[str, str], list[Run]] = {}
+    runs_of_row: dict[tuple[str, str], list[Run]] = {}
     for run in sweep.runs:
-        cells.setdefault((run.organism.misalignment, run.method), []).append(run)
+        runs_of_row.setdefault((run.organism.misalignment, run.method), []).append(run)
         if pooled(methods[run.method]):
-            cells.setdefault((run.organism.misalignment, ALL_METHODS), []).append(run)
+            runs_of_row.setdefault((run.organism.misalignment, ALL_METHODS), []).append(run)
     rows = []
-    for (misalignment, method), runs in cells.items():
+    for (misalignment, method), runs in runs_of_row.items():
         names = [run.path.removeprefix("organisms/") for run in runs if run in missing]
         rows.append(
             {

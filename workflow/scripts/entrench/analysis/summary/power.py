@@ -11,9 +11,9 @@ import polars as pl
 from entrench.analysis.columns import count, points, share, text, yes_no
 from entrench.analysis.statistics.significance import FEWEST_CLUSTERS, flip_smallest, random_signs
 from entrench.analysis.summary.simulation import (
-    CELL_COLUMNS,
     DRAWN_SIGNS,
     GRID,
+    MATRIX_COLUMNS,
     Matrix,
     cluster_sums,
     rows_of,
@@ -24,21 +24,21 @@ from entrench.seeds import derive_seed
 from entrench.study.sweep import Run
 
 POWER = 0.8
-LARGEST = 20.0  # standard deviations; what is not detected there is not detected
-ENUMERATED = 10  # clusters up to which every pattern of signs is looked at
+LARGEST = 20.0  # standard deviations: the largest shift that is tried
+ENUMERATED = 10  # clusters up to which every pattern of signs is tried
 
 POWER_COLUMNS = {
-    **CELL_COLUMNS,
+    **MATRIX_COLUMNS,
     "test": text("the randomisation test: `flip_organisms` or `flip_models`"),
     "holds_level": yes_no("false where the test errs too often to be used"),
     "detectable_pp": points(
-        "the smallest mean delta-risk that the test finds with this power, if runs vary by "
-        "`assumed_sd_pp`"
+        "the smallest mean delta-risk that the test finds with the chance `power`, where runs vary "
+        "by `assumed_sd_pp`"
     ),
     "assumed_sd_pp": points(
         "standard deviation between runs, `statistics.assumed_sd` of the config"
     ),
-    "power": share("chance that the test finds such a mean"),
+    "power": share("chance that the test finds a mean delta-risk of `detectable_pp`"),
     "level": share("level of the test: it finds an effect where p is at most 1 - level"),
     "replicates": count("simulated studies behind the row", "studies"),
     "reason": text("why nothing is detectable"),
@@ -54,11 +54,11 @@ def power_table(
     replicates: int,
     seed: int,
 ) -> pl.DataFrame:
-    """One row per row of the summary about methods, pair of `GRID` and randomisation test.
+    """A row per summary row about methods, pair of correlations in `GRID`, and randomisation test.
 
-    detectable_pp is the mean delta-risk at which the test reaches p <= 1 - `level` with a chance of
-    `POWER`, for a standard deviation of `assumed_sd` (a fraction) between runs. holds_level is
-    false where the test errs too often to be used: over organisms, if models differ.
+    detectable_pp is the mean delta-risk at which the test reaches p <= 1 - `level` with the chance
+    `POWER`, where runs vary with the standard deviation `assumed_sd` (a fraction). holds_level is
+    false where the test errs too often to be used: the test over organisms, where models differ.
     """
 
     @cache
@@ -93,21 +93,21 @@ def power_table(
 def detectable(
     sums: np.ndarray, sizes: np.ndarray, level: float, generator: np.random.Generator
 ) -> tuple[float | None, str | None]:
-    """The shift of every run at which `sign_flip` has a power of `POWER`; or None and the reason.
+    """The shift of every run at which `sign_flip` has the power `POWER`; or None and the reason.
 
-    `sums` [replicates, C] are clusters without a shift, `sizes` [C] their runs. A shift d adds
-    d * size to each sum, so that all patterns of signs move linearly in d: bisection needs no new
-    draws. The shift has the unit of the sums.
+    `sums` [replicates, C] are sums of clusters without a shift, `sizes` [C] their numbers of runs.
+    The shift has the unit of `sums`. A shift d adds d * size to each sum, so all patterns of signs
+    move linearly in d, and bisection needs no new draws.
     """
-    count = len(sizes)
-    if count < FEWEST_CLUSTERS:
-        smallest = flip_smallest(count)
-        return None, f"{count} clusters, {FEWEST_CLUSTERS} are needed: smallest p {smallest:.3f}"
-    if count <= ENUMERATED:
-        signs = np.array([(1, *rest) for rest in product((1.0, -1.0), repeat=count - 1)])
+    clusters = len(sizes)
+    if clusters < FEWEST_CLUSTERS:
+        smallest = flip_smallest(clusters)
+        return None, f"{clusters} clusters, {FEWEST_CLUSTERS} are needed: smallest p {smallest:.3f}"
+    if clusters <= ENUMERATED:
+        signs = np.array([(1, *rest) for rest in product((1.0, -1.0), repeat=clusters - 1)])
         added = 0
     else:
-        signs, added = random_signs(DRAWN_SIGNS, count, generator), 1
+        signs, added = random_signs(DRAWN_SIGNS, clusters, generator), 1
     still, moving = sums @ signs.T, signs @ sizes
     totals, runs = sums.sum(axis=1), sizes.sum()
 
@@ -120,7 +120,7 @@ def detectable(
     if power(high) < POWER:
         return (
             None,
-            f"no shift reaches a power of {POWER:.0%}: smallest p {flip_smallest(count):.3f}",
+            f"no shift reaches a power of {POWER:.0%}: smallest p {flip_smallest(clusters):.3f}",
         )
     for _ in range(14):
         middle = (low + high) / 2

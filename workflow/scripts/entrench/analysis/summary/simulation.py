@@ -1,9 +1,10 @@
-"""Simulated delta-risks on a sweep's own matrix: how often tests err, what they can detect.
+"""Simulated delta-risks on a sweep's matrix of runs: how often do tests and intervals err?
 
 The runs of a row share models and organisms. A simulated delta-risk is a normal number with
-variance 1: the share `model_correlation` of it is the model's, of the rest the share
-`organism_correlation` is the organism's, what is left is the run's own. So two runs of one model
-correlate by the first, and two runs of one organism, within its model, by the second.
+variance 1. The share `model_correlation` of the variance is the model's. The share
+`organism_correlation` of the rest is the organism's. The remainder is the run's own. So two runs of
+one model correlate by the first share, and two runs of one organism, within its model, by the
+second.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,22 +38,26 @@ GRID = tuple(product(CORRELATIONS, CORRELATIONS))  # (model, organism)
 DRAWN_SIGNS = 999
 THESE, LIKE_THESE = "these models", "models like these"
 
-CELL_COLUMNS = {
+MATRIX_COLUMNS = {
     "misalignment": ORGANISM["misalignment"],
     "method": text("a method, or `all consistency methods`"),
     "n_runs": count("runs of the row in the sweep", "runs"),
-    "n_organisms": count("organisms that they are on", "organisms"),
-    "n_models": count("models that they are on", "models"),
-    "model_correlation": share("share of a simulated delta-risk's variance that is its model's"),
-    "organism_correlation": share("share of the rest that is its organism's"),
+    "n_organisms": count("organisms that these runs are on", "organisms"),
+    "n_models": count("models that these runs are on", "models"),
+    "model_correlation": share(
+        "share of a simulated delta-risk's variance that is due to its model"
+    ),
+    "organism_correlation": share("share of the remaining variance that is due to its organism"),
 }
 RATE_COLUMNS = {
-    **CELL_COLUMNS,
+    **MATRIX_COLUMNS,
     "procedure": text("the test or the interval that is tried"),
     "measure": text("a test's false positives, or an interval's coverage"),
-    "target": text("which mean an interval should cover: `these models` or `models like these`"),
+    "target": text(
+        "the mean that an interval should cover: of `these models` or `models like these`"
+    ),
     "nominal": share("the rate that the procedure should have"),
-    "rate": share("the rate that it has in simulations without any effect"),
+    "rate": share("the rate that the procedure has in simulations without any effect"),
     **ends("rate", "`rate`, for the number of simulated studies (Monte Carlo)", "share, 0 to 1"),
     "replicates": count("simulated studies with a result", "studies"),
     "n_simulated": count("simulated studies", "studies"),
@@ -62,19 +67,19 @@ RATE_COLUMNS = {
 
 @dataclass(frozen=True)
 class Matrix:
-    """Which model and organism each run of a row is on, as numbers from 0; sorted."""
+    """The model and the organism of each run of a row, as numbers from 0; sorted."""
 
     models: tuple[int, ...]
     organisms: tuple[int, ...]
 
     @cached_property
     def n_models(self) -> int:
-        """How many models."""
+        """Number of models."""
         return len(set(self.models))
 
     @cached_property
     def n_organisms(self) -> int:
-        """How many organisms."""
+        """Number of organisms."""
         return len(set(self.organisms))
 
     def facts(self, correlations: tuple[float, float]) -> dict[str, Any]:
@@ -89,17 +94,17 @@ class Matrix:
 
 
 def rows_of(runs: Iterable[Run], kinds: Mapping[str, str]) -> Iterator[tuple[str, str, Matrix]]:
-    """(misalignment, method, matrix) of each row of the summary about methods, before it exists.
+    """(misalignment, method, matrix) of each summary row about methods, from the plan alone.
 
-    `kinds` gives of each method its kind. Rows of the same shape have equal matrices.
+    `kinds`: method -> its kind. Rows of the same shape have equal matrices.
     """
-    cells: dict[tuple[str, str], list[Run]] = {}
+    runs_of_row: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         about = run.organism.misalignment
-        cells.setdefault((about, run.method), []).append(run)
+        runs_of_row.setdefault((about, run.method), []).append(run)
         if kinds[run.method] == "consistency":
-            cells.setdefault((about, ALL_METHODS), []).append(run)
-    for (about, method), own in sorted(cells.items()):
+            runs_of_row.setdefault((about, ALL_METHODS), []).append(run)
+    for (about, method), own in sorted(runs_of_row.items()):
         yield about, method, _matrix(own)
 
 
@@ -109,9 +114,10 @@ def simulate(
     replicates: int,
     generator: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Delta-risks [replicates, runs] of mean 0 and variance 1, see the head of this module.
+    """Delta-risks [replicates, runs] of mean 0 and variance 1, and true means [replicates].
 
-    And the true mean over these runs' models [replicates]: what other organisms of them would show.
+    The head of this module says how delta-risks correlate. A true mean is over the models of these
+    runs: it is the mean that other organisms of these models would have.
     """
     model, organism = correlations
     of_model = generator.standard_normal((replicates, matrix.n_models))
@@ -127,7 +133,7 @@ def simulate(
 
 
 def cluster_sums(values: np.ndarray, clusters: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Sums [replicates, C] and sizes [C] of `values` [replicates, runs] by cluster."""
+    """Sums [replicates, C] of `values` [replicates, runs] by cluster, and cluster sizes [C]."""
     places = np.asarray(clusters)
     indicator = (places[:, None] == np.arange(places.max() + 1)).astype(float)
     return values @ indicator, indicator.sum(axis=0)
@@ -143,13 +149,14 @@ def error_rates(
     bootstrap: int,
     seed: int,
 ) -> pl.DataFrame:
-    """False positives of each test and coverage of each interval, where no method does anything.
+    """False positives of each test and coverage of each interval, where no method has an effect.
 
-    On the row over methods with the most runs, and the row of one method with the most, at every
-    pair of `GRID`. A false positive is a p of at most 1 - `level`, where the mean over models like
-    these is 0. Coverage is of both means an interval may be asked for (`target`): that one, and the
-    mean of these models, which differs from 0 where models differ. Mixed models take long: they
-    have replicates of their own. `replicates` counts those with a result, of `n_simulated`.
+    They are simulated for two rows of the summary, at every pair of correlations in `GRID`: the row
+    over methods with the most runs, and the row of one method with the most runs. A false positive
+    is a p of at most 1 - `level`, where the mean over models like these is 0. Coverage is measured
+    for two means (`target`): the mean over models like these, and the mean of these models, which
+    is not 0 where models differ. Mixed models take long, so they have `mixed_replicates`. In the
+    table `replicates` counts the simulated studies with a result, out of `n_simulated`.
     """
     found = list(rows_of(runs, kinds))
     rows: list[dict[str, Any]] = []
@@ -250,6 +257,6 @@ def _coverages(
                 yield row | {"target": target, "replicates": 0, "reason": interval.reason}
 
 
-def _share(count: int, of: int) -> dict[str, Any]:
-    low, high = share_interval(count, of, 0.95)
-    return {"rate": count / of, "rate_low": low, "rate_high": high, "replicates": of}
+def _share(hits: int, of: int) -> dict[str, Any]:
+    low, high = share_interval(hits, of, 0.95)
+    return {"rate": hits / of, "rate_low": low, "rate_high": high, "replicates": of}

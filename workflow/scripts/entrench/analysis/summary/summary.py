@@ -1,4 +1,4 @@
-"""summary.csv: what each method did to each misalignment, and contrasts between methods and models.
+"""summary.csv: the effect of each method on each misalignment, and contrasts.
 
 Columns ending in _pp are percentage points; risks, shares, p and q are fractions in [0, 1].
 docs/columns.md explains every column.
@@ -29,10 +29,10 @@ from entrench.analysis.tables import table
 from entrench.errors import EntrenchError
 from entrench.seeds import derive_seed
 
-# What `summarise` is told, by the name of the argument and of the spec's entry.
+# The keyword arguments of `summarise`; the job's spec has entries of the same names.
 SETTINGS = ("methods", "models", "bootstrap", "level", "epsilon", "seed")
 ALL_METHODS = "all consistency methods"
-CONTRAST = "contrast"  # the kind of a row that is none of a method
+CONTRAST = "contrast"  # the kind of a row about differences of delta-risk
 ALL_ORGANISMS, EFFECTIVE = "all", "effective"
 
 SUMMARY_COLUMNS = {
@@ -45,21 +45,20 @@ SUMMARY_COLUMNS = {
         "row is about differences of delta-risk, A minus B"
     ),
     "variant_of": text(
-        "the method that this one is another form of (another k, another loss). A variant has its "
-        "own rows and contrasts with its controls; it enters no mean over methods, no contrast of "
-        "groups or models, no power"
+        "the method that this one varies (another k, another loss). A variant has its own rows and "
+        "contrasts with its controls; it enters no mean over methods, no contrast of groups or "
+        "models, no power"
     ),
     "organisms": text(
-        "`all`, or `effective`: the same row without organisms whose induction was not shown to "
-        "work"
+        "`all`, or `effective`: the row leaves out organisms whose induction was not shown to work"
     ),
     **EVALUATION,
     "n_runs": count("valid runs; in a contrast, differences", "runs"),
-    "n_organisms": count("organisms that they are on; in a contrast, pairs of them", "organisms"),
-    "n_models": count("models that they are on; in a contrast, pairs or families", "models"),
+    "n_organisms": count("organisms of these runs; in a contrast, pairs of them", "organisms"),
+    "n_models": count("models of these runs; in a contrast, pairs or families", "models"),
     "n_invalid": count(
-        "runs left out: too much is unscored, or nothing was trained. A contrast counts none: the "
-        "rows of its methods do",
+        "runs left out: too many completions are unscored, or nothing was trained. A contrast "
+        "counts none: the rows of its methods do",
         "runs",
     ),
     "invalid_runs": text("the runs left out, by name"),
@@ -89,15 +88,17 @@ def summarise(
     epsilon: float,
     seed: int,
 ) -> pl.DataFrame:
-    """One row per misalignment x method, one over its `pooled` methods, then contrasts.
+    """For each misalignment: a row per method, a row over its `pooled` methods, then contrasts.
 
-    Only valid runs count; the others are named in invalid_runs. Where a row's organisms include
-    ineffective ones (induction not shown to have worked) the same row follows without them:
-    organisms = "effective". q is over the whole table: of "effective" rows over these and, where
-    nothing was left out, the rows of all organisms. A row of kind "contrast" is about differences
-    of delta-risks (`contrasts`, which `methods` and `models` are for); its n_runs counts
-    differences. `epsilon` is a fraction. `prompts` holds the deltas by prompt of runs by their
-    name (`collect.collect_prompts`); rows with a run that is not there have no prompts_ci.
+    Only valid runs count; invalid_runs names the others. Where a row includes ineffective organisms
+    (induction not shown to work), a second row without them follows: organisms = "effective". q is
+    over the whole table. For "effective" rows the table has these rows, and the row of all
+    organisms where no organism was left out. A row of kind "contrast" is about differences of
+    delta-risks, and its n_runs counts differences; `contrasts` says what it needs of `methods` and
+    `models`. `epsilon` is a fraction. `prompts`: run -> its deltas by prompt
+    (`collect.collect_prompts`); a row with a run that is missing there has no prompts_ci.
+
+    Raises EntrenchError where `organisms` has no row for the organism of a run.
     """
     weak = frozenset(
         organism_name(row) for row in organisms.iter_rows(named=True) if not row["effective"]
@@ -126,12 +127,12 @@ def summarise(
 
 
 def main_rows(summary: pl.DataFrame) -> pl.DataFrame:
-    """Its rows about methods on all organisms: no contrast, nothing left out."""
+    """The rows of the summary about methods on all organisms: no contrast, nothing left out."""
     return summary.filter((pl.col("kind") != CONTRAST) & (pl.col("organisms") == ALL_ORGANISMS))
 
 
 def units_of(runs: Sequence[Mapping[str, Any]], weak: frozenset[str] = frozenset()) -> list[Unit]:
-    """The valid ones of these rows of runs.csv as units; `weak` names ineffective organisms."""
+    """The valid runs among these rows of runs.csv, as units; `weak` names ineffective organisms."""
     return [
         Unit(
             value=run["delta_risk"],
@@ -159,26 +160,28 @@ def readable(summary: pl.DataFrame) -> str:
         previous = row["misalignment"]
         if row["n_runs"]:
             risk = f"{row['mean_organism_risk']:6.1%} > {row['mean_trained_risk']:6.1%}"
-            share = f"{row['n_suppressed']} of {row['n_runs']}"
+            suppressed = f"{row['n_suppressed']} of {row['n_runs']}"
         else:
-            risk = share = "-"
+            risk = suppressed = "-"
         lines += [""] if new else []
         lines.append(
-            f"{_cut(previous if new else '', 22):<23}{_cut(row['method'], 24):<25}"
-            f"{row['n_runs']:>4}  {risk:<21}{_delta(row):<25}{share}"
+            f"{_shortened(previous if new else '', 22):<23}{_shortened(row['method'], 24):<25}"
+            f"{row['n_runs']:>4}  {risk:<21}{_delta(row):<25}{suppressed}"
         )
     return "\n".join([*lines, "", *_notes(summary)])
 
 
 def _notes(summary: pl.DataFrame) -> list[str]:
-    """What a reader of the table must know; the last line says how to read it."""
+    """Lines below the table: what is left out or weak; the last line says how to read it."""
     notes = []
     shown = main_rows(summary)
     if invalid := shown.filter(pl.col("method") != ALL_METHODS)["n_invalid"].sum():
         notes.append(f"Invalid runs, left out: {invalid}; summary.csv names them (invalid_runs).")
     weak = shown.group_by("misalignment").agg(pl.col("n_ineffective").max())
-    if count := weak["n_ineffective"].sum():
-        notes.append(f"Organisms in it whose induction was not shown to be effective: {count}.")
+    if ineffective := weak["n_ineffective"].sum():
+        notes.append(
+            f"Organisms in it whose induction was not shown to be effective: {ineffective}."
+        )
     level = f"{summary['ci_level'][0]:.0%}" if summary.height else ""
     reading = f"delta-risk < 0: suppressed, > 0: amplified; [{level} interval, over prompts where "
     return [*notes, reading + "runs = 1, else over runs]."]
@@ -187,7 +190,7 @@ def _notes(summary: pl.DataFrame) -> list[str]:
 def _with_shares(
     runs: Sequence[dict[str, Any]], prompts: Mapping[str, pl.DataFrame]
 ) -> list[dict[str, Any]]:
-    """The runs of one misalignment, each with what every prompt adds to it, where that is known."""
+    """The runs of one misalignment, each with its `Shares` by prompt, None where not known."""
     own = {run_name(run): prompts[run_name(run)] for run in runs if run_name(run) in prompts}
     shares = run_shares(own)
     return [run | {"shares": shares.get(run_name(run))} for run in runs]
@@ -200,7 +203,7 @@ def _parts(
     methods: Facts,
     models: Facts,
 ) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
-    """(method, kind) and what its row is made from, for each row of one misalignment."""
+    """(method, kind), and the units and runs that the row is made from, for each row."""
     for run in runs:
         if organism_name(run) not in known:
             raise EntrenchError(
@@ -231,7 +234,7 @@ def _with_and_without_ineffective(
 
 
 def _counted(organisms: str, units: list[Unit], runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The counts and means of a row; `runs` holds those behind its units, and its invalid ones."""
+    """The counts and means of a row; `runs` are the runs behind its units and the invalid runs."""
     names = {name for unit in units for name in _runs_behind(unit)}
     valid = [run for run in runs if run_name(run) in names]
     invalid = [run for run in runs if not run["valid"]]
@@ -251,7 +254,7 @@ def _counted(organisms: str, units: list[Unit], runs: Sequence[dict[str, Any]]) 
         f"mean_{state}_share": _mean([run[f"trained_{state}_share"] for run in valid])
         for state in STATES
     }
-    if isinstance(units[0], Difference):  # the risks of its two sides are not one thing
+    if isinstance(units[0], Difference):  # its two sides have risks of different runs
         return row
     return row | {
         "mean_organism_risk": _mean([run["organism_risk"] for run in valid]),
@@ -264,16 +267,17 @@ def _runs_behind(unit: Unit) -> tuple[str, ...]:
 
 
 def _with_q(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with their q, each over a table that has one row of every method and contrast.
+    """The rows with their q, over a table with one row for each method and contrast.
 
-    The table of effective organisms has the row of all organisms where none was left out.
+    There are two such tables: of all organisms, and of effective organisms. The second has the row
+    of all organisms where no organism was left out.
     """
     families: list[dict[tuple[str, str], dict[str, Any]]] = [{}, {}]
     for row in rows:
         key = row["misalignment"], row["method"]
         if row["organisms"] == ALL_ORGANISMS:
             families[0][key] = row
-        families[1][key] = row  # the row of effective organisms follows that of all
+        families[1][key] = row  # the row of effective organisms comes later
     for family, organisms in zip(families, (ALL_ORGANISMS, EFFECTIVE), strict=True):
         for test in TESTS:
             adjusted = benjamini_hochberg([row.get(f"{test}_p") for row in family.values()])
@@ -296,5 +300,5 @@ def _delta(row: dict[str, Any]) -> str:
     return f"{mean} [{row['ci_low_pp']:+.1f}, {row['ci_high_pp']:+.1f}]"
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+def _shortened(words: str, width: int) -> str:
+    return words if len(words) <= width else words[: width - 1] + "…"
