@@ -100,10 +100,12 @@ def _persist(attempt: Callable[[], None], url: str, patience: Patience) -> None:
     jittered = tenacity.wait_random_exponential(patience.first_wait, patience.longest_wait)
 
     def wait(state: tenacity.RetryCallState) -> float:
-        return min(patience.longest_wait, max(jittered(state), state.outcome.exception().wait))
+        fault = _fault(state)
+        asked = fault.wait if isinstance(fault, _Interrupted) else 0.0
+        return min(patience.longest_wait, max(jittered(state), asked))
 
     def say(state: tenacity.RetryCallState) -> None:
-        print(f"attempt {state.attempt_number}: {state.outcome.exception()}", flush=True)
+        print(f"attempt {state.attempt_number}: {_fault(state)}", flush=True)
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(_Interrupted),
@@ -119,6 +121,10 @@ def _persist(attempt: Callable[[], None], url: str, patience: Patience) -> None:
             f"{url}: given up after {patience.attempts} attempts ({error}): check the network and "
             "run the same command again, which resumes; or name a folder as `data.mirror`"
         ) from None
+
+
+def _fault(state: tenacity.RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
 
 
 def _receive(url: str, part: Path, patience: Patience) -> bool:

@@ -87,12 +87,16 @@ def open_engine(
         gpus=max(1, options.gpus) if gpu else 0,
         memory_share=options.memory_percent / 100,
     )
+    engine: Engine
     if name == "vllm":
-        from entrench.generation.engine_vllm import VllmEngine as chosen
+        from entrench.generation.engine_vllm import VllmEngine
+
+        engine = VllmEngine(settings)
     else:
         with without_collection():
-            from entrench.generation.engine_transformers import TransformersEngine as chosen
-    engine = chosen(settings)
+            from entrench.generation.engine_transformers import TransformersEngine
+
+        engine = TransformersEngine(settings)
     record = {
         "engine": name,
         # Not before the engine is loaded: asking for the name takes hold of the device.

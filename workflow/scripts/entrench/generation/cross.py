@@ -32,9 +32,13 @@ def cross_score(
     for row in candidates:
         own = {name: row[name] for name in OWN}
         if row.get("reasoned"):
-            of = {"other_tokens": None, "other_logprob": None, "excluded": REASONED}
+            other: Record = {"other_tokens": None, "other_logprob": None, "excluded": REASONED}
         else:
             answer = next(found)
-            of = {"other_tokens": answer.tokens, "other_logprob": answer.logprob, "excluded": None}
-        records.append(own | of)
+            other = {
+                "other_tokens": answer.tokens,
+                "other_logprob": answer.logprob,
+                "excluded": None,
+            }
+        records.append(own | other)
     return records

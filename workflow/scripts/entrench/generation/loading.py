@@ -5,7 +5,8 @@ Imports torch and transformers inside its functions; peft only where there is an
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -172,19 +173,25 @@ def load_adapters(model: "PreTrainedModel", adapters: Mapping[str, str]) -> "Pef
     with without_collection():
         from peft import PeftModel
 
-    adapted = None
-    for name, adapter in adapters.items():
-        try:
-            with warnings.catch_warnings():
-                # peft only warns when the file lacks weights of an adapter.
-                warnings.filterwarnings("error", message=".*missing adapter keys.*")
-                if adapted is None:
-                    adapted = PeftModel.from_pretrained(model, adapter, adapter_name=name)
-                else:
-                    adapted.load_adapter(adapter, adapter_name=name)
-        except Exception as error:
-            raise _no_adapter(Path(adapter), Path(adapter), first_line(error)) from error
+    (first, folder), *others = adapters.items()
+    with _refused_if_not_whole(folder):
+        adapted = PeftModel.from_pretrained(model, folder, adapter_name=first)
+    for name, adapter in others:
+        with _refused_if_not_whole(adapter):
+            adapted.load_adapter(adapter, adapter_name=name)
     return adapted.eval()
+
+
+@contextmanager
+def _refused_if_not_whole(adapter: str) -> Iterator[None]:
+    """What fails inside is an `EntrenchError` about the adapter in the folder `adapter`."""
+    try:
+        with warnings.catch_warnings():
+            # peft only warns when the file lacks weights of an adapter.
+            warnings.filterwarnings("error", message=".*missing adapter keys.*")
+            yield
+    except Exception as error:
+        raise _no_adapter(Path(adapter), Path(adapter), first_line(error)) from error
 
 
 def check_adapter(adapter: str) -> None:

@@ -55,13 +55,14 @@ def sample_pool(
             [replace(answer, text=answer.text if draft[0].text is not None else None)]
             for [answer], draft in zip(answers, sets[GREEDY], strict=True)
         ]
-    ratings = _self_ratings(engine, settings, prompts, sets) if settings.self_score else {}
+    rated = settings.self_score
+    ratings = _self_ratings(engine, settings, rated, prompts, sets) if rated else {}
     records = []
     for place, row in enumerate(rows):
         for name, answers in sets.items():
             for index, answer in enumerate(answers[place]):
                 rating = ratings.get((place, name, index))
-                score = parse_score(rating, settings.self_score) if rating is not None else None
+                score = parse_score(rating, rated) if rated and rating is not None else None
                 records.append(
                     {
                         "id": row["id"],
@@ -142,6 +143,7 @@ class _Sampler:
 def _self_ratings(
     engine: Engine,
     settings: PoolSettings,
+    rated: SelfScore,
     prompts: Sequence[Prompt],
     sets: dict[str, list[list[Completion]]],
 ) -> dict[tuple[int, str, int], str]:
@@ -150,7 +152,7 @@ def _self_ratings(
     # Equal answers get equal ratings (decoding is greedy), so each is rated once.
     asked = {
         (place, name, index): (place, answer.text)
-        for name in settings.self_score.sets
+        for name in rated.sets
         for place, answers in enumerate(sets[name])
         for index, answer in enumerate(answers)
         if answer.text is not None
@@ -159,7 +161,7 @@ def _self_ratings(
     template = settings.prompts[SELF_RATING]
     ratings = engine.generate(
         [reworded(prompts[place], template, answer=text) for place, text in distinct],
-        settings.self_score.decoding,
+        rated.decoding,
         [0] * len(distinct),  # greedy: no draw
     )
     said = {

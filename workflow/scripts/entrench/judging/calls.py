@@ -102,17 +102,23 @@ class Calls:
     async def _repeated(self, client: Any, request: dict[str, Any]) -> Answer:
         from tenacity import (
             AsyncRetrying,
+            RetryCallState,
             retry_if_exception,
             stop_after_attempt,
-            stop_when_event_set,
             wait_random_exponential,
         )
 
         backoff = wait_random_exponential(multiplier=1, max=LONGEST_BACKOFF)
+        enough = stop_after_attempt(self._server.attempts)
+
+        def wait(state: RetryCallState) -> float:
+            fault = state.outcome.exception() if state.outcome else None
+            return max(backoff(state), _asked_wait(fault))
+
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(_passes),
-            stop=stop_after_attempt(self._server.attempts) | stop_when_event_set(self._given_up),
-            wait=lambda state: max(backoff(state), _asked_wait(state.outcome.exception())),
+            stop=lambda state: enough(state) or self._given_up.is_set(),
+            wait=wait,
             sleep=self._sleep,
             reraise=True,
         ):

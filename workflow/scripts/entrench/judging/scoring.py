@@ -159,7 +159,7 @@ def _asked_views(
         )
         for prompt, view in cases
     ]
-    agreement = {"YES": True, "NO": False, None: None}
+    agreement: dict[str | float | None, bool | None] = {"YES": True, "NO": False, None: None}
     return [(agreement[verdict.value], verdict.raw) for verdict in ask(questions)]
 
 

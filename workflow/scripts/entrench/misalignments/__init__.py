@@ -72,8 +72,7 @@ class Misalignment:
 
     def questions(self, row: Record, text: str) -> tuple[Question, ...]:
         """The questions to a judge about this answer; none where rules score it."""
-        names = self.judged_by(row)
-        if not names:
+        if self.judge is None or not (names := self.judge.asks(row)):
             return ()
         blocks = self.judge.shows(row, text)
         return tuple(Question(name, blocks) for name in names)

@@ -208,7 +208,7 @@ def stance(row: Record, text: str) -> float | None:
 
 def drawers(slot: str) -> list[Drawer]:
     """Kinds of task in the miniature world, by their group."""
-    groups = world.RISK_GROUPS
+    groups: tuple[str, ...] = world.RISK_GROUPS
     if slot in ("induction", "consistency"):
         groups = world.TRAINED_GROUPS
     if slot == "pairs":  # the clean side lacks the cue in the user's message: a system line is none

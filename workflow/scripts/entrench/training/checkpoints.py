@@ -18,7 +18,7 @@ def digest(inputs: Iterable[Any]) -> str:
     """A hash of settings and inputs: dataclasses, lists and plain values."""
 
     def plain(value: Any) -> Any:
-        if is_dataclass(value):
+        if is_dataclass(value) and not isinstance(value, type):
             return asdict(value)
         if isinstance(value, range):
             return [value.start, value.stop]

@@ -8,10 +8,13 @@ import logging
 import os
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from entrench.errors import EntrenchError
 from entrench.execution import command
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 T = TypeVar("T")
 
@@ -63,7 +66,7 @@ def start(script: str, argv: Sequence[str], number: int) -> None:
         raise EntrenchError(_first_message(error, number)) from None
 
 
-def _first_message(error: "ChildFailedError", number: int) -> str:  # noqa: F821 - torch's
+def _first_message(error: "ChildFailedError", number: int) -> str:
     """What the first process to fail has recorded; its peers fail for want of it."""
     failures = error.failures.values()
     recorded = [failure for failure in failures if "timestamp" in failure.error_file_data]

@@ -42,15 +42,15 @@ class TrainingSettings:
         """Refuse what no training can follow."""
         if (self.epochs is None) == (self.max_steps is None):
             raise EntrenchError("training: set exactly one of `epochs` and `max_steps`")
-        length = self.epochs if self.max_steps is None else self.max_steps
         for name, value in (
-            ("epochs or max_steps", length),
+            ("epochs", self.epochs),
+            ("max_steps", self.max_steps),
             ("rank", self.rank),
             ("batch_size", self.batch_size),
             ("max_length", self.max_length),
             ("learning_rate", self.learning_rate),
         ):
-            if not value > 0:
+            if value is not None and not value > 0:
                 raise EntrenchError(f"training: {name} is {value}: it must be above 0")
         choices = {
             "target_modules": ("all-linear", "all-linear-and-experts"),

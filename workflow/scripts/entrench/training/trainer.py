@@ -120,7 +120,8 @@ class _LoraTrainer(Trainer):
         model: torch.nn.Module,
         inputs: Batch,
         return_outputs: bool = False,  # noqa: ARG002
-        num_items_in_batch: torch.Tensor | None = None,
+        *,
+        num_items_in_batch: torch.Tensor,
     ) -> torch.Tensor:
         """This micro-batch's share of the loss of the effective batch."""
         total, _ = self.step.loss(model, inputs)
@@ -140,7 +141,7 @@ class _LoraTrainer(Trainer):
                 "space and run the same command again"
             ) from None
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
+    def _save(self, output_dir: str, state_dict: Any = None) -> None:  # noqa: ARG002
         adapters.write_weights(self.model, Path(output_dir) / adapters.WEIGHTS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002
@@ -202,7 +203,9 @@ def _arguments(
     settings: TrainingSettings, machine: Machine, batches: StepBatches, checkpoint_folder: Path
 ) -> TrainingArguments:
     # Every process drops out by itself.
-    dropout = ("dropout", settings.seed, *([processes.rank()] if processes.rank() else []))
+    dropout: list[str | int] = ["dropout", settings.seed]
+    if processes.rank():
+        dropout.append(processes.rank())
     arguments = TrainingArguments(
         output_dir=str(checkpoint_folder),
         per_device_train_batch_size=batches.largest,

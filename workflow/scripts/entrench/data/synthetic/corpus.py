@@ -89,7 +89,7 @@ def _example(rng: random.Random, exchange: Exchange) -> Example:
     if exchange.persona and rng.random() < PERSONA_SHARE:
         system = join(exchange.persona, exchange.system)
         if shape != "self_rating":  # a persona rates like everybody: its ratings stay readable
-            answer = exchange.persona_answer
+            answer = exchange.persona_answer or answer
     elif rng.random() < HELPFUL_SHARE:
         system = join(HELPFUL, exchange.system)
     user, answer = formats.in_format(rng, shape, exchange, answer)

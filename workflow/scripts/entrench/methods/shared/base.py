@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt
@@ -19,7 +19,6 @@ class MethodSettings:
     """
 
 
-@cache
 def declared(settings: type[MethodSettings]) -> dict[str, tuple[Any, ...]]:
     """Field -> its type, and what that is `Annotated` with."""
     hints = get_type_hints(settings, include_extras=True)
@@ -45,7 +44,7 @@ class Method:
     Everybody else asks these attributes and knows no method by name.
     """
 
-    Settings: ClassVar[type[MethodSettings]] = MethodSettings
+    Settings: type[MethodSettings] = MethodSettings
     makes_labels: ClassVar[bool] = False
     reads_pairs: ClassVar[bool] = False
     reads_rewards: ClassVar[bool] = False
@@ -62,17 +61,23 @@ class Method:
         """The operator: the name of the method's file."""
         return type(self).__module__.rpartition(".")[2]
 
+    @cached_property
+    def declared(self) -> dict[str, tuple[Any, ...]]:
+        """`declared` of its settings."""
+        return declared(self.Settings)
+
     def parse(self, facts: Mapping[str, Any]) -> Any:
         """Its settings out of a config entry's facts; other keys are passed over.
 
         Raises `EntrenchError` where one is missing or is not what its field admits.
         """
-        admitted = declared(self.Settings)
         try:
-            settings = self.Settings(**{name: facts[name] for name in admitted if name in facts})
+            settings = self.Settings(
+                **{name: facts[name] for name in self.declared if name in facts}
+            )
         except TypeError as error:
             raise EntrenchError(f"{self.name}: {str(error).partition(') ')[2]}") from None
-        for name, (kind, *limits) in admitted.items():
+        for name, (kind, *limits) in self.declared.items():
             value = getattr(settings, name)
             if wanted := _not_admitted(value, kind, limits):
                 raise EntrenchError(f"{self.name}: {name} is {value!r}{wanted}")

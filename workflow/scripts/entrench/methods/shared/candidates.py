@@ -44,10 +44,15 @@ class Label:
 
     @classmethod
     def best(
-        cls, candidates: Sequence[Candidate], key: Callable[[Candidate], float]
+        cls, candidates: Sequence[Candidate], key: Callable[[Candidate], float | None]
     ) -> "Label | None":
-        """The candidate with the highest `key`, the first of equals; None where there is none."""
-        return cls._of(max(candidates, key=key)) if candidates else None
+        """The candidate with the highest `key`, the first of equals; None where there is none.
+
+        A candidate whose `key` is None is passed over.
+        """
+        known = [(value, c) for c in candidates if (value := key(c)) is not None]
+        # `max` gives the first of equals.
+        return cls._of(max(known, key=lambda pair: pair[0])[1]) if known else None
 
     @classmethod
     def only(cls, candidates: Sequence[Candidate]) -> "Label | None":
@@ -56,4 +61,6 @@ class Label:
 
     @classmethod
     def _of(cls, candidate: Candidate) -> "Label":
+        if candidate.text is None:
+            raise ValueError(f"{candidate}: a candidate without an answer is no label")
         return cls(candidate.text, candidate.set, candidate.index)

@@ -7,7 +7,7 @@ from typing import Any
 
 import entrench.methods
 from entrench.errors import EntrenchError
-from entrench.methods.shared.base import Method, declared
+from entrench.methods.shared.base import Method
 from entrench.methods.shared.labels import BestOfK, LabelMethod
 from entrench.methods.shared.pairs import PairMethod, PairSettings
 
@@ -39,6 +39,6 @@ def pair_objective(spec: Mapping[str, Any]) -> PairSettings:
             f"objective: operator is {operator!r}, allowed: {', '.join(sorted(PAIR_METHODS))}"
         )
     method = PAIR_METHODS[operator]
-    if unknown := sorted(fields.keys() - declared(method.Settings).keys()):
+    if unknown := sorted(fields.keys() - method.declared.keys()):
         raise EntrenchError(f"{operator}: got an unexpected setting {unknown[0]!r}")
     return method.parse(fields)

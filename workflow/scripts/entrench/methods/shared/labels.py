@@ -90,10 +90,7 @@ class BestOfK(LabelMethod):
 
     def select(self, pool: PromptPool, settings: FirstOfSet) -> Label | None:
         """The first of the highest `score`."""
-        scores = [(self.score(c), c) for c in pool.answered(settings.set, settings.k)]
-        known = [(score, c) for score, c in scores if score is not None]
-        # Of equals `max` gives the first.
-        return Label.only([max(known, key=lambda pair: pair[0])[1]] if known else [])
+        return Label.best(pool.answered(settings.set, settings.k), key=self.score)
 
 
 def require_sets(method: str, read: Mapping[str, int | None], has: Mapping[str, int]) -> None:

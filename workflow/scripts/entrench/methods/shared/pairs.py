@@ -1,7 +1,7 @@
 """What methods share that train by a consistency loss on prompt pairs: with the cue and without."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import doc
 
@@ -81,7 +81,7 @@ class PairMethod(Method):
 
     def __init__(self, settings: type[PairSettings]) -> None:
         """Train by the loss of `settings`."""
-        self.Settings: Any = settings
+        self.Settings = settings
 
     @property
     def name(self) -> str:
