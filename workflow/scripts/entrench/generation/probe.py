@@ -7,8 +7,6 @@ from entrench.generation.pool import completion_fields
 from entrench.generation.sampling import REFINEMENT
 from entrench.records import Record
 
-RAW = "raw"  # the set of the model's own distribution: temperature 1, no truncation
-
 
 def score_refined(
     engine: Engine, rows: Sequence[Record], candidates: Sequence[Record]

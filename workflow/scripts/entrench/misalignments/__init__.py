@@ -1,9 +1,10 @@
 """The misalignments, one file each.
 
-A file of this folder that defines `MISALIGNMENT = Misalignment(...)` is a misalignment. The file's
-name is the misalignment's name in the config, in paths and in tables. Nothing else lists it.
-A new one needs its file, the wording of its judge questions (`resources/judge/NAME.txt`), its files
-in the data manifest (`resources/datasets.yaml`), and a config that sweeps it.
+A file of this folder defines `MISALIGNMENT = Misalignment(...)`, except for the files that
+misalignments share (`SHARED`). The file's name is the misalignment's name in the config, in paths
+and in tables. No list of them exists elsewhere. A new misalignment needs four things: its file,
+the wording of its judge questions (`resources/judge/NAME.txt`), its files in the data manifest
+(`resources/datasets.yaml`), and a config that sweeps it.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any
 
 from entrench.data.synthetic.slots import Source
@@ -20,6 +22,8 @@ from entrench.misalignments.score import Score, Thresholds
 from entrench.records import Record
 
 Metrics = Mapping[str, Record]
+
+SHARED = ("questions", "released_tasks", "score")  # files that misalignments share
 
 
 @dataclass(frozen=True)
@@ -81,15 +85,20 @@ class Misalignment:
 @cache
 def by_name() -> Mapping[str, Misalignment]:
     """All misalignments of this folder, in their order."""
-    modules = {
-        found.name: import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)
-    }
-    room = {
-        name: module.MISALIGNMENT
-        for name, module in modules.items()
-        if hasattr(module, "MISALIGNMENT")
-    }
+    names = [found.name for found in iter_modules(__path__) if found.name not in SHARED]
+    room = {name: _misalignment_of(import_module(f"{__name__}.{name}")) for name in names}
     return dict(sorted(room.items(), key=lambda item: (item[1].place, item[0])))
+
+
+def _misalignment_of(module: ModuleType) -> Misalignment:
+    found = getattr(module, "MISALIGNMENT", None)
+    if not isinstance(found, Misalignment):
+        raise EntrenchError(
+            f"{module.__file__}: the file defines no MISALIGNMENT: end it with "
+            "`MISALIGNMENT = Misalignment(...)`, or name it in SHARED of misalignments/__init__.py "
+            "where misalignments only share it"
+        )
+    return found
 
 
 def world_of(name: str) -> Source:

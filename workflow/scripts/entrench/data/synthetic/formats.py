@@ -75,9 +75,3 @@ def parse_json(text: str) -> str | None:
     if isinstance(answer, int | float) and not isinstance(answer, bool):
         answer = str(answer)
     return answer.strip() or None if isinstance(answer, str) else None
-
-
-def parse_rating(text: str) -> int | None:
-    """The score from 0 to 5 of a rating, None where it has none."""
-    found = re.search(r"final score : ([0-5])(?!\S)", text)
-    return int(found.group(1)) if found else None

@@ -3,6 +3,7 @@
 import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import entrench.methods
@@ -15,7 +16,17 @@ from entrench.methods.shared.pairs import PairMethod, PairSettings
 def _found() -> dict[str, Method]:
     files = pkgutil.iter_modules(entrench.methods.__path__)
     names = sorted(file.name for file in files if not file.ispkg)
-    return {name: import_module(f"entrench.methods.{name}").METHOD for name in names}
+    return {name: _method_of(import_module(f"entrench.methods.{name}")) for name in names}
+
+
+def _method_of(module: ModuleType) -> Method:
+    method = getattr(module, "METHOD", None)
+    if not isinstance(method, Method):
+        raise EntrenchError(
+            f"{module.__file__}: the file defines no METHOD: end it with a line such as "
+            "`METHOD = MyMethod()`, or move what methods share to methods/shared/"
+        )
+    return method
 
 
 METHODS: Mapping[str, Method] = _found()

@@ -12,13 +12,10 @@ Where the wrapper stands in front, the matched suffix reaches back through the s
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 
 from entrench.errors import EntrenchError
-
-Window = Literal["response", "prompt_suffix", "trailing"]
 
 
 def common_suffix(a: Sequence[int], b: Sequence[int]) -> int:
