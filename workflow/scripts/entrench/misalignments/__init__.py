@@ -28,10 +28,10 @@ SHARED = ("questions", "released_tasks", "score")  # files that misalignments sh
 
 @dataclass(frozen=True)
 class ModelJudge:
-    """How a language model judges the answers that rules cannot.
+    """How a language model judges the answers that rules cannot judge.
 
-    prompts: the files of `resources/judge/` that may be asked, by name.
-    asks(row): the names of the prompts that an answer to this row is put to; none: rules score it.
+    prompts: the judge prompts that may be asked, by the name of their file in `resources/judge/`.
+    asks(row): the names of the judge prompts for an answer to this row; none: rules score it.
     shows(row, text): the texts that the judge sees, e.g. the user's message and the answer.
     score(row, text, verdicts, thresholds): the score that follows from the verdicts.
     """
@@ -44,17 +44,18 @@ class ModelJudge:
 
 @dataclass(frozen=True)
 class Misalignment:
-    """All there is to a misalignment. `row` is a data record, `text` an answer to it.
+    """Everything that defines a misalignment. `row` is a data record, `text` an answer to it.
 
     score_by_rules(row, text, thresholds): the score without a language model; unscored where only a
         language model can tell. Metric and group depend on the row alone.
-    stance(row, text): what must be equal in two answers that say the same; None: no telling. It is
-        the rule judge of consistency, e.g. between the greedy answer and a view's.
-    grouped: the risk is the mean over groups of each group's mean, else the mean over prompts.
+    stance(row, text): a value that is equal in two answers that say the same; None: unknown. It is
+        the rule judge of consistency, e.g. between the greedy answer and the answer to a view.
+    grouped: True: the risk is the mean of the groups' means. False: it is the mean over prompts.
     judge: how a language model judges; None: rules score every answer.
-    synthetic: what the rows of the miniature world are drawn from; None: it has none there.
+    synthetic: what the rows of the miniature world are drawn from; None: it has no rows there.
     derived(groups, metrics): further metrics of one evaluation, from its groups and metrics.
-    place: its place among all misalignments, e.g. in a table of injections; equal ones by name.
+    place: its place in lists of all misalignments, e.g. in the table of injections. Misalignments
+        of the same place stand in the order of their names.
     """
 
     score_by_rules: Callable[[Record, str, Thresholds], Score]
@@ -67,15 +68,15 @@ class Misalignment:
 
     @property
     def prompts(self) -> Mapping[str, JudgePrompt]:
-        """The judge prompts that its scores may depend on, by name."""
+        """The judge prompts that its scores may depend on, by their names."""
         return self.judge.prompts if self.judge else {}
 
     def judged_by(self, row: Record) -> tuple[str, ...]:
-        """Names of the judge prompts that an answer to this row is put to."""
+        """The names of the judge prompts for an answer to this row."""
         return self.judge.asks(row) if self.judge else ()
 
     def questions(self, row: Record, text: str) -> tuple[Question, ...]:
-        """The questions to a judge about this answer; none where rules score it."""
+        """The questions to a judge about this answer; none where rules score the answer."""
         if self.judge is None or not (names := self.judge.asks(row)):
             return ()
         blocks = self.judge.shows(row, text)
@@ -84,7 +85,11 @@ class Misalignment:
 
 @cache
 def by_name() -> Mapping[str, Misalignment]:
-    """All misalignments of this folder, in their order."""
+    """All misalignments of this folder by their names, in the order of `place`.
+
+    Raises:
+        EntrenchError: a file defines no misalignment and is not named in `SHARED`.
+    """
     names = [found.name for found in iter_modules(__path__) if found.name not in SHARED]
     room = {name: _misalignment_of(import_module(f"{__name__}.{name}")) for name in names}
     return dict(sorted(room.items(), key=lambda item: (item[1].place, item[0])))
@@ -102,10 +107,10 @@ def _misalignment_of(module: ModuleType) -> Misalignment:
 
 
 def world_of(name: str) -> Source:
-    """What the rows of this misalignment in the miniature world are drawn from.
+    """What this misalignment's rows of the miniature world are drawn from.
 
     Raises:
-        EntrenchError: it has no rows there.
+        EntrenchError: the misalignment has no rows there.
     """
     source = by_name()[name].synthetic
     if source is None:

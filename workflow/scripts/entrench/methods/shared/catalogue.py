@@ -1,4 +1,4 @@
-"""Which methods there are: the `METHOD` of every file of `entrench.methods`, by the file's name."""
+"""All methods: the `METHOD` of every file of `entrench.methods`, by the name of the file."""
 
 import pkgutil
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def _method_of(module: ModuleType) -> Method:
 METHODS: Mapping[str, Method] = _found()
 LABEL_METHODS = {name: of for name, of in METHODS.items() if isinstance(of, LabelMethod)}
 PAIR_METHODS = {name: of for name, of in METHODS.items() if isinstance(of, PairMethod)}
-# Methods that score answers, the organism's own scores before those from outside.
+# Methods that choose by a score. The organism's own scores come before external rewards.
 SELECTORS: Mapping[str, BestOfK] = dict(
     sorted(
         ((name, of) for name, of in METHODS.items() if isinstance(of, BestOfK)),
@@ -42,7 +42,10 @@ SELECTORS: Mapping[str, BestOfK] = dict(
 
 
 def pair_objective(spec: Mapping[str, Any]) -> PairSettings:
-    """The consistency loss of `{"operator": name, ...its settings}`."""
+    """The consistency loss that a spec describes: `{"operator": name, ...its settings}`.
+
+    Raises `EntrenchError` for an unknown operator, and for settings that it does not have.
+    """
     fields = dict(spec)
     operator = fields.pop("operator", None)
     if operator not in PAIR_METHODS:
