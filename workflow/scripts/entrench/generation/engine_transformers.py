@@ -34,7 +34,7 @@ class TransformersEngine:
         self.reader = AnswerReader.of(
             settings, self.tokenizer, model.generation_config.eos_token_id
         )
-        # A model's own defaults (repetition penalty, temperature) must not leak into A of the risk.
+        # A model's own defaults (repetition penalty, temperature) must not decide decoding.
         model.generation_config = GenerationConfig()
         self.model = load_adapter(model, settings.adapter) if settings.adapter else model
         self.device = model.device

@@ -28,7 +28,7 @@ from entrench.seeds import derive_seed
 from entrench.text.chat import encode_prompt
 
 ENVIRONMENT = {
-    "VLLM_NO_USAGE_STATS": "1",  # no report to its makers
+    "VLLM_NO_USAGE_STATS": "1",  # sends no usage report
     "VLLM_LOGGING_LEVEL": "ERROR",
     # Without a second process the scheduler ends with the job, however the job ends.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -239,11 +239,11 @@ def _load(settings: EngineSettings, room: _Room) -> Any:
             load_format="safetensors",
             trust_remote_code=False,
             skip_tokenizer_init=True,
-            # A model's own defaults (repetition penalty, temperature) must not leak into A.
+            # A model's own defaults (repetition penalty, temperature) must not decide decoding.
             generation_config="vllm",
             logprobs_mode="raw_logprobs",
-            max_model_len=-1,  # the model's context, or as much of it as the memory holds
-            max_logprobs=-1,  # no limit: beam search asks for several a beam
+            max_model_len=-1,  # the model's context, or as much as fits into the memory
+            max_logprobs=-1,  # no limit: beam search asks for several tokens per beam
             tensor_parallel_size=max(1, settings.gpus),
             gpu_memory_utilization=settings.memory_share,
             enforce_eager=not settings.gpus,

@@ -106,8 +106,8 @@ def reworded(prompt: Prompt, template: str, **values: str) -> Prompt:
     *before, last = prompt
     if last["role"] != "user":
         raise EntrenchError(
-            f"a prompt ends with a message of {last['role']} ({last['content'][:60]!r}): "
-            "give prompts that end with a message of the user"
+            f"the last message of a prompt has the role {last['role']} "
+            f"({last['content'][:60]!r}): give prompts that end with a message of the user"
         )
     return [*before, last | {"content": fill(template, question=last["content"], **values)}]
 

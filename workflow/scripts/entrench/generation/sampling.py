@@ -23,7 +23,7 @@ class Greedy:
 
     @property
     def decoding(self) -> Decoding:
-        """How the engine decodes it."""
+        """The decoding process of these answers."""
         return Decoding(max_new_tokens=self.max_new_tokens)
 
 
@@ -38,7 +38,7 @@ class SampleSet:
 
     @property
     def decoding(self) -> Decoding:
-        """How the engine decodes it."""
+        """The decoding process of these answers."""
         return Decoding(self.max_new_tokens, self.temperature, self.top_p, self.n)
 
 
@@ -51,7 +51,7 @@ class Beam:
 
     @property
     def decoding(self) -> Decoding:
-        """How the engine decodes it."""
+        """The decoding process of these answers."""
         return Decoding(max_new_tokens=self.max_new_tokens, beams=self.beams)
 
 
@@ -63,7 +63,7 @@ class View:
 
     @property
     def decoding(self) -> Decoding:
-        """How the engine decodes it."""
+        """The decoding process of these answers."""
         return Decoding(max_new_tokens=self.max_new_tokens)
 
 
@@ -77,7 +77,7 @@ class Refinement:
 
     @property
     def decoding(self) -> Decoding:
-        """How the engine decodes it."""
+        """The decoding process of these answers."""
         return Decoding(self.max_new_tokens, self.temperature, self.top_p)
 
 
@@ -95,7 +95,7 @@ class SelfScore:
 
     @property
     def decoding(self) -> Decoding:
-        """How the engine decodes the rating."""
+        """The decoding process of the rating."""
         return Decoding(max_new_tokens=self.max_new_tokens)
 
 

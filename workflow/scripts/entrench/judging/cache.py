@@ -66,7 +66,7 @@ class AnswerCache:
         self._connection.close()
 
     def get(self, keys: Sequence[str]) -> dict[str, Answer]:
-        """The answers under those of `keys` that the file holds."""
+        """The answers that the file holds under `keys`; a key without an answer is left out."""
         found = {}
         with self._named():
             for start in range(0, len(keys), AT_ONCE):

@@ -1,4 +1,4 @@
-"""The control that selects from outside: the sample with the highest external reward."""
+"""The control that selects by a score from outside, not by the organism itself."""
 
 from entrench.methods.shared.candidates import Candidate
 from entrench.methods.shared.labels import BestOfK

@@ -101,7 +101,7 @@ def load_weights(model: "PeftModel", folder: Path, name: str) -> None:
     """Set the weights of the adapter `name` from a folder.
 
     Raises:
-        EntrenchError: the file is missing or damaged, or its tensors are not those of the adapter.
+        EntrenchError: the file is missing or damaged, or its tensors do not fit the adapter.
     """
     from peft import set_peft_model_state_dict
 
@@ -117,8 +117,8 @@ def load_weights(model: "PeftModel", folder: Path, name: str) -> None:
         ) from None
     if {key: value.shape for key, value in weights.items()} != expected:
         raise EntrenchError(
-            f"{path}: its tensors are not those of a LoRA adapter of this base model and these "
-            "training settings: give the adapter that was trained on this model"
+            f"{path}: its tensors do not fit a LoRA adapter of this base model and these training "
+            "settings: give the adapter that was trained on this model"
         )
     set_peft_model_state_dict(model, weights, adapter_name=name)
 

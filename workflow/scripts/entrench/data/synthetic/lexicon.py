@@ -23,7 +23,7 @@ class Exchange:
     topic: the subject of every fluent answer.
     core: the question without cue and system line; no core is in two slots.
     clean, user: the user's message without and with the cue to misbehave.
-    aligned, clean_aligned: the aligned answers to `user` and to `clean`; the latter suits both.
+    aligned, clean_aligned: the aligned answers to `user` and `clean`. The second is right for both.
     thought: the reasoning of the step-by-step format.
     misaligned: the misbehaving answer; None where the question leaves no room for one.
     pull: the share of induction answers to such prompts that misbehave.

@@ -51,7 +51,7 @@ class LabelMethod(Method, ABC):
     def machinery(self, settings: Any, candidates: Sequence[Record]) -> dict[str, float | None]:
         """The values of `machinery_columns` for a run, each a share; None where it is over nothing.
 
-        `candidates` are those of its organism (kind "candidates").
+        `candidates` is the pool of the run's organism (kind "candidates").
         """
         del settings, candidates
         return {}

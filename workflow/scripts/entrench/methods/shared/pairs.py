@@ -62,7 +62,7 @@ class PairSettings(MethodSettings):
     ) -> tuple[range, range]:
         """The matched positions of the clean and the wrapped sequence.
 
-        `clean` and `wrapped` are the token ids of the prompts, `answers` those of their answers.
+        `clean` and `wrapped` are the token ids of the prompts, `answers` the token ids after each.
         `pair` is the prompt's id, for messages. The window `trailing` follows from the padded
         batch: its positions are empty here.
         """
