@@ -55,7 +55,7 @@ def test_missing_model_and_missing_weights_are_named(tiny, tmp_path):
     weights = load_file(broken / "model.safetensors")
     weights.pop("model.norm.weight")
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(EntrenchError, match=r"1 weights .* missing there, 'model.norm.weight'"):
+    with pytest.raises(EntrenchError, match=r"1 weights .* missing there, .*'model.norm.weight'"):
         load(broken)
 
 
