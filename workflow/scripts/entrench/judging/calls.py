@@ -173,7 +173,7 @@ class Calls:
             what, advice = self._clean(str(fault)), f"check the key in {name}"
         elif status is not None and _asked_wait(fault) > LONGEST_WAIT:
             what = f"it asks to wait {_asked_wait(fault):.0f} s"
-            advice = "run the same command again after that time"
+            advice = "wait that long"
         elif NO_MORE_MONEY in str(fault):
             what, advice = self._clean(str(fault)), "top up the account"
         elif status is not None and not _passes(fault):

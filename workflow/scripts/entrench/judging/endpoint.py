@@ -23,12 +23,12 @@ class Usage:
     """The account of one job's questions to a judge.
 
     questions: the questions of all rows.
-    distinct: the distinct ones among them.
+    distinct: the distinct questions among these.
     asked_again: distinct questions asked twice, because the first answer held no verdict.
     no_verdict: distinct questions without a verdict after both answers.
     prompt_tokens, completion_tokens, price: of all answers that the result rests on, whichever job
         asked for them.
-    calls, failed_calls: calls that this job sent, and the failed ones among them.
+    calls, failed_calls: calls that this job sent, and failed calls among these.
     cached: answers that the cache already held.
     price_now: the price of the answers that this job itself received.
     """

@@ -1,8 +1,8 @@
 """Attempts of a judged text to dictate its verdict, and how often they move a judge.
 
 `attack` tries the attempts on any judge, because only the model itself can show whether it can be
-persuaded. What parsing and markers do against the attempts is shown by tests, with judges that
-repeat what they read (tests/unit/test_judging_injection.py).
+persuaded. Tests show what parsing and markers do against the attempts: their judges repeat what
+they read (tests/unit/test_judging_injection.py).
 """
 
 from typing import Any
