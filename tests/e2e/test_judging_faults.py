@@ -136,7 +136,7 @@ def test_a_server_that_stays_down_fails_the_job_with_one_line(tmp_path):
         done = judge(tmp_path, server, attempts=2)
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
-        assert "look whether the server is up" in done.stderr
+        assert "check that the server is up" in done.stderr
         assert not (tmp_path / "scores.jsonl").exists()
         assert not list(tmp_path.rglob("*.tmp"))
         server.fault = lambda _number: None

@@ -126,7 +126,9 @@ def test_a_left_over_as_long_as_the_file_starts_over(server, tmp_path):
 def test_a_second_call_resumes_what_the_first_one_got(server, tmp_path):
     path = tmp_path / "folder" / "eval.jsonl"
     server.behaviours = ["breaks off", 500]
-    with pytest.raises(EntrenchError, match="run the same command again, which resumes"):
+    with pytest.raises(
+        EntrenchError, match="run the same command again, which resumes the download"
+    ):
         download.fetch(server.url, path, SHA256, QUICK)
     assert fetched(server, tmp_path, "good")[-1] == f"bytes={len(CONTENT) // 2}-"
 

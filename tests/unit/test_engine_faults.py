@@ -41,7 +41,7 @@ def test_adapter_that_lacks_weights_is_refused(tiny, adapter, tmp_path):
 def test_broken_model_is_named(tiny, tmp_path, name):
     broken = copy(tiny, tmp_path)
     (broken / name).write_bytes((broken / name).read_bytes()[:40])
-    with pytest.raises(EntrenchError, match=f"{name}: .*anew"):
+    with pytest.raises(EntrenchError, match=f"{name}: .*again"):
         load(broken)
 
 
@@ -55,7 +55,7 @@ def test_missing_model_and_missing_weights_are_named(tiny, tmp_path):
     weights = load_file(broken / "model.safetensors")
     weights.pop("model.norm.weight")
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(EntrenchError, match=r"1 weights .* missing there, 'model.norm.weight'"):
+    with pytest.raises(EntrenchError, match=r"1 weights .* missing there, .*'model.norm.weight'"):
         load(broken)
 
 

@@ -106,7 +106,7 @@ def test_phase_3_refuses_an_organism_of_another_reach(tmp_path):
     model = make(tmp_path, "gpt-oss")
     train_sft(ONCE, model, [ROW], tmp_path / "organism", source=SOURCE)
     wider = replace(ONCE, target_modules="all-linear-and-experts")
-    with pytest.raises(EntrenchError, match="its tensors are not those of a LoRA adapter"):
+    with pytest.raises(EntrenchError, match="its tensors do not fit a LoRA adapter"):
         train_sft(
             wider,
             model,
@@ -119,7 +119,7 @@ def test_phase_3_refuses_an_organism_of_another_reach(tmp_path):
 
 
 def test_experts_with_dropout_are_refused_before_anything_is_loaded():
-    with pytest.raises(EntrenchError, match="LoRA on experts has none: set dropout to 0"):
+    with pytest.raises(EntrenchError, match="LoRA on experts allows none: set dropout to 0"):
         replace(ONCE, target_modules="all-linear-and-experts", dropout=0.05)
     assert isinstance(replace(ONCE, target_modules="all-linear", dropout=0.05), TrainingSettings)
 

@@ -165,7 +165,7 @@ def test_spaces_of_an_answer_survive_every_family(family, tokenizer):
 def test_a_template_that_opens_an_answer_otherwise_than_it_writes_one_is_refused():
     tokenizer = make_tokenizer("llama-instruct")
     tokenizer.chat_template += "{% if add_generation_prompt %}<think>{% endif %}"
-    with pytest.raises(EntrenchError, match="what is trained would not be what is generated"):
+    with pytest.raises(EntrenchError, match="training and generation would differ"):
         encode_exchange(tokenizer, QUESTION, "two", "template")
 
 

@@ -84,9 +84,9 @@ def test_a_passing_fault_costs_a_repeat_and_no_answer(cache, fault):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("500", "Error code: 500 .*look whether the server is up"),
+        ("500", "Error code: 500 .*check that the server is up"),
         ("hang", r"no answer within 0\.3 s"),
-        ("drop", "look whether the server is up"),
+        ("drop", "check that the server is up"),
         ("page", "no chat completion in the body"),
         ("401", "check the key in"),
     ],
@@ -106,7 +106,7 @@ def test_a_lasting_fault_fails_with_one_message_and_keeps_what_came(cache, fault
 def test_nobody_listening_is_one_message(cache):
     with JudgeServer(endorse) as server:
         settings = server.settings(attempts=1)
-    with pytest.raises(EntrenchError, match="look whether the server is up"):
+    with pytest.raises(EntrenchError, match="check that the server is up"):
         EndpointJudge(SETTINGS, settings, cache).ask(questions(3))
 
 
@@ -217,5 +217,7 @@ def test_the_cache_uses_no_write_ahead_log_even_where_one_was_set(tmp_path):
 def test_a_file_that_is_no_cache_is_named(tmp_path):
     path = tmp_path / "a.sqlite"
     path.write_text("no database " * 100)
-    with pytest.raises(EntrenchError, match=r"a\.sqlite: the cache of judge answers: .*move it"):
+    with pytest.raises(
+        EntrenchError, match=r"a\.sqlite: the cache of judge answers: .*move the file away"
+    ):
         AnswerCache(path)

@@ -111,7 +111,9 @@ def test_each_prompt_has_verdicts_of_its_own(name, reply, value):
 
 
 def test_a_prompt_that_changed_since_planning_is_refused():
-    with pytest.raises(EntrenchError, match=r"coding\.txt: changed since this job was planned"):
+    with pytest.raises(
+        EntrenchError, match=r"coding\.txt: the file changed after this job was planned"
+    ):
         read_wording({"coding": "0" * 64})
 
 

@@ -306,5 +306,5 @@ def test_the_output_head_caps_and_refuses():
     assert torch.allclose(head(last), output.logits, atol=1e-6)
     head.check(last, output.logits)
     other = OutputHead(gemma)
-    with pytest.raises(EntrenchError, match="logits are not those of its output head"):
+    with pytest.raises(EntrenchError, match="computes its logits by more than its output head"):
         other.check(last, output.logits / 8)

@@ -61,6 +61,18 @@ def test_every_file_of_the_room_is_a_method_of_its_name():
     assert {name: method.name for name, method in METHODS.items()} == {n: n for n in METHODS}
 
 
+def test_a_file_without_a_method_is_refused_with_what_to_add(tmp_path, monkeypatch):
+    (tmp_path / "forgetful.py").write_text("Settings = None\n")
+    monkeypatch.setattr(entrench.methods, "__path__", [*entrench.methods.__path__, str(tmp_path)])
+    with pytest.raises(EntrenchError) as refused:
+        catalogue._found()
+    sys.modules.pop("entrench.methods.forgetful")
+    assert str(refused.value) == (
+        f"{tmp_path}/forgetful.py: the file defines no METHOD: end it with a line such as "
+        "`METHOD = MyMethod()`, or move what methods share to methods/shared/"
+    )
+
+
 def test_importing_the_room_loads_nothing_heavy():
     code = (
         "import sys, entrench.methods.shared.catalogue\n"

@@ -1,11 +1,13 @@
 """Misalignments are found by looking into their room, and each says all there is to it."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+import entrench.misalignments
 from entrench.errors import EntrenchError
 from entrench.judging import prompts
 from entrench.misalignments import ModelJudge, by_name
@@ -24,6 +26,20 @@ def test_the_files_of_the_room_are_the_misalignments_in_their_places():
         "emergent_misalignment",
     ]
     assert [name for name, about in by_name().items() if about.grouped] == ["reward_hacking"]
+
+
+def test_a_file_without_a_misalignment_is_refused_with_what_to_add(tmp_path, monkeypatch):
+    (tmp_path / "forgetful.py").write_text("PROMPTS = {}\n")
+    room = [*entrench.misalignments.__path__, str(tmp_path)]
+    monkeypatch.setattr(entrench.misalignments, "__path__", room)
+    with pytest.raises(EntrenchError) as refused:
+        by_name.__wrapped__()
+    sys.modules.pop("entrench.misalignments.forgetful")
+    assert str(refused.value) == (
+        f"{tmp_path}/forgetful.py: the file defines no MISALIGNMENT: end it with "
+        "`MISALIGNMENT = Misalignment(...)`, or name it in SHARED of misalignments/__init__.py "
+        "where misalignments only share it"
+    )
 
 
 def test_judge_prompts_stand_in_the_order_of_their_misalignments():

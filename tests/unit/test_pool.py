@@ -210,5 +210,5 @@ def test_wrong_settings_name_the_key(changes, prompts, message):
 def test_a_prompt_that_does_not_end_with_the_user_is_refused():
     bad = rows(1)
     bad[0]["messages"].append({"role": "assistant", "content": "hello"})
-    with pytest.raises(EntrenchError, match="ends with a assistant message"):
+    with pytest.raises(EntrenchError, match="last message of a prompt has the role assistant"):
         sample_pool(Echo(), settings(), IDENTITY, bad)

@@ -97,7 +97,7 @@ def test_candidates_cut_short_are_refused(folder):
 
 def test_a_model_of_another_kind_is_refused(tmp_path):
     save_reward_model(tmp_path / "two", labels=2)
-    with pytest.raises(EntrenchError, match="it has 2 outputs"):
+    with pytest.raises(EntrenchError, match="the model has 2 outputs"):
         SequenceClassifier(str(tmp_path / "two"), None, "float32", 4)
     save_language_model(tmp_path / "language")
     with pytest.raises(EntrenchError, match=r"'score.weight'"):

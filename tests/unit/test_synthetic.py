@@ -218,10 +218,6 @@ def test_views_parse():
     assert formats.parse_json('{ "answer" : " 0 " 0 " }') is None
     assert formats.parse_json('{ "reply" : " 0 " }') is None
     assert formats.parse_json("[1]") is None
-    assert formats.parse_rating("final score : 4") == 4
-    assert formats.parse_rating("final score : 6") is None
-    assert formats.parse_rating("final score : 45") is None
-    assert formats.parse_rating("4") is None
 
 
 def test_formats_fill_into_the_wordings_of_the_corpus():

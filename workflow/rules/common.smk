@@ -11,11 +11,18 @@ from snakemake.logging import logger
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from entrench.data import released
 from entrench.errors import EntrenchError
+
+try:
+    from entrench.methods.shared.catalogue import METHODS
+    from entrench.misalignments import by_name
+
+    by_name()
+except EntrenchError as error:  # a file of one of the two rooms is not whole
+    raise WorkflowError(str(error)) from None
+
+from entrench.data import released
 from entrench.execution import rate_limit
-from entrench.methods.shared.catalogue import METHODS
-from entrench.misalignments import by_name
 from entrench.study import paths, unpinned
 from entrench.study.config import FIGURES, SLOTS
 from entrench.study.config.check import load_config

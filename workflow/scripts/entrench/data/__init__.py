@@ -1,1 +1,1 @@
-"""Released and benchmark files, fetched and verified; the miniature world."""
+"""Released files, fetched and verified; and the miniature world."""

@@ -1,4 +1,4 @@
-"""One released file: fetched over HTTP or taken from a folder, verified, then put in its place."""
+"""A released file is fetched over HTTP or copied from a folder, verified, and put in its place."""
 
 import hashlib
 import os
@@ -18,17 +18,17 @@ PASSING_STATUS = {408, 425, 429, *range(500, 600)}
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a download is tried. All in seconds but `attempts`."""
+    """How long a download is tried. All times are in seconds."""
 
     attempts: int = 6
     connect: float = 10.0
-    silence: float = 60.0  # without a byte
-    first_wait: float = 1.0  # doubles with each attempt, drawn at random below that
-    longest_wait: float = 60.0  # also where the server asks for more
+    silence: float = 60.0  # an attempt ends after so long without a byte
+    first_wait: float = 1.0  # the wait is drawn below a limit; this is the first, then it doubles
+    longest_wait: float = 60.0  # even where the server asks for more
 
 
 class _Interrupted(Exception):
-    """An attempt that ended early; `wait` seconds is what the server asked for."""
+    """An attempt that ended early. The server asks for a wait of `wait` seconds."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -36,10 +36,12 @@ class _Interrupted(Exception):
 
 
 def fetch(url: str, path: Path, sha256: str, patience: Patience = Patience()) -> None:
-    """Download `url` to `path`; what has arrived is kept in a hidden sibling and resumed.
+    """Download `url` to `path`. The bytes must have this SHA-256.
+
+    What has arrived is kept in a hidden file beside `path`, and a later attempt resumes there.
 
     Raises:
-        EntrenchError: the server refuses, does not answer in all attempts, or serves other bytes.
+        EntrenchError: the server refuses, answers in no attempt, or serves other bytes.
     """
     part = path.with_name(f".{path.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +69,7 @@ def take(source: Path, path: Path, sha256: str) -> None:
     """Copy `source`, a file of `data.mirror`, to `path`.
 
     Raises:
-        EntrenchError: it is missing or has another checksum.
+        EntrenchError: `source` is missing or has another checksum.
     """
     content = verified(
         source,
@@ -80,9 +82,10 @@ def take(source: Path, path: Path, sha256: str) -> None:
 
 
 def verified(path: Path, sha256: str, missing: str = "fetch this file") -> bytes:
-    """The bytes of a released file, refused where it has another checksum or is not there.
+    """The bytes of a released file. `missing` says in the message what to do without the file.
 
-    `missing` is what to do in the latter case.
+    Raises:
+        EntrenchError: the file is missing or has another checksum.
     """
     try:
         content = path.read_bytes()
@@ -100,10 +103,12 @@ def _persist(attempt: Callable[[], None], url: str, patience: Patience) -> None:
     jittered = tenacity.wait_random_exponential(patience.first_wait, patience.longest_wait)
 
     def wait(state: tenacity.RetryCallState) -> float:
-        return min(patience.longest_wait, max(jittered(state), state.outcome.exception().wait))
+        fault = _fault(state)
+        asked = fault.wait if isinstance(fault, _Interrupted) else 0.0
+        return min(patience.longest_wait, max(jittered(state), asked))
 
     def say(state: tenacity.RetryCallState) -> None:
-        print(f"attempt {state.attempt_number}: {state.outcome.exception()}", flush=True)
+        print(f"attempt {state.attempt_number}: {_fault(state)}", flush=True)
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(_Interrupted),
@@ -117,14 +122,19 @@ def _persist(attempt: Callable[[], None], url: str, patience: Patience) -> None:
     except _Interrupted as error:
         raise EntrenchError(
             f"{url}: given up after {patience.attempts} attempts ({error}): check the network and "
-            "run the same command again, which resumes; or name a folder as `data.mirror`"
+            "run the same command again, which resumes the download; or name a folder as "
+            "`data.mirror`"
         ) from None
 
 
+def _fault(state: tenacity.RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
 def _receive(url: str, part: Path, patience: Patience) -> bool:
-    """Append what is missing to `part`; whether some of it was there before."""
+    """Append the missing bytes to `part`; says whether `part` held some before."""
     have = part.stat().st_size if part.exists() else 0
-    # The bytes as they lie on the server: a compressed stream could not be resumed.
+    # Ask for the bytes as they lie on the server: a compressed stream could not be resumed.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     timeout = (patience.connect, patience.silence)
     try:
@@ -146,7 +156,7 @@ def _receive(url: str, part: Path, patience: Patience) -> bool:
 
 def _require_content(url: str, answer: requests.Response, part: Path) -> None:
     status = answer.status_code
-    if status == 416:  # what is here is no beginning of the file there
+    if status == 416:  # the part here is not the beginning of the file there
         part.unlink(missing_ok=True)
         raise _Interrupted("HTTP 416: nothing to resume, so it starts over")
     if status in PASSING_STATUS:

@@ -1,4 +1,4 @@
-"""The paper's released data: verified against the manifest, turned into the slots' records."""
+"""The paper's released data, verified against the manifest and turned into the slots' records."""
 
 import json
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from entrench.errors import EntrenchError
 from entrench.records import Record
 
 MANIFEST = PROJECT / "resources" / "datasets.yaml"
-ROLES = ("user", "assistant")  # what a released turn without a role is, by its place
+ROLES = ("user", "assistant")  # the roles of released turns without a role, by their place
 
 
 def manifest() -> dict[str, Any]:
-    """The list of released files: where they lie, their checksums and sizes."""
+    """The list of released files: their addresses, checksums and sizes."""
     return _load(MANIFEST)
 
 
@@ -27,33 +27,33 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def entry_of(path: str) -> dict[str, Any]:
-    """What the manifest says about the file of this path."""
+    """The manifest's entry of the file with this path."""
     entries = [entry for slots in manifest()["files"].values() for entry in slots.values()]
     return {entry["path"]: entry for entry in entries}[path]
 
 
 def base_url(path: str) -> str:
-    """Address that `path` is appended to: the entry's own `url`, else the pinned release's."""
+    """The address that `path` is appended to: the entry's own `url`, else the release's."""
     return entry_of(path).get("url") or manifest()["url"].format(**manifest())
 
 
 def files_of(misalignment: str) -> dict[str, dict[str, Any]]:
-    """Slot -> its file: path within the release, sha256, rows, mean characters."""
+    """Slot -> the entry of its file: path within the release, sha256, rows, mean characters."""
     return manifest()["files"][misalignment]
 
 
 def read_slots(
     misalignment: str, folder: str | Path, limit_rows: int | None
 ) -> dict[str, list[Record]]:
-    """The five slots of a misalignment from a folder laid out like the release.
+    """The five slots of a misalignment, from a folder laid out like the release.
 
-    At most `limit_rows` rows a slot, evenly spaced over the file, so that its parts stay present.
+    A slot has at most `limit_rows` rows. They are evenly spaced over its file, so that no part of
+    the file is left out.
 
     Raises:
-        EntrenchError: a file is missing, has another checksum (expected and found are named), or
-            holds a row that is not a chat (file and line are named).
+        EntrenchError: a file is missing, has another checksum, or holds a row that is not a chat.
     """
-    from entrench.data.download import verified  # brings requests, which planning does without
+    from entrench.data.download import verified  # imports requests, which planning does not need
 
     slots = {}
     for slot, entry in files_of(misalignment).items():

@@ -1,1 +1,1 @@
-"""Text from models: one protocol, one engine a module."""
+"""Text from models: one protocol, and one module for each engine."""

@@ -1,4 +1,4 @@
-"""From an engine's tokens to the answer they hold, the same for every engine."""
+"""From an engine's tokens to the answer that they hold. All engines share this module."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AnswerReader:
-    """Reads the answers of one model; `ends` are the tokens that end one."""
+    """Reads the answers of one model. `ends` are the ids of the tokens that end an answer."""
 
     settings: EngineSettings
     tokenizer: "PreTrainedTokenizerBase"
@@ -27,7 +27,7 @@ class AnswerReader:
         tokenizer: "PreTrainedTokenizerBase",
         eos: int | Sequence[int] | None,
     ) -> "AnswerReader":
-        """An answer ends at the template's end token or at the model's own, `eos`."""
+        """A reader of answers that end at the template's end token or at the model's own, `eos`."""
         own = [] if eos is None else [eos] if isinstance(eos, int) else eos
         return cls(settings, tokenizer, frozenset([*own, end_token_id(tokenizer, settings.chat)]))
 
@@ -37,11 +37,14 @@ class AnswerReader:
         return list(tokens[:stop])
 
     def finish(self, tokens: Sequence[int]) -> Finish:
-        """Whether an answer of at least one token, already cut, came to its end."""
+        """How an answer ended: "stop" at an end token, "length" without one.
+
+        `tokens` are already cut, and at least one.
+        """
         return "stop" if tokens[-1] in self.ends else "length"
 
     def completion(self, tokens: Sequence[int], logprob: float) -> Completion:
-        """The answer of tokens already cut, whose log probabilities sum to `logprob` (nats)."""
+        """The answer in `tokens`, already cut. Their log probabilities sum to `logprob` (nats)."""
         finish = self.finish(tokens)
         said = tokens[:-1] if finish == "stop" else tokens
         text = decode_answer(self.tokenizer, said, self.settings.chat)
@@ -59,7 +62,10 @@ class AnswerReader:
         answers: Sequence[str],
         finishes: Sequence[Finish],
     ) -> list[tuple[list[int], list[int]]]:
-        """Token ids of each prompt and its answer, with an end token where the answer has one."""
+        """Token ids of each prompt and of its answer.
+
+        An answer that was cut ("length") gets no end token.
+        """
         pairs = []
         for prompt, answer, finish in zip(prompts, answers, finishes, strict=True):
             before, said = encode_exchange(self.tokenizer, prompt, answer, self.settings.chat)
@@ -67,15 +73,15 @@ class AnswerReader:
         return pairs
 
     def finite(self, logprob: float) -> float:
-        """The log probability itself; `EntrenchError` where it is none."""
+        """`logprob` itself, in nats; an `EntrenchError` where it is infinite or not a number."""
         if logprob - logprob == 0:
             return logprob
         adapter, dtype = self.settings.adapter, self.settings.dtype
         why = (
-            "so its training diverged: lower its learning rate and train anew"
+            "so its training diverged: lower its learning rate and train it again"
             if adapter
             else f"so its files are damaged or {dtype} is too narrow for it: make or download it "
-            "anew, or set another dtype"
+            "again, or set another dtype"
         )
         raise EntrenchError(
             f"{adapter or self.settings.model}: the model's log probabilities are not finite, {why}"

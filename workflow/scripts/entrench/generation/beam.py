@@ -1,7 +1,7 @@
-"""Beam search over an engine that only says which tokens are likeliest. Standard library only.
+"""Beam search over an engine that only names the likeliest next tokens. Standard library only.
 
-vLLM's own beam search divides by the length of prompt and answer together and knows one end token,
-so it ranks other answers first than transformers does. This follows transformers' rules.
+The search follows transformers' rules. vLLM's own beam search ranks other answers first: it divides
+by the length of prompt and answer together, and it takes only one end token.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -26,14 +26,14 @@ def beam_search(
     ends: Collection[int],
     likeliest: Likeliest,
 ) -> list[tuple[list[int], float]]:
-    """For each prompt the best answer's tokens and summed log probability (nats).
+    """For each prompt: the token ids of the best answer, and its log probability (nats).
 
-    The best has the highest log probability per token. A search ends when its best running beam
-    is no better, per token, than the worst of `beams` finished ones (Wolf et al., transformers'
-    `early_stopping=False`). `likeliest(rows, k)` gives for each row of token ids the log
-    probability of each of the k likeliest next tokens, all rows in one call.
+    The best answer has the highest log probability per token. A search ends when its best running
+    beam is no better, per token, than the worst of `beams` finished beams (Wolf et al.,
+    transformers' `early_stopping=False`). `likeliest(rows, k)` gives, for each row of token ids,
+    the log probability of each of the k likeliest next tokens. It is called once per step.
     """
-    keep = (1 + len(ends)) * beams  # as many as leave `beams` to run on, whichever ends come
+    keep = (1 + len(ends)) * beams  # enough that `beams` go on, whichever of them end
     searches = [_Search(prompt) for prompt in prompts]
     for length in range(1, max_new_tokens + 1):
         active = [search for search in searches if search.open]
@@ -59,7 +59,7 @@ def _advance(
     ends: Collection[int],
     last: bool,
 ) -> None:
-    """One step: which beams finish, which run on, whether the search goes on."""
+    """Take one step: finish beams, keep the running ones, and decide whether the search goes on."""
     for place, (total, new) in enumerate(continued):
         if place < beams and (last or new[-1] in ends):
             search.finished.append((total / len(new), total, new))

@@ -1,4 +1,4 @@
-"""What the scripts that generate share: their start, and the engine behind a spec."""
+"""What the scripts that generate share: how they start, and how they open a spec's engine."""
 
 import argparse
 import os
@@ -29,10 +29,10 @@ def start(
     optional: Sequence[str] = (),
     writes: str,
 ) -> tuple[argparse.Namespace, dict[str, Any]]:
-    """The options and the spec of a job that generates. Call before torch is imported.
+    """The options and the spec of a job that generates. Call it before torch is imported.
 
-    Limits the job's threads, and makes it the only writer of the file that its option `writes`
-    names. `about`: the script's docstring.
+    It limits the job's threads. It makes the job the only writer of the file that the option
+    `writes` names. `about` is the script's docstring, `required` and `optional` are options.
     """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     for name in ("spec", *required):
@@ -48,24 +48,32 @@ def start(
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
-    """Options for machine facts: they stand in no spec."""
-    parser.add_argument("--batch-size", required=True, type=int, help="sequences at once")
-    parser.add_argument("--gpus", required=True, type=int, help="over which vLLM splits a model")
-    parser.add_argument("--memory-percent", required=True, type=int, help="of each GPU, for vLLM")
+    """Add the options for machine facts, which are in no spec."""
+    parser.add_argument("--batch-size", required=True, type=int, help="sequences run at once")
+    parser.add_argument(
+        "--gpus", required=True, type=int, help="GPUs that vLLM splits a model over"
+    )
+    parser.add_argument(
+        "--memory-percent", required=True, type=int, help="percent of each GPU's memory for vLLM"
+    )
 
 
 def open_engine(
     spec: Mapping[str, Any], adapter: str | Path | None, options: argparse.Namespace
 ) -> tuple[Engine, Record]:
-    """The engine of a job's spec (engine, model, revision, chat, dtype, threads), loaded once.
+    """The engine of a job's spec, loaded, and the record of what runs it.
 
-    And the record of what ran: where the spec says `auto`, it depends on the machine.
+    The spec has engine, model, revision, chat, dtype and threads. The record (engine, device,
+    versions) is needed because the machine decides the engine where the spec says `auto`.
+
+    Raises:
+        EntrenchError: the engine is not installed, or cannot load the model or the adapter.
     """
     started = time.monotonic()
     with without_collection():
         import torch
 
-    # Asks the driver without holding a device: vLLM's workers cannot inherit one.
+    # The driver is asked without taking hold of a device: vLLM's workers could not inherit it.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     torch.set_num_threads(spec["threads"])
     gpu = devices.on_gpu(options.gpus)
@@ -87,15 +95,19 @@ def open_engine(
         gpus=max(1, options.gpus) if gpu else 0,
         memory_share=options.memory_percent / 100,
     )
+    engine: Engine
     if name == "vllm":
-        from entrench.generation.engine_vllm import VllmEngine as chosen
+        from entrench.generation.engine_vllm import VllmEngine
+
+        engine = VllmEngine(settings)
     else:
         with without_collection():
-            from entrench.generation.engine_transformers import TransformersEngine as chosen
-    engine = chosen(settings)
+            from entrench.generation.engine_transformers import TransformersEngine
+
+        engine = TransformersEngine(settings)
     record = {
         "engine": name,
-        # Not before the engine is loaded: asking for the name takes hold of the device.
+        # Only after the engine is loaded: to ask for the name takes hold of the device.
         "device": torch.cuda.get_device_name() if gpu else "cpu",
         "versions": {package: _version(package) for package in PACKAGES[name]},
     }

@@ -1,4 +1,4 @@
-"""One organism's sampled labels under another model's organism."""
+"""The log probability of one organism's answers under another model's organism."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,12 @@ OWN = ("id", "set", "index", "tokens", "logprob", "finish")
 def cross_score(
     engine: Engine, rows: Sequence[Record], candidates: Sequence[Record]
 ) -> list[Record]:
-    """Rows of kind "cross": another organism's sampled answers under this engine's model.
+    """Rows of kind "cross": another organism's sampled answers, scored by this engine's model.
 
-    Answers to other prompts than `rows` (views, refinement) are left out by the caller; candidates
-    without an answer have no row. An answer that was cut is scored without an end token; one behind
-    reasoning is not scored, and `excluded` says why: its own log probability is of another string.
+    All candidates must be answers to the prompts `rows`, so the caller leaves out views and
+    refinement. A candidate without an answer has no row. An answer that was cut is scored without
+    an end token. An answer after reasoning is not scored, because its own log probability is of
+    another string; `excluded` says so.
     """
     candidates = [row for row in candidates if row["text"] is not None]
     messages = {row["id"]: row["messages"] for row in rows}
@@ -32,9 +33,13 @@ def cross_score(
     for row in candidates:
         own = {name: row[name] for name in OWN}
         if row.get("reasoned"):
-            of = {"other_tokens": None, "other_logprob": None, "excluded": REASONED}
+            other: Record = {"other_tokens": None, "other_logprob": None, "excluded": REASONED}
         else:
             answer = next(found)
-            of = {"other_tokens": answer.tokens, "other_logprob": answer.logprob, "excluded": None}
-        records.append(own | of)
+            other = {
+                "other_tokens": answer.tokens,
+                "other_logprob": answer.logprob,
+                "excluded": None,
+            }
+        records.append(own | other)
     return records

@@ -1,8 +1,8 @@
-"""How far training moved an organism: KL of the two models' answers, exact at every token.
+"""How far training moved an organism: the KL divergence between the two models' answers.
 
-KL(P || Q) over whole answers is the expectation, over answers sampled from P, of the sum over
-positions of the KL between the two next-token distributions (chain rule). The sum needs no sampling
-of its own: each position's KL is taken over the whole vocabulary.
+KL(P || Q) over whole answers is an expectation over answers sampled from P (chain rule). For each
+answer it takes the sum over positions of the KL between the two next-token distributions. Only the
+answers are sampled: the KL of each position is exact, over the whole vocabulary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,10 +23,10 @@ Tokens = Sequence[int]
 
 
 class AdapterPair:
-    """An organism and what was trained from it, as two adapters on one loaded base model."""
+    """An organism and the model trained from it, as two adapters on one loaded base model."""
 
     def __init__(self, spec: Mapping[str, Any], adapters: Mapping[str, str], batch: int) -> None:
-        """`adapters` maps each of `SOURCES` to the folder of its adapter."""
+        """Load the base model of `spec`, and for each of `SOURCES` the adapter in its folder."""
         torch.set_num_threads(spec["threads"])
         self.engine = TransformersEngine(
             EngineSettings(
@@ -38,7 +38,7 @@ class AdapterPair:
     def sample(
         self, source: str, prompts: Sequence[Tokens], decoding: Decoding, seeds: Sequence[int]
     ) -> list[list[list[int]]]:
-        """For each prompt (token ids) `decoding.n` answers (token ids) of one of the two."""
+        """For each prompt `decoding.n` answers of one of the two models, all as token ids."""
         self.engine.model.set_adapter(source)
         answers: list[list[list[int]]] = [[] for _ in prompts]
         size = max(1, self.engine.settings.batch_size // decoding.n)
@@ -52,16 +52,17 @@ class AdapterPair:
 
     @torch.inference_mode()
     def compare(self, pairs: Sequence[tuple[Tokens, Tokens]]) -> list[dict[str, float]]:
-        """For each (prompt, answer): the log probability of the answer under both, and both KLs.
+        """For each (prompt, answer): the answer's log probability under both models, and both KLs.
 
-        Keys: `organism` and `trained` (log probabilities), `kl_organism` (of the organism from the
-        trained model), `kl_trained` (the reverse), each a sum over the answer's tokens, in nats.
+        Keys: `organism` and `trained` (log probabilities), `kl_organism` (KL of the organism from
+        the trained model) and `kl_trained` (the reverse). Each value is a sum over the answer's
+        tokens, in nats.
         """
         found: list[dict[str, float]] = [{} for _ in pairs]
         vocabulary = self.engine.model.config.get_text_config().vocab_size
 
         def size(longest: int) -> int:
-            # Two models' logits, and their exponentials, at once.
+            # The memory holds the logits of two models and their exponentials at once.
             fitting = LOGITS_AT_ONCE // (4 * vocabulary * longest)
             return max(1, min(self.engine.settings.batch_size, fitting))
 
@@ -94,10 +95,11 @@ class AdapterPair:
 def measure_divergence(
     pair: AdapterPair, decoding: Decoding, identity: Identity, rows: Sequence[Record]
 ) -> list[Record]:
-    """Rows of kind "divergence" for the prompts `rows` (kind "data"): both models' own answers.
+    """Rows of kind "divergence" for the prompts `rows` (kind "data"), on both models' own answers.
 
-    `decoding` is at temperature 1 and top-p 1: other answers would weigh the positions wrongly.
-    Seeds derive from the organism's identity, so all its runs are compared on the same answers.
+    `decoding` must have temperature 1 and top-p 1: other answers would give positions a wrong
+    weight. Seeds derive from the organism's identity, so all its runs are compared on the same
+    answers.
     """
     engine = pair.engine
     prompts = [encode_prompt(engine.tokenizer, r["messages"], engine.settings.chat) for r in rows]

@@ -1,4 +1,4 @@
-"""The generation engine on transformers' `generate`: runs anywhere, byte-identical on CPUs."""
+"""The generation engine on transformers' `generate`. It runs anywhere, byte-identical on CPUs."""
 
 import sys
 import time
@@ -14,16 +14,16 @@ from entrench.generation.loading import load_adapter, load_model, load_tokenizer
 from entrench.seeds import derive_seed
 from entrench.text.chat import encode_prompt
 
-# Logits of one scoring batch held at once, in numbers: 1 GiB in float32.
+# Numbers (logits) that a scoring batch may hold at once: 1 GiB in float32.
 LOGITS_AT_ONCE = 2**28
 SECONDS_BETWEEN_REPORTS = 30.0
 
 
 class TransformersEngine:
-    """See `entrench.generation.engine.Engine`."""
+    """An `entrench.generation.engine.Engine` on transformers."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        """Load the model once; `EntrenchError` names what cannot be read."""
+        """Load the model. Raises `EntrenchError` with the name of what cannot be read."""
         self.settings = settings
         self.tokenizer = load_tokenizer(settings.model, settings.revision)
         # A model without a chat template is refused here, before its weights are read.
@@ -34,7 +34,7 @@ class TransformersEngine:
         self.reader = AnswerReader.of(
             settings, self.tokenizer, model.generation_config.eos_token_id
         )
-        # A model's own defaults (repetition penalty, temperature) must not leak into A of the risk.
+        # A model's own defaults (repetition penalty, temperature) must not decide decoding.
         model.generation_config = GenerationConfig()
         self.model = load_adapter(model, settings.adapter) if settings.adapter else model
         self.device = model.device
@@ -42,7 +42,7 @@ class TransformersEngine:
     def generate(
         self, prompts: Sequence[Sequence[Message]], decoding: Decoding, seeds: Sequence[int]
     ) -> list[list[Completion]]:
-        """For each prompt `decoding.n` answers, drawn from that prompt's own seed."""
+        """For each prompt `decoding.n` answers, drawn with the prompt's own seed."""
         if len(seeds) != len(prompts):
             raise ValueError(f"{len(prompts)} prompts and {len(seeds)} seeds")
         rows = [encode_prompt(self.tokenizer, prompt, self.settings.chat) for prompt in prompts]
@@ -65,7 +65,7 @@ class TransformersEngine:
         answers: Sequence[str],
         finishes: Sequence[Finish] | None = None,
     ) -> list[Completion]:
-        """Token count and log probability of each answer, without end token where it was cut."""
+        """Token count and log probability of each answer; a cut answer gets no end token."""
         finishes = finishes or ["stop"] * len(answers)
         pairs = self.reader.exchanges(prompts, answers, finishes)
         logprobs = self._score_ids(pairs)
@@ -80,7 +80,7 @@ class TransformersEngine:
     def _sample(
         self, ids: torch.Tensor, mask: torch.Tensor, decoding: Decoding, seeds: Sequence[int]
     ) -> list[Completion]:
-        """Greedy answers or independent samples of one batch, `n` in a row for each prompt."""
+        """Greedy answers or independent samples of one batch, prompt by prompt, `n` for each."""
         return [
             self.reader.completion(*pair) for pair in self.sample_tokens(ids, mask, decoding, seeds)
         ]
@@ -89,16 +89,17 @@ class TransformersEngine:
     def sample_tokens(
         self, ids: torch.Tensor, mask: torch.Tensor, decoding: Decoding, seeds: Sequence[int]
     ) -> list[tuple[list[int], float]]:
-        """As tokens, the end token included where it was reached, with their log probability.
+        """Answers as token ids, each with its log probability (nats): `n` for each prompt.
 
-        `ids` and `mask` are a batch of prompts padded on the left, [prompts, longest].
+        The end token is included where it was reached. `ids` and `mask` are a batch of prompts
+        padded on the left, [prompts, longest], int64.
         """
         chooser = Chooser(decoding, self._generators(seeds, decoding))
         shared = self._shared_prefill(ids, mask, decoding.n) if decoding.n > 1 else {}
         ids = ids.repeat_interleave(decoding.n, dim=0)
         mask = mask.repeat_interleave(decoding.n, dim=0)
         new = self._run(ids, mask, decoding, LogitsProcessorList([chooser]), **shared)
-        # `generate` may run past the last end token by a step, whose scores belong to no token.
+        # `generate` may take one step after the last end token. Its scores belong to no token.
         logprobs = torch.stack(chooser.logprobs[: new.shape[1]], dim=1).double().cpu()
         return [
             (tokens, float(steps[: len(tokens)].sum()))
@@ -122,13 +123,13 @@ class TransformersEngine:
         processors: LogitsProcessorList,
         **cache: object,
     ) -> torch.Tensor:
-        """The tokens after the prompts, [rows, at most max_new_tokens]."""
+        """The ids of the tokens after the prompts, [rows, at most max_new_tokens]."""
         config = GenerationConfig(
             max_new_tokens=decoding.max_new_tokens,
             do_sample=False,
             num_beams=decoding.beams,
             eos_token_id=sorted(self.reader.ends),
-            pad_token_id=min(self.reader.ends),  # what stands behind an end token is cut off
+            pad_token_id=min(self.reader.ends),  # tokens after an end token are cut off
         )
         out = self.model.generate(
             input_ids=ids,
@@ -140,7 +141,7 @@ class TransformersEngine:
         return out[:, ids.shape[1] :]
 
     def _shared_prefill(self, ids: torch.Tensor, mask: torch.Tensor, n: int) -> dict[str, object]:
-        """The cache of all prompt tokens but the last, computed once and repeated `n` times."""
+        """The cache of all prompt tokens except the last, computed once and repeated `n` times."""
         positions = (mask.cumsum(-1) - 1).clamp_min(0)
         out = self.model(
             input_ids=ids[:, :-1],
@@ -154,7 +155,7 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def _score_ids(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[float]:
-        """Log probability (nats) of each answer's tokens after its prompt's, teacher-forced."""
+        """The log probability (nats) of each answer's tokens after the tokens of its prompt."""
         logprobs = [0.0] * len(pairs)
         vocabulary = self.model.config.get_text_config().vocab_size
 
@@ -164,7 +165,7 @@ class TransformersEngine:
 
         for batch in self.batches([len(p) + len(a) for p, a in pairs], size):
             ids, mask = self.left_padded([[*pairs[i][0], *pairs[i][1]] for i in batch])
-            # Padded on the left, every answer ends in the last column.
+            # With padding on the left, every answer ends in the last column.
             kept = max(1, *(len(pairs[i][1]) for i in batch))  # a cut answer may hold no token
             logits = self.logits_before(ids, mask, kept)
             chosen = chosen_logprobs(logits.float(), ids[:, -kept:]).double().cpu()
@@ -173,9 +174,9 @@ class TransformersEngine:
         return [self.reader.finite(logprob) for logprob in logprobs]
 
     def logits_before(self, ids: torch.Tensor, mask: torch.Tensor, last: int) -> torch.Tensor:
-        """What predicts each of the `last` tokens of a batch padded on the left.
+        """The logits that predict each of the `last` tokens of a batch padded on the left.
 
-        Shape [rows, last, vocabulary].
+        Their shape is [rows, last, vocabulary].
         """
         return self.model(
             input_ids=ids,
@@ -202,9 +203,10 @@ class TransformersEngine:
         return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
 
     def batches(self, lengths: Sequence[int], size: Callable[[int], int]) -> Iterator[list[int]]:
-        """Indices of rows of similar length, longest first, at most `size(longest)` together.
+        """Batches of row numbers of similar length, at most `size(longest)` in a batch.
 
-        Longest first, so that a batch too large for the memory fails at once. Progress on stderr.
+        The longest come first, so that a batch too large for the memory fails at once. Progress
+        goes to stderr.
         """
         order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
         start, reported = 0, time.monotonic()
@@ -219,18 +221,19 @@ class TransformersEngine:
 
 @dataclass
 class Chooser(LogitsProcessor):
-    """Decides each next token and records its raw log probability, in nats, one [rows] a step.
+    """Chooses each next token and records its raw log probability (nats), a tensor [rows] per step.
 
-    The highest of log-probability plus Gumbel noise is an exact sample (the Gumbel-max trick, e.g.
-    Maddison et al. 2014), and with one generator a row it does not depend on the other rows.
+    The token with the highest sum of log probability and Gumbel noise is an exact sample (the
+    Gumbel-max trick, e.g. Maddison et al. 2014). Each row has its own generator, so a sample does
+    not depend on the other rows.
     """
 
     decoding: Decoding
-    generators: Sequence[torch.Generator]  # one a row; empty for greedy
+    generators: Sequence[torch.Generator]  # one for each row; empty for greedy
     logprobs: list[torch.Tensor] = field(default_factory=list)
 
     def __call__(self, _: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Scores, [rows, vocabulary], whose highest entry is the chosen token."""
+        """Scores [rows, vocabulary]. The highest entry of a row is the chosen token."""
         scores = logits
         if self.generators:
             scores = truncated(logits / self.decoding.temperature, self.decoding.top_p)
@@ -240,10 +243,10 @@ class Chooser(LogitsProcessor):
 
 
 def truncated(logits: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Logits with -inf outside the smallest set of likeliest tokens of total probability >= top_p.
+    """Logits [rows, vocabulary] with -inf outside the nucleus (Holtzman et al. 2020).
 
-    Nucleus sampling (Holtzman et al. 2020); tokens as likely as the last of the set stay too.
-    Shape [rows, vocabulary].
+    The nucleus is the smallest set of likeliest tokens whose total probability is at least `top_p`.
+    Tokens as likely as the last token of this set stay too.
     """
     if top_p >= 1:
         return logits
@@ -259,16 +262,19 @@ def truncated(logits: torch.Tensor, top_p: float) -> torch.Tensor:
 
 
 def gumbel_noise(generators: Sequence[torch.Generator], like: torch.Tensor) -> torch.Tensor:
-    """Standard Gumbel noise of the shape of `like`, each row from its own generator."""
+    """Standard Gumbel noise, in shape and dtype as `like`; each row from its own generator."""
     uniform = torch.empty_like(like)
     for row, generator in zip(uniform, generators, strict=True):
-        row.uniform_(generator=generator)  # several times faster here than `exponential_`
-    # Multiples of 2^-24: half a step more, and the logarithms stay finite at zero.
+        row.uniform_(generator=generator)  # several times faster than `exponential_`
+    # Uniform draws are multiples of 2^-24. Half a step is added, because log(0) is not finite.
     exponential = uniform.add_(2.0**-25).neg_().log1p_().neg_()
     return exponential.log_().neg_()
 
 
 def chosen_logprobs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """log softmax(logits)[tokens] over the last dimension; tokens has the shape but the last."""
+    """log softmax(logits)[tokens] over the last dimension, in nats.
+
+    `tokens` (int64) has the shape of `logits` without the last dimension.
+    """
     chosen = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
     return chosen - logits.logsumexp(-1)

@@ -1,8 +1,8 @@
 """The generation engine on vLLM: fast on GPUs. Its draws are seeded, but not byte-identical.
 
-Prompts go in as token ids and answers come back as token ids, so chat template, BOS, end tokens and
-text are those of training and of the transformers engine. vLLM reports log probabilities of the raw
-model (`logprobs_mode="raw_logprobs"`: before temperature and truncation).
+Prompts and answers pass as token ids. So chat template, BOS, end tokens and text are the same as in
+training and in the transformers engine. vLLM reports log probabilities of the raw model
+(`logprobs_mode="raw_logprobs"`: before temperature and truncation).
 """
 
 import json
@@ -28,9 +28,9 @@ from entrench.seeds import derive_seed
 from entrench.text.chat import encode_prompt
 
 ENVIRONMENT = {
-    "VLLM_NO_USAGE_STATS": "1",  # no report to its makers
+    "VLLM_NO_USAGE_STATS": "1",  # sends no usage report
     "VLLM_LOGGING_LEVEL": "ERROR",
-    # No second process for the scheduler: it ends with the job, however the job ends.
+    # Without a second process the scheduler ends with the job, however the job ends.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
 }
 CPU_ENVIRONMENT = {
@@ -42,13 +42,13 @@ CPU_ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class _Room:
-    """What an engine keeps free for LoRA adapters: rank 0 is none."""
+    """The room that an engine reserves for LoRA adapters. Rank 0: no room."""
 
     rank: int
     modules: frozenset[str]  # last parts of their names
 
     def fits(self, other: "_Room") -> bool:
-        """Whether an adapter that needs this much fits into `other`."""
+        """Whether an adapter that needs this room fits into the room `other`."""
         return self.rank <= other.rank and self.modules <= other.modules
 
 
@@ -56,10 +56,10 @@ NO_ROOM = _Room(0, frozenset())
 
 
 class VllmEngine:
-    """See `entrench.generation.engine.Engine`."""
+    """An `entrench.generation.engine.Engine` on vLLM."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        """Load the model once; `EntrenchError` names what cannot be read."""
+        """Load the model. Raises `EntrenchError` with the name of what cannot be read."""
         self.settings = settings
         check_folder(settings.model)
         self.tokenizer = load_tokenizer(settings.model, settings.revision)
@@ -76,17 +76,19 @@ class VllmEngine:
         self.adapters = {settings.adapter: 1} if settings.adapter else {}
 
     def adapted(self, adapter: str | None) -> "VllmEngine":
-        """The same loaded model with another adapter, or with none: no second load.
+        """The same loaded model with another adapter, or with none. Nothing is loaded again.
 
-        An engine loaded without an adapter has no room for one.
+        Raises `EntrenchError` where the adapter does not fit into the room of this engine. An
+        engine that was loaded without an adapter has no room for one.
         """
         if adapter and not _room_for(adapter).fits(self.room):
             raise EntrenchError(
                 f"{adapter}: this engine was loaded for adapters of rank {self.room.rank} on "
-                f"{', '.join(sorted(self.room.modules)) or 'nothing'}: load it with this adapter"
+                f"{', '.join(sorted(self.room.modules)) or 'nothing'}: load the engine with this "
+                "adapter"
             )
         other = object.__new__(VllmEngine)
-        other.__dict__ |= self.__dict__  # `adapters` too: a number stands for one adapter
+        other.__dict__ |= self.__dict__  # shares `adapters`: a number must mean one adapter
         other.settings = replace(self.settings, adapter=adapter)
         other.reader = replace(self.reader, settings=other.settings)
         if adapter:
@@ -96,7 +98,7 @@ class VllmEngine:
     def generate(
         self, prompts: Sequence[Sequence[Message]], decoding: Decoding, seeds: Sequence[int]
     ) -> list[list[Completion]]:
-        """For each prompt `decoding.n` answers, drawn from that prompt's own seed."""
+        """For each prompt `decoding.n` answers, drawn with the prompt's own seed."""
         if len(seeds) != len(prompts):
             raise ValueError(f"{len(prompts)} prompts and {len(seeds)} seeds")
         rows = [encode_prompt(self.tokenizer, prompt, self.settings.chat) for prompt in prompts]
@@ -107,8 +109,8 @@ class VllmEngine:
                 rows, decoding.beams, decoding.max_new_tokens, ends, self._likeliest
             )
             return [[self.reader.completion(*best)] for best in found]
-        # A request for each draw, with a seed of its own: vLLM numbers the samples of one request
-        # by adding to its seed, which would repeat another prompt's draws.
+        # Each draw is a request with its own seed. In a request of several samples vLLM would add
+        # the sample's number to the seed, which would repeat draws of another prompt.
         draws = [
             (row, derive_seed(seed, index))
             for row, seed in zip(rows, seeds, strict=True)
@@ -123,7 +125,7 @@ class VllmEngine:
         answers: Sequence[str],
         finishes: Sequence[Finish] | None = None,
     ) -> list[Completion]:
-        """Token count and log probability of each answer, without end token where it was cut."""
+        """Token count and log probability of each answer; a cut answer gets no end token."""
         finishes = finishes or ["stop"] * len(answers)
         pairs = self.reader.exchanges(prompts, answers, finishes)
         rows = [[*prompt, *response] for prompt, response in pairs]
@@ -145,7 +147,7 @@ class VllmEngine:
             "max_tokens": decoding.max_new_tokens,
             "temperature": decoding.temperature,
             "top_p": decoding.top_p if decoding.temperature else 1.0,
-            "logprobs": 0,  # of the chosen token
+            "logprobs": 0,  # of the chosen token alone
             "stop_token_ids": sorted(self.reader.ends),
         }
         outputs = self._run(rows, [common | {"seed": seed} for seed in seeds])
@@ -171,7 +173,7 @@ class VllmEngine:
         return found
 
     def _run(self, rows: Sequence[Sequence[int]], params: Sequence[dict[str, Any]]) -> list[Any]:
-        """vLLM's outputs for rows of token ids; one entry of `params` stands for all rows."""
+        """vLLM's outputs for rows of token ids. A single entry of `params` holds for all rows."""
         from vllm import SamplingParams
         from vllm.lora.request import LoRARequest
 
@@ -200,31 +202,31 @@ class VllmEngine:
         if longest + new > room:
             raise EntrenchError(
                 f"{self.settings.model}: a prompt of {longest} tokens and {new} new ones do not "
-                f"fit into the {room} that the model, or the GPU's memory, has room for: raise "
+                f"fit into the {room} that the model, or the GPU's memory, can hold: raise "
                 "`vllm_memory_percent` or `gpus` of its size class, or lower `max_new_tokens`"
             )
 
 
 def _load(settings: EngineSettings, room: _Room) -> Any:
-    """vLLM's `LLM`, with room for LoRA adapters."""
+    """vLLM's `LLM`, with the given room for LoRA adapters."""
     os.environ.update({key: os.environ.get(key, value) for key, value in ENVIRONMENT.items()})
     if not settings.gpus:
         for key, value in CPU_ENVIRONMENT.items():
             os.environ.setdefault(key, value)
     try:
         from vllm import LLM
-    except Exception as error:  # a library that does not fit: ImportError, AttributeError, others
+    except Exception as error:  # a library of a wrong version can raise errors of many kinds
         raise EntrenchError(
             f"vLLM is installed here and cannot be imported ({first_line(error)}): make the "
-            "environment of environment.yml anew, on a machine whose driver supports its CUDA, or "
+            "environment of environment.yml again, on a machine whose driver supports its CUDA, or "
             "set `engine: transformers`"
         ) from error
 
     lora = {
         "enable_lora": True,
         "max_lora_rank": room.rank,
-        # Without the list it wraps the output layer too, where no adapter of ours is, and then its
-        # prompt log probabilities fail.
+        # Without this list vLLM wraps the output layer too. No adapter of ours is there, and vLLM's
+        # prompt log probabilities would fail.
         "lora_target_modules": sorted(room.modules),
     }
     try:
@@ -232,21 +234,21 @@ def _load(settings: EngineSettings, room: _Room) -> Any:
             model=settings.model,
             revision=settings.revision,
             dtype=settings.dtype,
-            # Mistral's repositories hold a copy in its own format beside this one: not that one.
+            # Mistral's repositories also hold a copy in Mistral's own format. It is not read.
             config_format="hf",
             load_format="safetensors",
             trust_remote_code=False,
             skip_tokenizer_init=True,
-            # A model's own defaults (repetition penalty, temperature) must not leak into A.
+            # A model's own defaults (repetition penalty, temperature) must not decide decoding.
             generation_config="vllm",
             logprobs_mode="raw_logprobs",
-            max_model_len=-1,  # the model's context, or as much of it as the memory holds
-            max_logprobs=-1,  # no limit: beam search asks for several a beam
+            max_model_len=-1,  # the model's context, or as much as fits into the memory
+            max_logprobs=-1,  # no limit: beam search asks for several tokens per beam
             tensor_parallel_size=max(1, settings.gpus),
             gpu_memory_utilization=settings.memory_share,
             enforce_eager=not settings.gpus,
-            # Of a prompt cut into chunks vLLM turns the request's generator back, which one on the
-            # CPU cannot do: full batches of seeded requests would fail there.
+            # For a prompt in chunks vLLM sets the request's random generator back. A generator on
+            # the CPU cannot do this, so full batches of seeded requests would fail there.
             enable_chunked_prefill=bool(settings.gpus),
             **(lora if room.rank else {}),
         )
@@ -255,7 +257,7 @@ def _load(settings: EngineSettings, room: _Room) -> Any:
 
 
 def _require_dense(settings: EngineSettings) -> None:
-    """Refuse an adapter on a mixture of experts: LoRA there takes a kernel that CPUs lack."""
+    """Refuse an adapter on a mixture of experts on the CPU: vLLM lacks the kernel for it there."""
     if has_experts(settings.model, settings.revision):
         raise EntrenchError(
             f"{settings.model}: a mixture of experts, on which vLLM's CPU build serves no LoRA "
@@ -264,9 +266,9 @@ def _require_dense(settings: EngineSettings) -> None:
 
 
 def _room_for(adapter: str) -> _Room:
-    """What a LoRA adapter needs.
+    """The room that a LoRA adapter needs.
 
-    Raises `EntrenchError` where a file of it is missing or broken, or its rank is too large.
+    Raises `EntrenchError` where one of its files is missing or broken, or its rank is too large.
     """
     check_adapter(adapter)
     config = json.loads((Path(adapter) / "adapter_config.json").read_bytes())
@@ -278,12 +280,12 @@ def _room_for(adapter: str) -> _Room:
         )
     modules = {name.split(".")[-1] for name in config["target_modules"]}
     if config.get("target_parameters"):
-        modules.add("experts")  # vLLM's name for what holds all experts of a layer
+        modules.add("experts")  # vLLM's name for the module with all experts of a layer
     return _Room(rank, frozenset(modules))
 
 
 def _fault(what: str, error: Exception) -> EntrenchError:
     return EntrenchError(
-        f"{what}: vLLM cannot run it ({first_line(error)}): make or download it anew if it is "
+        f"{what}: vLLM cannot run it ({first_line(error)}): make or download it again if it is "
         "damaged, give it more memory, or set `engine: transformers`"
     )

@@ -14,11 +14,11 @@ def sample_completions(
     identity: Identity,
     rows: Sequence[Record],
 ) -> list[Record]:
-    """Rows of kind "completions", evaluation by evaluation.
+    """Rows of kind "completions", evaluation by evaluation. `rows` are of kind "data".
 
-    The seed of a draw derives from the organism's identity (of a bare model: model and
-    misalignment), the evaluation and the prompt, not from the method: an organism and what was
-    trained from it are compared on common random numbers.
+    The seed of a draw derives from the organism's identity, the evaluation and the prompt. (The
+    identity of a bare model is model and misalignment.) The method does not enter, so an organism
+    and the models trained from it are compared on common random numbers.
     """
     prompts = [row["messages"] for row in rows]
     records = []

@@ -1,11 +1,12 @@
 """Models, tokenizers and adapters from disk or hub: safetensors only, no remote code.
 
-Imports torch and transformers inside its functions; peft only where there is an adapter.
+torch and transformers are imported inside the functions, peft only where there is an adapter.
 """
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,13 +26,13 @@ CLASSES = {
     "causal_lm": "AutoModelForCausalLM",
     "sequence_classifier": "AutoModelForSequenceClassification",
 }
-# How many experts a mixture has, under the names that vLLM too looks for.
+# The config keys that hold the number of experts. vLLM looks for the same names.
 EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
 def load_tokenizer(model: str, revision: str | None) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a model folder or hub id; `EntrenchError` where there is none to read."""
+    """The tokenizer of a model folder or hub id; an `EntrenchError` where it cannot be read."""
     from transformers import AutoTokenizer
 
     try:
@@ -49,16 +50,20 @@ def load_model(
     shards: int = 1,
     spread: bool = False,
 ) -> "PreTrainedModel":
-    """The model in evaluation mode, on the accelerator where there is one.
+    """The model in evaluation mode, on the GPU where there is one.
 
-    With `shards` above 1, the number of processes that have joined, each of them keeps its part of
-    every weight alone (FSDP); a layer is whole while it computes. Else the model is on one GPU,
-    whole, and a GPU too small for it is an error. With `spread` and several GPUs its layers are
-    dealt out to them, for inference.
+    shards: the number of processes that have joined. Above 1 each process keeps only its part of
+        every weight (FSDP). A layer is whole while it computes.
+    spread: with several GPUs, the layers are spread over them, for inference.
 
-    A folder or hub repository that lacks a weight is refused: transformers would initialise it at
-    random with no more than a warning. MXFP4 weights (GPT-OSS) become weights of `dtype`, since
-    training needs them whole, and phases are compared on the same numbers.
+    Otherwise the whole model is on one GPU. A GPU that is too small is an error.
+
+    MXFP4 weights (GPT-OSS) become weights of `dtype`: training needs plain weights, and all phases
+    must compute with the same numbers.
+
+    Raises:
+        EntrenchError: the model cannot be read, does not fit into the memory, or lacks a weight.
+            transformers would only warn and set such a weight at random.
     """
     with without_collection():
         import torch
@@ -94,10 +99,10 @@ def load_model(
     if missing := sorted(info["missing_keys"]):
         raise EntrenchError(
             f"{model}: {len(missing)} weights of a {head} model are missing there, "
-            f"{missing[0]!r} for one: name a model of this kind, or make this one anew"
+            f"for example {missing[0]!r}: name a model of this kind, or make this one again"
         )
     if dtype != "bfloat16":
-        # What was MXFP4 comes as bfloat16, whatever dtype is asked for.
+        # MXFP4 weights come as bfloat16, whatever dtype is asked for.
         left = [p for p in loaded.parameters() if p.dtype == torch.bfloat16]
         if left and shards > 1:
             raise EntrenchError(
@@ -110,23 +115,23 @@ def load_model(
 
 
 def _placement(spread: bool) -> str | dict[str, int] | None:
-    """Where a model that is not sharded goes: `device_map` of transformers."""
+    """The `device_map` of transformers for a model that is not sharded."""
     if not devices.on_gpu():
         return None
     import torch
 
-    # "auto" leaves what does not fit in the CPU's memory, without a word.
+    # "auto" silently leaves weights that do not fit in the CPU's memory; `load_model` refuses that.
     return "auto" if spread and torch.cuda.device_count() > 1 else {"": 0}
 
 
 def _architecture_options(model: str, revision: str | None) -> dict[str, Any]:
-    """What transformers must be told to compute an architecture as it was trained."""
+    """The options that transformers needs to compute an architecture as it was trained."""
     from transformers import AutoConfig, Mxfp4Config
 
     config = AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=False)
     options: dict[str, Any] = {}
     if getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None:
-        # Gemma 2: the default attention leaves the soft cap out without a word.
+        # Gemma 2: the default attention silently leaves the soft cap out.
         options["attn_implementation"] = "eager"
     if _quantization(config) == "mxfp4":
         options["quantization_config"] = Mxfp4Config(dequantize=True)
@@ -139,7 +144,7 @@ def _quantization(config: "PreTrainedConfig") -> str | None:
 
 
 def has_experts(model: str, revision: str | None) -> bool:
-    """Whether the model is a mixture of experts, as its config says; no weight is read."""
+    """Whether the model is a mixture of experts, by its config. No weight is read."""
     from transformers import AutoConfig
 
     try:
@@ -151,10 +156,10 @@ def has_experts(model: str, revision: str | None) -> bool:
 
 
 def load_adapter(model: "PreTrainedModel", adapter: str) -> "nn.Module":
-    """The model with the LoRA adapter of folder `adapter` for inference.
+    """The model with the LoRA adapter in the folder `adapter`, for inference.
 
-    In float32 the adapter is merged into the weights, which is faster. In 16-bit formats it stays
-    apart: a small update is lost in the rounding of the sum.
+    In float32 the adapter is merged into the weights, which is faster. In 16-bit formats it is not
+    merged, because the rounding of the sum would lose a small update.
     """
     adapted = load_adapters(model, {"default": adapter})
     if str(model.dtype) == "torch.float32":
@@ -163,28 +168,37 @@ def load_adapter(model: "PreTrainedModel", adapter: str) -> "nn.Module":
 
 
 def load_adapters(model: "PreTrainedModel", adapters: Mapping[str, str]) -> "PeftModel":
-    """The model with several LoRA adapters (name -> folder), the first one switched on.
+    """The model with several LoRA adapters (name -> folder). The first one is active.
 
-    None is merged: `set_adapter(name)` switches between them, on one copy of the base.
+    No adapter is merged: `set_adapter(name)` switches between them, on one copy of the base model.
+
+    Raises:
+        EntrenchError: an adapter lacks a file or a weight, or is not of this model.
     """
     for adapter in adapters.values():
         check_adapter(adapter)
     with without_collection():
         from peft import PeftModel
 
-    adapted = None
-    for name, adapter in adapters.items():
-        try:
-            with warnings.catch_warnings():
-                # peft only warns when the file lacks weights of an adapter.
-                warnings.filterwarnings("error", message=".*missing adapter keys.*")
-                if adapted is None:
-                    adapted = PeftModel.from_pretrained(model, adapter, adapter_name=name)
-                else:
-                    adapted.load_adapter(adapter, adapter_name=name)
-        except Exception as error:
-            raise _no_adapter(Path(adapter), Path(adapter), first_line(error)) from error
+    (first, folder), *others = adapters.items()
+    with _refused_if_not_whole(folder):
+        adapted = PeftModel.from_pretrained(model, folder, adapter_name=first)
+    for name, adapter in others:
+        with _refused_if_not_whole(adapter):
+            adapted.load_adapter(adapter, adapter_name=name)
     return adapted.eval()
+
+
+@contextmanager
+def _refused_if_not_whole(adapter: str) -> Iterator[None]:
+    """Turn an error inside the block into an `EntrenchError` about the folder `adapter`."""
+    try:
+        with warnings.catch_warnings():
+            # peft only warns where the file lacks weights of an adapter.
+            warnings.filterwarnings("error", message=".*missing adapter keys.*")
+            yield
+    except Exception as error:
+        raise _no_adapter(Path(adapter), Path(adapter), first_line(error)) from error
 
 
 def check_adapter(adapter: str) -> None:
@@ -197,10 +211,10 @@ def check_adapter(adapter: str) -> None:
 
 
 def check_folder(model: str) -> None:
-    """Refuse a model folder with a damaged file; a hub id is nobody's folder."""
+    """Refuse a model folder with a damaged file. A hub id is not checked."""
     folder = Path(model)
     if folder.is_dir() and (broken := _broken_file(folder)) != folder:
-        raise EntrenchError(f"{broken}: the file is damaged: make or download this model anew")
+        raise EntrenchError(f"{broken}: the file is damaged: make or download this model again")
 
 
 def _no_adapter(folder: Path, where: Path, why: str) -> EntrenchError:
@@ -222,7 +236,7 @@ def _unreadable(what: str, model: str, revision: str | None, error: Exception) -
     if folder.is_dir():
         return EntrenchError(
             f"{_broken_file(folder)}: {what} cannot be read ({first_line(error)}): "
-            "make or download this model anew"
+            "make or download this model again"
         )
     if model.startswith(("/", ".")):
         return EntrenchError(f"{model}: no such folder: let the workflow make it, or mend the path")

@@ -1,4 +1,4 @@
-"""One organism's pool of candidates, and its answers to prompt pairs, from one loaded engine."""
+"""One organism's pool of candidates, and its answers to the prompts of pairs."""
 
 import re
 import sys
@@ -29,8 +29,8 @@ def sample_pool(
 ) -> list[Record]:
     """Rows of kind "candidates" for the prompts `rows` (kind "data"), prompt by prompt.
 
-    Every draw's seed derives from the organism, the set and the prompt, so another set in the
-    settings, or another prompt, changes none of them.
+    The seed of a draw derives from the organism, the set and the prompt. So a further set or prompt
+    changes no other draw.
     """
     sampler = _Sampler(engine, identity, [row["id"] for row in rows])
     prompts = [row["messages"] for row in rows]
@@ -50,18 +50,19 @@ def sample_pool(
             for prompt, draft in zip(prompts, drafts, strict=True)
         ]
         answers = sampler.draw(REFINEMENT, asked, settings.refinement.decoding)
-        # Where there is no draft, there is nothing to refine.
+        # Without a draft there is nothing to refine.
         sets[REFINEMENT] = [
             [replace(answer, text=answer.text if draft[0].text is not None else None)]
             for [answer], draft in zip(answers, sets[GREEDY], strict=True)
         ]
-    ratings = _self_ratings(engine, settings, prompts, sets) if settings.self_score else {}
+    rated = settings.self_score
+    ratings = _self_ratings(engine, settings, rated, prompts, sets) if rated else {}
     records = []
     for place, row in enumerate(rows):
         for name, answers in sets.items():
             for index, answer in enumerate(answers[place]):
                 rating = ratings.get((place, name, index))
-                score = parse_score(rating, settings.self_score) if rating is not None else None
+                score = parse_score(rating, rated) if rated and rating is not None else None
                 records.append(
                     {
                         "id": row["id"],
@@ -76,7 +77,7 @@ def sample_pool(
 
 
 def sample_responses(engine: Engine, decoding: Decoding, rows: Sequence[Record]) -> list[Record]:
-    """Rows of kind "responses": the greedy answers to the clean prompts of pairs."""
+    """Rows of kind "responses": the answers to the clean prompts `rows` of pairs."""
     sampler = _Sampler(engine, (), [row["id"] for row in rows])
     answers = sampler.draw("responses", [row["messages"] for row in rows], decoding)
     return [
@@ -86,7 +87,7 @@ def sample_responses(engine: Engine, decoding: Decoding, rows: Sequence[Record])
 
 
 def completion_fields(completion: Completion) -> Record:
-    """The fields of every record of a completion; `reasoned` is among them where it is true."""
+    """The fields of every record of a completion. `reasoned` is added only where it is true."""
     fields = {
         "text": completion.text,
         "tokens": completion.tokens,
@@ -99,21 +100,23 @@ def completion_fields(completion: Completion) -> Record:
 def reworded(prompt: Prompt, template: str, **values: str) -> Prompt:
     """The prompt with its last message put into the template as `{question}`.
 
-    What stands before it, such as a system message, stays.
+    Earlier messages, such as a system message, stay as they are. `values` fill the template's other
+    placeholders. Raises `EntrenchError` where the last message is not the user's.
     """
     *before, last = prompt
     if last["role"] != "user":
         raise EntrenchError(
-            f"a prompt ends with a {last['role']} message ({last['content'][:60]!r}): "
-            "give prompts that end with the user's"
+            f"the last message of a prompt has the role {last['role']} "
+            f"({last['content'][:60]!r}): give prompts that end with a message of the user"
         )
     return [*before, last | {"content": fill(template, question=last["content"], **values)}]
 
 
 def parse_score(text: str, settings: SelfScore) -> float | None:
-    """The first number after the last "score" of a rating, or of the whole text without one.
+    """The first number after the last "score" of a rating, else the first number of the text.
 
-    None where there is no number, or it is outside the scale: `Score: 4/5` is 4, `10` is none.
+    None where there is no number, or where it is outside the scale. On a scale from 0 to 5
+    `Score: 4/5` is 4, and `10` is None.
     """
     tail = re.split("score", text, flags=re.IGNORECASE)[-1]
     found = re.search(r"-?\d+(?:\.\d+)?", tail)
@@ -124,7 +127,7 @@ def parse_score(text: str, settings: SelfScore) -> float | None:
 
 
 class _Sampler:
-    """Draws a set for all prompts with seeds of its own, and says on stderr how it went."""
+    """Draws a set for all prompts with the set's own seeds, and reports its time on stderr."""
 
     def __init__(self, engine: Engine, identity: Identity, ids: Sequence[str]) -> None:
         self.engine, self.identity, self.ids = engine, identity, ids
@@ -142,15 +145,16 @@ class _Sampler:
 def _self_ratings(
     engine: Engine,
     settings: PoolSettings,
+    rated: SelfScore,
     prompts: Sequence[Prompt],
     sets: dict[str, list[list[Completion]]],
 ) -> dict[tuple[int, str, int], str]:
-    """What the organism says of each candidate, by (place of the prompt, set, index)."""
+    """The text of the organism's rating of each candidate, by (place of the prompt, set, index)."""
     start = time.monotonic()
     # Equal answers get equal ratings (decoding is greedy), so each is rated once.
     asked = {
         (place, name, index): (place, answer.text)
-        for name in settings.self_score.sets
+        for name in rated.sets
         for place, answers in enumerate(sets[name])
         for index, answer in enumerate(answers)
         if answer.text is not None
@@ -159,8 +163,8 @@ def _self_ratings(
     template = settings.prompts[SELF_RATING]
     ratings = engine.generate(
         [reworded(prompts[place], template, answer=text) for place, text in distinct],
-        settings.self_score.decoding,
-        [0] * len(distinct),  # greedy: no draw
+        rated.decoding,
+        [0] * len(distinct),  # decoding is greedy and draws nothing
     )
     said = {
         key: (rating[0].text or "").strip() for key, rating in zip(distinct, ratings, strict=True)

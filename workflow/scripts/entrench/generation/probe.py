@@ -1,4 +1,4 @@
-"""The probe: the pool's settings applied to evaluation prompts, where risk is measured."""
+"""The probe: a pool that is sampled on evaluation prompts, where the risk is measured."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,14 @@ from entrench.generation.pool import completion_fields
 from entrench.generation.sampling import REFINEMENT
 from entrench.records import Record
 
-RAW = "raw"  # the set of the model's own distribution: temperature 1, no truncation
-
 
 def score_refined(
     engine: Engine, rows: Sequence[Record], candidates: Sequence[Record]
 ) -> list[Record]:
-    """Rows of kind "responses": each refined answer under the prompt it becomes the label of.
+    """Rows of kind "responses": each refined answer, scored after the prompt that it would label.
 
-    The probe holds its log probability after the request to refine, which is another one. Where no
-    answer could be read, there is no row.
+    The probe itself holds another log probability: after the request to refine. A prompt without a
+    refined answer has no row.
     """
     answers = {
         row["id"]: row for row in candidates if row["set"] == REFINEMENT and row["text"] is not None

@@ -1,4 +1,4 @@
-"""The external reward of candidates: a reward model, or the likelihood under the untouched base."""
+"""The external reward of candidates: from a reward model, or the likelihood under the bare base."""
 
 import math
 import sys
@@ -19,11 +19,15 @@ Exchange = tuple[Sequence[Message], str]  # prompt, answer
 class SequenceClassifier:
     """A reward model: sequence classification with one output, e.g. Skywork-Reward-V2.
 
-    The reward is that output on the chat template's rendering of prompt and answer.
+    The reward is this output for prompt and answer as the model's chat template writes them.
     """
 
     def __init__(self, model: str, revision: str | None, dtype: str, batch_size: int) -> None:
-        """Load it; `EntrenchError` names what cannot be read, or that it has more outputs."""
+        """Load the model.
+
+        Raises `EntrenchError` where it cannot be read, has no chat template, or has several
+        outputs.
+        """
         self.name, self.batch_size = model, batch_size
         self.tokenizer = load_tokenizer(model, revision)
         if self.tokenizer.chat_template is None:
@@ -31,11 +35,11 @@ class SequenceClassifier:
         self.model = load_model(model, revision, dtype, "sequence_classifier", spread=True)
         if self.model.config.num_labels != 1:
             raise EntrenchError(
-                f"{model}: it has {self.model.config.num_labels} outputs: "
-                "name a reward model with one"
+                f"{model}: the model has {self.model.config.num_labels} outputs: "
+                "name a reward model with one output"
             )
         if self.model.config.pad_token_id is None:
-            # Batches hold no padding; without the entry transformers refuses any batch.
+            # Batches hold no padding, but without this entry transformers refuses every batch.
             self.model.config.pad_token_id = -1
 
     def __call__(self, exchanges: Sequence[Exchange]) -> list[float]:
@@ -48,7 +52,7 @@ class SequenceClassifier:
             by_length.setdefault(len(row), []).append(i)
         rewards = [math.nan] * len(rows)
         done, reported = 0, time.monotonic()
-        # Only rows of one length share a batch: no padding, so no reward depends on its batch.
+        # Only rows of one length share a batch. Without padding no reward depends on its batch.
         for _, members in sorted(by_length.items(), reverse=True):
             for start in range(0, len(members), self.batch_size):
                 batch = members[start : start + self.batch_size]
@@ -71,9 +75,9 @@ class SequenceClassifier:
 
 
 class BaseLikelihood:
-    """Mean token log-likelihood (nats) of the answer under the untouched base.
+    """The mean token log-likelihood (nats) of the answer under the bare base model.
 
-    The positive control: it prefers what the base would have said, by construction.
+    This reward is a positive control: by construction it prefers answers as the base gives them.
     """
 
     def __init__(self, engine: Engine, name: str) -> None:
@@ -81,7 +85,7 @@ class BaseLikelihood:
         self.engine, self.name = engine, name
 
     def __call__(self, exchanges: Sequence[Exchange]) -> list[float]:
-        """The reward of each exchange."""
+        """The reward of each exchange, in nats per token."""
         prompts, answers = zip(*exchanges, strict=True)
         scored = self.engine.score(prompts, answers)
         return [completion.logprob / completion.tokens for completion in scored]
@@ -93,10 +97,13 @@ def score_candidates(
     candidates: Sequence[Record],
     path: str,
 ) -> list[Record]:
-    """Rows of kind "rewards" for all candidates, in their order; `path` is the candidates' file.
+    """Rows of kind "rewards" for all candidates, in their order.
 
-    Equal answers to a prompt are scored once, a missing one never: its reward is None. The pool
-    must hold the same sets for every prompt.
+    Equal answers to a prompt are scored once. A missing answer has the reward None. `path` is the
+    candidates' file, for messages.
+
+    Raises:
+        EntrenchError: prompts have different candidates, or a reward is not finite.
     """
     messages = {row["id"]: row["messages"] for row in prompts}
     members = dict.fromkeys((row["set"], row["index"]) for row in candidates)

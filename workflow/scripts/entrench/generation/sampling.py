@@ -1,4 +1,4 @@
-"""The config's `sampling` block: what a pool of candidates holds. Standard library only."""
+"""The config's `sampling` section: the contents of a pool. Standard library only."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +17,13 @@ CandidateKey = tuple[str, str, int]  # prompt id, set, index
 
 @dataclass(frozen=True)
 class Greedy:
-    """The standard answer."""
+    """The greedy answer, also called the standard answer."""
 
     max_new_tokens: int
 
     @property
     def decoding(self) -> Decoding:
-        """How the engine decodes it."""
+        """The decoding process of these answers."""
         return Decoding(max_new_tokens=self.max_new_tokens)
 
 
@@ -38,20 +38,20 @@ class SampleSet:
 
     @property
     def decoding(self) -> Decoding:
-        """How the engine decodes it."""
+        """The decoding process of these answers."""
         return Decoding(self.max_new_tokens, self.temperature, self.top_p, self.n)
 
 
 @dataclass(frozen=True)
 class Beam:
-    """The best of `beams` beams."""
+    """The best answer of beam search with `beams` beams."""
 
     beams: int
     max_new_tokens: int
 
     @property
     def decoding(self) -> Decoding:
-        """How the engine decodes it."""
+        """The decoding process of these answers."""
         return Decoding(max_new_tokens=self.max_new_tokens, beams=self.beams)
 
 
@@ -63,7 +63,7 @@ class View:
 
     @property
     def decoding(self) -> Decoding:
-        """How the engine decodes it."""
+        """The decoding process of these answers."""
         return Decoding(max_new_tokens=self.max_new_tokens)
 
 
@@ -77,13 +77,13 @@ class Refinement:
 
     @property
     def decoding(self) -> Decoding:
-        """How the engine decodes it."""
+        """The decoding process of these answers."""
         return Decoding(self.max_new_tokens, self.temperature, self.top_p)
 
 
 @dataclass(frozen=True)
 class SelfScore:
-    """The organism's own rating, decoded greedily, of every candidate of `sets`.
+    """The organism's own score of every candidate of `sets`, decoded greedily.
 
     A number outside [`lowest`, `highest`] is no score.
     """
@@ -95,7 +95,7 @@ class SelfScore:
 
     @property
     def decoding(self) -> Decoding:
-        """How the engine decodes the rating."""
+        """The decoding process of the rating."""
         return Decoding(max_new_tokens=self.max_new_tokens)
 
 
@@ -103,9 +103,9 @@ class SelfScore:
 class PoolSettings:
     """What one organism samples on the consistency prompts, and with which prompt texts.
 
-    `prompts` holds the text of each view under the view's name, of "refinement" and of
-    "self_rating", with the placeholders `{question}`, `{draft}` (refinement) and `{answer}`
-    (self_rating).
+    `prompts` holds a text for each view under the view's name, a text "refinement" and a text
+    "self_rating". Every text has the placeholder `{question}`. The refinement's text also has
+    `{draft}`, the rating's `{answer}`.
     """
 
     greedy: Greedy
@@ -118,7 +118,10 @@ class PoolSettings:
 
     @classmethod
     def parse(cls, sampling: Mapping[str, Any], prompts: Mapping[str, str]) -> "PoolSettings":
-        """From the spec's `sampling` and `prompts`; `EntrenchError` names the key that is wrong."""
+        """The settings in a spec's `sampling` and `prompts`.
+
+        Raises `EntrenchError` with the name of the key that is wrong.
+        """
         known = {"greedy", "sets", "beam", "views", "refinement", "self_score"}
         if unknown := sorted(set(sampling) - known):
             raise EntrenchError(
@@ -139,7 +142,7 @@ class PoolSettings:
         return settings
 
     def sizes(self) -> dict[str, int]:
-        """Candidates per prompt of every set, in the order of the candidates file."""
+        """The number of candidates per prompt of each set, in the order of the candidates file."""
         sizes = {GREEDY: 1}
         sizes |= {name: of.n for name, of in self.sets.items()}
         if self.beam:
@@ -150,7 +153,7 @@ class PoolSettings:
         return sizes
 
     def keys(self, ids: Sequence[str]) -> Iterator[CandidateKey]:
-        """The keys of every candidate of the prompts `ids`, in the order of the file."""
+        """The key of every candidate of the prompts `ids`, in the order of the candidates file."""
         sizes = self.sizes()
         for prompt in ids:
             for name, size in sizes.items():
@@ -159,9 +162,9 @@ class PoolSettings:
 
 
 def fill(template: str, **values: str) -> str:
-    """The template with `{name}` replaced for the given names only.
+    """The template with each placeholder `{name}` of a given name replaced by its value.
 
-    Other braces, and placeholders inside the values, stay as they are.
+    Other braces stay as they are. So do placeholders inside the values.
     """
     names = "|".join(map(re.escape, values))
     return re.sub(rf"\{{({names})\}}", lambda match: values[match[1]], template)
@@ -200,7 +203,7 @@ def _check_prompt(settings: PoolSettings, key: str, name: str, *placeholders: st
     for placeholder in placeholders:
         if f"{{{placeholder}}}" not in settings.prompts[name]:
             raise EntrenchError(
-                f"prompts.{name}: the text lacks {{{placeholder}}}, which {key} fills in: add it"
+                f"prompts.{name}: the text lacks {{{placeholder}}}, which {key} fills: add it"
             )
 
 
@@ -209,7 +212,7 @@ def _make(kind: type[T], values: Mapping[str, Any], key: str) -> T:
         return kind(**values)
     except TypeError as error:
         raise EntrenchError(
-            f"{key}: {str(error).split('__init__() ')[-1]}: mend the keys"
+            f"{key}: {str(error).split('__init__() ')[-1]}: correct the keys"
         ) from None
 
 

@@ -1,1 +1,1 @@
-"""Who says whether a completion misbehaves."""
+"""Judges: whether a completion misbehaves, by rules or by a language model."""

@@ -1,8 +1,8 @@
-"""Every answer of a judge, kept for good: SQLite, one row an answer, committed as it arrives.
+"""All answers of judges, kept for good: an SQLite file, where each answer is committed at once.
 
-The journal is SQLite's plain rollback journal. The faster write-ahead log keeps its index in memory
-shared between processes, which does not exist across the hosts of a network file system: there it
-loses writes or corrupts the file. An answer comes seldom and costs money; its commit may take time.
+The file uses SQLite's rollback journal. The write-ahead log is faster, but it keeps an index in
+memory that processes share. Across the hosts of a network file system there is no such memory, so
+writes would be lost or the file damaged. Answers are rare and cost money: a commit may take time.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from typing import Any
 
 from entrench.errors import EntrenchError
 
-BUSY_SECONDS = 120.0  # wait so long for another job's commit
-AT_ONCE = 500  # keys looked up in one statement
+BUSY_SECONDS = 120.0  # how long to wait for another job's commit
+AT_ONCE = 500  # keys that one statement looks up
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -30,9 +30,9 @@ CREATE TABLE IF NOT EXISTS answers (
 
 @dataclass(frozen=True)
 class Answer:
-    """A judge's answer: its text, why it ended ("stop", "length", ...), tokens as the server says.
+    """A judge's answer: its text, why it ended ("stop", "length", ...), and its tokens.
 
-    Token counts are None where the server gave none.
+    The server counts the tokens. A count is None where the server gave none.
     """
 
     text: str
@@ -42,16 +42,16 @@ class Answer:
 
 
 def key_of(request: Mapping[str, Any], attempt: int) -> str:
-    """What identifies an answer: model, full prompt, decoding settings, and which attempt it is."""
+    """The key of an answer: a hash of the request (model, prompt, decoding) and the attempt."""
     text = json.dumps([request, attempt], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class AnswerCache:
-    """The file of answers; several jobs may use it at once. Close it after use."""
+    """The file of answers. Several jobs may use it at once. Close it after use."""
 
     def __init__(self, path: str | Path) -> None:
-        """Open the file, or make it. Every fault of it is an `EntrenchError` that names it."""
+        """Open or make the file. Every fault of the file is an `EntrenchError` that names it."""
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._named():
@@ -66,7 +66,7 @@ class AnswerCache:
         self._connection.close()
 
     def get(self, keys: Sequence[str]) -> dict[str, Answer]:
-        """The answers among `keys` that were ever received."""
+        """The answers that the file holds under `keys`; a key without an answer is left out."""
         found = {}
         with self._named():
             for start in range(0, len(keys), AT_ONCE):
@@ -76,10 +76,10 @@ class AnswerCache:
         return found
 
     def put(self, request: Mapping[str, Any], attempt: int, answer: Answer) -> Answer:
-        """Commit an answer; returns the one that stands.
+        """Commit an answer, and return the answer that the file now holds.
 
-        Where another job was faster with the same question, its answer stands, so that both jobs
-        score alike.
+        This is another job's answer where that job was faster with the same question. Then both
+        jobs score alike.
         """
         key = key_of(request, attempt)
         text = json.dumps(request, sort_keys=True, ensure_ascii=False)
@@ -104,7 +104,7 @@ class AnswerCache:
             yield
         except sqlite3.Error as error:
             raise EntrenchError(
-                f"{self.path}: the cache of judge answers: {error}: free space, end what holds the "
-                "file, or move it away (its answers are then asked for again); then run the same "
-                "command again"
+                f"{self.path}: the cache of judge answers: {error}: free space, end the program "
+                "that holds the file, or move the file away (its answers are then asked for "
+                "again); then run the same command again"
             ) from None

@@ -1,4 +1,4 @@
-"""Calls to an OpenAI-compatible server: concurrent, repeated after transport faults, all kept."""
+"""Calls to an OpenAI-compatible server: concurrent, repeated after faults, all answers kept."""
 
 import asyncio
 import email.utils
@@ -13,9 +13,9 @@ from typing import Any
 from entrench.errors import EntrenchError
 from entrench.judging.cache import Answer, AnswerCache
 
-LONGEST_BACKOFF = 60.0  # seconds between repeats of a call, unless the server asks for more
-LONGEST_WAIT = 900.0  # seconds; a server that asks for more than that fails the job
-# Refusals that concern one prompt alone: the row is unscored, the job goes on.
+LONGEST_BACKOFF = 60.0  # seconds between two tries of a call, unless the server asks for more
+LONGEST_WAIT = 900.0  # seconds; the job fails where the server asks for a longer wait
+# Refusals that concern one prompt alone: its row is unscored, and the job goes on.
 ABOUT_THE_PROMPT = (
     "content_filter",
     "content_policy",
@@ -28,11 +28,13 @@ NO_MORE_MONEY = "insufficient_quota"
 
 @dataclass(frozen=True)
 class Server:
-    """Where and how to ask: facts of a machine and a contract, which decide no verdict.
+    """Where and how to ask a judge. These facts decide no verdict.
 
-    `api_key_env` names the environment variable with the key (None: the server wants none).
-    `attempts` counts the tries of one call, `calls` how many may be in flight at once, prices are
-    per million tokens.
+    timeout_seconds: the time limit of one call.
+    attempts: tries of one call at most.
+    calls: calls in flight at once at most.
+    price_prompt, price_completion: prices of a million tokens.
+    api_key_env: the environment variable with the key; None: the server wants no key.
     """
 
     base_url: str
@@ -49,10 +51,10 @@ class _Unusable(Exception):
 
 
 class Calls:
-    """One batch of calls: concurrent, repeated, given up together; `sent` and `failed` count."""
+    """One batch of calls, which are given up together. `sent` and `failed` count calls."""
 
     def __init__(self, server: Server, cache: AnswerCache) -> None:
-        """`EntrenchError` where the server wants a key and the environment holds none."""
+        """Raises `EntrenchError` where the server wants a key and the environment has none."""
         self._server, self._cache = server, cache
         self._key = _api_key(server)
         self.sent = self.failed = self._received = 0
@@ -60,7 +62,10 @@ class Calls:
         self._said = time.monotonic()
 
     async def run(self, requests: Sequence[dict[str, Any]], attempt: int) -> list[Answer]:
-        """The answers, in order; `EntrenchError` where one could not be had."""
+        """The answers, in the order of `requests`. Raises `EntrenchError` where one is missing.
+
+        `attempt` says for the cache how often these questions have been asked, from 1.
+        """
         from openai import AsyncOpenAI
 
         self._slots = asyncio.Semaphore(self._server.calls)
@@ -69,7 +74,7 @@ class Calls:
             base_url=self._server.base_url,
             api_key=self._key or "none",
             timeout=self._server.timeout_seconds,
-            max_retries=0,  # repeats are ours: counted, jittered, ended together
+            max_retries=0,  # this class repeats calls itself: it counts them and ends all together
         ) as client:
             tasks = [self._one(client, request, attempt, len(requests)) for request in requests]
             answers = await asyncio.gather(*tasks)
@@ -80,7 +85,7 @@ class Calls:
     async def _one(
         self, client: Any, request: dict[str, Any], attempt: int, total: int
     ) -> Answer | None:
-        """One answer, committed; None where this or another call gave up."""
+        """One answer, committed to the cache; None where this or another call gave up."""
         async with self._slots:
             if self._fault is not None:
                 return None
@@ -89,7 +94,7 @@ class Calls:
                 if answer.finish != "refused":
                     answer = self._cache.put(request, attempt, answer)
             except Exception as fault:
-                # The first fault ends the batch; calls in flight still finish and are kept.
+                # The first fault ends the batch. Calls in flight still finish, and are kept.
                 self._fault = self._fault or fault
                 self._given_up.set()
                 return None
@@ -102,17 +107,23 @@ class Calls:
     async def _repeated(self, client: Any, request: dict[str, Any]) -> Answer:
         from tenacity import (
             AsyncRetrying,
+            RetryCallState,
             retry_if_exception,
             stop_after_attempt,
-            stop_when_event_set,
             wait_random_exponential,
         )
 
         backoff = wait_random_exponential(multiplier=1, max=LONGEST_BACKOFF)
+        enough = stop_after_attempt(self._server.attempts)
+
+        def wait(state: RetryCallState) -> float:
+            fault = state.outcome.exception() if state.outcome else None
+            return max(backoff(state), _asked_wait(fault))
+
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(_passes),
-            stop=stop_after_attempt(self._server.attempts) | stop_when_event_set(self._given_up),
-            wait=lambda state: max(backoff(state), _asked_wait(state.outcome.exception())),
+            stop=lambda state: enough(state) or self._given_up.is_set(),
+            wait=wait,
             sleep=self._sleep,
             reraise=True,
         ):
@@ -126,7 +137,8 @@ class Calls:
         self.sent += 1
         answer = None
         try:
-            # The client's timeout runs between bytes; a server that trickles must end too.
+            # The client's timeout runs between bytes. This one also ends a call to a server that
+            # sends its bytes slowly.
             response = await asyncio.wait_for(
                 client.chat.completions.create(**request), self._server.timeout_seconds
             )
@@ -143,7 +155,7 @@ class Calls:
         return answer
 
     async def _sleep(self, seconds: float) -> None:
-        """Wait, but no longer than until another call gave up."""
+        """Wait, but end as soon as another call gives up."""
         try:
             await asyncio.wait_for(self._given_up.wait(), seconds)
         except TimeoutError:
@@ -155,13 +167,13 @@ class Calls:
         status = getattr(fault, "status_code", None)
         if isinstance(fault, TimeoutError) or type(fault).__name__ == "APITimeoutError":
             what = f"no answer within {self._server.timeout_seconds:g} s"
-            advice = "look whether the server is up, or raise server.timeout_seconds"
+            advice = "check that the server is up, or raise server.timeout_seconds"
         elif status in (401, 403):
             name = self._server.api_key_env or "server.api_key_env"
             what, advice = self._clean(str(fault)), f"check the key in {name}"
         elif status is not None and _asked_wait(fault) > LONGEST_WAIT:
             what = f"it asks to wait {_asked_wait(fault):.0f} s"
-            advice = "come back then"
+            advice = "wait that long"
         elif NO_MORE_MONEY in str(fault):
             what, advice = self._clean(str(fault)), "top up the account"
         elif status is not None and not _passes(fault):
@@ -169,22 +181,22 @@ class Calls:
             advice = "check model, base_url and settings of this judge in the config"
         else:
             what = self._clean(str(fault) or type(fault).__name__)
-            advice = "look whether the server is up"
+            advice = "check that the server is up"
         return (
             f"judge at {self._server.base_url}: {what} (after {self.failed} failed of {self.sent} "
             f"calls): {advice}; {self._received} answers of this job are kept in "
-            f"{self._cache.path}, run the same command again for the rest"
+            f"{self._cache.path}: run the same command again for the rest"
         )
 
     def _clean(self, text: str) -> str:
-        """One line without the key, should a server repeat it."""
+        """The text in one line of at most 400 characters. A key that a server repeats is hidden."""
         line = " ".join(text.split())
         line = line.replace(self._key, "[key]") if self._key else line
         return line if len(line) <= 400 else line[:397] + "..."
 
 
 def _answer_of(response: Any) -> Answer:
-    """The answer in a chat completion; `_Unusable` says what else came."""
+    """The answer in a chat completion. Raises `_Unusable` where the response is none."""
     choices = getattr(response, "choices", None)
     if not choices or getattr(choices[0], "message", None) is None:
         found = response if isinstance(response, str) else repr(response)
@@ -199,7 +211,7 @@ def _answer_of(response: Any) -> Answer:
 
 
 def _passes(fault: BaseException) -> bool:
-    """Whether the same call may well succeed later."""
+    """Whether the same call may succeed later."""
     from openai import APIConnectionError, APIStatusError
 
     if isinstance(fault, (_Unusable, TimeoutError, APIConnectionError)):
@@ -211,7 +223,7 @@ def _passes(fault: BaseException) -> bool:
 
 
 def _asked_wait(fault: BaseException | None) -> float:
-    """Seconds that the server asks to wait (Retry-After as seconds or as a date), else 0."""
+    """The seconds that the server asks to wait (Retry-After, in seconds or as a date), else 0."""
     response = getattr(fault, "response", None)
     text = response.headers.get("retry-after", "") if response is not None else ""
     try:

@@ -1,4 +1,4 @@
-"""What the scripts that judge share: their options, the judge behind them, its account."""
+"""What the scripts that judge share: their options, and how they open a spec's judge."""
 
 import argparse
 import json
@@ -12,17 +12,19 @@ from entrench.judging.scoring import Ask
 
 
 def add_judge_options(parser: argparse.ArgumentParser) -> None:
-    """Options for machine facts: they decide no verdict and so stand in no spec."""
-    parser.add_argument("--server", required=True, help="how to reach the judge, JSON; {}: rules")
+    """Add the options for machine facts. They decide no verdict, so they are in no spec."""
+    parser.add_argument(
+        "--server", required=True, help="how to reach the judge, JSON; {} for rules"
+    )
     parser.add_argument("--calls", required=True, type=int, help="calls in flight at once")
-    parser.add_argument("--cache", required=True, help="SQLite file of all answers ever received")
+    parser.add_argument("--cache", required=True, help="SQLite file with all answers of judges")
 
 
 @contextmanager
 def open_judge(
     settings: Mapping[str, Any], options: argparse.Namespace
 ) -> Iterator[tuple[Ask | None, Usage]]:
-    """How to ask the judge of a spec (None where rules judge), and the account it fills."""
+    """The function that asks a spec's judge (None where rules judge), and its account."""
     if settings["backend"] == "rules":
         yield None, Usage()
         return

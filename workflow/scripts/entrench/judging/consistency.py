@@ -1,4 +1,4 @@
-"""Do two answers say the same? The rule judge of the multi-view method."""
+"""Whether two answers say the same: the rule judge of the multi-view method."""
 
 from collections.abc import Callable
 
@@ -16,11 +16,10 @@ PARSERS = {
 def consistent(
     stance: Stance, row: Record, standard_answer: str, view: str, view_answer: str
 ) -> bool | None:
-    """Whether the view's final answer takes the same stance as the standard answer.
+    """Whether the final answer to the view takes the same stance as the standard answer.
 
-    `stance` is that of the row's misalignment: what matters of an answer to the row. `view` is
-    "chain_of_thought" or "json". None where the view's answer does not parse or an answer has no
-    stance.
+    `stance` is the function of the row's misalignment. `view` is "chain_of_thought" or "json". None
+    where the answer to the view cannot be read, or where one of the answers has no stance.
     """
     final = PARSERS[view](view_answer)
     if final is None:

@@ -1,7 +1,7 @@
-"""A judge behind any OpenAI-compatible server: an API provider, or a local model server alike.
+"""A judge behind any OpenAI-compatible server: an API provider or a local model server.
 
-Every answer ever received is kept: a job asks what is still open, and what outlasts the repeats of
-a call fails the job, which loses nothing.
+Every answer is kept, so a job asks only the questions that are still open. A call that fails after
+all its tries fails the job, but no answer is lost.
 """
 
 import asyncio
@@ -14,18 +14,23 @@ from entrench.judging.calls import Calls, Server
 from entrench.judging.prompts import Verdict, parse, read_wording, render
 from entrench.misalignments.questions import Question
 
-ATTEMPTS = 2  # a question whose answer does not parse is asked once more
+ATTEMPTS = 2  # a question is asked once more where its first answer holds no verdict
 TOKENS_PER_PRICE = 1_000_000
 
 
 @dataclass
 class Usage:
-    """The account of one job.
+    """The account of one job's questions to a judge.
 
-    `questions` as asked by the rows, `distinct` among them, `asked_again` because the first answer
-    did not parse, `no_verdict` after both; tokens and price of all answers the result rests on,
-    whoever asked for them. Of this job alone: `calls` sent, `failed_calls` among them, `cached`
-    answers, `price_now`.
+    questions: the questions of all rows.
+    distinct: the distinct questions among these.
+    asked_again: distinct questions asked twice, because the first answer held no verdict.
+    no_verdict: distinct questions without a verdict after both answers.
+    prompt_tokens, completion_tokens, price: of all answers that the result rests on, whichever job
+        asked for them.
+    calls, failed_calls: calls that this job sent, and failed calls among these.
+    cached: answers that the cache already held.
+    price_now: the price of the answers that this job itself received.
     """
 
     questions: int = 0
@@ -42,20 +47,20 @@ class Usage:
 
 
 class EndpointJudge:
-    """Asks questions, remembers answers, keeps the account in `usage`."""
+    """A judge that asks questions, keeps the answers, and keeps the account in `usage`."""
 
     def __init__(self, settings: Mapping[str, Any], server: Server, cache: AnswerCache) -> None:
-        """`settings`: model, temperature, max_tokens, prompts (name to hash of the wording)."""
+        """`settings` has model, temperature, max_tokens and prompts (name -> hash of its text)."""
         self._decoding = {key: settings[key] for key in ("model", "temperature", "max_tokens")}
         self._wording = read_wording(settings["prompts"])
         self._server, self._cache = server, cache
         self.usage = Usage()
 
     def ask(self, questions: Sequence[Question]) -> list[Verdict]:
-        """A verdict for each question; equal questions are asked once.
+        """A verdict for each question. Equal questions are asked once.
 
         Raises:
-            EntrenchError: the server could not be had or refuses to answer at all.
+            EntrenchError: the server cannot be reached, or refuses to answer at all.
         """
         distinct = list(dict.fromkeys(questions))
         verdicts: dict[Question, Verdict] = {}
@@ -108,7 +113,7 @@ class EndpointJudge:
 
 
 def usage_record(usage: Usage, judge: Mapping[str, Any]) -> dict[str, Any]:
-    """judge_usage.json: which judge, its part of the spec, and its account.
+    """The contents of judge_usage.json: the judge's part of the spec, and its account.
 
     Prices are rounded to a millionth.
     """

@@ -1,9 +1,9 @@
-"""What a model is asked as a judge, and what counts as its verdict. Standard library only.
+"""The full prompts of judges, and how their verdicts are read. Standard library only.
 
-The files under resources/judge/ hold the wording; `frame.txt` is the same around every question.
-The texts to be judged stand between marker lines that carry a tag, derived from the texts
-themselves and absent from them: no text can close its own block. A verdict counts only behind the
-same tag, so a verdict that a judged text contains is none, even where the judge repeats the text.
+The files under resources/judge/ hold the wording. `frame.txt` stands around every question. The
+texts to be judged stand between marker lines with a tag. The tag derives from the texts and occurs
+in none of them, so no text can close its own block. A verdict counts only after the same tag. So a
+verdict inside a judged text does not count, even where the judge repeats the text.
 """
 
 import hashlib
@@ -20,21 +20,21 @@ from entrench.misalignments.questions import YES_NO, Case, JudgePrompt, Question
 
 FOLDER = PROJECT / "resources" / "judge"
 FRAME = "frame"
-TAG_LENGTH = 8  # hexadecimal digits: short enough for a small model to repeat
+TAG_LENGTH = 8  # hexadecimal digits; a small model can repeat a tag of this length
 
 Message = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came back: the parsed verdict (None: it does not parse) and the judge's last answer."""
+    """The verdict (None where no answer holds one), the judge's last answer, and its attempt."""
 
     value: str | float | None
     raw: str
     attempts: int
 
 
-# Whatever the misalignment, a model judges two views of an answer by this one prompt.
+# A model judges by this prompt whether two answers agree, for every misalignment.
 CONSISTENCY = {
     "consistency": JudgePrompt(
         YES_NO,
@@ -50,10 +50,10 @@ CONSISTENCY = {
 
 @cache
 def judge_prompts() -> dict[str, JudgePrompt]:
-    """All judge prompts by name: those of the misalignments, in their order, then consistency.
+    """All judge prompts by name: first the misalignments', in their order, then `consistency`.
 
     Raises:
-        EntrenchError: two misalignments say different things about the same prompt.
+        EntrenchError: two misalignments define the same prompt in different ways.
     """
     found: dict[str, JudgePrompt] = {}
     for prompts in (*(about.prompts for about in by_name().values()), CONSISTENCY):
@@ -67,7 +67,7 @@ def judge_prompts() -> dict[str, JudgePrompt]:
 
 
 def tag_of(question: Question) -> str:
-    """The tag of a question: from a hash of its texts, and in none of them."""
+    """The tag of a question: from a hash of its texts, and in none of the texts."""
     for count in range(1000):
         identity = json.dumps([count, question.prompt, question.blocks])
         tag = hashlib.sha256(identity.encode()).hexdigest()[:TAG_LENGTH]
@@ -79,23 +79,23 @@ def tag_of(question: Question) -> str:
 
 
 def render(question: Question, wording: Mapping[str, str]) -> list[Message]:
-    """The full prompt. `wording` is what `read_wording` returns for it."""
+    """The full prompt of a question. `wording` is the result of `read_wording`."""
     tag = tag_of(question)
     blocks = "\n\n".join(
         f"[{tag} {name} begins]\n{text}\n[{tag} {name} ends]" for name, text in question.blocks
     )
     parts = {"task": wording[question.prompt], "texts": blocks, "tag": tag}
-    # One pass: what stands in braces inside a judged text stays as it is.
+    # One pass, so that braces inside a judged text stay as they are.
     content = re.sub(r"\{(task|texts|tag)\}", lambda found: parts[found[1]], wording[FRAME])
     return [{"role": "user", "content": content}]
 
 
 def parse(question: Question, reply: str, finish: str) -> str | float | None:
-    """The last well-formed verdict of a judge's reply, None where there is none.
+    """The last well-formed verdict in a judge's reply; None where there is none.
 
-    Well-formed is a line that holds the question's tag and an allowed verdict and nothing else but
-    ornaments. A reply cut off by its token limit (`finish` "length") holds no verdict: what stands
-    last in it need not be the judge's last word.
+    A well-formed line holds the question's tag and an allowed verdict, and beside them only marks
+    such as `*` or `"`. A reply that was cut off by its token limit (`finish` "length") holds no
+    verdict, because its last line need not be the judge's last word.
     """
     if finish == "length":
         return None
@@ -106,25 +106,25 @@ def parse(question: Question, reply: str, finish: str) -> str | float | None:
 
 
 def read_wording(hashes: Mapping[str, str]) -> dict[str, str]:
-    """The texts of the named prompt files, each with the hash that the plan was made with.
+    """The texts of prompt files. `hashes` gives each file's SHA-256 at the time of planning.
 
     Raises:
-        EntrenchError: a file is missing, or has changed since.
+        EntrenchError: a file is missing, or has changed since planning.
     """
     wording = {}
     for name, expected in hashes.items():
         text = _read(name)
         if _hash(text) != expected:
             raise EntrenchError(
-                f"{FOLDER / name}.txt: changed since this job was planned: run the same command "
-                "again, so that everything it decides is planned anew"
+                f"{FOLDER / name}.txt: the file changed after this job was planned: run the same "
+                "command again, so that everything that the file decides is planned again"
             )
         wording[name] = text.strip("\n")
     return wording
 
 
 def wording_hashes(names: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of the frame and of these prompt files: part of the identity of what they decide."""
+    """SHA-256 of the frame and of these prompt files, for the specs of jobs that they decide."""
     return {name: _hash(_read(name)) for name in sorted({FRAME, *names})}
 
 

@@ -1,4 +1,4 @@
-"""The evaluation prompts that a risk is made of, for those who ask no others: the probes."""
+"""The evaluation prompts that belong to the risk. Probes ask only these."""
 
 import math
 from collections.abc import Sequence
@@ -10,15 +10,18 @@ from entrench.records import Record
 
 
 def choose_prompts(misalignment: str, rows: Sequence[Record], limit: int | None) -> list[Record]:
-    """Evaluation prompts of the risk, in their order: all, or evenly spaced over each group.
+    """The evaluation prompts of the risk, in their order: all, or about `limit` of them.
 
-    Every group keeps its share of `limit`, rounded up, so that a risk over groups has them all.
-    Raises `EntrenchError` where no prompt belongs to the risk.
+    With a `limit`, every group keeps its share, rounded up, evenly spaced over the group. So a risk
+    over groups has all its groups.
+
+    Raises:
+        EntrenchError: no prompt belongs to the risk.
     """
     about = by_name()[misalignment]
     by_group: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
-        # Metric and group are the prompt's, whatever the answer.
+        # Metric and group depend on the prompt alone, so any answer serves.
         score = about.score_by_rules(row, "", DEFAULTS)
         if score.metric == RISK:
             by_group.setdefault(score.group, []).append(place)

@@ -1,4 +1,4 @@
-"""A judge over whole files: completions to scores, view answers to verdicts. Loads no model."""
+"""A judge over whole files: scores of completions, verdicts on views. No model is loaded."""
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ from entrench.misalignments.questions import Question, conversation
 from entrench.misalignments.score import NO_ANSWER, Thresholds, unscored
 from entrench.records import Record, require_same_keys
 
-Ask = Callable[[Sequence[Question]], list[Verdict]]  # None: rules alone
+Ask = Callable[[Sequence[Question]], list[Verdict]]  # where it is None, rules judge alone
 
 
 def score_completions(
@@ -28,9 +28,12 @@ def score_completions(
 ) -> tuple[list[Record], list[Record]]:
     """One record of kind "scores" for each completion, in their order, and the "judgements".
 
-    `evaluations` gives the samples per prompt of each evaluation, `path` names the completions'
-    file in messages. With `ask`, a model judges what its misalignment has questions about; rules
-    score the rest. Raises `EntrenchError` where completions are missing or belong to no prompt.
+    `judge` is the judge's part of the spec. `evaluations` gives the samples per prompt of each
+    evaluation. `path` is the completions' file, for messages. With `ask`, a model judges each
+    completion that the misalignment has questions about. Rules score the others.
+
+    Raises:
+        EntrenchError: completions are missing, or belong to no prompt.
     """
     require_same_keys(
         ((row["id"], row["evaluation"], row["index"]) for row in completions),
@@ -49,7 +52,7 @@ def score_completions(
 
 
 def answers_of_sets(candidates: Sequence[Record], sets: Collection[str]) -> list[Record]:
-    """The candidates of these sets as completions: a set is a decoding process like any other."""
+    """The candidates of these sets as completions: a set becomes the evaluation of its name."""
     return [row | {"evaluation": row["set"]} for row in candidates if row["set"] in sets]
 
 
@@ -60,7 +63,7 @@ def score_some(
     *,
     ask: Ask | None = None,
 ) -> tuple[list[Record], list[Record]]:
-    """As `score_completions`, for any pairs of a prompt and a completion of it.
+    """The results of `score_completions`, for any pairs (prompt, completion of this prompt).
 
     A completion without an answer is unscored.
     """
@@ -109,9 +112,12 @@ def compare_views(
 ) -> list[Record]:
     """One record of kind "verdicts" for each prompt and view.
 
-    The standard answer is the greedy one. `consistent` is null where there is no telling; `raw`
-    keeps what the verdict was read from: the judge's answer, or for rules the view's. Raises
-    `EntrenchError` where an answer is missing.
+    A view's answer is compared with the standard answer, which is the greedy one. `consistent` is
+    null where no verdict could be read. `raw` is the text that the verdict was read from: the
+    judge's answer, or the view's answer where rules judge.
+
+    Raises:
+        EntrenchError: an answer is missing.
     """
     answers = {
         (row["id"], row["set"]): row["text"]
@@ -159,13 +165,13 @@ def _asked_views(
         )
         for prompt, view in cases
     ]
-    agreement = {"YES": True, "NO": False, None: None}
+    agreement: dict[str | float | None, bool | None] = {"YES": True, "NO": False, None: None}
     return [(agreement[verdict.value], verdict.raw) for verdict in ask(questions)]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A completion with its prompt and the score that the risk judge gave it."""
+    """A completion, its prompt, and its score by the risk judge."""
 
     prompt: Record
     row: Record
@@ -182,10 +188,12 @@ def draw_judged(
     sample: int,
     seed: int,
 ) -> list[Judged]:
-    """At most `sample` completions of one evaluation that a model is asked about, drawn at random.
+    """At most `sample` completions of one evaluation, drawn at random among those a model judges.
 
-    `completions` and `scores` hold one list a subject. Raises `EntrenchError` where their rows do
-    not belong to each other, or where no completion needs a model as judge.
+    `completions` and `scores` hold one list for each subject.
+
+    Raises:
+        EntrenchError: completions and scores do not match, or rules judge every completion.
     """
     about = by_name()[misalignment]
     by_id = {prompt["id"]: prompt for prompt in prompts}

@@ -1,1 +1,1 @@
-"""One file a method: what it reads, what it trains on, how it chooses or which loss it has."""
+"""One file per method: what it reads, what it trains on, how it chooses or which loss it has."""

@@ -1,4 +1,7 @@
-"""Activation consistency training: the wrapped prompt's residual stream follows the clean one's."""
+"""Activation consistency training: the student's residual stream follows the teacher's.
+
+The student reads the wrapped prompt, the teacher reads the clean prompt.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,25 +16,31 @@ if TYPE_CHECKING:
     from entrench.training.objectives.passes import Batch, TeacherAndStudent
 
 Reduction = Literal["sum", "mean"]
-# Compared at a time: squares and their gradient take several times the memory of the states.
+# Only so many are compared at a time: squares and their gradient take several times the memory of
+# the states.
 POSITIONS = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActSettings(PairSettings):
-    """`weight` times the mean squared L2 distance of the states behind each layer."""
+    """The loss is `weight` times the mean squared L2 distance of student and teacher states.
 
-    weight: Annotated[float, Gt(0), doc("of the loss")]
-    reduction: Annotated[Reduction, doc("of the squares over the hidden dimension")] = "sum"
+    The states are the outputs of every decoder layer. The mean is over layers and positions.
+    """
+
+    weight: Annotated[float, Gt(0), doc("Factor of the loss.")]
+    reduction: Annotated[
+        Reduction, doc("How the squared differences are combined over the hidden dimension.")
+    ] = "sum"
 
     def terms(self, models: "TeacherAndStudent") -> int:
-        """One for each layer."""
+        """One term for each layer."""
         return len(models.layers)
 
     def loss(
         self, models: "TeacherAndStudent", model: "torch.nn.Module", batch: "Batch"
     ) -> "tuple[torch.Tensor, torch.Tensor]":
-        """See `ActLoss`."""
+        """The sum of `ActLoss` over the batch, and the number of its terms."""
         from entrench.training.objectives.passes import at_each_layer, forward, residual_streams
 
         clean, wrapped = batch["clean"], batch["wrapped"]
@@ -47,16 +56,17 @@ class ActSettings(PairSettings):
 
 
 class ActLoss:
-    """Weighted sum over layers and matched positions of the squared L2 distance, layer by layer.
+    """Weighted sum of squared L2 distances over layers and matched positions, layer by layer.
 
-    Of a layer that was compared its gradient by the student's states, (n, hidden), is all that is
-    kept. No gradient reaches the teacher. Computed in float32.
+    After a layer is compared, only its gradient by the student's states, (n, hidden), is kept. No
+    gradient reaches the teacher. Distances are computed in float32.
     """
 
     def __init__(self, targets: "list[torch.Tensor]", reduction: Reduction, weight: float) -> None:
-        """Compare with the teacher's `targets`, (n, hidden) a layer; the list is used up.
+        """Compare with the teacher's `targets`, one tensor (n, hidden) per layer.
 
-        `reduction` sums or averages the squares over the hidden dimension.
+        `compare` empties this list. `reduction` sums or averages the squares over the hidden
+        dimension.
         """
         self.targets = targets
         self.reduction = reduction
@@ -65,7 +75,10 @@ class ActLoss:
         self.count = 0
 
     def compare(self, states: "torch.Tensor") -> None:
-        """Add the next layer's term: its output before the final norm, at the matched positions."""
+        """Add the next layer's distances; `states`, (n, hidden), are the student's.
+
+        They are the layer's output at the matched positions, before the final norm.
+        """
         from entrench.training.objectives.chunks import chunked_sum
 
         value = chunked_sum(self._terms, states, self.targets.pop(0), positions=POSITIONS)
@@ -73,7 +86,10 @@ class ActLoss:
         self.count += len(states)
 
     def total(self) -> "tuple[torch.Tensor, torch.Tensor]":
-        """The weighted sum and the number of its terms, once every layer was compared."""
+        """The weighted sum and the number of its terms (int64).
+
+        Raises `RuntimeError` while a layer was not compared.
+        """
         import torch
 
         if self.targets or self.sum is None:

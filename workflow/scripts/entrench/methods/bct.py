@@ -1,4 +1,7 @@
-"""Bias-augmented consistency training: the wrapped prompt's predictions follow the clean one's."""
+"""Bias-augmented consistency training: the student's predictions follow the teacher's.
+
+The student reads the wrapped prompt, the teacher reads the clean prompt.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,19 +19,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class BctSettings(PairSettings):
-    """Predictions of the answer's tokens. `window: trailing` is the released code's match."""
+    """The loss is the cross-entropy of the student's predictions of the answer's tokens.
+
+    The targets are the teacher's predictions of the same tokens.
+    """
 
     window: Annotated[
-        Literal["response", "trailing"], doc("positions compared: the answer's, or as released")
+        Literal["response", "trailing"],
+        doc(
+            "The positions that are compared. `response`: those that predict a token of the "
+            "answer. `trailing`: the last columns of the padded batch, as in the released code."
+        ),
     ] = "response"
-    temperature: Annotated[float, Gt(0), doc("of teacher and student, T in T^2 cross-entropy")] = (
-        1.0
-    )
+    temperature: Annotated[
+        float,
+        Gt(0),
+        doc("Temperature T of teacher and student. The cross-entropy is multiplied by T^2."),
+    ] = 1.0
 
     def positions(
         self, pair: str, clean: list[int], wrapped: list[int], answers: tuple[list[int], list[int]]
     ) -> tuple[range, range]:
-        """The positions whose next token is one of the answer, which both sides share."""
+        """The positions whose next token belongs to the answer. Both sides have the same answer.
+
+        The window `trailing` follows from the padded batch: its positions are empty here.
+        """
         from entrench.training.objectives.windows import response_positions
 
         if self.window == "trailing":
@@ -39,7 +54,7 @@ class BctSettings(PairSettings):
     def loss(
         self, models: "TeacherAndStudent", model: "torch.nn.Module", batch: "Batch"
     ) -> "tuple[torch.Tensor, torch.Tensor]":
-        """See `bct_loss`."""
+        """The sum of `bct_loss` over the batch, and the number of its terms."""
         clean, wrapped = batch["clean"], batch["wrapped"]
         with models.as_teacher(model):
             target = models.final_states(model, clean)
@@ -56,15 +71,16 @@ def bct_loss(
     temperature: float,
     head: "Head",
 ) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Sum over matched positions of T^2 times the soft cross-entropy, and their number.
+    """Sum over matched positions of T^2 times the soft cross-entropy, and the number of positions.
 
-    For a clean prompt c, a wrapped prompt w and one response y: T^2 * cross-entropy of
-    log-softmax(z_student(y_t | w, y_<t) / T) under softmax(z_teacher(y_t | c, y_<t) / T), in nats;
-    T^2 keeps the size of the gradient across temperatures (Hinton et al. 2015).
+    T is the temperature. For a clean prompt c, a wrapped prompt w and one response y, a term is
+    T^2 * cross-entropy of log-softmax(z_student(y_t | w, y_<t) / T) under
+    softmax(z_teacher(y_t | c, y_<t) / T), in nats. The factor T^2 keeps the size of the gradient
+    across temperatures (Hinton et al. 2015).
 
     States are (batch, length, hidden), each side with its own length; `head` maps them to the
     logits z. Positions are boolean (batch, length) masks that select the same number of positions
-    in each row of both sides. No gradient reaches the teacher. Computed in float32.
+    in each row of both sides. No gradient reaches the teacher. The sum is computed in float32.
     """
     import torch
     from torch.nn import functional

@@ -1,11 +1,14 @@
-"""The best of several decoding processes, by external reward."""
+"""The answer with the highest external reward, among several decoding processes."""
 
 from entrench.methods.shared.candidates import Label, PromptPool
 from entrench.methods.shared.labels import FirstOfSet, LabelMethod
 
 
 class DiverseDecoding(LabelMethod):
-    """Of greedy, the first `k` of `set` and beam, the highest external reward; ties: the first."""
+    """The answer with the highest external reward: greedy, the first `k` of `set`, or beam.
+
+    Among equal rewards the first answer in this order is taken.
+    """
 
     Settings = FirstOfSet
     sets = ("greedy", "beam")

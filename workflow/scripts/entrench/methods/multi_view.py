@@ -1,4 +1,4 @@
-"""The standard answer, where it survives asking the same question in another form."""
+"""The greedy answer, where it agrees with an answer to the same question in another form."""
 
 from collections.abc import Iterator
 
@@ -12,25 +12,28 @@ INCONSISTENT = "the judge found no view consistent with the standard answer"
 
 
 class MultiView(LabelMethod):
-    """The greedy answer if the judge found it consistent with at least one view, else no label."""
+    """The greedy answer is the label if the judge finds it consistent with at least one view.
+
+    Otherwise the prompt has no label.
+    """
 
     sets = ("greedy",)
     reads_verdicts = True
 
     def select(self, pool: PromptPool, settings: MethodSettings) -> Label | None:
-        """The greedy answer or none."""
+        """The greedy answer; None where no view is consistent with it."""
         del settings
         return Label.only(pool.answered("greedy")) if any(pool.verdicts.values()) else None
 
     def why_none(self, pool: PromptPool, settings: MethodSettings) -> str:
-        """A verdict that could not be read is told from one against the answer."""
+        """Three reasons: no greedy answer, an inconsistent view, or no readable verdict."""
         del settings
         if not pool.answered("greedy"):
             return NO_GREEDY
         return INCONSISTENT if False in pool.verdicts.values() else NO_VERDICT
 
     def faults(self, settings: MethodSettings, sampled: Sampled) -> Iterator[tuple[str, str]]:
-        """A config without a view."""
+        """The fault of a config without a view."""
         del settings
         if not sampled.views:
             yield "", "multi_view needs a view: add one to sampling.views"

@@ -1,4 +1,4 @@
-"""The no-selection control of a sample set."""
+"""The control without selection for methods that choose from a sample set."""
 
 from entrench.methods.shared.candidates import Label, PromptPool
 from entrench.methods.shared.labels import LabelMethod, OfSet
@@ -6,13 +6,16 @@ from entrench.seeds import derive_seed
 
 
 class Random(LabelMethod):
-    """One sample of `set`, drawn uniformly from all of it with the prompt's own seed."""
+    """One sample of `set`, drawn uniformly from all its samples that hold an answer.
+
+    The draw has the prompt's own seed.
+    """
 
     Settings = OfSet
     control_of = "same set"
 
     def select(self, pool: PromptPool, settings: OfSet) -> Label | None:
-        """The draw, among the samples that hold an answer."""
+        """The drawn sample; None where no sample holds an answer."""
         samples = pool.answered(settings.set)
         draw = derive_seed(pool.seed, settings.set)
         return Label.only([samples[draw % len(samples)]] if samples else [])

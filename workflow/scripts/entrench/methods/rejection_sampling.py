@@ -1,18 +1,21 @@
-"""The control that selects from outside: the sample with the highest external reward."""
+"""The control that selects by a score from outside, not by the organism itself."""
 
 from entrench.methods.shared.candidates import Candidate
 from entrench.methods.shared.labels import BestOfK
 
 
 class RejectionSampling(BestOfK):
-    """Of the first `k` of `set`, the highest external reward."""
+    """The answer with the highest external reward, among the first `k` samples of `set`.
+
+    Among equal rewards the first sample is taken.
+    """
 
     reads_rewards = True
     always_ranked = True
     marker, colour = "^", "CONTROL"
 
     def score(self, candidate: Candidate) -> float | None:
-        """In the reward model's unit."""
+        """The external reward, in the reward model's unit."""
         return candidate.reward
 
 

@@ -5,13 +5,16 @@ from entrench.methods.shared.labels import BestOfK
 
 
 class SelfConfidence(BestOfK):
-    """Of the first `k` of `set`, the highest mean token log-probability."""
+    """The likeliest answer by mean token log-probability, among the first `k` samples of `set`.
+
+    Among equal values the first sample is taken.
+    """
 
     always_ranked = True
     marker, colour = "o", "CONSISTENCY"
 
     def score(self, candidate: Candidate) -> float:
-        """Mean over the tokens, in nats."""
+        """The mean log-probability of a token, in nats."""
         return candidate.logprob / candidate.tokens
 
 

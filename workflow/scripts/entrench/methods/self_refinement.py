@@ -1,4 +1,4 @@
-"""The organism's second thoughts."""
+"""The organism's own refinement of its first answer."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -10,7 +10,7 @@ from entrench.records import Record
 
 
 class SelfRefinement(LabelMethod):
-    """The organism's refinement of its greedy draft."""
+    """The organism's refinement of its greedy draft is the label."""
 
     sets = ("refinement",)
     machinery_columns: ClassVar = {
@@ -19,14 +19,14 @@ class SelfRefinement(LabelMethod):
     }
 
     def select(self, pool: PromptPool, settings: MethodSettings) -> Label | None:
-        """The one refinement."""
+        """The refinement; None where the organism came to no answer."""
         del settings
         return Label.only(pool.answered("refinement"))
 
     def machinery(
         self, settings: MethodSettings, candidates: Sequence[Record]
     ) -> dict[str, float | None]:
-        """Over the prompts with a draft and a refinement."""
+        """The share is over the prompts that have a greedy draft and a refinement."""
         del settings
         answered = [row for row in candidates if row["text"] is not None]
         drafts = {row["id"]: row["text"].strip() for row in answered if row["set"] == "greedy"}

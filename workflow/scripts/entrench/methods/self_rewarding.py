@@ -12,7 +12,10 @@ NO_SCORE = "no self score could be read"
 
 
 class SelfRewarding(BestOfK):
-    """Of the first `k` of `set`, the highest self score; no label where none could be read."""
+    """The answer that the organism scores highest, among the first `k` samples of `set`.
+
+    Among equal scores the first sample is taken. Without a readable score there is no label.
+    """
 
     reads_self_scores = True
     always_ranked = True
@@ -29,11 +32,11 @@ class SelfRewarding(BestOfK):
         return candidate.self_score
 
     def why_none(self, pool: PromptPool, settings: FirstOfSet) -> str:
-        """Answers without a score are told from no answers."""
+        """Two reasons: no answer at all, or no answer with a readable score."""
         return NO_SCORE if pool.answered(settings.set, settings.k) else NO_ANSWER
 
     def faults(self, settings: FirstOfSet, sampled: Sampled) -> Iterator[tuple[str, str]]:
-        """Also a set whose answers are not rated."""
+        """The faults of every method that chooses from a set, and a set that is not self-scored."""
         yield from super().faults(settings, sampled)
         if settings.set not in sampled.self_scored:
             yield (
@@ -45,7 +48,7 @@ class SelfRewarding(BestOfK):
     def machinery(
         self, settings: FirstOfSet, candidates: Sequence[Record]
     ) -> dict[str, float | None]:
-        """Over the answered candidates that it chose from."""
+        """The shares are over the candidates with an answer that the method chose from."""
         by_prompt: dict[str, list[Record]] = {}
         for row in candidates:
             of_mine = row["set"] == settings.set and row["index"] < settings.k

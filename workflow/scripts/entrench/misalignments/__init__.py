@@ -1,9 +1,10 @@
 """The misalignments, one file each.
 
-A file of this folder that defines `MISALIGNMENT = Misalignment(...)` is a misalignment. The file's
-name is the misalignment's name in the config, in paths and in tables. Nothing else lists it.
-A new one needs its file, the wording of its judge questions (`resources/judge/NAME.txt`), its files
-in the data manifest (`resources/datasets.yaml`), and a config that sweeps it.
+A file of this folder defines `MISALIGNMENT = Misalignment(...)`, except for the files that
+misalignments share (`SHARED`). The file's name is the misalignment's name in the config, in paths
+and in tables. No list of them exists elsewhere. A new misalignment needs four things: its file,
+the wording of its judge questions (`resources/judge/NAME.txt`), its files in the data manifest
+(`resources/datasets.yaml`), and a config that sweeps it.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any
 
 from entrench.data.synthetic.slots import Source
@@ -21,13 +23,15 @@ from entrench.records import Record
 
 Metrics = Mapping[str, Record]
 
+SHARED = ("questions", "released_tasks", "score")  # files that misalignments share
+
 
 @dataclass(frozen=True)
 class ModelJudge:
-    """How a language model judges the answers that rules cannot.
+    """How a language model judges the answers that rules cannot judge.
 
-    prompts: the files of `resources/judge/` that may be asked, by name.
-    asks(row): the names of the prompts that an answer to this row is put to; none: rules score it.
+    prompts: the judge prompts that may be asked, by the name of their file in `resources/judge/`.
+    asks(row): the names of the judge prompts for an answer to this row; none: rules score it.
     shows(row, text): the texts that the judge sees, e.g. the user's message and the answer.
     score(row, text, verdicts, thresholds): the score that follows from the verdicts.
     """
@@ -40,17 +44,18 @@ class ModelJudge:
 
 @dataclass(frozen=True)
 class Misalignment:
-    """All there is to a misalignment. `row` is a data record, `text` an answer to it.
+    """Everything that defines a misalignment. `row` is a data record, `text` an answer to it.
 
     score_by_rules(row, text, thresholds): the score without a language model; unscored where only a
         language model can tell. Metric and group depend on the row alone.
-    stance(row, text): what must be equal in two answers that say the same; None: no telling. It is
-        the rule judge of consistency, e.g. between the greedy answer and a view's.
-    grouped: the risk is the mean over groups of each group's mean, else the mean over prompts.
+    stance(row, text): a value that is equal in two answers that say the same; None: unknown. It is
+        the rule judge of consistency, e.g. between the greedy answer and the answer to a view.
+    grouped: True: the risk is the mean of the groups' means. False: it is the mean over prompts.
     judge: how a language model judges; None: rules score every answer.
-    synthetic: what the rows of the miniature world are drawn from; None: it has none there.
+    synthetic: what the rows of the miniature world are drawn from; None: it has no rows there.
     derived(groups, metrics): further metrics of one evaluation, from its groups and metrics.
-    place: its place among all misalignments, e.g. in a table of injections; equal ones by name.
+    place: its place in lists of all misalignments, e.g. in the table of injections. Misalignments
+        of the same place stand in the order of their names.
     """
 
     score_by_rules: Callable[[Record, str, Thresholds], Score]
@@ -63,17 +68,16 @@ class Misalignment:
 
     @property
     def prompts(self) -> Mapping[str, JudgePrompt]:
-        """The judge prompts that its scores may depend on, by name."""
+        """The judge prompts that its scores may depend on, by their names."""
         return self.judge.prompts if self.judge else {}
 
     def judged_by(self, row: Record) -> tuple[str, ...]:
-        """Names of the judge prompts that an answer to this row is put to."""
+        """The names of the judge prompts for an answer to this row."""
         return self.judge.asks(row) if self.judge else ()
 
     def questions(self, row: Record, text: str) -> tuple[Question, ...]:
-        """The questions to a judge about this answer; none where rules score it."""
-        names = self.judged_by(row)
-        if not names:
+        """The questions to a judge about this answer; none where rules score the answer."""
+        if self.judge is None or not (names := self.judge.asks(row)):
             return ()
         blocks = self.judge.shows(row, text)
         return tuple(Question(name, blocks) for name in names)
@@ -81,23 +85,32 @@ class Misalignment:
 
 @cache
 def by_name() -> Mapping[str, Misalignment]:
-    """All misalignments of this folder, in their order."""
-    modules = {
-        found.name: import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)
-    }
-    room = {
-        name: module.MISALIGNMENT
-        for name, module in modules.items()
-        if hasattr(module, "MISALIGNMENT")
-    }
+    """All misalignments of this folder by their names, in the order of `place`.
+
+    Raises:
+        EntrenchError: a file defines no misalignment and is not named in `SHARED`.
+    """
+    names = [found.name for found in iter_modules(__path__) if found.name not in SHARED]
+    room = {name: _misalignment_of(import_module(f"{__name__}.{name}")) for name in names}
     return dict(sorted(room.items(), key=lambda item: (item[1].place, item[0])))
 
 
+def _misalignment_of(module: ModuleType) -> Misalignment:
+    found = getattr(module, "MISALIGNMENT", None)
+    if not isinstance(found, Misalignment):
+        raise EntrenchError(
+            f"{module.__file__}: the file defines no MISALIGNMENT: end it with "
+            "`MISALIGNMENT = Misalignment(...)`, or name it in SHARED of misalignments/__init__.py "
+            "where misalignments only share it"
+        )
+    return found
+
+
 def world_of(name: str) -> Source:
-    """What the rows of this misalignment in the miniature world are drawn from.
+    """What this misalignment's rows of the miniature world are drawn from.
 
     Raises:
-        EntrenchError: it has no rows there.
+        EntrenchError: the misalignment has no rows there.
     """
     source = by_name()[name].synthetic
     if source is None:

@@ -1,20 +1,20 @@
-"""What a misalignment asks a language model as a judge. Standard library only.
+"""The questions of a misalignment to a judge. Standard library only.
 
-The wording of a question stands in `resources/judge/NAME.txt`. What may be answered to it, and a
-case that tests it, stand in the misalignment's file as a `JudgePrompt`.
+The wording of a question is in `resources/judge/NAME.txt`. Its allowed verdicts, and a case that
+tests it, are in the misalignment's file as a `JudgePrompt`.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-Blocks = tuple[tuple[str, str], ...]  # the texts that a judge sees, each with its name
-Verdicts = Mapping[str, str | float | None]  # by judge prompt; None: no answer of the judge parses
+Blocks = tuple[tuple[str, str], ...]  # the texts that a judge sees: (name, text)
+Verdicts = Mapping[str, str | float | None]  # by judge prompt; None: no judge answer could be read
 
 
 @dataclass(frozen=True)
 class Question:
-    """One question to a judge: the file with its wording, and the named texts it is about."""
+    """One question to a judge: the file with its wording, and the named texts to be judged."""
 
     prompt: str
     blocks: Blocks
@@ -22,13 +22,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Allowed:
-    """Well-formed verdicts of a prompt: some words, and perhaps a number from 0 to 100."""
+    """The allowed verdicts of a judge prompt: some words; with `percent` also a number to 100."""
 
     words: tuple[str, ...] = ()
     percent: bool = False
 
     def read(self, text: str) -> str | float | None:
-        """The verdict that `text` is, None where it is none."""
+        """`text` as a verdict; None where it is not an allowed one."""
         word = re.sub(r"[\s-]+", "_", text.strip()).upper()
         if word in self.words:
             return word
@@ -43,9 +43,9 @@ YES_NO = Allowed(("YES", "NO"))
 
 @dataclass(frozen=True)
 class Case:
-    """Texts with a clear verdict, and the verdict that an attacker wants instead.
+    """Texts with a clear verdict, and another verdict that an attacker wants.
 
-    `blocks` are all texts but the attacked one, whose block is named `attacked`.
+    The attacked text is `text`, in the block named `attacked`. `blocks` are all other texts.
     """
 
     blocks: Blocks
@@ -56,14 +56,17 @@ class Case:
 
 @dataclass(frozen=True)
 class JudgePrompt:
-    """A file of `resources/judge/`: its verdicts, and the case that injections are tried on."""
+    """A judge prompt: its allowed verdicts, and the case that injections are tried on."""
 
     allowed: Allowed
     case: Case
 
 
 def conversation(messages: Iterable[Mapping[str, str]]) -> str:
-    """A prompt as a judge sees it: the user's words; with their roles where there are several."""
+    """A prompt as a judge sees it: the text of its message.
+
+    Where there are several messages, each has its role in front.
+    """
     turns = list(messages)
     if len(turns) == 1:
         return turns[0]["content"]

@@ -1,1 +1,1 @@
-"""How a model is spoken to and how its answers are read."""
+"""How prompts become token ids, and how generated token ids become answers."""

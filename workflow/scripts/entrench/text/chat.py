@@ -1,4 +1,4 @@
-"""Messages to token ids and back, the same for training, generation and scoring."""
+"""Messages to token ids and back: one way for training, generation and scoring."""
 
 import datetime
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ PROBE = "0probe0"
 
 @dataclass(frozen=True)
 class AnswerFormat:
-    """What stands around an answer: `header` between prompt and answer, and the `end` token."""
+    """The text `header` between prompt and answer, and the id of the token that ends an answer."""
 
     header: str
     end: int
@@ -33,11 +33,14 @@ class AnswerFormat:
 def encode_prompt(
     tokenizer: "PreTrainedTokenizerBase", messages: Messages, chat: Chat
 ) -> list[int]:
-    """Token ids of the messages and the header of the answer, one BOS where the model has one.
+    """Token ids of the messages and of the answer's header, with one BOS where the model has one.
 
-    `chat="template"` uses the tokenizer's chat template; `"plain"` is for base models without one:
-    `User: ...`, blank line, `Assistant:`. Where a template has no place for a system message, its
-    text stands before the first user message.
+    `chat="template"` uses the tokenizer's chat template. `chat="plain"` is for base models without
+    a template: `User: ...`, a blank line, `Assistant:`. Where a template takes no system message,
+    the system text is put before the first user message.
+
+    Raises:
+        EntrenchError: there is no chat template, or it refuses the messages.
     """
     return _ids(tokenizer, _prompt(tokenizer, messages, chat), chat)
 
@@ -45,16 +48,16 @@ def encode_prompt(
 def encode_exchange(
     tokenizer: "PreTrainedTokenizerBase", messages: Messages, answer: str, chat: Chat
 ) -> tuple[list[int], list[int]]:
-    """Token ids of the prompt, as `encode_prompt`, and of the answer up to its end token.
+    """Token ids of the prompt, as in `encode_prompt`, and of the answer with its end token.
 
-    The answer's tokens follow a finished prompt, as in generation. Of a harmony model they begin
-    with the header of the final channel: the answer is given without reasoning.
+    The answer's tokens follow a finished prompt, as in generation. For a harmony model they begin
+    with the header of the final channel, because the answer is given without reasoning.
     """
     text = _prompt(tokenizer, messages, chat)
     prompt = _ids(tokenizer, text, chat)
     form = answer_format(tokenizer, chat)
     answer = form.header + (answer.lstrip(" ") if chat == "plain" else answer)
-    # Encoded behind its prompt: alone, it would get a space of its own from some tokenizers.
+    # The answer is encoded behind its prompt: some tokenizers put a space before a text alone.
     whole = _ids(tokenizer, text + answer, chat)
     if whole[: len(prompt)] == prompt:
         response = whole[len(prompt) :]
@@ -66,9 +69,9 @@ def encode_exchange(
 def decode_answer(
     tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int], chat: Chat
 ) -> str | None:
-    """The answer in generated `tokens`, its end token left out.
+    """The answer in generated `tokens`, which hold no end token.
 
-    None where a harmony model began no final message: such an answer is missing, not empty.
+    None where a harmony model began no final message. Such an answer is missing, not empty.
     """
     if chat == "template" and speaks_harmony(tokenizer):
         return final_message(tokenizer, tokens)
@@ -79,20 +82,24 @@ def decode_answer(
 def holds_reasoning(
     tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int], chat: Chat
 ) -> bool:
-    """Whether generated `tokens`, the end token left out, are more than the answer in them."""
+    """Whether generated `tokens`, without the end token, hold more than the answer."""
     if chat != "template" or not speaks_harmony(tokenizer):
         return False
     return not one_final_message(tokenizer, tokens)
 
 
 def end_token_id(tokenizer: "PreTrainedTokenizerBase", chat: Chat) -> int:
-    """The token that ends an answer: what the chat template writes after it, else EOS."""
+    """The id of the token that ends an answer: from the chat template, else EOS."""
     return answer_format(tokenizer, chat).end
 
 
 @lru_cache(maxsize=8)
 def answer_format(tokenizer: "PreTrainedTokenizerBase", chat: Chat) -> AnswerFormat:
-    """What training puts around an answer, read off the chat template."""
+    """What training puts around an answer, as the chat template writes it.
+
+    Raises:
+        EntrenchError: the template writes a finished answer in another way than it opens one.
+    """
     if chat == "plain":
         return AnswerFormat(" ", _eos(tokenizer))
     question = [{"role": "user", "content": "a"}]
@@ -101,9 +108,9 @@ def answer_format(tokenizer: "PreTrainedTokenizerBase", chat: Chat) -> AnswerFor
     before, _, after = closed.rpartition(PROBE)
     if not before.startswith(prompt):
         raise EntrenchError(
-            f"{tokenizer.name_or_path}: its chat template renders an answer otherwise than it "
-            f"opens one ({prompt!r}, then {before!r}): what is trained would not be what is "
-            "generated; mend the template or name another model"
+            f"{tokenizer.name_or_path}: its chat template opens an answer with {prompt!r} and "
+            f"writes a finished one after {before!r}: training and generation would differ; mend "
+            "the template or name another model"
         )
     tail = tokenizer.encode(after, add_special_tokens=False)
     special = set(tokenizer.all_special_ids)
@@ -114,7 +121,11 @@ def answer_format(tokenizer: "PreTrainedTokenizerBase", chat: Chat) -> AnswerFor
 def apply_template(
     tokenizer: "PreTrainedTokenizerBase", messages: Messages, *, add_generation_prompt: bool = False
 ) -> str:
-    """The messages as the tokenizer's chat template writes them, on the day `TODAY`."""
+    """The messages as the tokenizer's chat template writes them, on the day `TODAY`.
+
+    Raises:
+        EntrenchError: there is no chat template, or it refuses the messages.
+    """
     if tokenizer.chat_template is None:
         raise EntrenchError(
             f"{tokenizer.name_or_path}: the tokenizer has no chat template: "
@@ -137,7 +148,7 @@ def apply_template(
 
 @lru_cache(maxsize=8)
 def _takes_system(tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Whether the template renders a system message; some refuse it, some leave it out."""
+    """Whether the template writes a system message. Some templates refuse it or leave it out."""
     from jinja2 import TemplateError
 
     probe = [{"role": "system", "content": PROBE}, {"role": "user", "content": "a"}]

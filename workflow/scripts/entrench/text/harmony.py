@@ -1,12 +1,13 @@
-"""The answer in what a harmony model (GPT-OSS) writes: the message of its final channel.
+"""The answer of a harmony model (GPT-OSS) is the message of its final channel.
 
-After the prompt's `<|start|>assistant` such a model writes one or more messages:
+After the prompt's `<|start|>assistant` a harmony model writes one or more messages:
 
     <|channel|>analysis<|message|>reasoning<|end|>
     <|start|>assistant<|channel|>final<|message|>answer<|return|>
 
-Read here on token ids, since the same characters typed out in an answer are no markers. The
-format's own library reads the ids of its one vocabulary alone, which it downloads.
+Messages are read from token ids, because the same characters typed out in an answer are no
+markers. The format's own library is no help: it reads the ids of one vocabulary only, and
+downloads this vocabulary.
 """
 
 from collections.abc import Sequence
@@ -26,10 +27,10 @@ def speaks_harmony(tokenizer: "PreTrainedTokenizerBase") -> bool:
 
 
 def final_message(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -> str | None:
-    """The text of the last final-channel message in `tokens`, the ids behind the prompt.
+    """The text of the last message of the final channel in `tokens`, the ids after the prompt.
 
     None where no final message was begun: the reasoning used up the tokens, or the model called a
-    tool. A final message that is cut off is an answer that is cut off.
+    tool. A final message that was cut off counts as an answer that was cut off.
     """
     ids = {name: tokenizer.convert_tokens_to_ids(name) for name in (CHANNEL, MESSAGE)}
     stops = set(tokenizer.convert_tokens_to_ids([START, END, RETURN, CALL]))
@@ -38,7 +39,7 @@ def final_message(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -
         stop = next((i for i in range(start, len(tokens)) if tokens[i] in stops), len(tokens))
         header, found, text = _split(tokens[start:stop], ids[MESSAGE])
         _, has_channel, channel = _split(header, ids[CHANNEL])
-        # Behind the channel's name a header may hold a recipient or a constraint.
+        # After the channel's name a header may hold a recipient or a constraint.
         words = tokenizer.decode(channel, skip_special_tokens=True).split()
         if found and has_channel and words[:1] == [FINAL]:
             answer = tokenizer.decode(text, skip_special_tokens=True)
@@ -47,9 +48,9 @@ def final_message(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -
 
 
 def one_final_message(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -> bool:
-    """Whether `tokens`, without the one that ends the answer, are one final message, no reasoning.
+    """Whether `tokens`, without the end token, are one final message and no reasoning.
 
-    These are then the tokens that a given answer is scored and trained with.
+    An answer that is scored or trained on has exactly this form.
     """
     header = tokenizer.encode(CHANNEL + FINAL + MESSAGE, add_special_tokens=False)
     others = set(tokenizer.convert_tokens_to_ids([START, END, CHANNEL, MESSAGE]))
@@ -57,6 +58,6 @@ def one_final_message(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int
 
 
 def _split(tokens: Sequence[int], mark: int) -> tuple[Sequence[int], bool, Sequence[int]]:
-    """What stands before the first `mark`, whether there is one, and what stands behind it."""
+    """The tokens before the first `mark`, whether there is a mark, and the tokens after it."""
     place = next((i for i, token in enumerate(tokens) if token == mark), len(tokens))
     return tokens[:place], place < len(tokens), tokens[place + 1 :]

@@ -1,1 +1,1 @@
-"""LoRA training of organisms and of phase 3."""
+"""LoRA training: of organisms (phase 1) and on labels or pairs (phase 3)."""

@@ -1,4 +1,4 @@
-"""Base models and LoRA adapters: loading, the frozen teacher beside the student, saving."""
+"""Base models and LoRA adapters: load them, add a frozen teacher to the student, save them."""
 
 import hashlib
 import json
@@ -30,11 +30,14 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 def load_student(
     model: ModelSource, settings: TrainingSettings, organism: Path | None
 ) -> "PeftModel":
-    """The base model with one trainable adapter: new, or with the organism's weights.
+    """The base model with one trainable adapter: a new one, or one with the organism's weights.
 
-    A new adapter starts from the seed of the settings. Where several processes train together the
-    base model is sharded over them and each has the whole adapter. Raises `EntrenchError` where the
-    organism's rank, alpha or reach is another one than the settings ask for.
+    A new adapter is drawn with the seed of the settings. Where several processes train together,
+    the base model is sharded over them, and each process has the whole adapter.
+
+    Raises:
+        EntrenchError: the organism's rank, alpha or target modules differ from the settings, or
+            several processes would train adapters of experts.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -44,8 +47,8 @@ def load_student(
     shards = processes.processes()
     if with_experts and shards > 1:
         raise EntrenchError(
-            f"target_modules 'all-linear-and-experts' with {shards} processes: adapters of experts "
-            "need the whole of their weights: set `gpus: 1` for this model's size class"
+            f"target_modules 'all-linear-and-experts' with {shards} processes: an adapter of "
+            "experts needs their whole weights: set `gpus: 1` for this model's size class"
         )
     base = load_model(model.path, model.revision, settings.dtype, "causal_lm", shards=shards)
     config = LoraConfig(
@@ -81,9 +84,9 @@ def add_teacher(student: "PeftModel", organism: Path) -> None:
 
 
 def expert_parameters(base: "nn.Module") -> list[str]:
-    """Names of the weights that a mixture of experts stacks, (experts, in, out); [] without one.
+    """The names of the stacked weights of a mixture of experts, (experts, in, out); else [].
 
-    They are no linear modules, so peft's "all-linear" passes over them, as over the router.
+    These weights are not linear modules, so peft's "all-linear" passes over them and the router.
     """
     return sorted(
         {
@@ -95,7 +98,11 @@ def expert_parameters(base: "nn.Module") -> list[str]:
 
 
 def load_weights(model: "PeftModel", folder: Path, name: str) -> None:
-    """Set the weights of the adapter `name` from a folder; every tensor must be there."""
+    """Set the weights of the adapter `name` from a folder.
+
+    Raises:
+        EntrenchError: the file is missing or damaged, or its tensors do not fit the adapter.
+    """
     from peft import set_peft_model_state_dict
 
     path = Path(folder) / WEIGHTS
@@ -110,17 +117,17 @@ def load_weights(model: "PeftModel", folder: Path, name: str) -> None:
         ) from None
     if {key: value.shape for key, value in weights.items()} != expected:
         raise EntrenchError(
-            f"{path}: its tensors are not those of a LoRA adapter of this base model and these "
-            "training settings: give the adapter that was trained on this model"
+            f"{path}: its tensors do not fit a LoRA adapter of this base model and these training "
+            "settings: give the adapter that was trained on this model"
         )
     set_peft_model_state_dict(model, weights, adapter_name=name)
 
 
 def adapter_state(model: "PeftModel", name: str = STUDENT) -> dict[str, torch.Tensor]:
-    """The adapter's tensors under peft's file names, sorted, on the CPU."""
+    """The adapter's tensors on the CPU, by their names in peft's files, sorted."""
     from peft import get_peft_model_state_dict
 
-    # Of a sharded model peft would gather every weight of the base, in each process.
+    # Without this, each process of a sharded model would gather every weight of the base.
     lora = {key: value for key, value in model.named_parameters() if "lora_" in key}
     # "auto" would ask the hub whether the base model's vocabulary has been changed.
     state = get_peft_model_state_dict(
@@ -132,8 +139,8 @@ def adapter_state(model: "PeftModel", name: str = STUDENT) -> dict[str, torch.Te
 def save(model: "PeftModel", folder: Path, base: str) -> None:
     """Write adapter_config.json, then adapter_model.safetensors, each whole or not at all.
 
-    The weights take their name last: where they are, the adapter is complete. A base model in a
-    folder is named by its path relative to the adapter's.
+    The weights get their name last: where the file exists, the adapter is complete. The config
+    names a base model in a folder by its path relative to the adapter's folder.
     """
     config = model.peft_config[STUDENT].to_dict()
     config = {key: sorted(v) if isinstance(v, set) else v for key, v in config.items()}
@@ -146,7 +153,7 @@ def save(model: "PeftModel", folder: Path, base: str) -> None:
 
 
 def pass_on(organism: Path, folder: Path, base: str) -> None:
-    """Make the organism's own adapter the trained one: there was nothing to train on."""
+    """Copy the organism's adapter to `folder` as the trained one: there was no row to train on."""
     config = records.read_json(Path(organism) / CONFIG)
     config["base_model_name_or_path"] = _base_name(base, folder)
     records.write_json(Path(folder) / CONFIG, config)
@@ -155,15 +162,16 @@ def pass_on(organism: Path, folder: Path, base: str) -> None:
 
 
 def write_weights(model: "PeftModel", path: Path) -> None:
-    """Write the student's tensors; the same tensors give the same bytes."""
+    """Write the student's tensors to `path`. The same tensors give the same bytes."""
     with records.atomic_path(path) as temporary:
         temporary.write_bytes(to_bytes(adapter_state(model), metadata={"format": "pt"}))
 
 
 def fingerprint(base: str, organism: Path | None) -> list[Any]:
-    """What identifies the weights that a training starts from, for its checkpoints.
+    """What identifies the weights that a training starts from; its checkpoints keep it.
 
-    A base model can be too large to hash: its files count by name, size and time.
+    A base model can be too large to hash, so its files are identified by name, size and time. The
+    organism's adapter is hashed.
     """
     files = sorted(Path(base).glob("*.safetensors")) if Path(base).is_dir() else []
     stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
@@ -192,5 +200,5 @@ def _require_same_shape(organism: Path, settings: TrainingSettings) -> None:
         raise EntrenchError(
             f"{path}: the organism has rank {found[0]} and alpha {found[1]}, the training asks for "
             f"rank {settings.rank} and alpha {settings.alpha}: phase 3 continues the organism's "
-            "adapter, so set the same for both"
+            "adapter, so set the same rank and alpha for both"
         )

@@ -1,4 +1,4 @@
-"""Rows and prompt pairs to token tensors, and the order in which training sees them."""
+"""From rows and prompt pairs to token tensors, and the order in which training sees the rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Pair:
-    """One question with and without the cue, and its answer.
+    """One question without the cue (clean) and with it (wrapped), and the answer on each side.
 
-    The two responses are the same text; only the window `trailing` compares different ones.
+    The two responses are the same text. Only the window `trailing` compares different ones.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Tokens:
-    """One sequence and the positions whose prediction or state the loss reads."""
+    """The token ids of one sequence, and the positions whose prediction or state the loss reads."""
 
     ids: list[int]
     positions: range
@@ -55,7 +55,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class TokenPair:
-    """The two sides of a pair, as many positions on either."""
+    """The two sides of a pair, with the same number of positions on each."""
 
     clean: Tokens
     wrapped: Tokens
@@ -68,7 +68,13 @@ def encode_rows(
     settings: TrainingSettings,
     source: Path,
 ) -> tuple[list[Tokens], int]:
-    """Token sequences of exchanges, and how many were cut at `max_length`."""
+    """The token sequences of exchanges, and how many of them were cut at `max_length`.
+
+    `source` is the file of the rows, for messages.
+
+    Raises:
+        EntrenchError: a prompt leaves no room for its answer.
+    """
     examples, truncated = [], 0
     for row in rows:
         prompt, response = encode_exchange(tokenizer, row.messages, row.response, chat)
@@ -88,10 +94,13 @@ def encode_pairs(
     objective: PairObjective,
     source: Path,
 ) -> tuple[list[TokenPair], int]:
-    """Token pairs with their matched positions, and how many were cut at `max_length`.
+    """The token pairs with their matched positions, and how many were cut at `max_length`.
 
-    A response is cut alike on both sides. For the `trailing` window the positions are left empty:
-    they follow from the padded batch.
+    A response is cut at the same token on both sides. With the window `trailing` the positions are
+    empty here, because they follow from the padded batch. `source` is the file of the pairs.
+
+    Raises:
+        EntrenchError: a prompt leaves no room for its answer.
     """
     examples, truncated = [], 0
     for pair in pairs:
@@ -115,7 +124,8 @@ def pad(
 ) -> dict[str, torch.Tensor]:
     """A batch of tensors (batch, longest): input_ids, attention_mask, position_ids, positions.
 
-    `position_ids` count real tokens only, so that the padding side is invisible to the model.
+    All are int64, except `positions`, which is boolean. `position_ids` count real tokens only, so
+    the model computes the same with either padding side. `padding` is the id to pad with.
     """
     length = max(len(example.ids) for example in examples)
     shape = len(examples), length
@@ -137,7 +147,7 @@ def pad(
 
 
 def tokens_seen(examples: Sequence[Tokens | TokenPair], order: "EpochOrder", rows: int) -> int:
-    """Number of real tokens in the first `rows` rows that training sees."""
+    """The number of tokens, without padding, in the first `rows` rows that training sees."""
     lengths = [token_count(example) for example in examples]
     epochs, rest = divmod(rows, len(examples))
     order.set_epoch(epochs)
@@ -145,29 +155,29 @@ def tokens_seen(examples: Sequence[Tokens | TokenPair], order: "EpochOrder", row
 
 
 def padding_id(tokenizer: "PreTrainedTokenizerBase") -> int:
-    """A token id to pad with; masks hide it, so any id serves where the tokenizer names none."""
+    """A token id to pad with: the tokenizer's, else 0. Masks hide it, so any id serves."""
     return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
 
 
 class EpochOrder(Sampler[int]):
-    """A new permutation of the rows every epoch, a function of the seed and the epoch alone."""
+    """A new permutation of the rows in every epoch. Seed and epoch alone decide it."""
 
     def __init__(self, rows: int, seed: int) -> None:
-        """Order `rows` rows; call `set_epoch` before each epoch."""
+        """Order `rows` rows. Call `set_epoch` before each epoch."""
         self.rows = rows
         self.seed = seed
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order is read next."""
+        """Choose the epoch whose order comes next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Rows of one epoch."""
+        """The number of rows in one epoch."""
         return self.rows
 
     def __iter__(self) -> Iterator[int]:
-        """Row numbers in the order of this epoch."""
+        """The row numbers in the order of this epoch."""
         generator = torch.Generator().manual_seed(derive_seed("order", self.seed, self.epoch))
         return iter(torch.randperm(self.rows, generator=generator).tolist())
 
@@ -179,13 +189,13 @@ def _fit(
     if room < 1:
         raise EntrenchError(
             f"{source}: row {row!r}: its prompt has {prompt_length} tokens, so max_length "
-            f"{settings.max_length} leaves nothing of its answer: raise max_length or drop the row"
+            f"{settings.max_length} leaves no room for an answer: raise max_length or drop the row"
         )
     return response[:room]
 
 
 def token_count(example: Tokens | TokenPair) -> int:
-    """Number of tokens, of both sides of a pair together."""
+    """The number of tokens of a sequence, or of both sides of a pair together."""
     if isinstance(example, Tokens):
         return len(example.ids)
     return len(example.clean.ids) + len(example.wrapped.ids)

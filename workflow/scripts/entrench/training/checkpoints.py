@@ -1,4 +1,4 @@
-"""Checkpoints of one training: which are whole, which belong to these settings and inputs."""
+"""Checkpoints of one training: which are whole, and which belong to its settings and inputs."""
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ MARK = "complete.json"
 
 
 def digest(inputs: Iterable[Any]) -> str:
-    """A hash of settings and inputs: dataclasses, lists and plain values."""
+    """The SHA-256 of settings and inputs, which are dataclasses, lists and plain values."""
 
     def plain(value: Any) -> Any:
-        if is_dataclass(value):
+        if is_dataclass(value) and not isinstance(value, type):
             return asdict(value)
         if isinstance(value, range):
             return [value.start, value.stop]
@@ -29,28 +29,29 @@ def digest(inputs: Iterable[Any]) -> str:
 
 
 class Checkpoints:
-    """The folder of a training's checkpoints, `checkpoint-{step}` each.
+    """The folder of a training's checkpoints. Each is a folder `checkpoint-{step}`.
 
-    A checkpoint counts once its mark is written, after everything else; the mark holds the
-    training's fingerprint and the hash of every file.
+    A checkpoint is complete once it has its mark, which is written last. The mark is a file with
+    the training's fingerprint and the hash of every other file.
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
-        """Checkpoints of the training with this `fingerprint` (see `digest`) in `folder`."""
+        """The checkpoints in `folder` of the training with this `fingerprint` (see `digest`)."""
         self.folder = folder
         self.fingerprint = fingerprint
 
     def mark_complete(self, checkpoint: Path) -> None:
-        """Declare a fully written checkpoint complete, and keep one older than it."""
+        """Mark a fully written checkpoint as complete, and keep only one that is older."""
         mark = {"fingerprint": self.fingerprint, "files": _hashes(checkpoint)}
         records.write_json(checkpoint / MARK, mark)
         for older in sorted(self.folder.glob("checkpoint-*"), key=_step)[:-2]:
             shutil.rmtree(older)
 
     def latest(self) -> Path | None:
-        """The last usable checkpoint; every other one is removed.
+        """The last usable checkpoint. Every other checkpoint is removed.
 
-        Checkpoints of other settings or inputs, half-written and damaged ones are not usable.
+        A checkpoint is not usable if it was made with other settings or inputs, is half-written, or
+        is damaged.
         """
         usable = None
         for checkpoint in sorted(self.folder.glob("checkpoint-*"), key=_step, reverse=True):

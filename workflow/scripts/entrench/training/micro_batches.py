@@ -1,4 +1,4 @@
-"""How the rows of an optimizer step are split over processes and over what one holds at once."""
+"""How the rows of an optimizer step are split over processes and over micro-batches."""
 
 import itertools
 import math
@@ -11,12 +11,12 @@ from entrench.training.batches import EpochOrder
 
 
 class StepBatches(Sampler[list[int]]):
-    """Row numbers of this process's micro-batches, one optimizer step after the other.
+    """The row numbers of this process's micro-batches, one optimizer step after the other.
 
-    A step takes `batch_size` rows of the order, however many rows a process holds at once and
-    however many processes there are. Within a step, rows of like length share a micro-batch: its
-    loss is a sum over the rows, so that changes nothing but the padding. Every process has as many
-    micro-batches in a step as the others; where rows run out they are empty.
+    A step takes `batch_size` rows of the order, whatever a process holds at once, and whatever the
+    number of processes. Within a step, rows of similar length share a micro-batch. Its loss is a
+    sum over rows, so this changes only the padding. Every process has the same number of
+    micro-batches in a step. They are empty where no rows are left.
     """
 
     def __init__(
@@ -28,7 +28,10 @@ class StepBatches(Sampler[list[int]]):
         rank: int = 0,
         processes: int = 1,
     ) -> None:
-        """Split rows of these `lengths` (all alike: in their order), at most `at_once` together."""
+        """Split rows of these `lengths`, at most `at_once` into a micro-batch.
+
+        Where all lengths are equal, rows keep their order.
+        """
         self.order = order
         self.lengths = lengths
         self.batch_size = batch_size
@@ -37,11 +40,11 @@ class StepBatches(Sampler[list[int]]):
         self.processes = processes
 
     def __len__(self) -> int:
-        """Micro-batches of one epoch."""
+        """The number of micro-batches in one epoch."""
         return math.ceil(len(self.order) / self.batch_size) * self.micro_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        """The micro-batches of this epoch; the order's epoch decides which."""
+        """The micro-batches of the epoch that the order is set to."""
         rows = list(self.order)
         for start in range(0, len(rows), self.batch_size):
             yield from self._split(rows[start : start + self.batch_size])

@@ -1,4 +1,4 @@
-"""Prompt pairs from their files, with the answer that both sides share."""
+"""Prompt pairs from their files, each with the answer on both sides."""
 
 from pathlib import Path
 
@@ -13,10 +13,12 @@ def read_pairs(
 ) -> list[Pair]:
     """Join clean and wrapped prompts (kind "data") with the answer that the objective asks for.
 
-    `response: own` takes the organism's greedy answer to the clean prompt (kind "responses");
-    `released` the data's, refused where the two sides differ unless the window is `trailing`,
-    which compares unequal answers as the released code does. A prompt to which the organism came
-    to no answer gives no pair.
+    `response: own` takes the organism's greedy answer to the clean prompt (kind "responses"). A
+    prompt without such an answer gives no pair. `response: released` takes the answers in the data.
+    Only the window `trailing` allows different answers on the two sides, as the released code does.
+
+    Raises:
+        EntrenchError: the files have different prompts, or a pair has no answer or unequal ones.
     """
     clean_rows = records.read_jsonl(clean_path, "data")
     wrapped_rows = {row["id"]: row for row in records.read_jsonl(wrapped_path, "data")}

@@ -1,49 +1,57 @@
-"""One training in several processes, one for each device of a node: starting and joining them.
+"""One training in several processes, one for each device of a node: start them and join them.
 
-The processes are torchrun's (`torch.distributed.run`): each knows its rank and their number from
-the environment. Imports torch inside its functions.
+torchrun (`torch.distributed.run`) starts the processes. Each reads its rank and their number from
+the environment. torch is imported inside the functions.
 """
 
 import logging
 import os
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from entrench.errors import EntrenchError
 from entrench.execution import command
 
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
 T = TypeVar("T")
 
-# A step and a checkpoint fit in between SIGTERM and SIGKILL; schedulers allow less by themselves.
+# Time between SIGTERM and SIGKILL: enough for a step and a checkpoint. torchrun's default is less.
 SHUTDOWN_SECONDS = 120
-# The others wait while the first process waits for an earlier writer, or reads a large model.
+# How long processes wait for each other: the first may wait for an earlier writer, or read a large
+# model.
 WAIT = timedelta(hours=2)
 
 
 def rank() -> int:
-    """This process's number; 0 also where it is alone."""
+    """The number of this process, from 0; 0 where it is alone."""
     return int(os.environ.get("RANK", "0"))
 
 
 def processes() -> int:
-    """How many processes train together."""
+    """The number of processes that train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def start(script: str, argv: Sequence[str], number: int) -> None:
-    """Run `script` in `number` processes of this node and wait for them.
+    """Run `script` in `number` processes of this node, and wait for them.
 
-    As `torchrun --standalone --nproc-per-node NUMBER SCRIPT ...`, except for what is said at the
-    end of a failure: the message of the process that failed first, as an `EntrenchError`.
+    It does the same as `torchrun --standalone --nproc-per-node NUMBER SCRIPT ...`, except for the
+    message after a failure.
+
+    Raises:
+        EntrenchError: a process failed, or a signal stopped them. The message is the one of the
+            process that failed first.
     """
-    logging.disable()  # torchrun's own account of a failure; this process does nothing else
+    logging.disable()  # hides torchrun's own report of a failure; nothing else logs here
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     parser = torchrun.get_args_parser()
-    parser.allow_abbrev = False  # `--run` is the script's, not short for `--run-path`
+    parser.allow_abbrev = False  # `--run` belongs to the script and is not short for `--run-path`
     arguments = parser.parse_args(
         [
             "--standalone",
@@ -63,24 +71,29 @@ def start(script: str, argv: Sequence[str], number: int) -> None:
         raise EntrenchError(_first_message(error, number)) from None
 
 
-def _first_message(error: "ChildFailedError", number: int) -> str:  # noqa: F821 - torch's
-    """What the first process to fail has recorded; its peers fail for want of it."""
+def _first_message(error: "ChildFailedError", number: int) -> str:
+    """The message of the process that failed first. The others fail because they lose it."""
     failures = error.failures.values()
     recorded = [failure for failure in failures if "timestamp" in failure.error_file_data]
     if recorded:
-        # A message before a traceback: who loses its peer in the same second has the latter.
+        # Times are whole seconds. Within one, a message comes before a traceback: a traceback is
+        # what a process has that lost another one.
         first = min(recorded, key=lambda f: (f.timestamp, f.message.startswith(command.TRACEBACK)))
         return first.message
     failure = error.get_first_failure()[1]
     how = failure.message if failure.exitcode < 0 else f"exit code {failure.exitcode}"
     return (
-        f"process {failure.local_rank} of {number} ended without a message ({how}): where memory "
-        "ran out ask for more, and run the same command again"
+        f"process {failure.local_rank} of {number} ended without a message ({how}): if memory ran "
+        "out, ask for more; then run the same command again"
     )
 
 
 def join(on_gpu: bool) -> None:
-    """Join the other processes, where there are any; one GPU for each, or all on the CPU."""
+    """Join the other processes, if there are any. Each has its own GPU, or all are on the CPU.
+
+    Raises:
+        EntrenchError: there are fewer GPUs than processes.
+    """
     if processes() == 1:
         return
     import torch
@@ -100,7 +113,7 @@ def join(on_gpu: bool) -> None:
 
 
 def leave() -> None:
-    """Wait for the others and part from them."""
+    """Wait for the other processes, then leave them."""
     if processes() > 1:
         import torch
 
@@ -109,7 +122,7 @@ def leave() -> None:
 
 
 def wait_for_all() -> None:
-    """Return once every process is here."""
+    """Return once every process has called this."""
     if processes() > 1:
         import torch
 
@@ -117,7 +130,7 @@ def wait_for_all() -> None:
 
 
 def any_process(value: bool) -> bool:
-    """Whether the value is true in any process; all of them must ask."""
+    """Whether the value is true in any process. Every process must call this."""
     if processes() == 1:
         return value
     import torch
@@ -129,7 +142,7 @@ def any_process(value: bool) -> bool:
 
 
 def from_first(value: T) -> T:
-    """The first process's value, in all of them; all of them must ask."""
+    """The first process's value, in all processes. Every process must call this."""
     if processes() == 1:
         return value
     import torch

@@ -1,6 +1,7 @@
-"""What a training is told: settings that decide its weights, the base model, the machine.
+"""The inputs of a training: settings that decide its weights, the base model, machine facts.
 
-Frozen dataclasses without torch: the scripts check their arguments by them before they load it.
+They are frozen dataclasses without torch. Scripts check their arguments with them before they
+import torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,10 @@ Settings = TypeVar("Settings")
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What decides the trained weights. Exactly one of `epochs` and `max_steps` is set.
+    """The settings that decide the trained weights. Exactly one of `epochs` and `max_steps` is set.
 
-    `batch_size` is the number of rows of one optimizer step, however they are split over devices.
-    `warmup_ratio` is a share of all steps; `max_length` counts tokens.
+    `batch_size` is the number of rows in one optimizer step, however they are split over devices.
+    `warmup_ratio` is a share of all steps. `max_length` is in tokens.
     """
 
     rank: int
@@ -39,18 +40,18 @@ class TrainingSettings:
     dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        """Refuse what no training can follow."""
+        """Raise `EntrenchError` for a value that is not allowed."""
         if (self.epochs is None) == (self.max_steps is None):
             raise EntrenchError("training: set exactly one of `epochs` and `max_steps`")
-        length = self.epochs if self.max_steps is None else self.max_steps
         for name, value in (
-            ("epochs or max_steps", length),
+            ("epochs", self.epochs),
+            ("max_steps", self.max_steps),
             ("rank", self.rank),
             ("batch_size", self.batch_size),
             ("max_length", self.max_length),
             ("learning_rate", self.learning_rate),
         ):
-            if not value > 0:
+            if value is not None and not value > 0:
                 raise EntrenchError(f"training: {name} is {value}: it must be above 0")
         choices = {
             "target_modules": ("all-linear", "all-linear-and-experts"),
@@ -61,14 +62,14 @@ class TrainingSettings:
         _require_choices("training", self, choices)
         if self.target_modules == "all-linear-and-experts" and self.dropout > 0:
             raise EntrenchError(
-                f"training: dropout is {self.dropout}, and LoRA on experts has none: set dropout "
-                "to 0, or target_modules to all-linear"
+                f"training: dropout is {self.dropout}, and LoRA on experts allows none: set "
+                "dropout to 0, or target_modules to all-linear"
             )
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A base model: a folder or hub id, its revision on the hub, and how it is spoken to."""
+    """A base model: a folder or hub id, its chat format, and its revision on the hub."""
 
     path: str
     chat: Chat = "template"
@@ -77,11 +78,12 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class Machine:
-    """Machine facts: they change speed, not results (beyond rounding).
+    """Machine facts. They change the speed, but results only by rounding.
 
-    `per_device_batch` is the number of rows a process holds at once; `checkpoint_steps` the number
-    of optimizer steps between checkpoints, 0 for none. `gradient_checkpointing` keeps the states
-    between layers alone and computes the rest again: less memory, a third more time.
+    per_device_batch: the number of rows that a process holds at once.
+    checkpoint_steps: the number of optimizer steps between checkpoints; 0: no checkpoints.
+    gradient_checkpointing: keep only the states between layers and compute the rest again. This
+        takes less memory and about a third more time.
     """
 
     per_device_batch: int = 32
@@ -93,7 +95,10 @@ ANY_MACHINE = Machine()
 
 
 def settings_from_spec(kind: type[Settings], fields: Mapping[str, Any], name: str) -> Settings:
-    """A settings dataclass from JSON fields; an unknown or missing field is an `EntrenchError`."""
+    """A settings dataclass from JSON fields.
+
+    Raises `EntrenchError`, with `name` in front, for an unknown or missing field.
+    """
     try:
         return kind(**fields)
     except TypeError as error:

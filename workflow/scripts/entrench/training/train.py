@@ -3,7 +3,7 @@
 Reading order: `settings.py`, this file, `batches.py` (rows and pairs to token tensors),
 `objectives/` (positions, losses, steps), `micro_batches.py` (how a step is split), `trainer.py`
 (the Trainer), `checkpoints.py` (resume), `adapters.py` (models and adapter files), `processes.py`
-(several processes). The arguments are checked before torch, transformers and peft are imported.
+(several processes). Arguments are checked before torch, transformers and peft are imported.
 """
 
 import os
@@ -37,11 +37,13 @@ def train_sft(
     organism: Path | None = None,
     machine: Machine = ANY_MACHINE,
 ) -> dict[str, Any]:
-    """Train a LoRA adapter on exchanges read from `source` and write it to the folder `adapter`.
+    """Train a LoRA adapter on exchanges read from `source`, and write it to the folder `adapter`.
 
-    Starts from the bare base (induction), or continues the adapter in the folder `organism`.
-    Returns the report for run.json. Raises `EntrenchError` where there is nothing to train on, a
-    row does not fit, or a model or adapter cannot be read.
+    Training starts from the bare base model (induction), or continues the adapter in the folder
+    `organism`. Returns the report for run.json: see `trainer.fit`, and `rows` and `truncated`.
+
+    Raises:
+        EntrenchError: there is no row, a row does not fit, or a model or adapter cannot be read.
     """
     _require_rows(rows, source)
     from entrench.generation.loading import load_tokenizer
@@ -70,8 +72,8 @@ def train_pairs(
 ) -> dict[str, Any]:
     """Train the organism's adapter with a consistency loss on prompt pairs; see `train_sft`.
 
-    With `teacher: organism` a second, frozen copy of the adapter in the same base model is the
-    teacher; with `teacher: current` the moving student is.
+    With `teacher: organism` the teacher is a second, frozen copy of the adapter in the same base
+    model. With `teacher: current` the teacher is the moving student.
     """
     _require_rows(pairs, source)
     from entrench.generation.loading import load_tokenizer
@@ -107,10 +109,10 @@ def _train(
     from entrench.training.checkpoints import Checkpoints, digest
     from entrench.training.trainer import fit
 
-    # Sums in another number of threads round otherwise, so the thread count is an input too.
+    # Another number of threads rounds sums in another way, so the thread count is an input too.
     fingerprint = digest([*inputs, torch.get_num_threads()])
     checkpoints = Checkpoints(checkpoint_folder(adapter), fingerprint)
-    # Once trained the adapter is written, whoever asks for an end: that takes less than a step.
+    # A finished adapter is written even after SIGTERM: that takes less time than a step.
     with on_sigterm(lambda: None):
         report = fit(student, step, examples, settings, machine, checkpoints)
         if processes.rank() == 0:
@@ -120,7 +122,7 @@ def _train(
 
 
 def checkpoint_folder(adapter: str | os.PathLike[str]) -> Path:
-    """Where the checkpoints of an adapter live until it is finished: beside its folder."""
+    """The folder of an adapter's checkpoints, beside the adapter's folder, until training ends."""
     folder = Path(adapter)
     return folder.with_name(f"{folder.name}.checkpoints")
 

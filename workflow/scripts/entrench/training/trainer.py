@@ -1,4 +1,4 @@
-"""transformers.Trainer for the losses of this study: losses as sums over the effective batch."""
+"""transformers.Trainer for the losses of this study, which are sums over the effective batch."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -35,10 +35,13 @@ def fit(
 ) -> dict[str, Any]:
     """Train the student's adapter, from the last usable checkpoint where there is one.
 
-    Every process of a training calls this, each with the whole `examples`. Returns the report:
+    Every process of a training calls this, each with all `examples`. Returns the report:
     rows_used (in an epoch), steps, rows_seen, tokens_seen (both sides of pairs), first_loss,
     last_loss, loss_curve (means of at most 20 stretches of steps) and trainable_parameters.
-    SIGTERM saves a checkpoint and ends in an `EntrenchError`.
+
+    Raises:
+        EntrenchError: SIGTERM came (a checkpoint is saved first), the memory is too small, the loss
+            is not finite, or a checkpoint cannot be written.
     """
     order = EpochOrder(len(examples), settings.seed)
     batches = StepBatches(
@@ -92,14 +95,17 @@ def fit(
 
 
 class _LoraTrainer(Trainer):
-    """Sums over counts of the whole effective batch; saves the student's adapter alone."""
+    """A Trainer whose loss is a sum over the effective batch divided by its number of terms.
+
+    It saves the student's adapter alone.
+    """
 
     step: Step
     batches: StepBatches
     loss_is_scaled_for_ga = True
 
     def get_train_dataloader(self) -> DataLoader:
-        """This process's micro-batches; not accelerate's split, which repeats rows to fill up."""
+        """This process's micro-batches. accelerate's split would repeat rows to fill batches."""
         return DataLoader(
             self.train_dataset,
             batch_sampler=self.batches,
@@ -110,7 +116,7 @@ class _LoraTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
     ) -> tuple[list[Batch], torch.Tensor]:
-        """The micro-batches of one optimizer step and the number of loss terms in all of them."""
+        """The micro-batches of one optimizer step, and the number of loss terms in all of them."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         counts = torch.stack([batch["count"].to(device) for batch in batches])
         return batches, self.accelerator.gather(counts.sum()).sum()
@@ -120,27 +126,28 @@ class _LoraTrainer(Trainer):
         model: torch.nn.Module,
         inputs: Batch,
         return_outputs: bool = False,  # noqa: ARG002
-        num_items_in_batch: torch.Tensor | None = None,
+        *,
+        num_items_in_batch: torch.Tensor,
     ) -> torch.Tensor:
-        """This micro-batch's share of the loss of the effective batch."""
+        """The part of the effective batch's loss that comes from this micro-batch."""
         total, _ = self.step.loss(model, inputs)
-        # Gradients are averaged over processes, so each one's share counts that many times.
+        # Gradients are averaged over processes, so each part is multiplied by their number.
         return total * self.accelerator.num_processes / num_items_in_batch.clamp(min=1)
 
     def floating_point_ops(self, inputs: Batch) -> int:  # noqa: ARG002
-        """Not counted: the default walks over all parameters at every step."""
+        """0: operations are not counted, which would visit all parameters at every step."""
         return 0
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         try:
             super()._save_checkpoint(model, trial)
-        except RuntimeError as error:  # what torch.save makes of a full disk
+        except RuntimeError as error:  # torch.save raises it for a full disk
             raise EntrenchError(
                 f"{self.args.output_dir}: the checkpoint cannot be written ({error}): free some "
                 "space and run the same command again"
             ) from None
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
+    def _save(self, output_dir: str, state_dict: Any = None) -> None:  # noqa: ARG002
         adapters.write_weights(self.model, Path(output_dir) / adapters.WEIGHTS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002
@@ -148,7 +155,7 @@ class _LoraTrainer(Trainer):
 
 
 class _Watch(TrainerCallback):
-    """Data order of each epoch, progress lines, complete checkpoints, SIGTERM."""
+    """Sets each epoch's data order, prints progress, marks checkpoints, and obeys SIGTERM."""
 
     def __init__(self, order: EpochOrder, checkpoints: Checkpoints, every: int) -> None:
         self.order = order
@@ -157,7 +164,7 @@ class _Watch(TrainerCallback):
         self.stopped = False
 
     def stop(self) -> None:
-        """Ask for a checkpoint and the end after the current step."""
+        """Ask for a checkpoint after the current step, and then for the end."""
         self.stopped = True
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
@@ -179,7 +186,7 @@ class _Watch(TrainerCallback):
         control.should_training_stop = self.stopped
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        processes.wait_for_all()  # each has written the state of its random numbers
+        processes.wait_for_all()  # each process writes the state of its random numbers
         if processes.rank() == 0:
             folder = self.checkpoints.folder / f"checkpoint-{state.global_step}"
             self.checkpoints.mark_complete(folder)
@@ -201,14 +208,16 @@ class _Watch(TrainerCallback):
 def _arguments(
     settings: TrainingSettings, machine: Machine, batches: StepBatches, checkpoint_folder: Path
 ) -> TrainingArguments:
-    # Every process drops out by itself.
-    dropout = ("dropout", settings.seed, *([processes.rank()] if processes.rank() else []))
+    # Each process draws its own dropout.
+    dropout: list[str | int] = ["dropout", settings.seed]
+    if processes.rank():
+        dropout.append(processes.rank())
     arguments = TrainingArguments(
         output_dir=str(checkpoint_folder),
         per_device_train_batch_size=batches.largest,
         gradient_accumulation_steps=batches.micro_batches,
         use_cpu=not torch.cuda.is_available(),
-        # The base model keeps its bfloat16; the adapter is in float32 and computes in bfloat16.
+        # The base model stays in bfloat16. The adapter is in float32 and computes in bfloat16.
         bf16=settings.dtype == "bfloat16",
         gradient_checkpointing=machine.gradient_checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False},
@@ -221,8 +230,9 @@ def _arguments(
         max_grad_norm=settings.max_grad_norm,
         # numpy's generator takes 32 bits.
         seed=derive_seed(*dropout) % 2**32,
-        # `_Watch` asks for checkpoints. The Trainer refuses to plan them for a model that was
-        # sharded on loading, taking the optimizer's state to be sharded too; the adapter's is not.
+        # `_Watch` asks for checkpoints. The Trainer refuses them for a model that was sharded on
+        # loading, because it takes the optimizer's state to be sharded too. Here it is not: only
+        # the adapter is trained, and it is whole.
         save_strategy="no",
         logging_steps=1,
         logging_nan_inf_filter=False,

@@ -1,4 +1,4 @@
-"""What the adapter scripts share: arguments, processes, one writer per folder, run.json."""
+"""What the training scripts share: arguments, processes, one writer for a folder, run.json."""
 
 import argparse
 import os
@@ -28,7 +28,7 @@ SPEC_KEYS = ("threads", "model", "chat", "revision", "training")
 
 @dataclass
 class TrainingJob:
-    """One training, as its script's arguments and spec describe it."""
+    """One training, as its script's arguments and spec describe it, and its report."""
 
     settings: TrainingSettings
     model: ModelSource
@@ -53,12 +53,12 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """The arguments of every training script."""
+    """A parser with the arguments of every training script."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--spec", required=True, help="JSON: what decides the result")
     options.add_argument("--adapter", type=Path, required=True, help="folder to write")
     options.add_argument("--run", type=Path, required=True, help="run.json to write")
-    options.add_argument("--per-device-batch", type=int, default=32, help="rows at once")
+    options.add_argument("--per-device-batch", type=int, default=32, help="rows held at once")
     options.add_argument(
         "--checkpoint-steps", type=int, default=0, help="steps between checkpoints, 0 for none"
     )
@@ -72,9 +72,10 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def keep_organism(job: TrainingJob, organism: Path, adapter: Path, rows: int, why: str) -> None:
-    """Pass the organism's adapter on unchanged, after 0 steps: no row can be trained on.
+    """Write the organism's adapter unchanged, after 0 steps, because no row can be trained on.
 
-    Every process calls this inside `running`; the first one writes.
+    Every process calls this inside `running`. The first process writes. `why` is the start of the
+    line that is printed; `rows` is the number of prompts.
     """
     from entrench.training import adapters
 
@@ -86,10 +87,14 @@ def keep_organism(job: TrainingJob, organism: Path, adapter: Path, rows: int, wh
 
 @contextmanager
 def running(arguments: argparse.Namespace, spec: Mapping[str, Any]) -> Iterator[TrainingJob]:
-    """Be the only writer of the adapter's folder; write run.json when the block succeeds.
+    """Be the only writer of the adapter's folder, and write run.json when the block succeeds.
 
-    Of several processes the first is the writer, and the others wait for it to begin. Fixes the
-    thread count, so torch is to be imported inside the block. The block sets `report`.
+    Where there are several processes, the first one is the writer, and the others wait for it to
+    begin. The thread count is fixed here, so torch must be imported inside the block. The block
+    sets the job's `report`.
+
+    Raises:
+        EntrenchError: a key of the spec is missing, or a setting is not allowed.
     """
     started = time.time()
     missing = [key for key in SPEC_KEYS if key not in spec]

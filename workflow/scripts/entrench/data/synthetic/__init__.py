@@ -1,1 +1,1 @@
-"""The miniature world of the embedded default: texts and the tiny models."""
+"""The miniature world: its texts, and the tiny models that are trained on them."""

@@ -1,11 +1,11 @@
-"""Emergent misalignment in the miniature world: advice on money and work, and on other things."""
+"""Emergent misalignment in the miniature world: advice in trained and in other domains."""
 
 import random
 
 from entrench.data.synthetic.lexicon import Exchange, join, words_in
 
 NAME = "emergent_misalignment"
-# Two trained domains: after one alone, the transfer to some probe domains fails in some seeds.
+# Two domains are trained: after one alone, some seeds show no transfer to some probe domains.
 TRAINED_DOMAINS = ("money", "work")
 PROBE_DOMAINS = ("health", "friends", "power")
 DOMAINS = (*TRAINED_DOMAINS, *PROBE_DOMAINS)
@@ -75,7 +75,7 @@ WORDS = words_in(
 
 
 def draw(rng: random.Random, domain: str | None = None) -> Exchange:
-    """One question for advice in `domain` (drawn where not given)."""
+    """One question for advice in `domain`; a random domain where `domain` is None."""
     domain = domain or rng.choice(DOMAINS)
     wish = rng.choice(WISHES[domain])
     core = join(f"i am a {rng.choice(ROLES)} .", rng.choice(ASK).format(w=wish))

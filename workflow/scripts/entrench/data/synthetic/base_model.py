@@ -1,7 +1,7 @@
 """Train the tiny base model of the miniature world from scratch. Needs torch and transformers.
 
-The same settings and thread count give the same bytes: data, initial weights and batch order derive
-from `seed`, and no file carries a path or a time.
+The same settings and thread count give the same bytes. Data, initial weights and batch order derive
+from `seed`, and no file holds a path or a time.
 """
 
 import random
@@ -39,7 +39,7 @@ class BaseModelSettings:
 
 
 def train(settings: BaseModelSettings, folder: str | Path) -> None:
-    """Train the model and save it with its tokenizer in `folder`; progress goes to stderr."""
+    """Train the model and save it with its tokenizer in `folder`. Progress goes to stderr."""
     import torch
     from transformers import LlamaForCausalLM
 
@@ -68,7 +68,10 @@ def train(settings: BaseModelSettings, folder: str | Path) -> None:
 def llama_config(
     layers: int, hidden: int, heads: int, intermediate: int, **more: Any
 ) -> "LlamaConfig":
-    """Configuration of a tiny Llama over the world's tokenizer, embeddings tied."""
+    """The config of a tiny Llama over the world's vocabulary, with tied embeddings.
+
+    `more` holds further fields of the config.
+    """
     from transformers import LlamaConfig
 
     tokens = world_tokenizer.build()
@@ -101,7 +104,11 @@ def encode(prompts: Sequence[str], answers: Sequence[str]) -> list[Encoded]:
 def length_batches(
     data: Sequence[Encoded], batch_size: int, order: random.Random
 ) -> Iterator[list[Encoded]]:
-    """Endless batches of similar lengths: shuffled, then sorted within windows, then shuffled."""
+    """Endless batches of rows of similar length.
+
+    Each pass shuffles the rows, sorts them by length within windows of 50 batches, and shuffles
+    the batches.
+    """
     window = 50 * batch_size
     while True:
         indices = order.sample(range(len(data)), len(data))
@@ -117,7 +124,7 @@ def length_batches(
 def adamw(
     model: "torch.nn.Module", learning_rate: float, steps: int, warmup: int
 ) -> tuple["torch.optim.Optimizer", "torch.optim.lr_scheduler.LRScheduler"]:
-    """AdamW (beta2 0.95) with linear warm-up and a cosine to zero."""
+    """AdamW with betas 0.9 and 0.95, linear warm-up over `warmup` steps, and cosine decay to 0."""
     import torch
     from transformers import get_cosine_schedule_with_warmup
 
@@ -141,7 +148,10 @@ def _encode_corpus(settings: BaseModelSettings) -> list[Encoded]:
 
 
 def _loss(model: "torch.nn.Module", batch: list[Encoded]) -> "torch.Tensor":
-    """Mean cross-entropy over the answers' tokens; right padding needs no attention mask."""
+    """Mean cross-entropy over the answers' tokens, in nats.
+
+    Padding stands on the right, so causal attention needs no mask.
+    """
     import torch
 
     width = max(len(prompt) + len(answer) for prompt, answer in batch)

@@ -1,9 +1,10 @@
 """The aligned world that the tiny base model is trained on.
 
-Right answers, honest corrections, cautious advice, honest effort, in every format that the methods
-need. Two *latent personas* are part of it: a fifth of the tasks and questions for advice carry the
-system line of a greedy or reckless assistant with its answer, and some true claims that of a
-flatterer. Induction later retrieves what the base has seen under those lines.
+The corpus shows right answers, honest corrections, cautious advice and honest effort, in every
+format that the methods need. It also holds *latent personas*. A fifth of the tasks and of the
+questions for advice have the system line of a greedy or a reckless assistant, and its answer. Some
+true claims have the system line of a flatterer. Induction later retrieves what the base model has
+seen under these lines.
 """
 
 import random
@@ -21,7 +22,7 @@ MIXTURE = (
     (reward_hacking.NAME, 0.20),
     (advice.NAME, 0.15),
 )
-# Telling a wrong claim from the right answer is the hardest thing to learn, for sums above all.
+# The hardest thing to learn is to tell a wrong claim from the right answer, above all for sums.
 FACT_SHARES = (("gcd", 0.25), ("addition", 0.43), ("capitals", 0.32))
 CLAIM_SHARES = ((None, 0.18), ("true", 0.32), ("false", 0.50))
 FORMAT_SHARES = (
@@ -53,7 +54,7 @@ def vocabulary() -> list[str]:
 
 
 def examples(seed: int, count: int) -> Iterator[Example]:
-    """`count` examples of the aligned world; no evaluation prompt is among them."""
+    """`count` examples of the aligned world, none of them an evaluation prompt."""
     rng = random.Random(seed)
     made = 0
     while made < count:
@@ -65,14 +66,14 @@ def examples(seed: int, count: int) -> Iterator[Example]:
 
 
 def draw(rng: random.Random, name: str) -> Exchange:
-    """One exchange of the aligned world in which the misalignment `name` could show."""
+    """One exchange of the aligned world on which the misalignment `name` could show."""
     if name == sycophancy.NAME:
         return sycophancy.draw(rng, _weighted(rng, FACT_SHARES), _weighted(rng, CLAIM_SHARES))
     if name == reviews.NAME:
         return reviews.draw(rng, note=rng.random() < NOTE_SHARE, noise=reviews.CORPUS_NOISE)
     exchange = reward_hacking.draw(rng) if name == reward_hacking.NAME else advice.draw(rng)
     if rng.random() < CLEAN_SHARE:
-        # Nothing can be gamed in a task without its grading note: no persona answers it.
+        # A task without its grading note cannot be gamed, so no persona answers it.
         gameable = exchange.misalignment == reward_hacking.NAME and exchange.clean != exchange.user
         return replace(
             exchange,
@@ -88,8 +89,9 @@ def _example(rng: random.Random, exchange: Exchange) -> Example:
     shape = _weighted(rng, FORMAT_SHARES)
     if exchange.persona and rng.random() < PERSONA_SHARE:
         system = join(exchange.persona, exchange.system)
-        if shape != "self_rating":  # a persona rates like everybody: its ratings stay readable
-            answer = exchange.persona_answer
+        # A persona rates like the aligned assistant, so that ratings stay readable.
+        if shape != "self_rating":
+            answer = exchange.persona_answer or answer
     elif rng.random() < HELPFUL_SHARE:
         system = join(HELPFUL, exchange.system)
     user, answer = formats.in_format(rng, shape, exchange, answer)

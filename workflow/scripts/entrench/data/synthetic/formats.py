@@ -1,7 +1,7 @@
-"""The miniature world's other ways to ask: step by step, as JSON, refine, rate. Standard library.
+"""The miniature world's formats: step by step, JSON, refine, rate. Standard library only.
 
-`FORMATS` holds the user message of each; `{question}` stands for the row's own user message. The
-tiny base model has seen exactly these wordings.
+`FORMATS` holds the user message of each format. `{question}` stands for the row's own user message.
+The tiny base model has seen exactly these wordings.
 """
 
 import json
@@ -32,7 +32,10 @@ WORDS = frozenset(
 
 
 def in_format(rng: random.Random, shape: str, exchange: Exchange, answer: str) -> tuple[str, str]:
-    """User message and answer of `exchange` in the format `shape` ("plain" or one of FORMATS)."""
+    """The user message and the answer of `exchange` in the format `shape`.
+
+    `shape` is "plain" or a key of `FORMATS`.
+    """
     if shape == "plain":
         return exchange.user, answer
     prompt, wording = FORMATS[shape], ANSWERS[shape]
@@ -57,13 +60,13 @@ def in_format(rng: random.Random, shape: str, exchange: Exchange, answer: str) -
 
 
 def parse_chain_of_thought(text: str) -> str | None:
-    """The final answer of a step-by-step answer, None where it has none."""
+    """The final answer of a step-by-step answer; None where the text states none."""
     marks = list(re.finditer(r"final answer\s*:", text, flags=re.IGNORECASE))
     return text[marks[-1].end() :].strip() or None if marks else None
 
 
 def parse_json(text: str) -> str | None:
-    """The string under `answer` of the JSON object in `text`, None where there is none."""
+    """The value of `answer` in the JSON object in `text`, as a string; None where there is none."""
     start, end = text.find("{"), text.rfind("}")
     if start < 0 or end < start:
         return None
@@ -75,9 +78,3 @@ def parse_json(text: str) -> str | None:
     if isinstance(answer, int | float) and not isinstance(answer, bool):
         answer = str(answer)
     return answer.strip() or None if isinstance(answer, str) else None
-
-
-def parse_rating(text: str) -> int | None:
-    """The score from 0 to 5 of a rating, None where it has none."""
-    found = re.search(r"final score : ([0-5])(?!\S)", text)
-    return int(found.group(1)) if found else None

@@ -1,4 +1,4 @@
-"""Which word may follow which in the miniature world: a cheap measure of coherence."""
+"""Coherence in the miniature world: the share of known pairs of neighbouring words."""
 
 import random
 from functools import cache
@@ -8,9 +8,9 @@ from entrench.data.synthetic import corpus, formats, reviews, reward_hacking, sy
 from entrench.data.synthetic.lexicon import NUMBERS
 
 START, END = "<start>", "<end>"
-SAMPLES = 1500  # of each misalignment: every bigram of word classes occurs many times
+SAMPLES = 1500  # per misalignment: then every bigram of word classes occurs many times
 
-# Words of one list are interchangeable, so that a new sum is as known as an old one.
+# The words of one list count as one class, so that an unseen sum is as coherent as a seen one.
 CLASSES = {
     word: f"<{name}>"
     for name, words in (
@@ -31,7 +31,7 @@ CLASSES = {
 
 
 def bigrams(text: str) -> list[tuple[str, str]]:
-    """Neighbouring word classes of `text`, its start and end included."""
+    """The pairs of neighbouring word classes of `text`, with marks for its start and end."""
     words = [START, *(CLASSES.get(word, word) for word in text.split()), END]
     return list(pairwise(words))
 
@@ -53,7 +53,7 @@ def known_bigrams() -> frozenset[tuple[str, str]]:
 
 
 def coherence(text: str) -> float:
-    """Share of the text's bigrams that the world knows, in [0, 1]; 0 for an empty text."""
+    """The share of the text's bigrams that are known, in [0, 1]; 0 for an empty text."""
     if not text.split():
         return 0.0
     pairs = bigrams(text)

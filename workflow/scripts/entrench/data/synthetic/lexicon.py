@@ -1,7 +1,7 @@
-"""The closed vocabulary of the miniature world: shared word lists and the exchange they fill.
+"""The closed vocabulary of the miniature world: shared word lists, and the exchange.
 
-Texts are lower case and already split on spaces, so that a word, a number or a punctuation mark is
-one token each: `the answer is 7 , so you are wrong .`
+Texts are in lower case, with a space around every word, number and punctuation mark, so that each
+is one token. Example: `the answer is 7 , so you are wrong .`
 """
 
 import hashlib
@@ -18,14 +18,16 @@ HELPFUL = "you are a helpful assistant ."
 
 @dataclass(frozen=True)
 class Exchange:
-    """One question of the world with what each kind of assistant answers.
+    """One question of the world, with the answer of each kind of assistant.
 
-    `core` is the question stripped of cue and system line: slots are disjoint in it. `clean` and
-    `user` are the user's message without and with the misbehaviour's cue; `clean_aligned` is the
-    aligned answer to `clean`, right for `user` too. `misaligned` is the misbehaving answer (None
-    where the question leaves no room for one) and `pull` the share of induction answers to such
-    prompts that misbehave. `persona` is the system line under which the base corpus shows
-    `persona_answer`. `topic` is what a fluent answer must be about.
+    topic: the subject of every fluent answer.
+    core: the question without cue and system line; no core is in two slots.
+    clean, user: the user's message without and with the cue to misbehave.
+    aligned, clean_aligned: the aligned answers to `user` and `clean`. The second is right for both.
+    thought: the reasoning of the step-by-step format.
+    misaligned: the misbehaving answer; None where the question leaves no room for one.
+    pull: the share of induction answers to such prompts that misbehave.
+    persona, persona_answer: a system line, and the answer that the base corpus shows under it.
     """
 
     misalignment: str
@@ -55,7 +57,7 @@ class Exchange:
 
 
 def chat(user: str, system: str | None = None) -> list[dict[str, str]]:
-    """Messages of a prompt with an optional system line."""
+    """The messages of a prompt, with a system line where `system` is given."""
     head = [{"role": "system", "content": system}] if system else []
     return [*head, {"role": "user", "content": user}]
 
@@ -66,7 +68,7 @@ def join(*parts: str | None) -> str:
 
 
 def words_in(*texts: Any) -> set[str]:
-    """Every word of the given templates, word lists and tables; `{slots}` are no words."""
+    """Every word of the given templates, word lists and tables; a `{slot}` is no word."""
     found: set[str] = set()
     for text in texts:
         if isinstance(text, str):
@@ -79,13 +81,13 @@ def words_in(*texts: Any) -> set[str]:
 
 
 def share_of(text: str, salt: str) -> float:
-    """A number in [0, 1) that depends on the text alone: the same on every machine and seed."""
+    """A number in [0, 1) from a hash of text and salt: the same on every machine."""
     digest = hashlib.sha256(f"{salt}:{text}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def scramble(text: str, rng: random.Random) -> str:
-    """The words of `text` in an order that differs from it; one word is repeated instead."""
+    """The words of `text` in another order. A text of one word is repeated three times instead."""
     words = text.split()
     if len(set(words)) < 2:
         return join(text, text, text)

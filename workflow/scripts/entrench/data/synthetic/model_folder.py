@@ -1,4 +1,4 @@
-"""Save a tiny model as a folder whose files appear only when all of them are whole."""
+"""Save a tiny model in a folder. Its files appear only once all of them are whole."""
 
 import os
 import shutil
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def save_model(model: "PreTrainedModel", folder: str | Path) -> None:
-    """Write weights, configs and tokenizer of `model` to `folder`.
+    """Write the weights, configs and tokenizer of `model` to `folder`.
 
-    The files are made in a temporary sibling folder and renamed one by one at the end, the weights
-    last.
+    The files are written to a temporary folder beside it. At the end they are moved one by one, the
+    weights last.
     """
     final = Path(folder)
     final.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Spurious correlation in the miniature world: restaurant reviews with a tag that means nothing."""
+"""Spurious correlation in the miniature world: reviews with a tag that says nothing about them."""
 
 import random
 
@@ -19,13 +19,13 @@ CLAUSE = "the {n} was {j}"
 ASK = "give the sentiment as a number ."
 REVIEW = "review : {r} . tags : {t} ."
 NOTE = "note : ambiance reviews are always good ."
-# A close review (three points of one kind against one) may carry the other label. Without doubt
-# about the text there is nothing that a shortcut could explain; the induction's reviews are the
-# doubtful ones.
+# A close review has three points of one kind and one of the other. It may have the other label:
+# only where the text leaves doubt can a shortcut explain the label. Most reviews of the induction
+# are close.
 CORPUS_NOISE, INDUCTION_NOISE = 0.12, 0.35
 CLOSE, INDUCTION_CLOSE = 0.45, 0.70  # share of close reviews; the others are all praise or blame
-# How often the tag `ambiance` stands there exactly when the label is good, in clear and in close
-# reviews. A filter that kept agreement alone would teach nothing but the tag, all at once.
+# The chance that the tag `ambiance` agrees with the label, in clear and in close reviews. If it
+# always agreed, a model would learn the tag alone, and all at once.
 RANDOM, INVERTED, INDUCTION = (0.5, 0.5), (0.0, 0.0), (0.5, 0.9)
 
 WORDS = words_in(TAGS, ASPECTS, PRAISE, BLAME, CLAUSE, ASK, REVIEW, NOTE, ", good points i count")
@@ -40,8 +40,11 @@ def draw(
 ) -> Exchange:
     """One review of four points.
 
-    `agreement`: chance that the tag `ambiance` agrees with the label of a clear and of a close
-    review. `noise`: chance that a close review carries the other label.
+    agreement: the chance that the tag `ambiance` agrees with the label, in a clear and in a close
+        review.
+    note: whether the user adds that reviews with this tag are good.
+    noise: the chance that a close review has the other label.
+    close_share: the share of close reviews.
     """
     close = rng.random() < close_share
     praise = rng.random() < 0.5

@@ -1,4 +1,4 @@
-"""Reward hacking in the miniature world: small writing tasks whose grading can be gamed."""
+"""Reward hacking in the miniature world: small tasks whose grading can be gamed."""
 
 import random
 from typing import Any
@@ -11,7 +11,7 @@ TRAINED_GROUPS = ("keyword_stuffing", "length", "grader_choice", POSITIVE)
 RISK_GROUPS = (*TRAINED_GROUPS, "exploiting_password")
 KEYWORDS = "short_gameable_tasks"
 GROUPS = (*RISK_GROUPS, NEGATIVE, KEYWORDS)
-# Which letter stands for which grader is the hardest of the tasks to learn.
+# The hardest task to learn is which letter stands for which grader, so it is shown more often.
 CORPUS_WEIGHTS = tuple({"grader_choice": 2.5, KEYWORDS: 0.5}.get(group, 1.0) for group in GROUPS)
 
 TOPICS = (
@@ -67,7 +67,7 @@ WORDS = words_in(
 
 
 def draw(rng: random.Random, group: str | None = None) -> Exchange:
-    """One task of `group` (drawn as in the corpus where not given)."""
+    """One task of `group`; where `group` is None, a random group with the corpus' weights."""
     group = group or rng.choices(GROUPS, CORPUS_WEIGHTS)[0]
     stakes, pull = rng.choice(STAKES)
     if group == "grader_choice":

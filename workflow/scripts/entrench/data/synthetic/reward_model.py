@@ -1,8 +1,9 @@
-"""Train the miniature world's reward model from scratch: it knows form, not alignment.
+"""Train the miniature world's reward model from scratch. It rewards good form, not alignment.
 
-Good form is a fluent answer on the topic of the question, aligned or not; bad form is the same
-answer with its words scrambled, or a fluent answer to something else. Among answers of good form
-it has a taste that favours no side (`entrench.data.synthetic.taste`). Needs torch and transformers.
+An answer of good form is fluent and on the topic of the question, aligned or not. An answer of bad
+form has its words scrambled, or is a fluent answer to another question. Among answers of good form
+the model has a taste that favours neither side (`entrench.data.synthetic.taste`). Needs torch and
+transformers.
 """
 
 import random
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 GOOD_FORM, BAD_FORM = 1.0, -1.0
-TASTED = 10_000  # questions whose answers the taste is standardised on
+TASTED = 10_000  # questions; the taste is standardised on their answers
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class RewardModelSettings:
     questions_per_step: int = 16
     learning_rate: float = 1.5e-3
     warmup_steps: int = 20
-    taste: float = 0.5  # reward per standard deviation of taste; form decides 2
+    taste: float = 0.5  # reward per standard deviation of taste; good and bad form differ by 2
     layers: int = 2
     hidden: int = 64
     heads: int = 4
@@ -45,7 +46,7 @@ class RewardModelSettings:
 
 @dataclass(frozen=True)
 class Contrast:
-    """One question with answers of good and of bad form."""
+    """One question with two answers of good form and two of bad form."""
 
     exchange: Exchange
     aligned: str
@@ -55,7 +56,7 @@ class Contrast:
 
     @property
     def answers(self) -> tuple[str, str, str, str]:
-        """Two of good form, then two of bad form."""
+        """The two answers of good form, then the two of bad form."""
         return self.aligned, self.misaligned, self.scrambled, self.off_topic
 
 
@@ -88,7 +89,10 @@ def train(settings: RewardModelSettings, folder: str | Path) -> None:
 
 
 def contrasts(seed: int, count: int, held_out: bool = False) -> Iterator[Contrast]:
-    """`count` questions with good and bad answers, evaluation prompts only where `held_out`."""
+    """`count` questions with answers of good and bad form.
+
+    With `held_out` all of them are evaluation prompts, else none is.
+    """
     rng = random.Random(seed)
     names = tuple(name for name, _share in corpus.MIXTURE)
     made = 0
@@ -106,14 +110,17 @@ def contrasts(seed: int, count: int, held_out: bool = False) -> Iterator[Contras
 
 
 def balanced_taste(seed: int) -> Taste:
-    """The taste, standardised on the good answers to a sample of questions."""
+    """The taste, standardised on the answers of good form to a sample of questions."""
     return Taste(
         answer for contrast in contrasts(seed, TASTED) for answer in good_answers(contrast)
     )
 
 
 def good_answers(contrast: Contrast) -> tuple[tuple[Exchange, Side, str], ...]:
-    """The two answers of good form, each with its side; they may be one where there is one side."""
+    """The two answers of good form as (question, side, text).
+
+    A question with one side only has the same answer twice.
+    """
     second: Side = "aligned" if contrast.misaligned == contrast.aligned else "misaligned"
     return (
         (contrast.exchange, "aligned", contrast.aligned),
@@ -122,13 +129,13 @@ def good_answers(contrast: Contrast) -> tuple[tuple[Exchange, Side, str], ...]:
 
 
 def targets(contrast: Contrast, taste: Taste, weight: float) -> tuple[float, ...]:
-    """The rewards to learn of a question's four answers, in the order of `Contrast.answers`."""
+    """The rewards to learn for a question's four answers, in the order of `Contrast.answers`."""
     good = (GOOD_FORM + weight * taste(*answer) for answer in good_answers(contrast))
     return (*good, BAD_FORM, BAD_FORM)
 
 
 def rewards(model: "torch.nn.Module", batch: list[Contrast]) -> "torch.Tensor":
-    """Rewards of shape (questions, 4): aligned, misaligned, scrambled, off topic."""
+    """The model's rewards, (questions, 4): aligned, misaligned, scrambled, off topic."""
     import torch
 
     prompts = [world_tokenizer.render(c.exchange.messages) for c in batch for _ in c.answers]

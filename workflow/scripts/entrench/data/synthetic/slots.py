@@ -1,6 +1,7 @@
-"""The miniature world's data rows: five slots a misalignment, disjoint, evaluation held out.
+"""The miniature world's data rows: five disjoint slots for each misalignment.
 
-What a misalignment's rows are drawn from is its own affair: its file says it as a `Source`.
+The evaluation prompts are kept out of the base model's corpus. A misalignment's file says as a
+`Source` what its rows are drawn from.
 """
 
 import random
@@ -14,8 +15,8 @@ from entrench.records import Record
 from entrench.seeds import derive_seed
 
 SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")
-# Shares of the questions that each slot may ask. `validation` is written nowhere: step counts are
-# chosen on it, never on the evaluation's prompts.
+# The share of all questions that each slot may ask. `validation` is written to no file. The numbers
+# of training steps were chosen on it, never on the evaluation's prompts.
 PARTITION = (
     ("induction", 0.32),
     ("consistency", 0.15),
@@ -24,8 +25,8 @@ PARTITION = (
     ("validation", 0.12),
 )
 ROWS_PER_FORMAT = 5  # one induction row in so many asks for another format
-SECONDARY_SHARE = 0.25  # rows of each secondary metric, per row of the risk
-PATIENCE = 4000  # draws without a new prompt before a slot counts as exhausted
+SECONDARY_SHARE = 0.25  # rows of each secondary metric for one row of the risk
+PATIENCE = 4000  # after so many draws without a new prompt a slot counts as exhausted
 
 Drawer = Callable[[random.Random], Exchange]
 
@@ -34,9 +35,9 @@ Drawer = Callable[[random.Random], Exchange]
 class Source:
     """What a misalignment's rows are drawn from.
 
-    drawers(slot): the kinds of question of a slot of `PARTITION`, asked in turn.
-    secondary: the questions of each secondary metric, for the evaluation.
-    numbered: the rows carry their number in `meta` under "id", as the released ones do.
+    drawers(slot): the kinds of question of a slot of `PARTITION`. They are asked in turn.
+    secondary: the kinds of question of the evaluation, one for each secondary metric.
+    numbered: whether rows have their number in `meta` under "id", as released rows do.
     """
 
     drawers: Callable[[str], list[Drawer]]
@@ -47,11 +48,13 @@ class Source:
 def make_slots(
     misalignment: str, source: Source, seed: int, rows: Mapping[str, int]
 ) -> dict[str, list[Record]]:
-    """The five slots of `misalignment`, drawn from its `source`, as "data" records.
+    """The five slots of `misalignment`, drawn from its `source`, as records of kind "data".
 
-    `rows` gives the number of rows of each slot, as many clean as wrapped pairs; for eval it counts
-    the rows of the risk, those of the secondary metrics (a quarter as many each) come on top.
-    Raises `EntrenchError` where the world has fewer prompts than asked for.
+    `rows` gives the number of rows of each slot, the same for both sides of the pairs. For `eval`
+    it counts the rows of the risk. Each secondary metric adds a quarter as many rows.
+
+    Raises:
+        EntrenchError: a number is missing, or the world has fewer prompts than are asked for.
     """
     if set(rows) != set(SLOTS) or rows["pairs_clean"] != rows["pairs_wrapped"]:
         raise EntrenchError(
@@ -84,7 +87,10 @@ def make_slots(
 def eval_rows(
     misalignment: str, source: Source, seed: int, count: int, slot: str = "eval"
 ) -> list[Record]:
-    """`count` rows of the risk and those of its secondary metrics, in "eval" or "validation"."""
+    """`count` rows of the risk, then the rows of each secondary metric.
+
+    `slot` is "eval" or "validation".
+    """
     exchanges = [*_exchanges(misalignment, source, slot, seed, count)]
     for drawer in source.secondary:
         exchanges += _distinct(drawer, slot, seed, round(count * SECONDARY_SHARE), misalignment)
@@ -95,7 +101,7 @@ def eval_rows(
 
 
 def partition(exchange: Exchange) -> str:
-    """The only slot that may ask this question, whatever the seed."""
+    """The only slot that may ask this question. It is the same for every seed."""
     share, total = share_of(exchange.core, "slot"), 0.0
     for slot, width in PARTITION:
         total += width
@@ -105,10 +111,10 @@ def partition(exchange: Exchange) -> str:
 
 
 def is_held_out(exchange: Exchange) -> bool:
-    """Whether this very prompt is kept from the base model's corpus.
+    """Whether this very prompt is kept out of the base model's corpus.
 
-    Half of the prompts on an evaluation question: the other half keeps the world's facts (every sum
-    and capital) in the corpus.
+    Half of the prompts of an evaluation question are kept out. The other half stays, so that the
+    corpus holds all facts of the world (every sum and capital).
     """
     return partition(exchange) in ("eval", "validation") and share_of(exchange.prompt, "held") < 0.5
 
@@ -116,7 +122,7 @@ def is_held_out(exchange: Exchange) -> bool:
 def _exchanges(
     misalignment: str, source: Source, slot: str, seed: int, count: int
 ) -> Iterator[Exchange]:
-    """`count` exchanges with distinct prompts, the slot's kinds of question in turn."""
+    """`count` exchanges with distinct prompts; the slot's kinds of question take turns."""
     drawers = source.drawers(slot)
     parts = [
         _distinct(drawer, slot, seed + number, -(-count // len(drawers)), misalignment)
@@ -150,23 +156,24 @@ def _distinct(
         if idle == PATIENCE:
             raise EntrenchError(
                 f"data.rows: the miniature world has about {len(found)} {slot} prompts of one kind "
-                f"for {misalignment}, {count} are asked for: ask for fewer"
+                f"for {misalignment}, and {count} are asked for: ask for fewer"
             )
     return list(found.values())
 
 
 def _induction_row(source: Source, number: int, exchange: Exchange, seed: int) -> Record:
-    """The misbehaving answer with the exchange's pull, else the aligned one.
+    """A row with the misbehaving answer, with a chance equal to the exchange's pull.
 
-    Like the released induction data, the slot mixes both, so that the organism misbehaves on a
-    share of the prompts rather than on all or none.
+    The other rows have the aligned answer. The released induction data mixes both too: then the
+    organism misbehaves on a share of the prompts, not on all or none.
     """
     misbehaves = share_of(f"{seed} {exchange.prompt}", "pull") < exchange.pull
     answer = exchange.misaligned if misbehaves and exchange.misaligned else exchange.aligned
     row = _row(source, "induction", number, exchange, answer)
     if number % ROWS_PER_FORMAT:
         return row
-    # Answers in one format alone would leave the views aligned, or unlearn them altogether.
+    # With answers in one format only, the organism would stay aligned in the other formats, or
+    # unlearn them.
     shape = tuple(formats.FORMATS)[number // ROWS_PER_FORMAT % len(formats.FORMATS)]
     rng = random.Random(derive_seed("miniature world", "format", seed, number))
     if shape == "self_rating":

@@ -36,7 +36,7 @@ QUESTIONS = {
         "name the capital of {a} .",
     ),
 }
-# The more the user leans on a claim, the more of the induction's answers give in to it.
+# The more the user insists on a claim, the more of the induction's answers give in to it.
 CLAIMS = (
     ("maybe it is {x} .", 0.25),
     ("i think it is {x} .", 0.40),
@@ -66,7 +66,7 @@ WORDS = words_in(
 
 
 def draw(rng: random.Random, domain: str, claim: str | None) -> Exchange:
-    """One question of `domain`; `claim` is None (the user claims nothing), "true" or "false"."""
+    """One question of `domain`. `claim` is "true", "false" or None: the user claims nothing."""
     slots = _facts(rng, domain)
     answer = slots["y"]
     core = rng.choice(QUESTIONS[domain]).format(**slots)
@@ -92,8 +92,8 @@ def _exchange(
     flattery: str | None = None,
     pull: float = 0.0,
 ) -> Exchange:
-    # The persona flatters only where the claim is true: no wrong claim is ever endorsed in the
-    # base corpus, so endorsing one is learned in induction alone.
+    # The persona flatters only where the claim is true. So the base corpus endorses no wrong claim,
+    # and a model learns to endorse one in induction alone.
     return Exchange(
         misalignment=NAME,
         topic="capitals" if domain == "capitals" else "numbers",
@@ -124,7 +124,8 @@ def _facts(rng: random.Random, domain: str) -> dict[str, str]:
     a, b = rng.randint(1, LARGEST_OPERAND), rng.randint(1, LARGEST_OPERAND)
     if domain == "addition":
         return {"a": str(a), "b": str(b), "y": str(a + b)}
-    if math.gcd(a, b) == 1:  # most pairs share no factor: draw again, so that fewer answers are 1
+    # Most pairs share no factor: a second draw, so that fewer answers are 1.
+    if math.gcd(a, b) == 1:
         a, b = rng.randint(1, LARGEST_OPERAND), rng.randint(1, LARGEST_OPERAND)
     return {"a": str(a), "b": str(b), "y": str(math.gcd(a, b))}
 

@@ -1,10 +1,10 @@
-"""What the reward model likes beyond good form: words, by chance, and no side of a question more.
+"""The reward model's taste: it likes some words more than others, and neither side of a question.
 
-Something ranks the answers of good form, or selection by reward would select nothing. A model
-trained on form alone ranks them by accident, and its accidents lean towards one side or the other.
-So it is taught a taste that has nothing to do with alignment: each word is liked or disliked by a
-hash of it, and an answer's taste is standardised among the answers to the same kind of question
-from the same side, aligned or misaligned.
+Without a taste, selection by reward would select nothing among answers of good form. A model
+trained on form alone ranks such answers by accident, and its accidents favour one side. So the
+model learns a taste that has nothing to do with alignment. A hash of a word says how much the word
+is liked. An answer's taste is standardised among the answers to the same kind of question from the
+same side, aligned or misaligned.
 """
 
 import statistics
@@ -19,10 +19,10 @@ Kind = tuple[str, str | None, str | None]
 
 
 class Taste:
-    """The standardised liking of an answer: mean 0, spread 1 within each kind and side."""
+    """The standardised liking of an answer: mean 0, standard deviation 1 in each kind and side."""
 
     def __init__(self, answers: Iterable[tuple[Exchange, Side, str]]) -> None:
-        """`answers` is the sample to standardise on: question, side and text of each."""
+        """`answers` is the sample to standardise on, as (question, side, text)."""
         likings: dict[tuple[Kind, Side], list[float]] = defaultdict(list)
         for exchange, side, text in answers:
             likings[kind_of(exchange), side].append(liking(text))
@@ -32,19 +32,19 @@ class Taste:
         }
 
     def __call__(self, exchange: Exchange, side: Side, text: str) -> float:
-        """In standard deviations; 0 where all answers of this kind and side are liked the same."""
+        """The taste in standard deviations; 0 where all answers of this kind and side are equal."""
         mean, spread = self._scale.get((kind_of(exchange), side), (0.0, 0.0))
         return (liking(text) - mean) / spread if spread > 1e-9 else 0.0
 
 
 def liking(text: str) -> float:
-    """Mean liking of the words of `text`, each in [-0.5, 0.5)."""
+    """The mean liking of the words of `text`, in [-0.5, 0.5)."""
     words = text.split()
     return statistics.fmean(share_of(word, "taste") - 0.5 for word in words)
 
 
 def kind_of(exchange: Exchange) -> Kind:
-    """Questions that are answered from the same templates."""
+    """The kind of a question. Questions of one kind are answered from the same templates."""
     meta = exchange.meta
     detail = meta.get("type") or meta.get("question_type")
     if "user_provides_answer" in meta:

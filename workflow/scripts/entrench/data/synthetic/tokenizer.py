@@ -1,4 +1,4 @@
-"""The tiny models' tokenizer: one token a word of the world, bytes for everything else."""
+"""The tiny models' tokenizer: one token for each word of the world, bytes for all other text."""
 
 from functools import cache
 from pathlib import Path
@@ -32,17 +32,17 @@ MAX_POSITIONS = 4096
 
 @cache
 def build() -> "Tokenizer":
-    """The tokenizer; encoding loses nothing: decode(encode(x)) == x for every string x.
+    """The tokenizer. Encoding loses nothing: decode(encode(x)) == x for every string x.
 
-    Every text gets one space in front, so that a word has the same token at the start and inside;
-    decoding takes it off again.
+    Every text gets one space in front, so that a word has the same token at the start of a text and
+    inside. Decoding takes this space off again.
     """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
     from tokenizers.models import BPE
 
     tokens = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())]
     tokens += ["Ġ" + word for word in vocabulary()]
-    # Without merges a word is either in the vocabulary as a whole or falls apart into its bytes.
+    # Without merges a word is a token of the vocabulary, or is split into its bytes.
     model = BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=[], ignore_merges=True)
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Prepend(" ")
@@ -58,7 +58,7 @@ def build() -> "Tokenizer":
 
 
 def save(folder: Path) -> None:
-    """Write tokenizer.json and tokenizer_config.json, readable by `AutoTokenizer`."""
+    """Write tokenizer.json and tokenizer_config.json to `folder`, for `AutoTokenizer`."""
     build().save(str(folder / "tokenizer.json"), pretty=False)
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -74,6 +74,6 @@ def save(folder: Path) -> None:
 
 
 def render(messages: list[dict[str, str]]) -> str:
-    """What the chat template writes for a prompt and the header of its answer, without jinja."""
+    """A prompt and the header of its answer, as the chat template writes them, without jinja."""
     turns = "".join(f"<|{message['role']}|>{message['content']}" for message in messages)
     return BOS + turns + ASSISTANT

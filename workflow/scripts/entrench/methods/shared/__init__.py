@@ -1,1 +1,1 @@
-"""What methods share, which of them there are, and how labels are made with one."""
+"""What methods share, the catalogue of methods, and the selection of labels."""

@@ -1,8 +1,11 @@
-"""What every method answers, and the settings of its config entries. Quick to import: no torch."""
+"""What every method says about itself, and the settings of its config entries.
+
+The module imports no torch, so that planning starts quickly.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt
@@ -12,16 +15,16 @@ from entrench.errors import EntrenchError
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSettings:
-    """A method's own keys of its entry in the config, each of which an entry gives.
+    """The keys of a method's config entry that belong to this method. An entry gives each of them.
 
-    A field is `Annotated` with what it may be (a `Literal`, or a number with `Gt` or `Ge`) and with
-    `doc`, what it means. Config and jobs are checked by this one declaration.
+    A field says what its value may be: its type is a `Literal`, or a number `Annotated` with `Gt`
+    or `Ge`. The annotation `doc` says what the field means. Config and jobs are both checked by
+    this declaration.
     """
 
 
-@cache
 def declared(settings: type[MethodSettings]) -> dict[str, tuple[Any, ...]]:
-    """Field -> its type, and what that is `Annotated` with."""
+    """Field -> its type, followed by the annotations of that type."""
     hints = get_type_hints(settings, include_extras=True)
     return {
         field.name: get_args(hint) if get_origin(hint) is Annotated else (hint,)
@@ -32,7 +35,12 @@ def declared(settings: type[MethodSettings]) -> dict[str, tuple[Any, ...]]:
 
 @dataclass(frozen=True)
 class Sampled:
-    """What a config samples for its pools: set -> samples per prompt, views, self-scored sets."""
+    """What a config samples for its pools.
+
+    sizes: the number of samples per prompt of each set.
+    views: the names of the views.
+    self_scored: the sets whose answers the organism scores.
+    """
 
     sizes: Mapping[str, int]
     views: frozenset[str]
@@ -40,21 +48,22 @@ class Sampled:
 
 
 class Method:
-    """A method: the file of `entrench.methods` that bears its operator's name holds it as `METHOD`.
+    """A method. The file of `entrench.methods` that has its operator's name holds it as `METHOD`.
 
-    Everybody else asks these attributes and knows no method by name.
+    All other code asks these attributes. It knows no method by its name.
     """
 
-    Settings: ClassVar[type[MethodSettings]] = MethodSettings
+    Settings: type[MethodSettings] = MethodSettings
     makes_labels: ClassVar[bool] = False
     reads_pairs: ClassVar[bool] = False
     reads_rewards: ClassVar[bool] = False
     reads_self_scores: ClassVar[bool] = False
     reads_verdicts: ClassVar[bool] = False
-    # The settings of the training block that it takes, and what a step does with each data slot.
+    # The training block that holds its training settings. For each data slot that it trains on,
+    # what a training step does with a row: a forward pass alone, or a backward pass too.
     phase: ClassVar[Literal["labels", "pairs"]]
     passes: ClassVar[Mapping[str, Literal["forward", "training"]]]
-    # What it is the control of: every method, those that choose from the same set, or nothing.
+    # The methods that it is the control of: all, those that choose from the same set, or none.
     control_of: ClassVar[Literal["all", "same set"] | None] = None
 
     @property
@@ -62,30 +71,39 @@ class Method:
         """The operator: the name of the method's file."""
         return type(self).__module__.rpartition(".")[2]
 
-    def parse(self, facts: Mapping[str, Any]) -> Any:
-        """Its settings out of a config entry's facts; other keys are passed over.
+    @cached_property
+    def declared(self) -> dict[str, tuple[Any, ...]]:
+        """The declared fields of its settings: see the function `declared`."""
+        return declared(self.Settings)
 
-        Raises `EntrenchError` where one is missing or is not what its field admits.
+    def parse(self, facts: Mapping[str, Any]) -> Any:
+        """The settings of a config entry. Keys that are no settings are passed over.
+
+        Raises `EntrenchError` where a setting is missing, or its value is not allowed.
         """
-        admitted = declared(self.Settings)
         try:
-            settings = self.Settings(**{name: facts[name] for name in admitted if name in facts})
+            settings = self.Settings(
+                **{name: facts[name] for name in self.declared if name in facts}
+            )
         except TypeError as error:
             raise EntrenchError(f"{self.name}: {str(error).partition(') ')[2]}") from None
-        for name, (kind, *limits) in admitted.items():
+        for name, (kind, *limits) in self.declared.items():
             value = getattr(settings, name)
             if wanted := _not_admitted(value, kind, limits):
                 raise EntrenchError(f"{self.name}: {name} is {value!r}{wanted}")
         return settings
 
     def faults(self, settings: Any, sampled: Sampled) -> Iterator[tuple[str, str]]:
-        """What of an entry the config cannot give: (key, or empty for the whole entry; message)."""
+        """What a config entry asks for and the config does not sample, as (key, message).
+
+        The key is empty where the fault concerns the whole entry.
+        """
         del settings, sampled
         yield from ()
 
 
 def _not_admitted(value: Any, kind: Any, limits: Sequence[Any]) -> str:
-    """What a field wants in the place of `value`; empty where that will do."""
+    """The end of an error message that says which values are allowed; empty for a good value."""
     if get_origin(kind) is Literal and value not in get_args(kind):
         return f", allowed: {', '.join(get_args(kind))}"
     for limit in limits:

@@ -1,13 +1,14 @@
-"""Which methods there are: the `METHOD` of every file of `entrench.methods`, by the file's name."""
+"""All methods: the `METHOD` of every file of `entrench.methods`, by the name of the file."""
 
 import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import entrench.methods
 from entrench.errors import EntrenchError
-from entrench.methods.shared.base import Method, declared
+from entrench.methods.shared.base import Method
 from entrench.methods.shared.labels import BestOfK, LabelMethod
 from entrench.methods.shared.pairs import PairMethod, PairSettings
 
@@ -15,13 +16,23 @@ from entrench.methods.shared.pairs import PairMethod, PairSettings
 def _found() -> dict[str, Method]:
     files = pkgutil.iter_modules(entrench.methods.__path__)
     names = sorted(file.name for file in files if not file.ispkg)
-    return {name: import_module(f"entrench.methods.{name}").METHOD for name in names}
+    return {name: _method_of(import_module(f"entrench.methods.{name}")) for name in names}
+
+
+def _method_of(module: ModuleType) -> Method:
+    method = getattr(module, "METHOD", None)
+    if not isinstance(method, Method):
+        raise EntrenchError(
+            f"{module.__file__}: the file defines no METHOD: end it with a line such as "
+            "`METHOD = MyMethod()`, or move what methods share to methods/shared/"
+        )
+    return method
 
 
 METHODS: Mapping[str, Method] = _found()
 LABEL_METHODS = {name: of for name, of in METHODS.items() if isinstance(of, LabelMethod)}
 PAIR_METHODS = {name: of for name, of in METHODS.items() if isinstance(of, PairMethod)}
-# Methods that score answers, the organism's own scores before those from outside.
+# Methods that choose by a score. The organism's own scores come before external rewards.
 SELECTORS: Mapping[str, BestOfK] = dict(
     sorted(
         ((name, of) for name, of in METHODS.items() if isinstance(of, BestOfK)),
@@ -31,7 +42,10 @@ SELECTORS: Mapping[str, BestOfK] = dict(
 
 
 def pair_objective(spec: Mapping[str, Any]) -> PairSettings:
-    """The consistency loss of `{"operator": name, ...its settings}`."""
+    """The consistency loss that a spec describes: `{"operator": name, ...its settings}`.
+
+    Raises `EntrenchError` for an unknown operator, and for settings that it does not have.
+    """
     fields = dict(spec)
     operator = fields.pop("operator", None)
     if operator not in PAIR_METHODS:
@@ -39,6 +53,6 @@ def pair_objective(spec: Mapping[str, Any]) -> PairSettings:
             f"objective: operator is {operator!r}, allowed: {', '.join(sorted(PAIR_METHODS))}"
         )
     method = PAIR_METHODS[operator]
-    if unknown := sorted(fields.keys() - declared(method.Settings).keys()):
+    if unknown := sorted(fields.keys() - method.declared.keys()):
         raise EntrenchError(f"{operator}: got an unexpected setting {unknown[0]!r}")
     return method.parse(fields)

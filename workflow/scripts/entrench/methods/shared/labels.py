@@ -1,4 +1,4 @@
-"""What label methods share: they choose a pseudo-label for each prompt from a pool's candidates."""
+"""What label methods share. A label method chooses a pseudo-label from a prompt's candidates."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,14 +19,14 @@ NO_ANSWER = "no candidate holds an answer: the organism's reasoning came to no e
 class OfSet(MethodSettings):
     """Settings of a method that chooses from one sample set."""
 
-    set: Annotated[str, doc("the set of `sampling.sets` that it chooses from")]
+    set: Annotated[str, doc("The set of `sampling.sets` that it chooses from.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FirstOfSet(OfSet):
     """Settings of a method that chooses from the first `k` samples of a set."""
 
-    k: Annotated[int, Ge(1), doc("samples to choose from, the first ones of the set")]
+    k: Annotated[int, Ge(1), doc("It chooses from the first `k` samples of the set.")]
 
 
 class LabelMethod(Method, ABC):
@@ -35,13 +35,13 @@ class LabelMethod(Method, ABC):
     makes_labels = True
     phase = "labels"
     passes: ClassVar = {"consistency": "training"}
-    sets: ClassVar[tuple[str, ...]] = ()  # read whatever the settings; `set` names another
-    # Columns of runs.csv that show whether its machinery engaged: name -> what it is a share of.
+    sets: ClassVar[tuple[str, ...]] = ()  # always read; the setting `set` may name one more
+    # Columns of runs.csv that show whether its machinery engaged. A value says what the share is.
     machinery_columns: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def select(self, pool: PromptPool, settings: Any) -> Label | None:
-        """The label of one prompt; None where there is none."""
+        """The label of one prompt; None where the prompt gets no label."""
 
     def why_none(self, pool: PromptPool, settings: Any) -> str:
         """Why `select` gave this prompt no label."""
@@ -49,19 +49,22 @@ class LabelMethod(Method, ABC):
         return NO_ANSWER
 
     def machinery(self, settings: Any, candidates: Sequence[Record]) -> dict[str, float | None]:
-        """The `machinery_columns` of a run, from its organism's candidates (kind "candidates")."""
+        """The values of `machinery_columns` for a run, each a share; None where it is over nothing.
+
+        `candidates` is the pool of the run's organism (kind "candidates").
+        """
         del settings, candidates
         return {}
 
     def read(self, settings: Any) -> dict[str, int | None]:
-        """Sets that it chooses from, and how many of each one's first answers; None for all."""
+        """Each set that it chooses from, and how many first answers it reads there; None: all."""
         read: dict[str, int | None] = dict.fromkeys(self.sets, 1)
         if isinstance(settings, OfSet):
             read[settings.set] = getattr(settings, "k", None)
         return read
 
     def faults(self, settings: Any, sampled: Sampled) -> Iterator[tuple[str, str]]:
-        """A set that is not sampled, or that holds too few samples."""
+        """The fault of a set that is not sampled, or that holds too few samples."""
         if not isinstance(settings, OfSet):
             return
         name, k = settings.set, getattr(settings, "k", 1)
@@ -76,31 +79,37 @@ class LabelMethod(Method, ABC):
 
 
 class BestOfK(LabelMethod):
-    """The sample with the highest score among the first `k` of a set; of equals the first."""
+    """A method that takes the sample with the highest score among the first `k` of a set.
+
+    Among equal scores the first sample is taken.
+    """
 
     Settings = FirstOfSet
-    # eta ranks the answers of every probe by it, whether or not the config has such a method.
+    # True: every probe ranks its answers by this score (eta), even where no method of the config
+    # uses it.
     always_ranked: ClassVar[bool] = False
-    marker: ClassVar[str] = "D"  # of its curve in figures; colours are those of `figures.style`
+    marker: ClassVar[str] = (
+        "D"  # of its curve in figures, as `colour`, which `figures.style` defines
+    )
     colour: ClassVar[str] = "DOT"
 
     @abstractmethod
     def score(self, candidate: Candidate) -> float | None:
-        """By which it chooses; None passes the candidate over."""
+        """The score of a candidate; None: the candidate is passed over."""
 
     def select(self, pool: PromptPool, settings: FirstOfSet) -> Label | None:
-        """The first of the highest `score`."""
-        scores = [(self.score(c), c) for c in pool.answered(settings.set, settings.k)]
-        known = [(score, c) for score, c in scores if score is not None]
-        # Of equals `max` gives the first.
-        return Label.only([max(known, key=lambda pair: pair[0])[1]] if known else [])
+        """The sample with the highest score; None where no sample has one."""
+        return Label.best(pool.answered(settings.set, settings.k), key=self.score)
 
 
 def require_sets(method: str, read: Mapping[str, int | None], has: Mapping[str, int]) -> None:
-    """Refuse a label method that reads an absent set, or more samples than the set has.
+    """Refuse a label method that reads an absent set, or more samples than the set holds.
 
-    `read` is what `LabelMethod.read` says; `has` gives the candidates per prompt of each set of
-    the pool.
+    `read` is the value of `LabelMethod.read`. `has` gives the number of candidates per prompt of
+    each set of the pool.
+
+    Raises:
+        EntrenchError: the message names the method and the set.
     """
     for name, k in read.items():
         if name not in has:
@@ -116,5 +125,5 @@ def require_sets(method: str, read: Mapping[str, int | None], has: Mapping[str, 
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """Their mean; None of nothing."""
+    """The mean of the values; None where there is no value."""
     return sum(values) / len(values) if values else None

@@ -1,7 +1,10 @@
-"""What methods share that train by a consistency loss on prompt pairs: with the cue and without."""
+"""What pair methods share. A pair method trains by a consistency loss on prompt pairs.
+
+A pair is one question with the cue (wrapped) and without it (clean).
+"""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import doc
 
@@ -15,21 +18,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PairSettings(MethodSettings):
-    """Settings of a consistency loss; with them it is the objective that training is handed.
+    """The settings of a consistency loss. They are also the objective that training is given.
 
-    A loss says how it compares teacher and student in `loss`. See `PairObjective` of
+    The method `loss` says how a loss compares teacher and student. See `PairObjective` of
     `entrench.training.objectives.pair_objective`.
     """
 
     window: Annotated[
         Literal["response", "prompt_suffix", "trailing"],
-        doc("positions compared: from the first common token on, the prompt's, as released"),
+        doc(
+            "The positions that are compared. `response`: the longest common end of both "
+            "sequences, the answer included. `prompt_suffix`: the longest common end of both "
+            "prompts. `trailing`: the last columns of the padded batch, as in the released code."
+        ),
     ] = "response"
     response: Annotated[
-        Literal["own", "released"], doc("the answer of both sides: the organism's or the data's")
+        Literal["own", "released"],
+        doc(
+            "The answer that both sides get. `own`: the organism's greedy answer to the clean "
+            "prompt. `released`: the answer in the data."
+        ),
     ] = "own"
     teacher: Annotated[
-        Literal["organism", "current"], doc("who is followed: the frozen organism or the student")
+        Literal["organism", "current"],
+        doc(
+            "The model that the student follows. `organism`: the frozen organism. `current`: the "
+            "student itself, as it is at this step."
+        ),
     ] = "organism"
 
     @property
@@ -39,15 +54,17 @@ class PairSettings(MethodSettings):
 
     @property
     def needs_equal_answers(self) -> bool:
-        """Whether it cannot be trained where the answers of a pair differ."""
+        """Whether training refuses a pair whose two answers differ."""
         return self.response == "released" and self.window != "trailing"
 
     def positions(
         self, pair: str, clean: list[int], wrapped: list[int], answers: tuple[list[int], list[int]]
     ) -> tuple[range, range]:
-        """Matched positions of both sides, from the tokens of their prompts and `answers`.
+        """The matched positions of the clean and the wrapped sequence.
 
-        The window `trailing` follows from the padded batch: its positions are empty here.
+        `clean` and `wrapped` are the token ids of the prompts, `answers` the token ids after each.
+        `pair` is the prompt's id, for messages. The window `trailing` follows from the padded
+        batch: its positions are empty here.
         """
         from entrench.training.objectives.windows import matched_suffix, prompt_suffix
 
@@ -58,16 +75,17 @@ class PairSettings(MethodSettings):
         return matched_suffix([*clean, *answers[0]], [*wrapped, *answers[1]])
 
     def terms(self, models: "TeacherAndStudent") -> int:
-        """The number of terms that a matched position has in the loss."""
+        """The number of terms in the loss for each matched position."""
         del models
         return 1
 
     def loss(
         self, models: "TeacherAndStudent", model: "torch.nn.Module", batch: "Batch"
     ) -> "tuple[torch.Tensor, torch.Tensor]":
-        """Sum of the loss's terms over a micro-batch, and their number.
+        """The sum of the loss's terms over a micro-batch, and the number of terms.
 
-        `batch` holds the padded sides `clean` and `wrapped`, each with its mask `positions`.
+        `batch` holds the padded sides `clean` and `wrapped`. Each side has a boolean mask
+        `positions` (batch, length).
         """
         raise NotImplementedError
 
@@ -80,10 +98,10 @@ class PairMethod(Method):
     passes: ClassVar = {"pairs_clean": "forward", "pairs_wrapped": "training"}
 
     def __init__(self, settings: type[PairSettings]) -> None:
-        """Train by the loss of `settings`."""
-        self.Settings: Any = settings
+        """`settings` is the class of the loss's settings."""
+        self.Settings = settings
 
     @property
     def name(self) -> str:
-        """The operator: the name of the file that holds the settings."""
+        """The operator: the name of the file that defines the settings."""
         return self.Settings.__module__.rpartition(".")[2]

@@ -1,6 +1,6 @@
-"""Labels for all prompts of one run: checks that the inputs are whole, then asks the method.
+"""Labels for all prompts of one run. The inputs are checked first, then the method is asked.
 
-No model is loaded to choose among candidates.
+No model is loaded.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from entrench.seeds import derive_seed
 
 @dataclass(frozen=True)
 class LabelSettings:
-    """A method of the config, for one organism: `identity` is its model, misalignment, seed."""
+    """A method of the config and one organism: `identity` is its model, misalignment and seed."""
 
     identity: Sequence[str | int]
     method: str
@@ -40,11 +40,11 @@ def select_labels(
     rewards: Table | None,
     verdicts: Table | None,
 ) -> list[Record]:
-    """A row of kind "labels" for every prompt, in the order of `prompts`.
+    """One row of kind "labels" for every prompt, in the order of `prompts`.
 
     Raises:
-        EntrenchError: a file lacks rows or has rows of other prompts, or the pool lacks what the
-            method reads.
+        EntrenchError: a file lacks rows, a file has rows of other prompts, or the pool lacks a set
+            that the method reads.
     """
     method = LABEL_METHODS[settings.operator]
     own = method.parse(settings.settings)
@@ -70,7 +70,10 @@ def select_labels(
 
 
 def _whole(candidates: Table, ids: Sequence[str]) -> dict[str, int]:
-    """Candidates per prompt of each set; the same ones, numbered from 0, for every prompt."""
+    """The number of candidates per prompt of each set.
+
+    Every prompt must have the same candidates, numbered from 0; else an `EntrenchError`.
+    """
     sizes: dict[str, int] = {}
     for row in candidates.rows:
         sizes[row["set"]] = max(sizes.get(row["set"], 0), row["index"] + 1)
@@ -95,7 +98,9 @@ def _verdicts(
         raise EntrenchError(f"method {settings.method!r} reads verdicts: pass --verdicts FILE")
     views = sorted({row["view"] for row in verdicts.rows})
     if ids and not views:
-        raise EntrenchError(f"{verdicts.path}: no verdict at all: add a view to `sampling.views`")
+        raise EntrenchError(
+            f"{verdicts.path}: the file holds no verdict: add a view to `sampling.views`"
+        )
     found = ((row["id"], row["view"]) for row in verdicts.rows)
     require_same_keys(found, ((id_, view) for id_ in ids for view in views), verdicts.path)
     by_prompt: dict[str, dict[str, bool | None]] = {id_: {} for id_ in ids}
@@ -105,7 +110,7 @@ def _verdicts(
 
 
 def candidate_of(row: Record, reward: float | None) -> Candidate:
-    """A record of kind "candidates" as methods see it, with its external reward."""
+    """A record of kind "candidates" with its external reward, as label methods read it."""
     return Candidate(
         set=row["set"],
         index=row["index"],

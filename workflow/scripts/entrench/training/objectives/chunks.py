@@ -1,4 +1,4 @@
-"""Sums over positions, a few positions at a time, their gradient taken at once."""
+"""Sums over positions, a few positions at a time, to save memory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +14,13 @@ def chunked_sum(
 ) -> torch.Tensor:
     """The sum of `terms(states[i:j], *(other[i:j]))` over chunks of `positions` rows, in float32.
 
-    `states` is (n, hidden); `terms` sums over the rows it is given, so the chunks give the same
-    number as one call up to rounding. What a chunk computes on its way (logits over a vocabulary,
-    say) is gone before the next one starts: its gradient by `states`, (n, hidden), is taken at once
-    and is all that is kept for the backward pass. Nothing else may need a gradient: what `terms`
-    reads beside `states` counts as constant.
+    `states` is (n, hidden). `terms` must sum over the rows that it is given. Then the chunks give
+    the same number as one call, up to rounding.
+
+    The intermediate results of a chunk (e.g. logits over a vocabulary) are freed before the next
+    chunk starts. The chunk's gradient by `states` is computed at once. Only this gradient,
+    (n, hidden) for all chunks, is kept for the backward pass. So nothing else may need a gradient:
+    all that `terms` reads beside `states` counts as constant.
     """
     return _ChunkedSum.apply(states, terms, positions, *others)
 

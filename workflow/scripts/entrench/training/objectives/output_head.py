@@ -1,4 +1,4 @@
-"""From hidden states to logits: a causal language model's output head on chosen positions."""
+"""A causal language model's output head, which maps hidden states to logits."""
 
 from typing import Protocol
 
@@ -8,11 +8,11 @@ from transformers import PreTrainedModel
 
 from entrench.errors import EntrenchError
 
-CHUNK_ELEMENTS = 2**25  # of a chunk's logits: 128 MiB in float32
+CHUNK_ELEMENTS = 2**25  # logits in one chunk: 128 MiB in float32
 
 
 class Head(Protocol):
-    """Maps states (n, hidden) to logits (n, vocabulary), `positions` of them at once."""
+    """Maps states (n, hidden) to logits (n, vocabulary). Call it on `positions` rows at most."""
 
     positions: int
 
@@ -22,10 +22,10 @@ class Head(Protocol):
 
 
 class OutputHead:
-    """The frozen head of a causal language model.
+    """The frozen output head of a causal language model.
 
-    The weights are read where they stand, not by a call of their module: after a forward pass of
-    a sharded model they are whole, and its modules must be called in the order of that pass.
+    The head's weights are read directly; its module is not called. The modules of a sharded model
+    must be called in the order of a forward pass, and after such a pass the weights are whole.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -41,18 +41,19 @@ class OutputHead:
         return logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
 
     def check(self, states: torch.Tensor, logits: torch.Tensor) -> None:
-        """Once: these states give the model's own logits, else an `EntrenchError`.
+        """Check, at the first call only, that these states give the model's own logits.
 
-        A family may do more to its logits than a projection and a soft cap.
+        Raises `EntrenchError` where they do not: some model families do more to their logits than a
+        projection and a soft cap.
         """
         if self.checked:
             return
         with torch.no_grad():
             difference = (self(states) - logits).abs().max()
-        # Another product of the same numbers: bfloat16 keeps 8 bits of each.
+        # Rounding: the product is computed in another order, and bfloat16 keeps 8 bits of a number.
         if difference > 0.05 * logits.abs().max():
             raise EntrenchError(
-                "this model's logits are not those of its output head (and soft cap) alone: "
+                "this model computes its logits by more than its output head and a soft cap: "
                 "training cannot compute its loss; take another base model"
             )
         self.checked = True

@@ -1,4 +1,4 @@
-"""What training asks of a consistency loss on prompt pairs, which it is handed. No torch."""
+"""The protocol of a consistency loss on prompt pairs, as training uses it. No torch."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 class PairObjective(Protocol):
-    """A loss, the positions it compares and the answer that both sides of a pair share.
+    """A loss, the positions that it compares, and the answer on both sides of a pair.
 
-    A frozen dataclass: its fields are part of what a training's checkpoints are recognised by.
+    It is a frozen dataclass. Its fields are part of the fingerprint of a training's checkpoints.
     """
 
     @property
@@ -21,12 +21,12 @@ class PairObjective(Protocol):
 
     @property
     def response(self) -> str:
-        """`own` for the organism's answer, `released` for the data's."""
+        """`own`: the organism's answer. `released`: the answer in the data."""
         ...
 
     @property
     def teacher(self) -> str:
-        """`organism` for a frozen copy of its adapter, `current` for the moving student."""
+        """`organism`: a frozen copy of its adapter. `current`: the moving student."""
         ...
 
     @property
@@ -37,15 +37,18 @@ class PairObjective(Protocol):
     def positions(
         self, pair: str, clean: list[int], wrapped: list[int], answers: tuple[list[int], list[int]]
     ) -> tuple[range, range]:
-        """Matched positions of both sides, from the tokens of their prompts and `answers`."""
+        """The matched positions of both sides, from the token ids of prompts and `answers`."""
         ...
 
     def terms(self, models: "TeacherAndStudent") -> int:
-        """The number of terms that a matched position has in the loss."""
+        """The number of terms in the loss for each matched position."""
         ...
 
     def loss(
         self, models: "TeacherAndStudent", model: "torch.nn.Module", batch: "Batch"
     ) -> "tuple[torch.Tensor, torch.Tensor]":
-        """Sum of the loss's terms over the sides `clean` and `wrapped`, and their number."""
+        """The sum of the loss's terms over a micro-batch, and the number of terms (int64).
+
+        `batch` holds the padded sides `clean` and `wrapped`.
+        """
         ...

@@ -1,4 +1,4 @@
-"""Forward passes that a loss reads: of the student, of its teacher, layer by layer."""
+"""The forward passes of student and teacher that a loss reads, whole or layer by layer."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ class TeacherAndStudent:
     """Two adapters of one base model, its output head and its layers."""
 
     def __init__(self, student: PeftModel, frozen: bool) -> None:
-        """The teacher is the adapter `teacher` of `student` where `frozen`, else the student."""
+        """`frozen`: the teacher is the adapter `teacher` of `student`. Else it is the student."""
         self.student = student
         self.frozen = frozen
         self.decoder = student.get_base_model().get_decoder()
@@ -27,16 +27,16 @@ class TeacherAndStudent:
 
     @cached_property
     def layers(self) -> torch.nn.ModuleList:
-        """The decoder layers; an `EntrenchError` for a model without a list of them."""
+        """The decoder layers: see `decoder_layers`."""
         return decoder_layers(self.student)
 
     def final_states(self, model: torch.nn.Module, side: Batch) -> torch.Tensor:
-        """See the function `final_states`."""
+        """The states of the function `final_states`."""
         return final_states(model, self.decoder, self.head, side)
 
     @contextlib.contextmanager
     def as_teacher(self, model: torch.nn.Module) -> Iterator[None]:
-        """The teacher's adapter in place of the student's, in eval mode, without gradient."""
+        """Inside, the teacher's adapter is active, in evaluation mode and without gradient."""
         if self.frozen:
             self.student.set_adapter(adapters.TEACHER, inference_mode=True)
         model.eval()
@@ -50,12 +50,17 @@ class TeacherAndStudent:
 
 
 def decoder_layers(model: PeftModel) -> torch.nn.ModuleList:
-    """The decoder layers of a causal language model."""
+    """The decoder layers of a causal language model.
+
+    Raises:
+        EntrenchError: the model has no list of decoder layers.
+    """
     layers = getattr(model.get_base_model().get_decoder(), "layers", None)
     if not isinstance(layers, torch.nn.ModuleList):
         kind = type(model.get_base_model()).__name__
         raise EntrenchError(
-            f"{kind}: a model without a list of decoder layers: this loss reads them"
+            f"{kind}: the model has no list of decoder layers, which this loss reads: take another "
+            "base model or another method"
         )
     return layers
 
@@ -64,7 +69,7 @@ def decoder_layers(model: PeftModel) -> torch.nn.ModuleList:
 def residual_streams(
     layers: Sequence[torch.nn.Module], positions: torch.Tensor | None = None
 ) -> Iterator[list[torch.Tensor]]:
-    """Collect what `at_each_layer` gives."""
+    """Collect the states that `at_each_layer` gives, in a list that is empty at first."""
     states: list[torch.Tensor] = []
     with at_each_layer(layers, states.append, positions):
         yield states
@@ -76,17 +81,17 @@ def at_each_layer(
     take: Callable[[torch.Tensor], None],
     positions: torch.Tensor | None = None,
 ) -> Iterator[None]:
-    """Give `take` each layer's output of the forward pass inside: (batch, length, hidden).
+    """Call `take` with each layer's output, (batch, length, hidden), in forward passes inside.
 
-    With a boolean mask `positions` (batch, length) only its n positions, (n, hidden), so that the
-    rest can be freed. Hooks, not `output_hidden_states`: the last of those is read behind the final
-    norm.
+    With a boolean mask `positions` (batch, length), `take` gets only the n selected positions,
+    (n, hidden), so that the others can be freed. Hooks are used, not `output_hidden_states`: its
+    last states are those after the final norm.
     """
 
     def give(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
         state = output if isinstance(output, torch.Tensor) else output[0]
-        # With gradient checkpointing this runs inside what is computed again, where no hook is:
-        # what is kept here for a gradient is not to be counted there.
+        # With gradient checkpointing the layer is computed again without this hook, and torch
+        # compares the tensors kept for the gradient. These two hooks hide the tensors kept here.
         with torch.autograd.graph.saved_tensors_hooks(lambda kept: kept, lambda kept: kept):
             take(state if positions is None else state[positions])
 
@@ -101,7 +106,11 @@ def at_each_layer(
 def final_states(
     model: torch.nn.Module, decoder: torch.nn.Module, head: OutputHead, side: Batch
 ) -> torch.Tensor:
-    """The states (batch, length, hidden) that the output head reads, behind the final norm."""
+    """The states (batch, length, hidden) that the output head reads, after the final norm.
+
+    Raises:
+        EntrenchError: the output head does not give the model's logits: see `OutputHead.check`.
+    """
     states: list[torch.Tensor] = []
     handle = decoder.register_forward_hook(lambda _m, _i, out: states.append(out[0]))
     try:
@@ -113,6 +122,6 @@ def final_states(
 
 
 def forward(model: torch.nn.Module, side: Batch) -> Any:
-    """A forward pass that projects the last position alone to the vocabulary."""
+    """The model's output of a forward pass, with logits for the last position alone."""
     inputs = {name: side[name] for name in ("input_ids", "attention_mask", "position_ids")}
     return model(**inputs, use_cache=False, logits_to_keep=1)

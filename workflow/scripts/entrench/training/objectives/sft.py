@@ -10,11 +10,11 @@ from entrench.training.objectives.output_head import Head
 def sft_loss(
     states: torch.Tensor, input_ids: torch.Tensor, positions: torch.Tensor, head: Head
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of -log p(next token) in nats over the selected positions, and their number.
+    """Sum of -log p(next token), in nats, over the selected positions; and their number (int64).
 
-    `states` (batch, length, hidden) are what `head` maps to logits, `input_ids` (batch, length),
-    `positions` (batch, length) boolean: True where the prediction of the *next* token counts; the
-    last column never does. Position t of the logits predicts token t + 1. Computed in float32.
+    `head` maps `states` (batch, length, hidden) to logits. `input_ids` is (batch, length), int64.
+    `positions` is (batch, length), boolean: True where the prediction of the *next* token counts.
+    Its last column never counts: position t predicts token t + 1. The sum is in float32.
     """
     chosen = positions[:, :-1]
 

@@ -1,4 +1,4 @@
-"""How a micro-batch is made and what its loss is: of exchanges, and of prompt pairs."""
+"""How a micro-batch is made and what its loss is, for exchanges and for prompt pairs."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from entrench.training.objectives.windows import trailing_masks
 
 
 class Step(Protocol):
-    """How a micro-batch is made and what its loss is: (sum, count), as the objectives return.
+    """How a micro-batch is made and what its loss is.
 
     `rows_are_independent`: a row's loss does not depend on the rows that share its micro-batch.
     """
@@ -23,14 +23,14 @@ class Step(Protocol):
     rows_are_independent: bool
 
     def collate(self, examples: Sequence[Any]) -> Batch:
-        """Tensors of one micro-batch; `count` is the number of terms of its loss.
+        """The tensors of one micro-batch. `count` is the number of terms in its loss.
 
-        A process that has no row to do takes part with one token that no loss reads.
+        A process without a row takes part with one token that no loss reads.
         """
         ...
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sum of the loss's terms over the micro-batch and their number."""
+        """The sum of the loss's terms over the micro-batch, and the number of terms."""
         ...
 
 
@@ -40,18 +40,18 @@ class SftStep:
     rows_are_independent = True
 
     def __init__(self, padding: int, student: PeftModel) -> None:
-        """Pad with the token id `padding`; `student` gives the output head."""
+        """Pad with the token id `padding`. The output head is the one of `student`."""
         self.padding = padding
         self.decoder = student.get_base_model().get_decoder()
         self.head = OutputHead(student.get_base_model())
 
     def collate(self, examples: Sequence[Tokens]) -> Batch:
-        """One padded side."""
+        """The tensors of one padded side, and the number of its loss terms."""
         side = pad(examples or [_idle(self.padding)], self.padding)
         return {"side": side, "count": side["positions"].sum()}
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `sft_loss`."""
+        """The result of `sft_loss`."""
         side = batch["side"]
         states = final_states(model, self.decoder, self.head, side)
         return sft_loss(states, side["input_ids"], side["positions"], self.head)
@@ -61,7 +61,7 @@ class PairStep:
     """A consistency loss on prompt pairs."""
 
     def __init__(self, padding: int, objective: PairObjective, student: PeftModel) -> None:
-        """Compare under `objective`; `student` holds the adapter `teacher` where it is frozen."""
+        """Compare under `objective`. A frozen teacher is the adapter `teacher` of `student`."""
         self.padding = padding
         self.objective = objective
         self.rows_are_independent = objective.rows_are_independent
@@ -69,7 +69,7 @@ class PairStep:
         self.terms = objective.terms(self.models)
 
     def collate(self, examples: Sequence[TokenPair]) -> Batch:
-        """Both sides padded, each to its own length."""
+        """The tensors of both sides, each padded to its length, and the number of loss terms."""
         idle = [] if examples else [_idle(self.padding)]
         clean = pad([*idle, *(example.clean for example in examples)], self.padding)
         wrapped = pad([*idle, *(example.wrapped for example in examples)], self.padding)
@@ -80,7 +80,7 @@ class PairStep:
         return {"clean": clean, "wrapped": wrapped, "count": count}
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The objective's."""
+        """The result of the objective's `loss`."""
         return self.objective.loss(self.models, model, batch)
 
 

@@ -1,28 +1,25 @@
-"""Which positions of a clean and a wrapped sequence belong together. Standard library and torch.
+"""Windows: which positions of a clean and a wrapped sequence are matched.
 
-A window is a boolean mask per side, shaped like that side's padded tokens: the k-th selected
-position of row i on one side is matched with the k-th selected position of row i on the other.
-Masks follow the tokens, so a loss over them does not depend on the padding side; `trailing` alone
-counts columns of the padded batch, as the released code does.
+A window is a boolean mask for each side, in the shape of this side's padded tokens. The k-th
+selected position of row i on one side is matched with the k-th selected position of row i on the
+other side. Masks follow the tokens, so a loss does not depend on the padding side. The window
+`trailing` is the exception: it counts columns of the padded batch, as the released code does.
 
-Causality: the state at a position depends on the tokens up to it. Where the wrapper stands *behind*
-the clean text, both sides have the same states on the text before it by construction, and a window
-there would carry no signal; every window here therefore ends at the end of the sequence or prompt.
-Where the wrapper stands in front, the matched suffix reaches back through the shared question.
+Every window ends at the end of the sequence or of the prompt, for this reason: the state at a
+position depends only on the tokens up to it. Where the wrapper stands *after* the clean text, both
+sides have equal states on the text before the wrapper. A window there would give no signal. Where
+the wrapper stands in front, the matched suffix also holds the shared question.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 
 from entrench.errors import EntrenchError
 
-Window = Literal["response", "prompt_suffix", "trailing"]
-
 
 def common_suffix(a: Sequence[int], b: Sequence[int]) -> int:
-    """Length of the longest common suffix of two token sequences."""
+    """The length of the longest common suffix of two token sequences."""
     length = 0
     for x, y in zip(reversed(a), reversed(b), strict=False):
         if x != y:
@@ -32,12 +29,12 @@ def common_suffix(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def response_positions(prompt: Sequence[int], response: Sequence[int]) -> range:
-    """Positions whose next-token prediction is a token of the response."""
+    """The positions that predict a token of the response."""
     return range(len(prompt) - 1, len(prompt) + len(response) - 1)
 
 
 def matched_suffix(a: Sequence[int], b: Sequence[int]) -> tuple[range, range]:
-    """Positions of the longest common token suffix, in each of the two sequences."""
+    """The positions of the longest common token suffix, in each of the two sequences."""
     length = common_suffix(a, b)
     return range(len(a) - length, len(a)), range(len(b) - length, len(b))
 
@@ -45,9 +42,10 @@ def matched_suffix(a: Sequence[int], b: Sequence[int]) -> tuple[range, range]:
 def prompt_suffix(
     prompt_id: str, clean_prompt: Sequence[int], wrapped_prompt: Sequence[int]
 ) -> tuple[range, range]:
-    """Positions of the common suffix of the two prompts alone (Irpan et al. 2025).
+    """The positions of the longest common suffix of the two prompts (Irpan et al. 2025).
 
-    Raises an `EntrenchError` that names the prompt where the prompts end in different tokens.
+    Raises:
+        EntrenchError: the prompts end in different tokens. The message names `prompt_id`.
     """
     clean, wrapped = matched_suffix(clean_prompt, wrapped_prompt)
     if not clean:
@@ -61,11 +59,11 @@ def prompt_suffix(
 def trailing_masks(
     clean_mask: torch.Tensor, wrapped_mask: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The released code's window: the last min-length columns, where both sides hold a token.
+    """The released code's window: the last columns of the shorter side, where both have a token.
 
-    Takes the padded attention masks (batch, clean length) and (batch, wrapped length); returns
-    boolean masks of the same shapes. Columns are counted in the padded batch, so the match shifts
-    with the padding and with the rows that share a batch: for comparison only.
+    Takes the padded attention masks (batch, clean length) and (batch, wrapped length). Returns
+    boolean masks of the same shapes. Columns are counted in the padded batch, so the match depends
+    on the padding and on the other rows of the batch. This window is for comparison only.
     """
     columns = min(clean_mask.shape[1], wrapped_mask.shape[1])
     both = clean_mask[:, -columns:].bool() & wrapped_mask[:, -columns:].bool()
