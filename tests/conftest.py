@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from shared_plans import Checkout
 from workspace import Workspace, environment
 
 from entrench.execution.warm_start import LIBRARIES, PLACE, WarmStart
@@ -16,9 +17,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout without results, for planning; tests leave it as it is."""
-    return Workspace(tmp_path_factory.mktemp("checkout"))
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return Checkout(tmp_path_factory.mktemp("checkout"), shared)
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from shared_plans import DEMO
 from workspace import LABEL_RUN, MICRO, Workspace, environment
 
 from entrench.records import write_text
 from entrench.study.config import FIGURES, SLOTS
+from entrench.study.config.check import load_config
+from entrench.study.specs.organisms import induction_spec
+from entrench.study.specs.parts import spec_text
+from entrench.study.sweep import expand
 
-DEMO = "config/demo.yaml"
 METHODS = 9
 LABEL_METHODS = 7
 
@@ -66,7 +71,7 @@ def test_one_regularised_run_selects_no_label(checkout):
     assert not {"adapter_train", "labels_select", "reward_score"} & set(plan)
 
 
-def test_a_local_model_trained_again_in_its_place_plans_its_organism_again(tmp_path):
+def test_a_local_model_trained_again_in_its_place_plans_its_organism_again(tmp_path, monkeypatch):
     workspace = Workspace(tmp_path / "checkout")
     model = workspace.folder / "mine"
     model.mkdir()
@@ -80,28 +85,24 @@ def test_a_local_model_trained_again_in_its_place_plans_its_organism_again(tmp_p
     name = workspace.derive("local.yaml", take_local)
     organism = "results/micro/organisms/tiny/spurious_correlation/seed0"
     adapter = f"{organism}/adapter/adapter_model.safetensors"
-    show = (
-        "import sys; sys.path.insert(0, 'workflow/scripts'); import yaml\n"
-        "from entrench.study.config.check import load_config\n"
-        "from entrench.study.specs.organisms import induction_spec\n"
-        "from entrench.study.specs.parts import spec_text\n"
-        "from entrench.study.sweep import expand\n"
-        f"config = load_config(yaml.safe_load(open('{name}')))\n"
-        "print(spec_text(induction_spec(config, expand(config).organisms[0])))\n"
-    )
+    config = load_config(yaml.safe_load((workspace.folder / name).read_text()))
+
+    def note_as_trained():
+        spec = spec_text(induction_spec(config, expand(config).organisms[0]))
+        write_text(workspace.folder / organism / "run.json", f'{{"spec": {spec}}}')
+
+    monkeypatch.chdir(workspace.folder)
     for slot in SLOTS:
         write_text(workspace.folder / f"results/micro/data/spurious_correlation/{slot}.jsonl", "-")
     for file in ("adapter/adapter_config.json", "adapter/adapter_model.safetensors"):
         write_text(workspace.folder / organism / file, "-")
-    spec = workspace.run("-c", show).stdout
-    write_text(workspace.folder / organism / "run.json", f'{{"spec": {spec}}}')
+    note_as_trained()
     assert workspace.plan(adapter, config=name) == {}
     for file in ("config.json", "model.safetensors"):
         (model / file).write_text('{"trained": "again"}')
         assert workspace.plan(adapter, config=name) == {"adapter_induce": 1}
-        spec = workspace.run("-c", show).stdout
-        write_text(workspace.folder / organism / "run.json", f'{{"spec": {spec}}}')
-        assert workspace.plan(adapter, config=name) == {}
+        note_as_trained()
+    assert workspace.plan(adapter, config=name) == {}
 
 
 def test_a_single_organism_is_a_target(checkout):
@@ -277,16 +278,12 @@ def test_a_job_never_gets_fewer_gpus_than_it_asks_for(checkout):
         ),
     ],
 )
-def test_a_door_says_what_is_wrong_with_its_config(tmp_path, door, config, message):
-    workspace = Workspace(tmp_path / "checkout")
-    text = (workspace.folder / DEMO).read_text()
-    (workspace.folder / "config/faulty.yaml").write_text(
-        text.replace("\nengine: transformers", "\nengine: vlm")
-    )
+def test_a_door_says_what_is_wrong_with_its_config(checkout, door, config, message):
+    checkout.derive("config/faulty.yaml", lambda c: c.update(engine="vlm"), config=DEMO)
     command = ["make", "-o", ".venv/installed", f"BIN={Path(sys.executable).parent}"]
     done = subprocess.run(
         [*command, door, f"CONFIG={config}"],
-        cwd=workspace.folder,
+        cwd=checkout.folder,
         capture_output=True,
         text=True,
     )
