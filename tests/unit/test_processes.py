@@ -234,6 +234,7 @@ def output_of(process):
 STEPS = 60
 
 
+@pytest.mark.release
 def test_two_processes_stop_together_and_go_on(model, tmp_path):
     """A scheduler tells the process that started them; the next start ends with one's adapter."""
     write_rows(tmp_path / "induction.jsonl")
