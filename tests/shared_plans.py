@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
 from dry_run import DryRun
 from planned_specs import PLANS
 from workspace import MICRO, Workspace
@@ -19,6 +20,7 @@ TOGETHER[DEMO] += (
     f"{FAMILY}/act/eta.csv",
     "results/demo/figures/realised_kl.pdf",
     "results/demo/parts/tiny/sycophancy/seed0/summary.csv",
+    *("results/demo/report.html", "organisms"),
 )
 TOGETHER[STUDY] += (
     "results/organisms/llama-3.1-8b/sycophancy/seed40/scored_by/llama-3.1-70b/label_kl.csv",
@@ -31,7 +33,6 @@ TOGETHER[STUDY] += (
     "results/partial/summary.csv",
     "results/plan.csv",
 )
-OF_OTHER_CONFIGS = ("all", "mechanism", "report")
 
 
 class Checkout(Workspace):
@@ -61,7 +62,12 @@ class Checkout(Workspace):
             with path.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not path.exists():
-                    text = self.dry_run_text(TOGETHER.get(config, OF_OTHER_CONFIGS), config)
+                    text = self.dry_run_text(TOGETHER.get(config, self.of_others(config)), config)
                     path.write_text(text, encoding="utf-8")
             self.known[settings] = DryRun(path.read_text(encoding="utf-8"))
         return self.known[settings]
+
+    def of_others(self, config: str) -> tuple[str, ...]:
+        """What is planned together of a config that a test derives."""
+        results = yaml.safe_load((self.folder / config).read_text())["pathvars"]["results"]
+        return ("all", "mechanism", "report", f"{results}/report.html")
