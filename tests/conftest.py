@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from shared_plans import Checkout
 from workspace import Workspace, environment
 
 from entrench.execution.warm_start import LIBRARIES, PLACE, WarmStart
@@ -14,11 +15,33 @@ from entrench.execution.warm_start import LIBRARIES, PLACE, WarmStart
 # A shell ignores Ctrl-C for what it starts in the background, and so would the sweeps of tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Few tests that take long: begun last, they would keep one worker busy while the others are done.
+BEGUN_FIRST = (
+    "test_processes.py",
+    "test_golden_specs.py",
+    "test_warm_start_torch.py",
+    "test_training_faults.py",
+    "test_rehearsal.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Files are begun in the order of their tests; xdist would begin with those of most tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first."""
+    items.sort(key=lambda item: item.path.name not in BEGUN_FIRST)
+
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout without results, for planning; tests leave it as it is."""
-    return Workspace(tmp_path_factory.mktemp("checkout"))
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return Checkout(tmp_path_factory.mktemp("checkout"), shared)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
-"""Loads a model as one of several processes, or alone, and notes the memory it took meanwhile.
+"""How much memory of its own a process takes at most while it loads a model.
 
-Started by test_distributed: SMALL MODEL FOLDER PROCESSES. Each process writes to FOLDER, in
-`peak-RANK.json`, how many bytes of its own it held at most beyond those it had before, sampled each
-millisecond. Pages of mapped files do not count: the system drops them where it needs room.
+Started by test_processes, SMALL MODEL, it prints that of a process alone; `two_processes` asks in
+each of its processes. Pages of mapped files do not count: the system drops them where it needs
+room.
 """
 
-import json
-import os
 import sys
 import threading
 from pathlib import Path
@@ -14,8 +12,7 @@ from pathlib import Path
 import torch
 from tiny_training import SETTINGS
 
-from entrench.execution import command
-from entrench.training import adapters, processes
+from entrench.training import adapters
 from entrench.training.settings import ModelSource
 
 
@@ -42,16 +39,13 @@ class Peak:
             self.most = max(self.most, own_memory())
 
 
-def main(argv):
-    small, model, folder = (Path(name) for name in argv[:3])
-    torch.set_num_threads(1)
-    processes.join(on_gpu=False)
+def most_while_loading(small, model):
+    """Bytes beyond those held before, sampled each millisecond."""
     load(small)  # what is imported and set up once
     before = own_memory()
     with Peak() as peak:
         load(model)
-    (folder / f"peak-{processes.rank()}.json").write_text(json.dumps(peak.most - before))
-    processes.leave()
+    return peak.most - before
 
 
 def load(model):
@@ -59,7 +53,5 @@ def load(model):
 
 
 if __name__ == "__main__":
-    if "RANK" in os.environ or sys.argv[4] == "1":
-        command.run(main)
-    else:
-        command.run(lambda argv: processes.start(__file__, argv, int(argv[3])))
+    torch.set_num_threads(1)
+    print(most_while_loading(*sys.argv[1:]))

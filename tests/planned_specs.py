@@ -6,8 +6,6 @@ meant to change a spec.
 
 import hashlib
 import json
-import re
-import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -33,17 +31,10 @@ PLANS = {  # dump -> config, targets
 def planned(workspace: Workspace, name: str) -> dict[str, dict[str, str]]:
     """Rule -> first output of each of its jobs -> the job's spec, as a dry run shows them."""
     config, targets = PLANS[name]
-    done = workspace.snakemake("-n", "-p", "--", *targets, config=config)
-    assert done.returncode == 0, done.stdout + done.stderr
     rules: dict[str, dict[str, str]] = {}
-    for block in re.split(r"\n\[[^\n]*\]\n(?:local)?rule ", done.stdout + done.stderr)[1:]:
-        rule = block.partition(":")[0]
-        output = re.search(r"^    output: ([^,\n]+)", block, re.MULTILINE)
-        command = block.partition("Shell command:")[2].partition("\n\n")[0]
-        if output and command:
-            words = shlex.split(command)
-            spec = words[words.index("--spec") + 1] if "--spec" in words else ""
-            rules.setdefault(rule, {})[output[1]] = spec
+    for job in workspace.dry_run(targets, config).needed(targets):
+        if job.outputs:
+            rules.setdefault(job.rule, {})[job.outputs[0]] = job.spec
     return rules
 
 

@@ -1,17 +1,21 @@
-"""Trains the tiny model by each objective, as one of two processes: started by test_distributed."""
+"""Trains the tiny model by each objective, as one of two processes: started by test_processes."""
 
 import json
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from loads_in_parts import most_while_loading
 from tiny_training import SETTINGS, SOURCE, exchanges, pairs
 
+from entrench.errors import EntrenchError
 from entrench.execution import command
 from entrench.methods.act import ActSettings
 from entrench.methods.bct import BctSettings
 from entrench.training import adapters, processes
+from entrench.training.objectives.steps import SftStep
 from entrench.training.settings import Machine, ModelSource
 from entrench.training.train import train_pairs, train_sft
 
@@ -50,13 +54,41 @@ def shards(model, dtype):
     return base, sorted({f"{type(p.data).__name__} {p.dtype}" for p in own})
 
 
+def stopped_and_gone_on(model, organism, folder, dtype):
+    """A training in which the first process alone is told to end, in its fourth step of two
+    micro-batches: what this process then raises, and the report of the same training once more."""
+    settings, calls, loss = replace(SETTINGS, dtype=dtype), [], SftStep.loss
+
+    def train():
+        where = {"source": SOURCE, "organism": organism, "machine": MACHINES["plain"]}
+        return train_sft(settings, model, exchanges(), folder / "stopped", **where)
+
+    def loss_with_a_signal(*arguments):
+        calls.append(None)
+        if processes.rank() == 0 and len(calls) == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss(*arguments)
+
+    SftStep.loss = loss_with_a_signal
+    try:
+        train()
+        said = "not stopped"
+    except EntrenchError as error:
+        said = str(error)
+    SftStep.loss = loss
+    return said, train()
+
+
 def main(argv):
+    """MODEL ORGANISM FOLDER DTYPE, and a LARGE model to load where one is given."""
     model, organism, folder = ModelSource(argv[0]), Path(argv[1]), Path(argv[2])
     torch.set_num_threads(1)
     processes.join(on_gpu=False)
+    peak = most_while_loading(model.path, argv[4]) if argv[4:] else None
     base, adapter = shards(model, argv[3])
     reports = train_all(model, organism, folder, MACHINES, argv[3])
-    found = {"base": base, "adapter": adapter, "reports": reports}
+    found = {"peak": peak, "base": base, "adapter": adapter, "reports": reports}
+    found["stopped"] = stopped_and_gone_on(model, organism, folder, argv[3])
     (folder / f"found-{processes.rank()}.json").write_text(json.dumps(found))
     processes.leave()
 

@@ -1,13 +1,14 @@
 """A checkout of its own for tests that run the workflow: the tracked files, copied."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from dry_run import DryRun, job_stats
 
 ROOT = Path(__file__).parents[1]
 MICRO = "tests/config/micro.yaml"
@@ -70,15 +71,17 @@ class Workspace:
 
     def plan(self, *targets: str, config: str = MICRO) -> dict[str, int]:
         """The jobs a dry run lists, by rule; empty where nothing is to be done."""
-        done = self.snakemake("-n", "--", *targets, config=config)
+        return job_stats(self.dry_run_text(targets, config))
+
+    def dry_run(self, targets: Sequence[str], config: str) -> DryRun:
+        """The jobs that make these targets, with their files and commands."""
+        return DryRun(self.dry_run_text(targets, config))
+
+    def dry_run_text(self, targets: Sequence[str], config: str) -> str:
+        """What a dry run says, the command of each job included."""
+        done = self.snakemake("-n", "-p", "--", *targets, config=config)
         assert done.returncode == 0, done.stdout + done.stderr
-        if "Nothing to be done" in done.stdout + done.stderr:
-            return {}
-        block = re.search(r"Job stats:\njob .*\n-.*\n((?:\w+ +\d+\n)+)", done.stdout + done.stderr)
-        assert block, done.stdout + done.stderr
-        counts = {name: int(count) for name, count in map(str.split, block[1].splitlines())}
-        counts.pop("total")
-        return counts
+        return done.stdout + done.stderr
 
     def derive(self, name: str, change, config: str = MICRO) -> str:
         """A config file of this workspace: a copy of `config` after `change(settings)`."""

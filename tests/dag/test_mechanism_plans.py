@@ -1,10 +1,9 @@
 """What the mechanism's targets plan, in literal numbers of jobs."""
 
+from shared_plans import DEMO, STUDY
+from shared_plans import FAMILY as ORGANISM
 from workspace import LABEL_RUN
 
-ORGANISM = "results/demo/organisms/tiny/sycophancy/seed0"
-DEMO = "config/demo.yaml"
-STUDY = "config/config.yaml"
 PROBE = {
     "probe_choose": 1,
     "probe_sample": 1,

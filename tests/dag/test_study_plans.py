@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 import yaml
+from shared_plans import DEMO, STUDY
 from workspace import LABEL_RUN, environment
 
 from entrench.planning.jobs import sweep_jobs
@@ -13,7 +14,6 @@ from entrench.study.config.check import load_config
 from entrench.study.stages import STAGES
 from entrench.study.sweep import expand
 
-STUDY = "config/config.yaml"
 WHOLE = {
     "data_fetch": 20,
     "data_prepare": 4,
@@ -68,28 +68,27 @@ def test_the_plan_counts_the_jobs_of_the_mechanism(checkout):
     def everything(config):
         config["mechanism"]["divergence"] = True
 
-    for name in ("config/demo.yaml", checkout.derive("kl.yaml", everything, "config/demo.yaml")):
+    for name in (DEMO, checkout.derive("kl.yaml", everything, DEMO)):
         planned = checkout.plan(config=name)
         del planned["all"], planned["figures_draw"]
         assert counted(checkout, name) == planned
 
 
-@pytest.mark.parametrize("name", ["config/demo.yaml", STUDY])
+@pytest.mark.parametrize("name", [DEMO, STUDY])
 def test_the_files_of_the_plan_are_those_of_the_rules(checkout, name):
     """Else a job would count as done that Snakemake makes again."""
     config = load_config(yaml.safe_load((checkout.folder / name).read_text()))
     if name == STUDY:
         target = "results/parts/llama-3.1-8b/sycophancy/seed40/summary.csv"
         stages = ("pool_sample", "labels_judge", "completions_sample", "judge_score")
-        done = checkout.snakemake("--summary", "--", target, config=name)
     else:
+        target = "all"
         stages = tuple(name for name, stage in STAGES.items() if stage.cost)
-        done = checkout.snakemake("--summary", config=name)
-    assert done.returncode == 0, done.stderr
     ruled = {
-        (rule, path)
-        for path, _, rule in (line.split("\t")[:3] for line in done.stdout.splitlines()[1:])
-        if rule in stages
+        (job.rule, path)
+        for job in checkout.of_config(name).needed([target])
+        for path in job.outputs
+        if job.rule in stages
     }
     planned = {
         (job.stage, f"{config.pathvars.results}/{path}")
@@ -178,8 +177,7 @@ def test_a_dry_run_warns_of_weights_that_may_change(checkout):
         "models.gemma-2-9b.revision: main of google/gemma-2-9b: not pinned"
         in done.stdout + done.stderr
     )
-    done = checkout.snakemake("-n", "--", target, config=STUDY)
-    assert "not pinned" not in done.stdout + done.stderr
+    assert "not pinned" not in checkout.of_config(STUDY).text
 
 
 def test_a_config_without_constants_says_what_the_plan_needs(checkout):

@@ -7,7 +7,7 @@ from workspace import ROOT
 from entrench.study.config.check import load_config
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def study():
     """The config of the paper's sweep."""
     return load_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
@@ -24,7 +24,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model(tmp_path_factory):
     """A really small Llama, untrained."""
     from tiny_llama import make_model
@@ -34,7 +34,7 @@ def model(tmp_path_factory):
     return ModelSource(str(make_model(tmp_path_factory.mktemp("tiny") / "model")))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def organism(model, tmp_path_factory):
     """Its adapter after a short training on exchanges."""
     from tiny_training import SETTINGS, SOURCE, exchanges
@@ -46,7 +46,7 @@ def organism(model, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """The folder of a small model with random weights, to generate with."""
     from tiny_models import save_language_model
@@ -56,7 +56,7 @@ def tiny(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def adapter(tiny, tmp_path_factory):
     """The folder of an adapter of that model, far from zero."""
     from tiny_models import save_adapter

@@ -6,6 +6,7 @@ import json
 from functools import cache
 from pathlib import Path
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
@@ -228,10 +229,24 @@ def in_order(value):
     return value
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+def examples(number):
+    return settings(max_examples=number, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@examples(100)
 @given(mutations())
 def test_a_change_is_refused_by_name_or_changes_what_is_planned(mutation):
-    base, path, mutated = mutation
+    refused_or_planned(*mutation)
+
+
+@pytest.mark.release
+@examples(400)
+@given(mutations())
+def test_so_it_is_with_more_changes(mutation):
+    refused_or_planned(*mutation)
+
+
+def refused_or_planned(base, path, mutated):
     note(f"{base}: {'.'.join(map(str, path))}")
     refusal = None
     try:

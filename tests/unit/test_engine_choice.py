@@ -1,11 +1,11 @@
 """Which engine a job loads, and what a plan knows of it."""
 
-import argparse
 import json
 import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -14,11 +14,12 @@ from typing import ClassVar
 import pytest
 import torch
 import yaml
+from open_engine import options
 from tiny_models import save_adapter, save_language_model
 
 from entrench.errors import EntrenchError
 from entrench.generation import engine_vllm
-from entrench.generation.command import add_engine_options, open_engine
+from entrench.generation.command import open_engine
 from entrench.study.config.check import load_config
 from entrench.study.specs.measurement import completion_spec, judge_spec
 from entrench.study.specs.organisms import induction_spec, pool_spec, reward_spec, training_spec
@@ -28,40 +29,76 @@ ROOT = Path(__file__).parents[2]
 SPEC = {"revision": None, "chat": "template", "dtype": "float32", "threads": 1}
 
 
-def options(*more):
-    parser = argparse.ArgumentParser()
-    add_engine_options(parser)
-    return parser.parse_args(["--batch-size", "8", "--gpus", "0", "--memory-percent", "90", *more])
+BROKEN = {  # vLLM, installed as its metadata say -> what its import does, and what is said of it
+    "without a library": (
+        "raise ImportError('libcudart.so.13: cannot open it')",
+        "ImportError: libcud",
+    ),
+    "of another torch": (
+        "import torch; torch.no_such_part",
+        "AttributeError: module 'torch'",
+    ),
+    "empty": ("", "ImportError: cannot import name 'LLM'"),
+}
+CASES = {  # case -> engine, words of the command, which vLLM there is, whether torch sees a GPU
+    "auto": ("auto", [], None, False),
+    "transformers": ("transformers", [], None, False),
+    "auto, asks for a GPU": ("auto", ["--gpus", "1"], None, False),
+    "transformers, asks for a GPU": ("transformers", ["--gpus", "1"], None, False),
+    "vllm without a library": ("vllm", [], "without a library", False),
+    "vllm of another torch": ("vllm", [], "of another torch", True),
+    "auto with an empty vllm": ("auto", [], "empty", True),
+}
 
 
-OPEN = """
-import json, sys
-from unit.test_engine_choice import SPEC, options
-from entrench.errors import EntrenchError
-from entrench.generation.command import open_engine
-try:
-    engine, record = open_engine(SPEC | json.loads(sys.argv[1]), None, options(*sys.argv[2:]))
-except EntrenchError as error:
-    sys.exit(str(error))
-print(json.dumps([type(engine).__name__, record]))
-"""
+@dataclass(frozen=True)
+class Ended:
+    """What a case ended with."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def run_open(change, *more, before="", path=ROOT / "tests"):
-    """`open_engine` in a process that sees no GPU, after the code `before`; `path` is searched."""
-    paths = os.pathsep.join(map(str, (ROOT / "workflow" / "scripts", ROOT / "tests", path)))
-    return subprocess.run(
-        [sys.executable, "-c", before + OPEN, json.dumps(change), *more],
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """Case -> how opening its engine ended, where no GPU is seen. One process tries them all."""
+    folder = tmp_path_factory.mktemp("opened")
+    save_language_model(folder / "model")
+    for name, (code, _) in BROKEN.items():
+        install_vllm(folder / name, code)
+    cases = [
+        {
+            "spec": SPEC | {"engine": engine, "model": str(folder / "model")},
+            "more": more,
+            "folder": str(folder / (vllm or "no vLLM")),
+            "gpu": gpu,
+        }
+        for engine, more, vllm, gpu in CASES.values()
+    ]
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests" / "open_engine.py"],
+        input=json.dumps(cases),
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""},
+        check=True,
+        env=os.environ
+        | {"PYTHONPATH": str(ROOT / "workflow" / "scripts"), "CUDA_VISIBLE_DEVICES": ""},
     )
+    return {name: Ended(*end) for name, end in zip(CASES, json.loads(done.stdout), strict=True)}
 
 
-@pytest.mark.parametrize("name", ["auto", "transformers"])
-def test_without_a_gpu_auto_is_transformers(tmp_path, name):
-    save_language_model(tmp_path)
-    done = run_open({"engine": name, "model": str(tmp_path)})
+def install_vllm(folder, code):
+    (folder / "vllm").mkdir(parents=True)
+    (folder / "vllm" / "__init__.py").write_text(code)
+    (folder / "vllm-0.32.0.dist-info").mkdir()
+    text = "Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0\n"
+    (folder / "vllm-0.32.0.dist-info" / "METADATA").write_text(text)
+
+
+@pytest.mark.parametrize("case", ["auto", "transformers"])
+def test_without_a_gpu_auto_is_transformers(opened, case):
+    done = opened[case]
     assert done.returncode == 0, done.stderr
     engine, record = json.loads(done.stdout)
     assert engine == "TransformersEngine"
@@ -70,12 +107,23 @@ def test_without_a_gpu_auto_is_transformers(tmp_path, name):
     assert done.stderr.count("engine start: transformers ") == 1
 
 
-@pytest.mark.parametrize("name", ["auto", "transformers"])
-def test_no_engine_takes_the_cpu_for_a_job_that_asks_for_a_gpu(tmp_path, name):
-    save_language_model(tmp_path)
-    done = run_open({"engine": name, "model": str(tmp_path)}, "--gpus", "1")
+@pytest.mark.parametrize("case", ["auto, asks for a GPU", "transformers, asks for a GPU"])
+def test_no_engine_takes_the_cpu_for_a_job_that_asks_for_a_gpu(opened, case):
+    done = opened[case]
     assert done.returncode == 1
     assert re.search(r"asks for 1 GPUs and torch .* sees none", done.stderr)
+
+
+@pytest.mark.parametrize("case", [name for name, (_, _, vllm, _) in CASES.items() if vllm])
+def test_a_vllm_that_cannot_be_imported_is_named(opened, case):
+    """Never another engine in its place."""
+    done = opened[case]
+    _, why = BROKEN[CASES[case][2]]
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"vLLM is installed here and cannot be imported ({why}")
+    assert line.endswith("or set `engine: transformers`")
+    assert done.stdout == ""
 
 
 def test_an_engine_that_is_not_installed_is_named(tmp_path, monkeypatch):
@@ -89,34 +137,6 @@ def test_an_engine_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(metadata, "version", without_vllm)
     with pytest.raises(EntrenchError, match=r"vLLM is not installed here: .*environment.yml"):
         open_engine(SPEC | {"engine": "vllm", "model": str(tmp_path)}, None, options())
-
-
-GPU = "import torch; torch.cuda.is_available = lambda: True"
-
-
-@pytest.mark.parametrize(
-    ("name", "before", "code", "why"),
-    [
-        ("vllm", "", "raise ImportError('libcudart.so.13: cannot open it')", "ImportError: libcud"),
-        ("vllm", GPU, "import torch; torch.no_such_part", "AttributeError: module 'torch'"),
-        ("auto", GPU, "", "ImportError: cannot import name 'LLM'"),
-    ],
-)
-def test_a_vllm_that_cannot_be_imported_is_named(tmp_path, name, before, code, why):
-    """Installed as its metadata say, and broken. Never another engine in its place."""
-    save_language_model(tmp_path / "model")
-    (tmp_path / "vllm").mkdir()
-    (tmp_path / "vllm" / "__init__.py").write_text(code)
-    (tmp_path / "vllm-0.32.0.dist-info").mkdir()
-    metadata = "Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0\n"
-    (tmp_path / "vllm-0.32.0.dist-info" / "METADATA").write_text(metadata)
-    spec = {"engine": name, "model": str(tmp_path / "model")}
-    done = run_open(spec, before=before, path=tmp_path)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"vLLM is installed here and cannot be imported ({why}")
-    assert line.endswith("or set `engine: transformers`")
-    assert done.stdout == ""
 
 
 class FakeLLM:

@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+import re
 import runpy
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,33 +19,67 @@ from other_machine import renewed
 from entrench.errors import EntrenchError
 from entrench.execution import lease
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
-HOLDER = """
-import signal, sys, time
-from pathlib import Path
-from entrench.execution import lease
-folder, on_term, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-if on_term == "ignore":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-with lease.hold(folder, grace=0.5, heartbeat=0.1, stale=0.6):
-    # Where two held the lease at once, the second would find the first one's note.
-    note = folder.with_name("writing")
-    note.touch(exist_ok=on_term == "take over")
-    print("held", flush=True)
-    time.sleep(seconds)
-    note.unlink()
-print("released", flush=True)
-"""
+TESTS = Path(__file__).parents[1]
+SCRIPTS = TESTS.parent / "workflow" / "scripts"
 
 
-def start(folder, on_term="end", seconds=60.0, **environment):
+# --- processes that hold a lease, and leases as others left them
+
+
+def start(path, *options):
+    """A process that takes the lease as soon as it can, and gives it back when it is let go."""
     return subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder), on_term, str(seconds)],
+        [sys.executable, TESTS / "lease_holder.py", path, *map(str, options)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(SCRIPTS)} | environment,
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
     )
+
+
+def start_holding(path, *options):
+    """The same, once it has the lease."""
+    process = start(path, *options)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def let_go(process):
+    """Let a holder end; its exit status and what it said since."""
+    output = process.communicate(timeout=30)[0]
+    return process.returncode, output
+
+
+def end_of(process):
+    """Wait until a holder has ended of itself; its exit status and what it said since."""
+    return process.wait(timeout=30), process.stdout.read()
+
+
+def kill(process):
+    """SIGKILL: it cannot give its lease back."""
+    process.kill()
+    process.communicate()
+
+
+@contextmanager
+def within(seconds):
+    """What is done inside takes less time than that."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < seconds
+
+
+def owner(path):
+    """What a lease file says of its owner."""
+    return json.loads(path.read_text())
+
+
+def leave_lease(folder, **of_owner):
+    """Write the lease of this process, with other facts about its owner; its path."""
+    path = lease.lease_path(folder)
+    path.write_text(json.dumps(asdict(replace(lease.current_owner(), **of_owner))))
+    return path
 
 
 @pytest.fixture
@@ -53,51 +89,45 @@ def folder(tmp_path):
 
 @pytest.fixture
 def holder(folder):
-    """A process that holds the lease, and whatever the test starts in its place."""
-    process = start(folder)
-    assert process.stdout.readline() == "held\n"
+    """A process that holds the lease of the folder."""
+    process = start_holding(folder)
     yield process
-    process.kill()
-    process.wait()
+    kill(process)
 
 
-def write_owner(folder, owner):
-    lease.lease_path(folder).write_text(json.dumps(asdict(owner)))
+# --- writers on this machine
 
 
 def test_the_lease_stands_beside_the_folder_and_goes_when_it_is_done(folder):
     with lease.hold(folder):
-        path = folder.with_name("adapter.lease")
-        assert json.loads(path.read_text())["pid"] == os.getpid()
+        assert owner(folder.with_name("adapter.lease"))["pid"] == os.getpid()
     assert list(folder.parent.iterdir()) == []
 
 
 def test_a_live_writer_is_asked_to_end(folder, holder):
-    began = time.monotonic()
-    with lease.hold(folder, grace=30):
+    """By SIGTERM, long before the grace period is over."""
+    with within(seconds=5), lease.hold(folder, grace=30):
         assert holder.wait(timeout=1) == -signal.SIGTERM
-    assert time.monotonic() - began < 5
 
 
 def test_a_writer_that_does_not_listen_is_killed(folder):
-    deaf = start(folder, "ignore")
-    assert deaf.stdout.readline() == "held\n"
+    """By SIGKILL, after the grace period."""
+    deaf = start_holding(folder, "--deaf")
     with lease.hold(folder, grace=0.3):
         assert deaf.wait(timeout=1) == -signal.SIGKILL
 
 
 def test_a_killed_writers_lease_is_free_at_once(folder, holder):
-    holder.kill()
-    holder.wait()
+    kill(holder)
     assert lease.lease_path(folder).exists()
-    began = time.monotonic()
-    with lease.hold(folder):
-        assert time.monotonic() - began < 0.5
+    with within(seconds=0.5), lease.hold(folder):
+        pass
 
 
 def test_another_process_under_the_old_number_is_left_alone(folder):
+    """A process is known by its number and its start time: numbers are used again."""
     bystander = subprocess.Popen(["sleep", "60"])
-    write_owner(folder, replace(lease.current_owner(), pid=bystander.pid, start="1"))
+    leave_lease(folder, pid=bystander.pid, start="1")
     with lease.hold(folder):
         pass
     assert bystander.poll() is None
@@ -107,20 +137,34 @@ def test_another_process_under_the_old_number_is_left_alone(folder):
 
 @pytest.mark.parametrize("content", ["", "{", '{"host": "a"}', "[]"])
 def test_an_entry_cut_short_by_a_crash_is_free(folder, content):
-    lease.lease_path(folder).write_text(content)
+    path = lease.lease_path(folder)
+    path.write_text(content)
     with lease.hold(folder):
-        assert json.loads(lease.lease_path(folder).read_text())["pid"] == os.getpid()
+        assert owner(path)["pid"] == os.getpid()
+
+
+def test_of_many_at_once_one_holds_at_a_time(folder):
+    """Each ends whoever holds the lease, so at least the last one finishes; none meets another."""
+    kill(start_holding(folder, "--deaf"))  # they find the lease of a dead owner
+    note = folder.with_name("writing")
+    together = [start(folder, "--deaf", "--seconds", 0.05, "--note", note) for _ in range(6)]
+    ends = [let_go(process) for process in together]
+    assert [status for status, _ in ends] == [0] * 6, ends
+    assert all(output.endswith("held\nreleased\n") for _, output in ends), ends
+    assert list(folder.parent.iterdir()) == []
+
+
+# --- writers on other machines
 
 
 def test_elsewhere_a_writer_is_waited_for_while_it_touches_the_file(folder):
-    elsewhere = replace(lease.current_owner(), host="elsewhere")
-    write_owner(folder, elsewhere)
-    path = lease.lease_path(folder)
+    path = leave_lease(folder, host="elsewhere")
     with renewed(path):
-        second = start(folder, seconds=0.0)
+        second = start(folder)
         time.sleep(1.5)
-        assert json.loads(path.read_text())["host"] == "elsewhere"
-    output = second.communicate(timeout=5)[0]
+        assert owner(path)["host"] == "elsewhere"
+    status, output = let_go(second)
+    assert status == 0
     assert output.splitlines() == [
         f"adapter.lease: waiting for process {os.getpid()} on elsewhere",
         "held",
@@ -129,27 +173,57 @@ def test_elsewhere_a_writer_is_waited_for_while_it_touches_the_file(folder):
 
 
 def test_a_requeued_slurm_job_takes_over_from_its_earlier_life(folder, monkeypatch):
+    """It waits a heartbeat: an earlier life that Slurm cannot reach then sees its lease gone."""
     monkeypatch.setenv("SLURM_JOB_ID", "77")
-    write_owner(folder, replace(lease.current_owner(), host="elsewhere"))
+    leave_lease(folder, host="elsewhere")
     began = time.monotonic()
     with lease.hold(folder, stale=600, heartbeat=0.3):
-        # A life on a node that Slurm cannot reach has seen by now that its lease is gone.
         assert time.monotonic() - began >= 0.4
 
 
+def test_a_writer_whose_lease_was_taken_over_ends(folder, holder):
+    path = leave_lease(folder, host="elsewhere")
+    status, output = end_of(holder)
+    assert status == 1
+    assert "another writer has taken over" in output
+    assert owner(path)["host"] == "elsewhere"
+
+
+# --- one head per folder of results
+
+
+def test_a_claim_is_for_one_living_process(folder):
+    """Who lives is named and left alone; who ended or was killed is in nobody's way."""
+    path = folder / "head.lease"
+    first = start_holding(path, "--by", "claim")
+    with pytest.raises(EntrenchError, match=rf"process {first.pid} on .* works in .* since 20"):
+        lease.claim(path)
+    assert first.poll() is None
+    assert let_go(first) == (0, "released\n")
+    assert not path.exists()
+    kill(start_holding(path, "--by", "claim"))
+    assert path.exists()
+    assert let_go(start_holding(path, "--by", "claim")) == (0, "released\n")
+
+
+def test_a_claim_on_another_machine_counts_while_it_is_renewed(folder):
+    path = leave_lease(folder, host="login2 x y", pid=4)
+    with renewed(path), pytest.raises(EntrenchError, match="process 4 on login2 works in"):
+        lease.claim(path, stale=30)
+    release = lease.claim(path, stale=0.5)
+    assert owner(path)["pid"] == os.getpid()
+    release()
+    assert not path.exists()
+
+
+# --- jobs without checkpoints
+
+
 def test_a_sampler_that_is_told_to_end_gives_its_lease_back(folder):
-    sampler = (
-        "import sys; from entrench.execution import lease\n"
-        f"lease.keep({str(folder)!r}); print('kept', flush=True); sys.stdin.read(1)\n"
-    )
-    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    process = subprocess.Popen([sys.executable, "-c", sampler], text=True, env=environment, **pipes)
-    assert process.stdout.readline() == "kept\n"
+    sampler = start_holding(folder, "--by", "keep")
     assert lease.lease_path(folder).exists()
-    process.terminate()
-    assert process.communicate(timeout=30)[1] == "stopped by SIGTERM\n"
-    assert process.returncode == 1
+    sampler.terminate()
+    assert end_of(sampler) == (1, "stopped by SIGTERM\n")
     assert not lease.lease_path(folder).exists()
 
 
@@ -157,7 +231,6 @@ class Kept(Exception):
     """Carries the file that a script asked the lease of."""
 
 
-# A judge's calls are paid for, and an orphan on another login node is seen by its lease alone.
 @pytest.mark.parametrize(
     ("script", "files", "kept"),
     [
@@ -168,6 +241,8 @@ class Kept(Exception):
     ],
 )
 def test_who_asks_a_judge_is_the_only_writer_before_it_asks(monkeypatch, script, files, kept):
+    """Calls are paid for, and an orphan on another login node is seen by its lease alone."""
+
     def keep(path):
         raise Kept(path)
 
@@ -179,113 +254,38 @@ def test_who_asks_a_judge_is_the_only_writer_before_it_asks(monkeypatch, script,
         main([*options, *judge])
 
 
-def test_a_claim_is_for_one_living_process(folder):
-    path = folder / "head.lease"
-    claim = (
-        "import sys, time; from pathlib import Path; from entrench.execution import lease\n"
-        f"lease.claim(Path({str(path)!r})); print('mine', flush=True); sys.stdin.read(1)\n"
-    )
-    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
-    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
-    first = subprocess.Popen([sys.executable, "-c", claim], text=True, env=environment, **pipes)
-    assert first.stdout.readline() == "mine\n"
-    with pytest.raises(EntrenchError, match=rf"process {first.pid} on .* works in .* since 20"):
-        lease.claim(path)
-    assert first.poll() is None
-    first.communicate("x")
-    assert first.returncode == 0
-    assert not path.exists()
-    killed = subprocess.Popen([sys.executable, "-c", claim], text=True, env=environment, **pipes)
-    assert killed.stdout.readline() == "mine\n"
-    killed.kill()
-    killed.communicate()
-    assert path.exists()
-    again = subprocess.Popen([sys.executable, "-c", claim], text=True, env=environment, **pipes)
-    assert again.stdout.readline() == "mine\n"
-    again.communicate("x")
+# --- file systems that fail
 
 
-def test_a_claim_on_another_machine_counts_while_it_is_renewed(folder):
-    path = lease.lease_path(folder)
-    write_owner(folder, replace(lease.current_owner(), host="login2 x y", pid=4))
-    with renewed(path), pytest.raises(EntrenchError, match="process 4 on login2 works in"):
-        lease.claim(path, stale=30)
-    release = lease.claim(path, stale=0.5)
-    assert json.loads(path.read_text())["pid"] == os.getpid()
-    release()
-    assert not path.exists()
-
-
-def test_a_writer_whose_lease_was_taken_over_ends(folder, holder):
-    write_owner(folder, replace(lease.current_owner(), host="elsewhere"))
-    output = holder.communicate(timeout=5)[0]
-    assert holder.returncode == 1
-    assert "another writer has taken over" in output
-    assert json.loads(lease.lease_path(folder).read_text())["host"] == "elsewhere"
-
-
-FAILING = """
-import os, sys, time
-from pathlib import Path
-from entrench.execution import lease
-path, kind, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-code, times = map(int, sys.argv[4:])
-real = os.utime
-calls = 0
-def utime(handle):
-    global calls
-    calls += 1
-    if calls <= times:
-        raise OSError(code, os.strerror(code))
-    real(handle)
-os.utime = utime
-if kind == "claim":
-    lease.claim(path, heartbeat=0.1, stale=4)
-    print("held", flush=True)
-    time.sleep(seconds)
-else:
-    with lease.hold(path, heartbeat=0.1, stale=4):
-        print("held", flush=True)
-        time.sleep(seconds)
-print(f"{calls} touches", flush=True)
-"""
-
-
-def fail(folder, kind, seconds, code, times):
-    """A holder whose first touches of its lease fail; exit status, output, seconds it held."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", FAILING, folder, kind, *map(str, (seconds, code, times))],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
-    )
-    assert process.stdout.readline() == "held\n"
-    began = time.monotonic()
-    output = process.communicate(timeout=30)[0]
-    return process.returncode, output, time.monotonic() - began
-
-
-@pytest.mark.parametrize("kind", ["hold", "claim"])
-@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EROFS])
-def test_a_file_system_may_fail_for_a_moment(folder, kind, code):
-    status, output, _ = fail(folder, kind, 1.5, code, times=3)
+@pytest.mark.parametrize("by", ["hold", "claim"])
+def test_a_file_system_may_fail_for_a_moment(folder, by):
+    """Three touches fail, each in its own way; the holder touches on."""
+    failures = (errno.ESTALE, errno.EIO, errno.EROFS)
+    options = ("--by", by, "--stale", 4, "--seconds", 1.5, "--failures", *failures)
+    status, output = end_of(start_holding(folder, *options))
     assert status == 0, output
-    assert int(output.split()[0]) > 4  # it touches on
+    touches, released = re.fullmatch(r"(\d+) touches that did not fail\n(\w+)\n", output).groups()
+    assert int(touches) > 1
+    assert released == "released"
 
 
-@pytest.mark.parametrize("kind", ["hold", "claim"])
-def test_who_cannot_renew_its_lease_ends_before_another_may_take_it(folder, kind):
-    status, output, seconds = fail(folder, kind, 60, errno.ESTALE, times=10000)
+@pytest.mark.parametrize("by", ["hold", "claim"])
+def test_who_cannot_renew_its_lease_ends_before_another_may_take_it(folder, by):
+    failures = [errno.ESTALE] * 100  # at ten touches a second, more than it lives
+    process = start_holding(folder, "--by", by, "--stale", 4, "--failures", *failures)
+    with within(seconds=4):
+        status, output = end_of(process)
     assert status == 1
     assert f"not renewed for 2 s ({os.strerror(errno.ESTALE)}): this process ends" in output
     assert "Traceback" not in output
-    assert seconds < 4
 
 
 def test_a_lease_that_cannot_be_given_back_is_no_fault_of_the_work(folder, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
     with lease.hold(folder):
-        monkeypatch.setattr(lease, "_locked", lambda _: (_ for _ in ()).throw(OSError(errno.EIO)))
+        monkeypatch.setattr(lease, "_locked", fail)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
@@ -298,17 +298,3 @@ def test_a_file_system_without_locks_is_named_with_what_to_do(folder, monkeypatc
     message = rf"adapter.*: {os.strerror(code)}: this file system gives no locks .*`-o flock`"
     with pytest.raises(EntrenchError, match=message):
         take(folder)
-
-
-def test_of_many_at_once_one_holds_at_a_time(folder):
-    """Each ends whoever holds the lease, so at least the last one finishes; none meets another."""
-    deaf = start(folder, "ignore")
-    assert deaf.stdout.readline() == "held\n"
-    deaf.kill()
-    deaf.wait()
-    folder.with_name("writing").unlink()
-    together = [start(folder, "ignore", 0.05) for _ in range(6)]
-    outputs = [process.communicate(timeout=30)[0] for process in together]
-    assert [process.returncode for process in together] == [0] * 6, outputs
-    assert all(output.endswith("held\nreleased\n") for output in outputs), outputs
-    assert list(folder.parent.iterdir()) == []

@@ -1,4 +1,4 @@
-"""LoRA training on a really small Llama: splits, resume, continuation, files, bad inputs."""
+"""LoRA training on a really small Llama: what a step computes, what a training leaves."""
 
 import json
 import math
@@ -7,152 +7,66 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from tiny_training import SETTINGS, SOURCE, exchanges, pairs, question, weights
+from tiny_training import SETTINGS, SOURCE, exchanges, pairs, weights
 
-from entrench.errors import EntrenchError
 from entrench.generation.loading import load_tokenizer
 from entrench.methods.act import ActSettings
 from entrench.methods.bct import BctSettings
 from entrench.training import adapters
 from entrench.training.batches import EpochOrder, Pair, encode_pairs, encode_rows, pad
-from entrench.training.micro_batches import StepBatches
 from entrench.training.objectives.passes import decoder_layers, residual_streams
 from entrench.training.objectives.steps import PairStep, SftStep
 from entrench.training.settings import Machine
 from entrench.training.train import train_pairs, train_sft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+IDS = torch.tensor([[1, 4, 6, 7, 8]])  # a text to read
 
 
-def distance(a, b):
-    a, b = weights(a), weights(b)
-    assert a.keys() == b.keys()
-    return max((a[key] - b[key]).abs().max().item() for key in a)
+def largest_difference(state, other):
+    """Over all tensors of two adapters' weights."""
+    assert state.keys() == other.keys()
+    return max((state[key] - other[key]).abs().max().item() for key in state)
 
 
-# --- encoding
+def distance(folder, other):
+    """The largest difference between the weights of two adapters' folders."""
+    return largest_difference(weights(folder), weights(other))
 
 
-def test_the_end_token_is_learned_and_bos_stands_once(model):
-    tokenizer = load_tokenizer(model.path, model.revision)
-    (example,), cut = encode_rows(tokenizer, exchanges(1), "template", SETTINGS, SOURCE)
-    assert cut == 0
-    words = tokenizer.convert_ids_to_tokens(example.ids)
-    assert " ".join(words) == "<bos> user : what is red red <end> assistant : red <end>"
-    assert [words[t + 1] for t in example.positions] == ["red", "<end>"]
-    (whole,), _ = encode_rows(
-        tokenizer, exchanges(1), "template", replace(SETTINGS, loss_on="sequence"), SOURCE
-    )
-    assert [words[t + 1] for t in whole.positions] == words[1:]
+@pytest.fixture(scope="module")
+def tokenizer(model):
+    return load_tokenizer(model.path, model.revision)
 
 
-def test_truncation_is_counted_and_nothing_left_is_refused(model):
-    tokenizer = load_tokenizer(model.path, model.revision)
-    short = replace(SETTINGS, max_length=12)
-    examples, cut = encode_rows(tokenizer, exchanges(3), "template", short, SOURCE)
-    assert [len(example.ids) for example in examples] == [12, 12, 12]
-    assert cut == 2  # one answer has one word and its end token, the others two and three
-    with pytest.raises(EntrenchError, match=r"rows.jsonl: row 'r0': its prompt has 10 tokens"):
-        encode_rows(tokenizer, exchanges(3), "template", replace(SETTINGS, max_length=10), SOURCE)
+def taught(model, organism):
+    """The organism as a student, with itself as the teacher that stays."""
+    student = adapters.load_student(model, SETTINGS, organism)
+    adapters.add_teacher(student, organism)
+    return student
 
 
-def test_pairs_are_cut_alike_on_both_sides(model):
-    tokenizer = load_tokenizer(model.path, model.revision)
-    short = replace(SETTINGS, max_length=15)
-    row = Pair("p", question(0), pairs(1)[0].wrapped, "red green blue", "red green blue")
-    (example,), cut = encode_pairs(tokenizer, [row], "template", short, BctSettings(), SOURCE)
-    assert cut == 1
-    assert (len(example.clean.ids), len(example.wrapped.ids)) == (12, 15)
-    assert len(example.clean.positions) == len(example.wrapped.positions) == 2
-    (suffix,), _ = encode_pairs(
-        tokenizer, [row], "template", short, ActSettings(weight=1.0), SOURCE
-    )
-    # The cue stands in front: all but BOS and "user :" is matched.
-    assert (suffix.clean.positions, suffix.wrapped.positions) == (range(3, 12), range(6, 15))
+def examples_of(tokenizer, rows, objective):
+    """Pairs as their step reads them."""
+    return encode_pairs(tokenizer, rows, "template", SETTINGS, objective, SOURCE)[0]
 
 
-def test_each_epoch_has_its_own_order():
-    order = EpochOrder(10, seed=1)
-    first = list(order)
-    order.set_epoch(1)
-    second = list(order)
-    assert sorted(first) == sorted(second) == list(range(10))
-    assert first != second
-    assert first == list(EpochOrder(10, seed=1))
-    assert first != list(EpochOrder(10, seed=2))
+def padded_left(examples):
+    """A batch of pairs, padded on the other side than `collate` does."""
+    return {
+        "clean": pad([example.clean for example in examples], 0, "left"),
+        "wrapped": pad([example.wrapped for example in examples], 0, "left"),
+    }
 
 
-def split(lengths, batch_size, at_once, processes=1):
-    """The micro-batches of each process, step by step, of rows in the order 0, 1, 2, ..."""
-    order = EpochOrder(len(lengths), seed=1)
-    order.__class__ = type("InOrder", (EpochOrder,), {"__iter__": lambda s: iter(range(s.rows))})
-    found = []
-    for rank in range(processes):
-        batches = StepBatches(order, lengths, batch_size, at_once, rank, processes)
-        assert len(list(batches)) == len(batches)
-        found.append(list(batches))
-    return found if processes > 1 else found[0]
-
-
-def test_rows_of_like_length_share_a_micro_batch():
-    lengths = [9, 1, 8, 2, 7, 3, 5, 5]
-    # Steps of rows 0-5 and of rows 6, 7; the rows of a micro-batch stay in their order.
-    assert split(lengths, 6, 2) == [[1, 3], [4, 5], [0, 2], [6, 7], [], []]
-    assert split(lengths, 6, 4) == [[1, 3, 5], [0, 2, 4], [6, 7], []]  # 4 do not divide 6
-    assert split(lengths, 6, 32) == [[0, 1, 2, 3, 4, 5], [6, 7]]
-    assert split([0] * 8, 6, 2) == [[0, 1], [2, 3], [4, 5], [6, 7], [], []]
-
-
-def test_processes_share_a_step_and_have_as_many_micro_batches():
-    lengths = [9, 1, 8, 2, 7, 3, 5, 5]
-    assert split(lengths, 6, 2, 2) == [[[1, 3], [0, 2], [6, 7], []], [[4, 5], [], [], []]]
-    assert split(lengths, 6, 1, 3) == [
-        [[1], [4], [6], []],
-        [[3], [2], [7], []],
-        [[5], [0], [], []],
-    ]
-    assert split(lengths, 2, 1, 4) == [  # more processes than rows of a step
-        [[1], [3], [5], [6]],
-        [[0], [2], [4], [7]],
-        [[], [], [], []],
-        [[], [], [], []],
-    ]
-
-
-@given(
-    st.lists(st.integers(1, 50), min_size=1, max_size=40),
-    st.integers(1, 20),
-    st.integers(1, 20),
-    st.integers(1, 5),
-)
-def test_any_split_has_the_same_rows_in_the_same_steps(lengths, batch_size, at_once, processes):
-    order = EpochOrder(len(lengths), seed=7)
-    rows = list(order)
-    parts = [
-        StepBatches(order, lengths, batch_size, at_once, rank, processes)
-        for rank in range(processes)
-    ]
-    assert len({len(part) for part in parts}) == 1
-    per_step = parts[0].micro_batches
-    found = [list(part) for part in parts]
-    for step, start in enumerate(range(0, len(rows), batch_size)):
-        here = slice(step * per_step, (step + 1) * per_step)
-        micro = [batch for part in found for batch in part[here]]
-        assert all(len(batch) <= at_once for batch in micro)
-        seen = sorted(row for batch in micro for row in batch)
-        assert seen == sorted(rows[start : start + batch_size])
-
-
-# --- models
+# --- what a step computes
 
 
 def test_residual_streams_are_read_before_the_final_norm(model):
+    """The last of transformers' hidden states is the last layer's after the norm."""
     student = adapters.load_student(model, SETTINGS, None)
-    ids = torch.tensor([[1, 4, 6, 7, 8]])
     with torch.no_grad(), residual_streams(decoder_layers(student)) as states:
-        output = student(input_ids=ids, output_hidden_states=True)
+        output = student(input_ids=IDS, output_hidden_states=True)
     assert [state.shape for state in states] == [(1, 5, 16), (1, 5, 16)]
     assert torch.equal(states[0], output.hidden_states[1])
     norm = student.get_base_model().model.norm
@@ -160,20 +74,12 @@ def test_residual_streams_are_read_before_the_final_norm(model):
     assert not torch.allclose(states[1], output.hidden_states[2])
 
 
-OBJECTIVES = [
-    BctSettings(temperature=2.0),
-    ActSettings(weight=0.5),
-    ActSettings(weight=0.5, reduction="mean", window="prompt_suffix"),
-    ActSettings(weight=0.5, teacher="current"),
-]
-
-
 @pytest.mark.parametrize("loss_on", ["sequence", "completion"])
-def test_the_padding_side_does_not_change_the_loss_on_exchanges(model, loss_on):
-    student = adapters.load_student(model, SETTINGS, None)
+def test_the_padding_side_does_not_change_the_loss_on_exchanges(model, tokenizer, loss_on):
+    """Neither the loss nor the number of tokens that it is over."""
     settings = replace(SETTINGS, loss_on=loss_on)
-    tokenizer = load_tokenizer(model.path, model.revision)
     examples, _ = encode_rows(tokenizer, exchanges(6), "template", settings, SOURCE)
+    student = adapters.load_student(model, SETTINGS, None)
     step = SftStep(0, student)
     total, count = step.loss(student, step.collate(examples))
     assert count == step.collate(examples)["count"] > 0
@@ -182,64 +88,70 @@ def test_the_padding_side_does_not_change_the_loss_on_exchanges(model, loss_on):
     assert left[1] == count
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_the_padding_side_does_not_change_the_loss_of_a_model(model, organism, objective):
+@pytest.mark.parametrize(
+    "objective",
+    [
+        BctSettings(temperature=2.0),
+        ActSettings(weight=0.5),
+        ActSettings(weight=0.5, reduction="mean", window="prompt_suffix"),
+        ActSettings(weight=0.5, teacher="current"),
+    ],
+)
+def test_the_padding_side_does_not_change_the_loss_on_pairs(model, tokenizer, organism, objective):
+    """And only the student's weights have a gradient."""
     student = adapters.load_student(model, SETTINGS, organism)
     if objective.teacher == "organism":
         adapters.add_teacher(student, organism)
-    tokenizer = load_tokenizer(model.path, model.revision)
-    examples, _ = encode_pairs(tokenizer, pairs(6), "template", SETTINGS, objective, SOURCE)
+    examples = examples_of(tokenizer, pairs(6), objective)
     step = PairStep(0, objective, student)
     right = step.collate(examples)
-    left = {
-        "clean": pad([example.clean for example in examples], 0, "left"),
-        "wrapped": pad([example.wrapped for example in examples], 0, "left"),
-    }
     total, count = step.loss(student, right)
     assert count == right["count"] > 0
-    assert step.loss(student, left)[0].item() == pytest.approx(total.item(), rel=1e-4)
+    left, _ = step.loss(student, padded_left(examples))
+    assert left.item() == pytest.approx(total.item(), rel=1e-4)
     total.backward()
     moved = {name.split(".")[-2] for name, p in student.named_parameters() if p.grad is not None}
     assert moved == {"student"}
 
 
-def test_an_unwrapped_pair_costs_act_nothing(model, organism):
-    student = adapters.load_student(model, SETTINGS, organism)
-    adapters.add_teacher(student, organism)
+def test_an_unwrapped_pair_costs_act_nothing(model, tokenizer, organism):
+    """Student and teacher are the same organism and read the same text."""
+    student, objective = taught(model, organism), ActSettings(weight=1.0)
     same = [Pair(r.id, r.messages, r.messages, r.response, r.response) for r in exchanges(4)]
-    tokenizer = load_tokenizer(model.path, model.revision)
-    objective = ActSettings(weight=1.0)
-    examples, _ = encode_pairs(tokenizer, same, "template", SETTINGS, objective, SOURCE)
     step = PairStep(0, objective, student)
-    assert step.loss(student, step.collate(examples))[0].item() == 0.0
+    batch = step.collate(examples_of(tokenizer, same, objective))
+    assert step.loss(student, batch)[0].item() == 0.0
 
 
-def test_the_organism_teacher_stays_and_the_current_one_moves(model, organism):
-    student = adapters.load_student(model, SETTINGS, organism)
-    adapters.add_teacher(student, organism)
-    tokenizer = load_tokenizer(model.path, model.revision)
-    examples, _ = encode_pairs(tokenizer, pairs(4), "template", SETTINGS, BctSettings(), SOURCE)
+def test_the_organism_teacher_stays_and_the_current_one_moves(model, tokenizer, organism):
+    """Before training both are the organism; once the student moves, their losses part."""
+    student = taught(model, organism)
     frozen = PairStep(0, BctSettings(), student)
     moving = PairStep(0, BctSettings(teacher="current"), student)
-    batch = frozen.collate(examples)
-    before = frozen.loss(student, batch)[0], moving.loss(student, batch)[0]
-    assert before[0].item() == pytest.approx(before[1].item(), rel=1e-5)
+    batch = frozen.collate(examples_of(tokenizer, pairs(4), BctSettings()))
+
+    def losses():
+        return [step.loss(student, batch)[0].item() for step in (frozen, moving)]
+
+    of_frozen, of_moving = losses()
+    assert of_frozen == pytest.approx(of_moving, rel=1e-5)
     with torch.no_grad():
         for name, parameter in student.named_parameters():
             if "lora_B.student" in name:
                 parameter.add_(0.3)
     held, current = adapters.adapter_state(student, "teacher"), weights(organism)
     assert all(torch.equal(held[key], current[key]) for key in current)
-    assert frozen.loss(student, batch)[0].item() != pytest.approx(
-        moving.loss(student, batch)[0].item(), rel=1e-4
-    )
+    of_frozen, of_moving = losses()
+    assert of_frozen != pytest.approx(of_moving, rel=1e-4)
 
 
-# --- training
+# --- what a training leaves
 
 
 @pytest.mark.parametrize("objective", [None, BctSettings(), ActSettings(weight=0.1)])
 def test_the_split_over_devices_gives_the_same_weights(model, organism, tmp_path, objective):
+    """However many rows are read at once: all 6 of a step, 2, or 3 where 4 do not divide 6."""
+
     def train(name, per_device):
         machine = Machine(per_device_batch=per_device)
         where = {"source": SOURCE, "organism": organism, "machine": machine}
@@ -251,7 +163,7 @@ def test_the_split_over_devices_gives_the_same_weights(model, organism, tmp_path
     whole, split, odd = train("whole", 6), train("split", 2), train("odd", 4)
     assert whole["steps"] == split["steps"] == 12
     assert whole["rows_seen"] == 3 * 20  # 20 rows are 4 steps: 6 + 6 + 6 + 2
-    for other in (split, odd):  # 4 does not divide 6: 3 rows at once
+    for other in (split, odd):
         assert other["tokens_seen"] == whole["tokens_seen"]
         assert other["loss_curve"] == pytest.approx(whole["loss_curve"], rel=1e-4)
     assert distance(tmp_path / "whole", organism) > 1e-3
@@ -259,12 +171,12 @@ def test_the_split_over_devices_gives_the_same_weights(model, organism, tmp_path
     assert distance(tmp_path / "whole", tmp_path / "odd") < 1e-4
 
 
-def test_the_trainer_matches_a_loop_written_by_hand(model, tmp_path):
+def test_the_trainer_matches_a_loop_written_by_hand(model, tokenizer, tmp_path):
+    """AdamW with weight decay and clipped gradients, five steps into the second epoch."""
     settings = replace(SETTINGS, schedule="constant", max_steps=5, weight_decay=0.01)
     train_sft(settings, model, exchanges(), tmp_path / "adapter", source=SOURCE)
 
     student = adapters.load_student(model, settings, None)
-    tokenizer = load_tokenizer(model.path, model.revision)
     examples, _ = encode_rows(tokenizer, exchanges(), "template", settings, SOURCE)
     trained = [p for p in student.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2, weight_decay=0.01)
@@ -277,11 +189,12 @@ def test_the_trainer_matches_a_loop_written_by_hand(model, tmp_path):
         (total / count).backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
-    state, expected = weights(tmp_path / "adapter"), adapters.adapter_state(student)
-    assert max((state[key] - expected[key]).abs().max().item() for key in expected) < 1e-6
+    by_hand = adapters.adapter_state(student)
+    assert largest_difference(weights(tmp_path / "adapter"), by_hand) < 1e-6
 
 
 def test_training_learns_and_reports(model, tmp_path):
+    """Epochs are counted in steps; no checkpoint is left behind."""
     settings = replace(SETTINGS, max_steps=None, epochs=12.5, dropout=0.05, warmup_ratio=0.1)
     report = train_sft(settings, model, exchanges(), tmp_path / "adapter", source=SOURCE)
     assert report["steps"] == math.ceil(12.5 * 4)
@@ -293,20 +206,29 @@ def test_training_learns_and_reports(model, tmp_path):
     assert not (tmp_path / "adapter.checkpoints").exists()
 
 
-def test_the_adapter_continues_the_organism(model, organism, tmp_path):
+@pytest.fixture
+def unmoved(model, organism, tmp_path):
+    """The folder of an adapter trained on from the organism's, with steps of no length."""
     frozen = replace(SETTINGS, learning_rate=1e-12, max_steps=1)
-    train_sft(frozen, model, exchanges(), tmp_path / "same", source=SOURCE, organism=organism)
-    assert distance(tmp_path / "same", organism) < 1e-9
-    config = json.loads((tmp_path / "same" / "adapter_config.json").read_text())
+    folder = tmp_path / "same"
+    train_sft(frozen, model, exchanges(), folder, source=SOURCE, organism=organism)
+    return folder
+
+
+def test_the_adapter_continues_the_organism(model, organism, unmoved):
+    """It starts from the organism's weights; its config names the base by a relative path."""
+    assert distance(unmoved, organism) < 1e-9
+    config = json.loads((unmoved / "adapter_config.json").read_text())
     assert config["target_modules"] == sorted(config["target_modules"])
-    assert config["base_model_name_or_path"] == os.path.relpath(model.path, tmp_path / "same")
+    assert config["base_model_name_or_path"] == os.path.relpath(model.path, unmoved)
     assert (config["r"], config["lora_alpha"], config["inference_mode"]) == (4, 8, True)
 
+
+def test_peft_loads_what_was_trained(model, organism, unmoved):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
     base = AutoModelForCausalLM.from_pretrained(model.path)
-    loaded = PeftModel.from_pretrained(base, tmp_path / "same")
-    ids = torch.tensor([[1, 4, 6, 7, 8]])
+    loaded = PeftModel.from_pretrained(base, unmoved).eval()
     own = adapters.load_student(model, SETTINGS, organism).eval()
-    assert torch.allclose(loaded.eval()(ids).logits, own(ids).logits, atol=1e-6)
+    assert torch.allclose(loaded(IDS).logits, own(IDS).logits, atol=1e-6)

@@ -5,7 +5,6 @@ Sums in another order are other sums: weights agree to 1e-4, after 12 steps of a
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -43,15 +42,29 @@ def alone(model, organism, tmp_path_factory):
     return folder, train_all(model, organism, folder, {"whole": Machine(6)})
 
 
-def in_two_processes(model, organism, folder, dtype):
-    script = [sys.executable, str(TESTS / "two_processes.py"), model.path, organism, folder, dtype]
-    subprocess.run(script, env=ENVIRONMENT, check=True, timeout=600)
-    return folder, [json.loads((folder / f"found-{rank}.json").read_text()) for rank in (0, 1)]
+def in_two_processes(*arguments):
+    """MODEL ORGANISM FOLDER ...: the folder, what each process found, and what they said."""
+    script = [sys.executable, TESTS / "two_processes.py", *arguments]
+    done = subprocess.run(
+        script, env=ENVIRONMENT, check=True, timeout=600, stdout=subprocess.PIPE, text=True
+    )
+    folder = arguments[2]
+    found = [json.loads((folder / f"found-{rank}.json").read_text()) for rank in (0, 1)]
+    return folder, found, done.stdout
 
 
 @pytest.fixture(scope="module")
-def together(model, organism, tmp_path_factory):
-    return in_two_processes(model, organism, tmp_path_factory.mktemp("together"), "float32")
+def much(tmp_path_factory):
+    """A model of 309 MB in float32; none of it is a page of a mapped file, which holds bfloat16."""
+    shape = {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 6}
+    return make_model(tmp_path_factory.mktemp("much") / "model", dtype="bfloat16", **shape)
+
+
+@pytest.fixture(scope="module")
+def together(model, organism, much, tmp_path_factory):
+    """Starting two processes takes longer than what they do: they do all of it in one start."""
+    folder = tmp_path_factory.mktemp("together")
+    return in_two_processes(model.path, organism, folder, "float32", much)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +92,7 @@ def large_alone(large, large_organism, tmp_path_factory):
 @pytest.fixture(scope="module")
 def large_together(large, large_organism, tmp_path_factory):
     folder = tmp_path_factory.mktemp("large_together")
-    return in_two_processes(large, large_organism, folder, "bfloat16")
+    return in_two_processes(large.path, large_organism, folder, "bfloat16")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +103,7 @@ def large_together(large, large_organism, tmp_path_factory):
     ],
 )
 def test_each_process_keeps_its_part_of_every_base_weight(runs, heads, dtype, request):
-    _, found = request.getfixturevalue(runs)
+    _, found, _ = request.getfixturevalue(runs)
     one, other = (process["base"] for process in found)
     # Embedding, and the head where it is another weight; seven matrices and two norms a layer.
     assert len(one) == heads + 2 * 9 + 1
@@ -104,23 +117,28 @@ def test_each_process_keeps_its_part_of_every_base_weight(runs, heads, dtype, re
     assert found[0]["adapter"] == found[1]["adapter"] == ["Tensor torch.float32"]
 
 
-def test_no_process_holds_the_whole_model_while_it_loads(model, tmp_path):
-    """Of 309 MB; alone a process does, which this notices.
+def test_no_process_holds_the_whole_model_while_it_loads(model, much, together):
+    """Alone a process does, which this notices."""
+    whole = 2 * (much / "model.safetensors").stat().st_size
+    script = [sys.executable, TESTS / "loads_in_parts.py", model.path, much]
+    done = subprocess.run(script, env=ENVIRONMENT, check=True, timeout=300, stdout=subprocess.PIPE)
+    alone = int(done.stdout.split()[-1]) / whole
+    parts = [process["peak"] / whole for process in together[1]]
+    print(f"most memory while {whole / 1e6:.0f} MB are loaded, as shares: {alone}, {parts}")
+    assert alone > 0.95
+    assert max(parts) < 0.75
 
-    Its files hold bfloat16, so that no weight in float32 is a page of a mapped file.
-    """
-    shape = {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 6}
-    large = make_model(tmp_path / "model", dtype="bfloat16", **shape)
-    whole = 2 * (large / "model.safetensors").stat().st_size
-    peaks = {}
-    for processes in (1, 2):
-        script = [sys.executable, str(TESTS / "loads_in_parts.py"), model.path, large, tmp_path]
-        subprocess.run([*script, str(processes)], env=ENVIRONMENT, check=True, timeout=300)
-        found = [json.loads((tmp_path / f"peak-{r}.json").read_text()) for r in range(processes)]
-        peaks[processes] = [most / whole for most in found]
-    print(f"most memory while {whole / 1e6:.0f} MB are loaded, as shares of them: {peaks}")
-    assert peaks[1][0] > 0.95
-    assert max(peaks[2]) < 0.75
+
+def test_where_one_process_is_told_to_end_both_stop_and_go_on(together):
+    """After the same step, to the same adapter as without a stop."""
+    folder, found, output = together
+    for process in found:
+        said, report = process["stopped"]
+        assert "stopped by SIGTERM after step 4 of 12" in said
+        assert report == process["reports"]["sft-plain"]
+    assert set(gone_on_from(output)) == {4}
+    a, b = weights(folder / "stopped"), weights(folder / "sft-plain")
+    assert max((a[key] - b[key]).abs().max().item() for key in a) < 1e-4
 
 
 @pytest.mark.parametrize("machine", list(MACHINES))
@@ -197,52 +215,51 @@ def write_rows(path, answer=True):
     records.write_jsonl(path, "data", rows if answer else [{**rows[0], "response": None}])
 
 
-def stopped(process, folder, whom, after):
-    """Its output, once it has a checkpoint after step `after` and was then sent SIGTERM."""
+def wait_for_a_checkpoint(process, folder):
+    deadline = time.monotonic() + 120
+    while not list(folder.with_name("cut.checkpoints").glob("*/complete.json")):
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def output_of(process):
+    """All that it says until it ends by itself."""
     try:
-        deadline = time.monotonic() + 120
-        while not any(
-            int(mark.parent.name.split("-")[1]) > after
-            for mark in folder.with_name("cut.checkpoints").glob("*/complete.json")
-        ):
-            assert process.poll() is None, process.stdout.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        writer = json.loads(folder.with_name("cut.lease").read_text())["pid"]
-        assert writer != process.pid
-        os.kill(process.pid if whom == "all" else writer, signal.SIGTERM)
         return process.communicate(timeout=120)[0]
     finally:
         process.kill()
 
 
+STEPS = 60
+
+
+@pytest.mark.release
 def test_two_processes_stop_together_and_go_on(model, tmp_path):
+    """A scheduler tells the process that started them; the next start ends with one's adapter."""
     write_rows(tmp_path / "induction.jsonl")
     cut, whole = tmp_path / "cut", tmp_path / "whole"
-    reached = []
-    for whom, after in (("all", 0), ("the writer", 25)):
-        process = start(induction(model, cut, 80))
-        output = stopped(process, cut, whom, after)
-        assert process.returncode == 1
-        assert output.splitlines()[-1].startswith("error: stopped by SIGTERM"), output
-        assert "Traceback" not in output
-        assert gone_on_from(output) == reached[-1:]
-        steps = [int(f.name.split("-")[1]) for f in (tmp_path / "cut.checkpoints").iterdir()]
-        assert after < max(steps) < 80
-        reached.append(max(steps))
-    process = start(induction(model, cut, 80))
-    try:
-        output = process.communicate(timeout=120)[0]
-    finally:
-        process.kill()
+    process = start(induction(model, cut, STEPS))
+    wait_for_a_checkpoint(process, cut)
+    assert json.loads((tmp_path / "cut.lease").read_text())["pid"] != process.pid
+    process.terminate()
+    output = output_of(process)
+    assert process.returncode == 1
+    assert output.splitlines()[-1].startswith("error: stopped by SIGTERM"), output
+    assert "Traceback" not in output
+    assert gone_on_from(output) == []
+    reached = max(int(f.name.split("-")[1]) for f in (tmp_path / "cut.checkpoints").iterdir())
+    assert 0 < reached < STEPS
+    process = start(induction(model, cut, STEPS))
+    output = output_of(process)
     assert process.returncode == 0, output
-    assert gone_on_from(output) == reached[-1:]
+    assert gone_on_from(output) == [reached]
     assert [line.split()[0] for line in output.splitlines()].count("took") == 1
-    adapter_induce.main(induction(model, whole, 80))
+    adapter_induce.main(induction(model, whole, STEPS))
     a, b = weights(cut), weights(whole)
     assert max((a[key] - b[key]).abs().max().item() for key in a) < 1e-4
     reports = [json.loads((f / "run.json").read_text())["training"] for f in (cut, whole)]
-    assert reports[0]["rows_seen"] == reports[1]["rows_seen"] == 20 * 20
+    assert reports[0]["rows_seen"] == reports[1]["rows_seen"] == 15 * 20
     assert reports[0]["last_loss"] == pytest.approx(reports[1]["last_loss"], rel=1e-3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut", "induction.jsonl", "whole"]
 
@@ -288,7 +305,11 @@ def nothing_to_train_on(script, folder):
     return {"objective": objective}, files
 
 
-@pytest.mark.parametrize("script", ["adapter_train.py", "adapter_regularise.py"])
+# Both scripts share what they do then.
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param("adapter_train.py", marks=pytest.mark.release), "adapter_regularise.py"],
+)
 def test_one_process_passes_the_organism_on(script, model, organism, tmp_path):
     """Two that did would remove each other's temporary file."""
     further, own = nothing_to_train_on(script, tmp_path)
