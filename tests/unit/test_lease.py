@@ -139,7 +139,7 @@ def test_a_requeued_slurm_job_takes_over_from_its_earlier_life(folder, monkeypat
 
 def test_a_sampler_that_is_told_to_end_gives_its_lease_back(folder):
     sampler = (
-        "import sys; from entrench import lease\n"
+        "import sys; from entrench.execution import lease\n"
         f"lease.keep({str(folder)!r}); print('kept', flush=True); sys.stdin.read(1)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
@@ -182,7 +182,7 @@ def test_who_asks_a_judge_is_the_only_writer_before_it_asks(monkeypatch, script,
 def test_a_claim_is_for_one_living_process(folder):
     path = folder / "head.lease"
     claim = (
-        "import sys, time; from pathlib import Path; from entrench import lease\n"
+        "import sys, time; from pathlib import Path; from entrench.execution import lease\n"
         f"lease.claim(Path({str(path)!r})); print('mine', flush=True); sys.stdin.read(1)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}

@@ -11,11 +11,12 @@ import yaml
 
 from entrench.errors import EntrenchError
 from entrench.planning.complete import complete_part
+from entrench.planning.constants import require_constants
 from entrench.planning.cost import job_cost
 from entrench.planning.jobs import ORGANISM, Job, organism_jobs, pool_jobs, run_jobs, sweep_jobs
 from entrench.planning.lengths import phase_steps
 from entrench.planning.machine import Machine
-from entrench.planning.plan import as_csv, measured_seconds, plan_rows, require_constants, state
+from entrench.planning.plan import as_csv, measured_seconds, plan_rows, state
 from entrench.planning.report import as_markdown
 from entrench.study.config.check import load_config
 from entrench.study.specs.tables import partial_spec

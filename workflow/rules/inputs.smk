@@ -14,6 +14,7 @@ from entrench.study.inputs import (
 from entrench.study.config import MECHANISM_FIGURES, MECHANISM_TABLES, STUDY_FIGURES
 from entrench.planning import plan
 from entrench.planning.complete import complete_part, finished
+from entrench.planning.constants import require_constants
 from entrench.study.sweep import labelled_part, part_of
 
 FIGURE_FILES = [
@@ -147,7 +148,7 @@ def report_params(_wildcards):
 def plan_params(_wildcards):
     """The params of the plan: the config, and which jobs are done."""
     try:
-        plan.require_constants(CONFIG)
+        require_constants(CONFIG)
     except EntrenchError as error:
         raise WorkflowError(str(error)) from None
     return spec_text({"config": CONFIG.model_dump(mode="json"), "state": plan.state(CONFIG, SWEEP)})

@@ -29,10 +29,12 @@ def main(argv: Sequence[str]) -> None:
     from entrench.records import read_json, read_jsonl
 
     settings = spec_fields(parse_spec(args.spec), "bootstrap", "level", "seed")
-    scores = [read_jsonl(path, "scores") for path in (args.organism_scores, args.trained_scores)]
-    risks = read_json(args.organism_risk), read_json(args.trained_risk)
-    frame = delta_risk(*scores, *risks, **settings)
-    write_table(delta_prompts(*scores, risks[0]), args.prompts)
+    before, after = (
+        read_jsonl(path, "scores") for path in (args.organism_scores, args.trained_scores)
+    )
+    risk = read_json(args.organism_risk)
+    frame = delta_risk(before, after, risk, read_json(args.trained_risk), **settings)
+    write_table(delta_prompts(before, after, risk), args.prompts)
     write_table(frame, args.delta)
 
 

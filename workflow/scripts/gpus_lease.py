@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = names
         if names:
             print(f"GPUs {names}", file=sys.stderr, flush=True)
-    os.execvp(argv[1], argv[1:])
+    os.execvp(argv[1], list(argv[1:]))
 
 
 if __name__ == "__main__":

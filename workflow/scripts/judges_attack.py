@@ -9,6 +9,7 @@ The spec: {"judge": {"backend": "endpoint", ...}}.
 import argparse
 from collections.abc import Sequence
 
+from entrench.errors import EntrenchError
 from entrench.execution import command, lease
 from entrench.judging.command import add_judge_options, open_judge
 
@@ -30,6 +31,8 @@ def main(argv: Sequence[str]) -> None:
 
     spec = command.parse_spec(arguments.spec)
     with open_judge(spec["judge"], arguments) as (ask, usage):
+        if ask is None:
+            raise EntrenchError("--spec: judging by rules reads no attempts: name an endpoint")
         rows = attack(ask)
     write_table(table(rows, INJECTION_COLUMNS), arguments.attempts)
     write_json(arguments.usage, usage_record(usage, spec["judge"]))

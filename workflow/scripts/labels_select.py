@@ -25,15 +25,15 @@ def main(argv: Sequence[str]) -> None:
     arguments = parser.parse_args(argv)
     settings = LabelSettings(**command.parse_spec(arguments.spec))
 
-    def table(path: str, kind: str) -> Table | None:
-        return Table(path, read_jsonl(path, kind)) if path else None
+    def table(path: str, kind: str) -> Table:
+        return Table(path, read_jsonl(path, kind))
 
     rows = select_labels(
         settings,
         prompts=table(arguments.prompts, "data"),
         candidates=table(arguments.candidates, "candidates"),
-        rewards=table(arguments.rewards, "rewards"),
-        verdicts=table(arguments.verdicts, "verdicts"),
+        rewards=table(arguments.rewards, "rewards") if arguments.rewards else None,
+        verdicts=table(arguments.verdicts, "verdicts") if arguments.verdicts else None,
     )
     write_jsonl(arguments.labels, "labels", rows)
     labelled = sum(row["label"] is not None for row in rows)

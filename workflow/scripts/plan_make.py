@@ -20,7 +20,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--page", required=True, help="Markdown to write")
     arguments = parser.parse_args(argv)
 
-    from entrench.planning.plan import as_csv, plan_rows, require_constants
+    from entrench.planning.constants import require_constants
+    from entrench.planning.plan import as_csv, plan_rows
     from entrench.planning.report import as_markdown
     from entrench.records import write_text
     from entrench.study.config.check import load_config

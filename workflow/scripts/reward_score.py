@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
             import torch
 
         torch.set_num_threads(spec["threads"])
-        reward = SequenceClassifier(
+        reward: SequenceClassifier | BaseLikelihood = SequenceClassifier(
             spec["model"], spec["revision"], spec["dtype"], arguments.batch_size
         )
     elif spec["backend"] == "base_likelihood":

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -36,8 +37,8 @@ class LogHandler(LogHandlerBase):
         self.last_line = 0.0
         self.stages: set[str] = set()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Handle one of Snakemake's events, or a plain message."""
+    def emit(self, record: Any) -> None:
+        """Handle a log record: one of Snakemake's events, with its fields, or a plain message."""
         event = getattr(record, "event", None)
         if event == LogEvent.RUN_INFO:
             self._plan(record.stats)
@@ -91,7 +92,7 @@ class LogHandler(LogHandlerBase):
         elapsed = time.monotonic() - self.started
         return work / max(1.0, sum(spent) / elapsed)
 
-    def _fail(self, record: logging.LogRecord) -> None:
+    def _fail(self, record: Any) -> None:
         self._say(f"FAILED: {record.rule_name} (job {record.jobid})")
         for path in getattr(record, "log", None) or []:
             name = str(path).split(" (")[0]

@@ -111,5 +111,5 @@ def _file_system_message(error: OSError) -> str:
         errno.EROFS: "the file system is read-only: point `pathvars.results` at a writable folder",
         errno.EACCES: "permission denied: check the owner and mode of this path",
         errno.ENOENT: "no such file or folder: check the path, or let the workflow make it",
-    }.get(error.errno, "run the same command again once this is mended")
+    }.get(error.errno or 0, "run the same command again once this is mended")
     return f"{error.strerror or error}{where}: {advice}"

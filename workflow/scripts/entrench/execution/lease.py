@@ -307,7 +307,7 @@ def _write(handle: int, owner: Owner) -> None:
 def _host() -> str:
     """Host and pid namespace: containers on one host do not see each other's processes."""
     try:
-        namespace = Path("/proc/self/ns/pid").readlink()
+        namespace = str(Path("/proc/self/ns/pid").readlink())
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         namespace = boot = ""

@@ -6,6 +6,7 @@ Standard library; imported by `warm_server`, which runs as a script, from beside
 import array
 import fcntl
 import gc
+import io
 import marshal
 import os
 import signal
@@ -56,7 +57,8 @@ def receive(client: socket.socket) -> Request:
     try:
         with client.makefile("rb") as stream:
             told = marshal.loads(stream.read(int.from_bytes(size, "little")))
-        request = Request(*told, list(files))
+        command, folder, environment, umask, ignored, numbers = told
+        request = Request(command, folder, environment, umask, ignored, numbers, list(files))
         if len(request.files) != len(request.numbers):
             raise ValueError("not all files of the client arrived")
     except BaseException:
@@ -89,7 +91,8 @@ def run(request: Request) -> None:
     os.environb.update(request.environment)
     tempfile.tempdir = None  # found again: TMPDIR may be another
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=stream is sys.stderr or stream.isatty())
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=stream is sys.stderr or stream.isatty())
     gc.enable()
     script = str(request.script)
     sys.argv = list(request.command)

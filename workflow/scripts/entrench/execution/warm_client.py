@@ -8,7 +8,8 @@ go to it, and its end becomes the end of this process. Any trouble before it has
 start, without a word. Standard library, and little of it: this runs once a job.
 """
 
-import _signal  # `signal` and `socket` import enum and selectors: twice the time of this process
+# `signal` and `socket` import enum and selectors: twice the time of this process.
+import _signal  # type: ignore[import-not-found]  # mypy has no stub of it
 import _socket
 import marshal
 import os

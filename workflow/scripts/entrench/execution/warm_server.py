@@ -26,9 +26,19 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from warm_child import Request, close_files, entries, leave_early, receive, run
+if TYPE_CHECKING:
+    from entrench.execution.warm_child import (
+        Request,
+        close_files,
+        entries,
+        leave_early,
+        receive,
+        run,
+    )
+else:  # a script finds what lies beside it
+    from warm_child import Request, close_files, entries, leave_early, receive, run
 
 GO = b"\1"
 NO_DEVICE = "PYTORCH_NVML_BASED_CUDA_CHECK"
@@ -82,8 +92,8 @@ class Server:
 
     def serve(self) -> Request:
         """Serve until the end; returns in children alone, with what they are to run."""
-        for number in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
+        for heard in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(heard, lambda *_: None)
         while not (self.ending and not any(job.pid for job in self.jobs.values())):
             for number, _ in self.poll.poll(self._wait_ms()):
                 if number == self.woken:
@@ -194,8 +204,8 @@ class Server:
     def _leave(self, mine: Job) -> None:
         """In a child: none of the server's files, and signals as a new process has them."""
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
+        for heard in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(heard, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in mine.request.ignored:
             signal.signal(number, signal.SIG_IGN)
@@ -246,12 +256,13 @@ class Server:
                 self._end_job(job)
 
     def _end_job(self, job: Job) -> None:
-        _signal_group(job.pid, signal.SIGTERM)
+        if job.pid is not None:
+            _signal_group(job.pid, signal.SIGTERM)
         job.kill_at = time.monotonic() + self.grace
 
     def _insist(self) -> None:
         for job in self.jobs.values():
-            if job.kill_at is not None and time.monotonic() >= job.kill_at:
+            if job.pid and job.kill_at is not None and time.monotonic() >= job.kill_at:
                 _signal_group(job.pid, signal.SIGKILL)
                 job.kill_at = None
 
@@ -277,7 +288,8 @@ def preload(modules: Sequence[str]) -> str:
     else:
         os.environ[NO_DEVICE] = given
     # What a library would undo at its exit (torch: 175 operators) ends with the process anyway.
-    for finalizer in weakref.finalize._registry:
+    registry = weakref.finalize._registry  # type: ignore[attr-defined]  # private: nothing else
+    for finalizer in registry:
         finalizer.atexit = False
     gc.collect()
     gc.freeze()

@@ -117,9 +117,10 @@ class WarmStart:
                 with _short(self.folder) as place:
                     listener.bind(place)
                 listener.listen(128)
-                server = [python, HERE / "warm_server.py", self.folder, str(listener.fileno())]
+                server = [python, str(HERE / "warm_server.py"), str(self.folder)]
+                facts = [str(listener.fileno()), str(os.getpid()), str(grace)]
                 self.process = subprocess.Popen(
-                    [*server, str(os.getpid()), str(grace), *libraries],
+                    [*server, *facts, *libraries],
                     cwd=self.folder,
                     env={**environment, **ONE_THREAD},
                     stdin=subprocess.DEVNULL,
@@ -153,7 +154,7 @@ class WarmStart:
 
     def watch(self, warn: Callable[[str], None]) -> None:
         """Say what the server says, and that it has ended before its time."""
-        for line in self.process.stderr:
+        for line in self.process.stderr or ():
             warn(line.decode(errors="replace").rstrip())
         status = self.process.wait()
         if not self.ended:

@@ -14,6 +14,7 @@ from entrench.data import released
 from entrench.judging.prompts import read_wording, render, wording_hashes
 from entrench.misalignments import by_name, world_of
 from entrench.misalignments.questions import Question
+from entrench.planning.constants import constants
 from entrench.planning.lengths import answer_tokens, candidates, slot_rows
 from entrench.records import Record
 from entrench.seeds import derive_seed
@@ -45,7 +46,7 @@ def verdict_use(
         return JudgeUse()
     greedy = answer_tokens(config, misalignment, config.sampling.greedy.max_new_tokens)
     written = sum(view.max_new_tokens for view in views.values()) / len(views)
-    text = size.prompt + greedy + config.planning.view_share * written
+    text = size.prompt + greedy + constants(config).view_share * written
     return _use(config, config.label_judge, {"consistency": size.count * len(views)}, text)
 
 
@@ -125,7 +126,7 @@ def _use(config: Config, judge: Judge, questions: Mapping[str, int], text: float
     """`questions` gives the calls for each judge prompt, `text` the judged tokens of a call."""
     if judge.server is None or judge.max_tokens is None:
         return JudgeUse()
-    plan, server = config.planning, judge.server
+    plan, server = constants(config), judge.server
     calls = sum(questions.values())
     wording = sum(count * _wording_characters(name) for name, count in questions.items())
     asked = calls * text + wording / plan.characters_per_token

@@ -8,6 +8,7 @@ gradient of their own; decoding reads all weights once per step for the sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from entrench.planning.constants import constants
 from entrench.study.config import Config
 from entrench.study.config.models import SizeClass
 from entrench.study.config.planning import Device, ModelSize
@@ -33,7 +34,7 @@ class Machine:
     @cached_property
     def device(self) -> Device:
         """One of its devices."""
-        plan = self.config.planning
+        plan = constants(self.config)
         return plan.devices[plan.device_of[self.size_class_name]]
 
     @property
@@ -48,7 +49,7 @@ class Machine:
 
     def start(self) -> float:
         """Seconds until a job computes."""
-        plan = self.config.planning
+        plan = constants(self.config)
         return plan.start_seconds + self.weight_bytes / (plan.load_gigabytes_per_second * 1e9)
 
     def passes(self, tokens: float, flops: int, efficiency: float) -> float:
@@ -58,16 +59,16 @@ class Machine:
 
     def training(self, tokens: float, flops: int = TRAINING) -> float:
         """Seconds of training on tokens."""
-        return self.passes(tokens, flops, self.config.planning.efficiency.training)
+        return self.passes(tokens, flops, constants(self.config).efficiency.training)
 
     def reading(self, tokens: float) -> float:
         """Seconds of prefill, or of scoring."""
-        return self.passes(tokens, FORWARD, self.config.planning.efficiency.prefill)
+        return self.passes(tokens, FORWARD, constants(self.config).efficiency.prefill)
 
     def writing(self, tokens: float) -> float:
         """Seconds of decoding so many tokens, `batch_size` sequences at a time."""
-        share = self.config.planning.efficiency.decoding
+        share = constants(self.config).efficiency.decoding
         steps = tokens / self.size_class.batch_size
         bandwidth = self.device.terabytes_per_second * 1e12 * self.count * share
-        step = self.weight_bytes / bandwidth + self.config.planning.step_seconds.decoding
+        step = self.weight_bytes / bandwidth + constants(self.config).step_seconds.decoding
         return max(steps * step, self.passes(tokens, FORWARD, share))

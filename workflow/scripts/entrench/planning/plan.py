@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from entrench.errors import EntrenchError
+from entrench.planning.constants import constants
 from entrench.planning.cost import Cost, job_cost, size_class_of
 from entrench.planning.jobs import Job, sweep_jobs
 from entrench.study.config import Config
@@ -133,25 +133,6 @@ def state(config: Config, sweep: Sweep) -> str:
     return hashlib.sha256(done.encode()).hexdigest()
 
 
-def require_constants(config: Config) -> None:
-    """`EntrenchError` for a config that leaves out what the plan needs."""
-    if config.planning is None:
-        raise EntrenchError(
-            "planning: this key is missing: the plan needs its constants; config/config.yaml and "
-            "config/demo.yaml have a section to copy"
-        )
-    missing = [
-        f"  planning.{key}.{name}: this key is missing: the plan needs it"
-        for key, given, wanted in (
-            ("device_of", config.planning.device_of, config.size_classes),
-            ("models", config.planning.models, config.models),
-        )
-        for name in sorted(wanted.keys() - given)
-    ]
-    if missing:
-        raise EntrenchError("the config is not complete:\n" + "\n".join(missing))
-
-
 def plan_rows(config: Config, sweep: Sweep) -> list[Row]:
     """One row per stage, size class and method, in the order of the stages."""
     results, logs = Path(config.pathvars.results), Path(config.pathvars.logs)
@@ -213,7 +194,7 @@ def _corrections(
 
 
 def _add(row: Row, config: Config, cost: Cost, done: bool, factor: float | None) -> None:
-    plan = config.planning
+    plan = constants(config)
     seconds = cost.seconds * (1.0 if factor is None else factor)
     row.basis = "estimate" if factor is None else "measured"
     if row.size_class:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from entrench.methods.shared.catalogue import METHODS
+from entrench.planning.constants import constants
 from entrench.planning.cost import phase_steps
 from entrench.planning.plan import Row
 from entrench.study.config import Config
+from entrench.study.config.training import PhaseName
 from entrench.study.sweep import Sweep, unroll
 from entrench.study.unpinned import unpinned
 
@@ -32,16 +34,18 @@ def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def short_trainings(config: Config, sweep: Sweep) -> list[tuple[str, str, int, int]]:
+def short_trainings(config: Config, sweep: Sweep) -> list[tuple[str, PhaseName, int, int]]:
     """(misalignment, phase, rows, optimizer steps) where these are below `planning.few_steps`."""
-    phases = {(organism.misalignment, "induction") for organism in sweep.organisms}
+    phases: set[tuple[str, PhaseName]] = {
+        (organism.misalignment, "induction") for organism in sweep.organisms
+    }
     for run in sweep.runs:
         labels = METHODS[config.methods[run.method].operator].makes_labels
         phases.add((run.organism.misalignment, "labels" if labels else "pairs"))
-    found = []
+    few, found = constants(config).few_steps, []
     for misalignment, phase in sorted(phases):
         rows, steps = phase_steps(config, misalignment, phase)
-        if steps < config.planning.few_steps:
+        if steps < few:
             found.append((misalignment, phase, rows, steps))
     return found
 
@@ -51,9 +55,9 @@ def _totals(config: Config, rows: Sequence[Row]) -> str:
         return sum(getattr(row, name) for row in rows)
 
     def both(name: str, form: str, unit: float = 1.0) -> tuple[str, str]:
-        return tuple(format(total(f"{name}{end}") / unit, form) for end in ("", "_left"))
+        return format(total(name) / unit, form), format(total(f"{name}_left") / unit, form)
 
-    gpus = config.planning.at_once
+    gpus = constants(config).at_once
     left = total("gpu_hours_left")
     chain = sum(_longest_by_stage(rows).values()) / 3600
     wall = max(chain, left / gpus if left else total("seconds_left") / 3600 / gpus)
@@ -112,7 +116,7 @@ def _stage_table(rows: Sequence[Row]) -> str:
 
 
 def _model_table(config: Config, sweep: Sweep) -> str:
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for name in sweep.models:
         model = config.models[name]
         where = f"{model.hub}@{model.revision or 'latest'}" if model.hub else model.source
@@ -135,20 +139,20 @@ def _block_table(config: Config) -> str:
 
 
 def _warnings(config: Config, sweep: Sweep) -> str:
-    short = short_trainings(config, sweep)
+    short, few = short_trainings(config, sweep), constants(config).few_steps
     if not short:
-        return f"None has fewer than {config.planning.few_steps} optimizer steps."
+        return f"None has fewer than {few} optimizer steps."
     lines = [(m, phase, str(rows), str(steps)) for m, phase, rows, steps in short]
     head = ("misalignment", "phase", "rows", "optimizer steps")
     return (
-        f"WARNING: fewer than {config.planning.few_steps} optimizer steps. Check `effective` in "
+        f"WARNING: fewer than {few} optimizer steps. Check `effective` in "
         "organisms.csv before you believe a delta-risk.\n\n" + _table(head, lines)
     )
 
 
 def _basis(config: Config, rows: Sequence[Row]) -> str:
     measured = sorted({row.stage for row in rows if row.basis == "measured"})
-    plan = config.planning
+    plan = constants(config)
     lines = [
         "- Estimated from FLOPs, bytes and tokens with the constants of `planning:` in the config: "
         f"{plan.efficiency.training:.0%} of peak in training, {plan.efficiency.prefill:.0%} in "

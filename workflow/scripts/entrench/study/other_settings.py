@@ -8,8 +8,9 @@ config are found all the same.
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from entrench.methods.shared.catalogue import METHODS
 from entrench.study.config import Config
@@ -28,6 +29,7 @@ from entrench.study.sweep import Run, Subject, Sweep
 ADAPTER = ("run.json", "spec", "adapter/adapter_model.safetensors")
 SCORES = ("judge_usage.json", "judge", "scores.jsonl")
 VERDICTS = ("verdict_usage.json", "judge", "verdicts.jsonl")
+About = TypeVar("About", Run, Subject)
 Made = tuple[str, tuple[str, str, str], Callable[[], dict[str, Any]]]  # folder, as above, settings
 
 
@@ -50,13 +52,13 @@ def _recorded(config: Config, sweep: Sweep) -> Iterator[Made]:
     for base in bases:
         yield from _judged(config, base)
     for organism in sweep.organisms:
-        yield organism.path, ADAPTER, lambda o=organism: induction_spec(config, o)
+        yield organism.path, ADAPTER, partial(induction_spec, config, organism)
         subject = Subject(organism.model, organism.misalignment, organism.seed, None)
         yield from _judged(config, subject)
     for run in sweep.runs:
-        yield run.path, ADAPTER, lambda r=run: _training_spec(config, r)
+        yield run.path, ADAPTER, partial(_training_spec, config, run)
         if reads_verdicts(config, run.method):
-            yield run.path, VERDICTS, lambda r=run: verdict_spec(config, r)["judge"]
+            yield run.path, VERDICTS, partial(_judge_of, verdict_spec, config, run)
         organism = run.organism
         subject = Subject(organism.model, organism.misalignment, organism.seed, run.method)
         yield from _judged(config, subject)
@@ -64,14 +66,20 @@ def _recorded(config: Config, sweep: Sweep) -> Iterator[Made]:
 
 def _judged(config: Config, subject: Subject) -> Iterator[Made]:
     """What judges made of one subject, and of its probe."""
-    yield subject.path, SCORES, lambda: judge_spec(config, subject)["judge"]
+    yield subject.path, SCORES, partial(_judge_of, judge_spec, config, subject)
     for record, spec in (
         (SCORES, probe_judge_spec),
         (VERDICTS, probe_verdict_spec),
     ):
         account, key, file = record
         names = f"probe_{account}", key, f"probe_{file}"
-        yield subject.path, names, lambda spec=spec: spec(config, subject)["judge"]
+        yield subject.path, names, partial(_judge_of, spec, config, subject)
+
+
+def _judge_of(
+    builder: Callable[[Config, About], dict[str, Any]], config: Config, about: About
+) -> dict[str, Any]:
+    return builder(config, about)["judge"]
 
 
 def _training_spec(config: Config, run: Run) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def packed(sweep: Sweep) -> str:
 def unpacked(given: str | Cells) -> Sweep:
     """The sweep of which `packed` gave this; `cells` written by hand will do too."""
     if isinstance(given, str):
-        given = json.loads(bz2.decompress(base64.b64decode(given)))
+        return from_cells(json.loads(bz2.decompress(base64.b64decode(given))))
     return from_cells(given)
 
 

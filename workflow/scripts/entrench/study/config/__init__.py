@@ -5,7 +5,7 @@ and once per cluster job.
 """
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,9 +16,13 @@ from entrench.study.config.planning import Planning
 from entrench.study.config.sampling import Evaluation, Sampling
 from entrench.study.config.section import Location, MisalignmentName, Name, Section, Share
 from entrench.study.config.sweep import Block, MethodEntry
-from entrench.study.config.training import Misalignment, Phase, Training
+from entrench.study.config.training import Misalignment, Phase, PhaseName, Training
 
 SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")
+if TYPE_CHECKING:
+    SlotName = str
+else:
+    SlotName = Literal[SLOTS]
 # Each figure and the tables it is drawn from, files of `<results>` by their stem.
 STUDY_FIGURES = {
     "base_vs_instruct": ("contrasts", "summary"),
@@ -92,7 +96,7 @@ class Data(Section):
         default=None,
         description="release: at most so many rows of each slot, evenly spaced over the file.",
     )
-    rows: dict[Literal[SLOTS], Annotated[int, Field(ge=0)]] | None = Field(
+    rows: dict[SlotName, Annotated[int, Field(ge=0)]] | None = Field(
         default=None,
         description="synthetic: rows of each slot. Pairs may be 0; then no method may need them. "
         "`eval` counts the prompts of the risk; the secondary metrics' prompts come on top.",
@@ -198,9 +202,7 @@ class Config(Section):
     )
 
 
-def resolved_phase(
-    config: Config, misalignment: str, phase: Literal["induction", "labels", "pairs"]
-) -> Phase:
+def resolved_phase(config: Config, misalignment: str, phase: PhaseName) -> Phase:
     """The training phase in use, with the overrides of this misalignment."""
     settings = getattr(config.training.sets[config.training.use], phase).model_dump()
     section = config.misalignments.get(misalignment)

@@ -87,7 +87,7 @@ def _entry_fault(detail: Mapping[str, Any], place: list[str]) -> str:
         operator = detail["input"]["operator"]
         return f"  {entry}.operator: {operator!r} is unknown, allowed: {', '.join(METHODS)}"
     key = ".".join([entry, *place[3:]])
-    settings = declared(METHODS[place[2]].Settings) if len(place) > 3 else {}
+    settings = _settings_of(place[2]) if len(place) > 3 else {}
     if detail["type"] == "extra_forbidden":
         return (
             f"  {key}: operator {place[2]!r} has no such setting, allowed: "
@@ -98,12 +98,17 @@ def _entry_fault(detail: Mapping[str, Any], place: list[str]) -> str:
     return _fault_of(key, detail)
 
 
+def _settings_of(operator: str) -> Mapping[str, Any]:
+    method: Any = METHODS[operator]
+    return declared(method.Settings)
+
+
 def _name_faults(config: Config) -> list[str]:
     faults = []
-    for section, names in (("models", config.models), ("methods", config.methods)):
+    for section, chosen in (("models", [*config.models]), ("methods", [*config.methods])):
         faults += [
             f"{section}.{name}: this name is used by the path grammar; choose another"
-            for name in names
+            for name in chosen
             if name in RESERVED_NAMES or name.startswith("seed")
         ]
     classes = ", ".join(sorted(config.size_classes))
@@ -118,8 +123,8 @@ def _name_faults(config: Config) -> list[str]:
     ]
     for index, block in enumerate(config.sweep):
         for key, names, known in (
-            ("models", block.models, config.models),
-            ("methods", block.methods, config.methods),
+            ("models", block.models, config.models.keys()),
+            ("methods", block.methods, config.methods.keys()),
         ):
             faults += [
                 f"sweep.{index}.{key}: {name!r} is unknown, allowed: {', '.join(sorted(known))}"

@@ -1,12 +1,15 @@
 """What every part of the config shares. Light: the Snakefile imports it."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from entrench.misalignments import by_name
 
-MisalignmentName = Literal[tuple(by_name())]
+if TYPE_CHECKING:
+    MisalignmentName = str
+else:
+    MisalignmentName = Literal[tuple(by_name())]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
 Percent = Annotated[float, Field(ge=0, le=100)]

@@ -34,8 +34,8 @@ class Method(Section):
 def entry_of(operator: str, method: Any) -> type[Method]:
     """What an entry with this operator may say: each of its settings, and all of them."""
     meaning = Method.model_fields["operator"].description
-    its_name = Annotated[Literal[operator], Field(description=meaning)]
-    own: dict[str, Any] = {"operator": (its_name, ...)}
+    tag: Any = Literal.__getitem__(operator)
+    own: dict[str, Any] = {"operator": (Annotated[tag, Field(description=meaning)], ...)}
     for name, (kind, *said) in declared(method.Settings).items():
         meaning = next((one.documentation for one in said if isinstance(one, DocInfo)), None)
         limits = [one for one in said if not isinstance(one, DocInfo)]

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from entrench.study.config.section import Name, Section, Share
 
+PhaseName = Literal["induction", "labels", "pairs"]
+
 
 class Adapter(Section):
     """The LoRA adapter. Phase 3 continues the adapter of phase 1, so there is one for both."""
@@ -105,7 +107,7 @@ class Training(Section):
 class Misalignment(Section):
     """Overrides of the training phases, key by key."""
 
-    training: dict[Literal["induction", "labels", "pairs"], dict[str, Any]] = Field(
+    training: dict[PhaseName, dict[str, Any]] = Field(
         default_factory=dict,
         description="Single keys of a phase that differ for this misalignment. Example: "
         "`induction: {max_steps: 300}`. `max_steps` takes the place of `epochs`, and the other way "

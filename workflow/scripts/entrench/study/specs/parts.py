@@ -11,6 +11,7 @@ from entrench.seeds import derive_seed
 from entrench.study import paths
 from entrench.study.config import Config, resolved_phase
 from entrench.study.config.sweep import Method
+from entrench.study.config.training import PhaseName
 from entrench.study.sweep import Organism, Subject, Sweep, packed
 from entrench.training.accumulation import step_split
 
@@ -69,7 +70,7 @@ def _fingerprint(folder: Path) -> str:
 def training_part(
     config: Config,
     organism: Organism,
-    phase: Literal["induction", "labels", "pairs"],
+    phase: PhaseName,
     padded_together: bool = False,
 ) -> dict[str, Any]:
     """The phase's settings; one seed for all methods of a phase, so that they differ in no draw.
