@@ -22,7 +22,8 @@ from entrench.study.config.check import load_config
 from entrench.study.config.standalone import stands_alone
 from entrench.study.specs.organisms import reads_rewards, reads_verdicts
 from entrench.study.specs.parts import spec_text
-from entrench.study.sweep import Organism, Run, expand as expand_sweep, parse_subject
+from entrench.study.sweep import Organism, Run, parse_subject
+from entrench.study.sweep import expand as expand_sweep
 
 # A plan is millions of objects that live to its end: looking for cycles among them that often is
 # in vain and takes a tenth of the time.

@@ -1,9 +1,9 @@
 # What tables, figures, the report and the plan are made from; no rule stands here.
 
-from entrench.study.specs.mechanism import cross_spec
-from entrench.study.specs.parts import spec_text
-from entrench.study.specs.report import judge_health_spec, report_spec
-from entrench.study.specs.tables import partial_spec
+from entrench.planning import plan
+from entrench.planning.complete import complete_part, finished
+from entrench.planning.constants import require_constants
+from entrench.study.config import MECHANISM_FIGURES, MECHANISM_TABLES, STUDY_FIGURES
 from entrench.study.inputs import (
     divergence_inputs,
     mechanism_inputs,
@@ -11,10 +11,10 @@ from entrench.study.inputs import (
     prompts_file,
     run_inputs,
 )
-from entrench.study.config import MECHANISM_FIGURES, MECHANISM_TABLES, STUDY_FIGURES
-from entrench.planning import plan
-from entrench.planning.complete import complete_part, finished
-from entrench.planning.constants import require_constants
+from entrench.study.specs.mechanism import cross_spec
+from entrench.study.specs.parts import spec_text
+from entrench.study.specs.report import judge_health_spec, report_spec
+from entrench.study.specs.tables import partial_spec
 from entrench.study.sweep import labelled_part, part_of
 
 FIGURE_FILES = [

@@ -1,7 +1,7 @@
 # What jobs ask of their machine and of a judge: functions of the config alone; no rule stands here.
 
-from entrench.study.specs.judging import judge_server, judges
 from entrench.study import job_resources
+from entrench.study.specs.judging import judge_server, judges
 
 if "judge_calls" not in workflow.global_resources:
     workflow.register_resource("judge_calls", CONFIG.judging.calls)
