@@ -2,7 +2,7 @@
 
 from entrench.execution import head, interrupted, lease, one_head, warm_start
 from entrench.study.other_settings import foreign_files
-from entrench.study.stages import LIGHT_RULES
+from entrench.study.stages import LIGHT_RULES, LOADING_RULES
 
 PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
 
@@ -66,11 +66,8 @@ def take_over():
 
 
 def warm_up():
-    """Let the jobs of this machine start from a process that has imported their libraries.
-
-    A job that loads torch is one that may ask for a GPU.
-    """
+    """Let the jobs of this machine start from a process that has imported their libraries."""
     if workflow.executor_plugin.name != "local" or workflow.deployment_settings.deployment_method:
         return
-    loading = [job for job in workflow.dag.needrun_jobs() if "gpu" in job.rule.resources]
+    loading = [job for job in workflow.dag.needrun_jobs() if job.rule.name in LOADING_RULES]
     warm_start.use(len(loading), logger.warning)

@@ -175,5 +175,6 @@ STAGES = {
     )
 }
 LIGHT_RULES = frozenset(stage.name for stage in STAGES.values() if stage.light)
+LOADING_RULES = frozenset(stage.name for stage in STAGES.values() if stage.loads)
 PROBE_STAGES = ("probe_sample", "probe_reward", "probe_judge", "probe_compare", "probe_analyse")
 MEASUREMENT_STAGES = ("completions_sample", "judge_score", "risk_estimate")
