@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from entrench.data import released
 from entrench.errors import EntrenchError
-from entrench.execution import rate_limit
+from entrench.execution import scheduler
 from entrench.methods.shared.catalogue import METHODS
 from entrench.misalignments import by_name
 from entrench.study import paths, unpinned
@@ -28,7 +28,7 @@ from entrench.study.sweep import expand as expand_sweep
 # A plan is millions of objects that live to its end: looking for cycles among them that often is
 # in vain and takes a tenth of the time.
 gc.set_threshold(200_000, 50, 100)
-rate_limit.one_look_at_a_time()
+scheduler.change()
 
 if stands_alone(workflow.config_settings.replace_workflow_config, workflow.remote_exec):
     config.clear()
