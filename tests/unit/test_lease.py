@@ -15,7 +15,7 @@ import pytest
 from other_machine import renewed
 
 from entrench.errors import EntrenchError
-from entrench.execution import lease
+from entrench.execution import lease, lease_file
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 HOLDER = """
@@ -285,7 +285,7 @@ def test_who_cannot_renew_its_lease_ends_before_another_may_take_it(folder, kind
 
 def test_a_lease_that_cannot_be_given_back_is_no_fault_of_the_work(folder, monkeypatch):
     with lease.hold(folder):
-        monkeypatch.setattr(lease, "_locked", lambda _: (_ for _ in ()).throw(OSError(errno.EIO)))
+        monkeypatch.setattr(lease, "locked", lambda _: (_ for _ in ()).throw(OSError(errno.EIO)))
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
@@ -294,7 +294,7 @@ def test_a_file_system_without_locks_is_named_with_what_to_do(folder, monkeypatc
     def refuse(*_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(lease.fcntl, "flock", refuse)
+    monkeypatch.setattr(lease_file.fcntl, "flock", refuse)
     message = rf"adapter.*: {os.strerror(code)}: this file system gives no locks .*`-o flock`"
     with pytest.raises(EntrenchError, match=message):
         take(folder)

@@ -9,53 +9,29 @@ so two writers cannot both take it.
 
 import atexit
 import contextlib
-import errno
-import fcntl
-import json
 import os
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from entrench.errors import EntrenchError
+from entrench.execution.lease_file import (
+    Owner,
+    current_owner,
+    is_alive,
+    lease_path,
+    locked,
+    read_owner,
+    write_owner,
+)
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
 GRACE_SECONDS = 60.0
 POLL_SECONDS = 0.2
-NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Who holds a lease. A process id means something within one host and pid namespace only.
-
-    `start` is the process's start time in clock ticks since boot: process ids are used again.
-    """
-
-    host: str
-    pid: int
-    start: str
-    slurm_job: str | None
-    since: str = ""  # for people
-
-
-def current_owner() -> Owner:
-    """This process."""
-    job = os.environ.get("SLURM_JOB_ID")
-    now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-    return Owner(_host(), os.getpid(), _start_time(os.getpid()) or "", job, now)
-
-
-def lease_path(folder: str | os.PathLike[str]) -> Path:
-    """The lease file of a training folder: beside it."""
-    path = Path(folder)
-    return path.with_name(f"{path.name}.lease")
 
 
 @contextlib.contextmanager
@@ -99,12 +75,12 @@ def claim(
     first, told = None, False
     since = time.monotonic()
     while True:
-        with _locked(path) as handle:
-            owner = _read(handle)
+        with locked(path) as handle:
+            owner = read_owner(handle)
             here = owner is not None and owner.host == me.host
             seen = os.fstat(handle).st_mtime_ns
             if owner is None or (here and _is_over(owner, me)):
-                _write(handle, me)
+                write_owner(handle, me)
                 break
         first = first or seen
         if here or seen != first:
@@ -137,8 +113,8 @@ def _keep_alive(path: Path, me: Owner, heartbeat: float, stale: float) -> Callab
         done.set()
         beat.join()
         # One that stays is free to others when its owner has ended.
-        with contextlib.suppress(OSError, EntrenchError), _locked(path) as handle:
-            if _read(handle) == me:
+        with contextlib.suppress(OSError, EntrenchError), locked(path) as handle:
+            if read_owner(handle) == me:
                 path.unlink()
 
     return release
@@ -160,10 +136,10 @@ def _acquire(path: Path, me: Owner, grace: float, stale: float, heartbeat: float
     touched, since = 0, time.monotonic()
     told = False
     while True:
-        with _locked(path) as handle:
-            owner = _read(handle)
+        with locked(path) as handle:
+            owner = read_owner(handle)
             if owner is None or _is_over(owner, me):
-                _write(handle, me)
+                write_owner(handle, me)
                 break
             seen = os.fstat(handle).st_mtime_ns
         if seen != touched:
@@ -185,7 +161,7 @@ def _acquire(path: Path, me: Owner, grace: float, stale: float, heartbeat: float
 
 def _is_over(owner: Owner, me: Owner) -> bool:
     if owner.host == me.host:
-        return _start_time(owner.pid) != owner.start
+        return not is_alive(owner)
     # A requeued Slurm job keeps its number: Slurm has given its earlier life up, wherever it was.
     return owner.slurm_job is not None and owner.slurm_job == me.slurm_job
 
@@ -203,14 +179,14 @@ def _end(owner: Owner, asked: dict[Owner, float], grace: float) -> None:
 def _signal(owner: Owner, number: int) -> None:
     # Another user's process cannot be ended: it is waited for.
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        if _start_time(owner.pid) == owner.start:
+        if is_alive(owner):
             os.kill(owner.pid, number)
 
 
 def _take_silent(path: Path, owner: Owner, seen: int, me: Owner) -> None:
     """Clear the lease of an owner that has not touched it, unless it has changed meanwhile."""
-    with _locked(path) as handle:
-        if _read(handle) == owner and os.fstat(handle).st_mtime_ns == seen and owner != me:
+    with locked(path) as handle:
+        if read_owner(handle) == owner and os.fstat(handle).st_mtime_ns == seen and owner != me:
             os.ftruncate(handle, 0)
 
 
@@ -237,10 +213,10 @@ def _beat(path: Path, me: Owner, seconds: float, stale: float, done: threading.E
 
 def _touch(path: Path, me: Owner) -> bool:
     """Renew the lease; False where it is another's."""
-    with _locked(path) as handle:
-        owner = _read(handle)
+    with locked(path) as handle:
+        owner = read_owner(handle)
         if owner is None:  # somebody has cleaned up
-            _write(handle, me)
+            write_owner(handle, me)
         if owner in (me, None):
             os.utime(handle)
             return True
@@ -251,75 +227,3 @@ def _end_this(path: Path, why: str) -> None:
     with contextlib.suppress(OSError):  # a log may lie where the lease does
         print(f"error: {path}: {why}: this process ends", file=sys.stderr, flush=True)
     os._exit(1)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """The lease file, open and locked; made where it is missing."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            _lock(handle, path)
-            # Its owner may have removed the file between the two calls: then the lock is on a file
-            # without a name, and another process may hold one on its successor.
-            if _same_file(handle, path):
-                yield handle
-                return
-        finally:
-            os.close(handle)
-
-
-def _lock(handle: int, path: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        raise EntrenchError(
-            f"{path}: {error.strerror}: this file system gives no locks between processes: have it "
-            "mounted with them (Lustre: `-o flock`), or work in a folder of another one"
-        ) from None
-
-
-def _same_file(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _read(handle: int) -> Owner | None:
-    """The owner; None where there is none, or its entry was cut short by a crash."""
-    os.lseek(handle, 0, os.SEEK_SET)
-    try:
-        return Owner(**json.loads(os.read(handle, 65536)))
-    except (ValueError, TypeError):
-        return None
-
-
-def _write(handle: int, owner: Owner) -> None:
-    os.ftruncate(handle, 0)
-    os.lseek(handle, 0, os.SEEK_SET)
-    os.write(handle, json.dumps(asdict(owner)).encode())
-    os.fsync(handle)
-
-
-def _host() -> str:
-    """Host and pid namespace: containers on one host do not see each other's processes."""
-    try:
-        namespace = str(Path("/proc/self/ns/pid").readlink())
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        namespace = boot = ""
-    return f"{socket.gethostname()} {namespace} {boot}"
-
-
-def _start_time(pid: int) -> str | None:
-    """Start time of a process in clock ticks since boot; None where it is gone or a zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The second field, the command's name in parentheses, may itself hold spaces.
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else fields[19]
