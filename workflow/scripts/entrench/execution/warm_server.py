@@ -13,8 +13,6 @@ locked in the child. Standard library.
 import atexit
 import contextlib
 import ctypes
-import gc
-import importlib
 import os
 import select
 import shutil
@@ -22,7 +20,6 @@ import signal
 import socket
 import sys
 import time
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,25 +34,13 @@ if TYPE_CHECKING:
         receive,
         run,
     )
+    from entrench.execution.warm_libraries import difference, preload, threads
 else:  # a script finds what lies beside it
     from warm_child import Request, close_files, entries, leave_early, receive, run
+    from warm_libraries import difference, preload, threads
 
 GO = b"\1"
-NO_DEVICE = "PYTORCH_NVML_BASED_CUDA_CHECK"
 PR_SET_PDEATHSIG = 1
-# What may differ between this process and a job: no library reads it while it is imported.
-FREE = {
-    *("PATH", "PWD", "OLDPWD", "SHLVL", "_", "CUDA_VISIBLE_DEVICES"),
-    *("TMPDIR", "TMP", "TEMP", "TEMPDIR"),
-}
-FREE_PREFIXES = ("ENTRENCH_", "SNAKEMAKE_", "PYTEST_", "SLURM_")
-# Jobs that load torch fix their number of threads themselves: `limit_threads` of
-# `entrench.execution.command`.
-LOADS_TORCH = "ENTRENCH_GPUS"
-THREADS = {
-    *("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
-    *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
-}
 
 
 @dataclass
@@ -116,7 +101,11 @@ class Server:
         except (OSError, EOFError, ValueError, TypeError):
             client.close()
             return
-        if self.ending or (why := self._unlike(request)) or (why := _threads()):
+        if (
+            self.ending
+            or (why := difference(request, self.environment, self.python_path))
+            or (why := threads())
+        ):
             if not self.ending and why not in self.told:
                 self.told.add(why)
                 say(f"a job starts cold: {why}")
@@ -127,26 +116,6 @@ class Server:
         self.poll.register(client, select.POLLIN | select.POLLRDHUP)
         with contextlib.suppress(OSError):
             client.send(GO)
-
-    def _unlike(self, request: Request) -> str:
-        """What of the job's environment the libraries here were not imported with; empty if none.
-
-        Its PYTHONPATH may name the script's own folder, which is searched first anyway.
-        """
-        theirs = {os.fsdecode(k): os.fsdecode(v) for k, v in request.environment.items()}
-        own = os.path.realpath(request.script_folder)
-        path = [entry for entry in entries(theirs.get("PYTHONPATH", "")) if entry != own]
-        free = FREE | {"PYTHONPATH"} | (THREADS if LOADS_TORCH in theirs else set())
-        names = {
-            name
-            for name in theirs.keys() | self.environment.keys()
-            if theirs.get(name) != self.environment.get(name)
-            and name not in free
-            and not name.startswith(FREE_PREFIXES)
-        }
-        if path != [entry for entry in self.python_path if entry != own]:
-            names.add("PYTHONPATH")
-        return f"{', '.join(sorted(names))} changed since the sweep started" if names else ""
 
     def _hear(self, job: Job) -> Request | None:
         """Act on a client's words or end; in the child that this forks, what it is to run."""
@@ -265,51 +234,6 @@ class Server:
             if job.pid and job.kill_at is not None and time.monotonic() >= job.kill_at:
                 _signal_group(job.pid, signal.SIGKILL)
                 job.kill_at = None
-
-
-def preload(modules: Sequence[str]) -> str:
-    """Import `modules`, each MODULE or MODULE:NAME,...; why nothing may be forked, empty if it may.
-
-    One that is not installed is left out. What is loaded stays for the life of every child, so the
-    garbage collector need not look at it, nor write into pages that children share.
-    """
-    gc.disable()
-    # Asks for GPUs without holding one: a process forked from one that does cannot use it.
-    given = os.environ.get(NO_DEVICE)
-    os.environ[NO_DEVICE] = "1"
-    for module in modules:
-        name, _, attributes = module.partition(":")
-        with contextlib.suppress(ImportError):
-            loaded = importlib.import_module(name)
-            for attribute in filter(None, attributes.split(",")):
-                getattr(loaded, attribute)
-    if given is None:
-        del os.environ[NO_DEVICE]
-    else:
-        os.environ[NO_DEVICE] = given
-    # What a library would undo at its exit (torch: 175 operators) ends with the process anyway.
-    registry = weakref.finalize._registry  # type: ignore[attr-defined]  # private: nothing else
-    for finalizer in registry:
-        finalizer.atexit = False
-    gc.collect()
-    gc.freeze()
-    if any("nvidia-uvm" in name for name in _open_files()):
-        return "a library took hold of a GPU while it was imported"
-    return _threads()
-
-
-def _threads() -> str:
-    """Why nothing may be forked now; empty where there is one thread."""
-    number = len(list(Path("/proc/self/task").iterdir()))
-    return f"its libraries have started {number - 1} threads" if number > 1 else ""
-
-
-def _open_files() -> list[str]:
-    found = []
-    for entry in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):
-            found.append(str(entry.readlink()))
-    return found
 
 
 def _end_with(parent: int, number: int) -> None:
