@@ -86,12 +86,12 @@ wildcard_constraints:
 
 onstart:
     take_over()
-    note_plan()
+    record_planned_outputs()
     warm_up()
 
 
 onsuccess:
-    settle_plan()
+    forget_made_outputs()
 
 
 rule all:
