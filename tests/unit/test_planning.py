@@ -200,7 +200,7 @@ def test_the_table_is_readable_and_the_page_names_warnings_and_blocks(tmp_path, 
     trained = next(r for r in table if (r["stage"], r["method"]) == ("adapter_regularise", "act"))
     assert (trained["size_class"], trained["device"], trained["jobs"]) == ("8b", "h100-80gb", "80")
     page = as_markdown(study, sweep, rows)
-    assert "WARNING: fewer than 20 optimizer steps" in page
+    assert "WARNING: these trainings have fewer than 20 optimizer steps" in page
     assert "| sycophancy   | induction | 20   | 4" in page
     assert "| k-scaling " in page
     assert "108 organisms, 602 runs" in page

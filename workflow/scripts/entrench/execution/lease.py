@@ -1,10 +1,13 @@
-"""One writer per output: a lease file beside it that says who writes. Standard library.
+"""One writer per output: a lease file beside the output says who writes. Standard library.
 
-A killed head of the workflow can leave its jobs running; the next run then starts the same job
-again. The second writer reads the lease: a dead owner's is taken over at once, a live owner on the
-same machine is asked to end (SIGTERM: it saves a checkpoint), then made to (SIGKILL), and an owner
-elsewhere is waited for while it touches the file. Every change of the file happens under `flock`,
-so two writers cannot both take it.
+A killed head of the workflow can leave its jobs running. The next run then starts the same job
+again. This second writer reads the lease and acts by its owner:
+
+- a dead owner: the lease is taken over at once;
+- a live owner on the same machine: SIGTERM asks it to save and end, then SIGKILL ends it;
+- an owner elsewhere: the second writer waits while the owner touches the file.
+
+Every change of the file happens under `flock`, so two writers cannot both take a lease.
 """
 
 import atexit
@@ -44,10 +47,10 @@ def hold(
 ) -> Iterator[None]:
     """Be the only writer of `folder` inside the `with` block.
 
-    `grace` is the time a live owner on this host gets between SIGTERM and SIGKILL, `heartbeat` the
-    time between two touches of the file, `stale` the time without a touch after which an owner on
-    another host counts as gone; all in seconds. A writer that finds its lease taken, or cannot
-    touch it for half of `stale`, ends itself.
+    All times are in seconds. `grace` is the time between SIGTERM and SIGKILL for a live owner on
+    this host. `heartbeat` is the time between two touches of the file. An owner on another host
+    counts as gone after `stale` without a touch. A writer ends itself when its lease is taken, or
+    when it cannot touch the lease for half of `stale`.
     """
     path = lease_path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,12 +66,12 @@ def hold(
 def claim(
     path: Path, *, heartbeat: float = HEARTBEAT_SECONDS, stale: float = STALE_SECONDS
 ) -> Callable[[], None]:
-    """Own `path` until this process ends, or the result is called; another owner is left alone.
+    """Own the lease `path` until this process ends or calls the result; no other owner is ended.
 
-    An owner on another host that has left no trace of its end is watched for `stale` seconds.
+    An owner on another host may have ended without a trace: it is watched for `stale` seconds.
 
     Raises:
-        EntrenchError: another process owns it and lives.
+        EntrenchError: another live process owns the lease.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     me = current_owner()
@@ -102,7 +105,7 @@ def claim(
 
 
 def _keep_alive(path: Path, me: Owner, heartbeat: float, stale: float) -> Callable[[], None]:
-    """Touch the lease from now on; the result gives it back, once."""
+    """Touch the lease from now on. The result, a function, gives the lease back once."""
     done = threading.Event()
     beat = threading.Thread(target=_beat, args=(path, me, heartbeat, stale, done), daemon=True)
     beat.start()
@@ -112,7 +115,7 @@ def _keep_alive(path: Path, me: Owner, heartbeat: float, stale: float) -> Callab
             return
         done.set()
         beat.join()
-        # One that stays is free to others when its owner has ended.
+        # A lease that stays is free for others once its owner has ended.
         with contextlib.suppress(OSError, EntrenchError), locked(path) as handle:
             if read_owner(handle) == me:
                 path.unlink()
@@ -121,9 +124,9 @@ def _keep_alive(path: Path, me: Owner, heartbeat: float, stale: float) -> Callab
 
 
 def keep(output: str | os.PathLike[str]) -> None:
-    """Be the only writer of the file `output` until this process ends; as `hold` otherwise.
+    """Be the only writer of the file `output` until this process ends; see `hold`.
 
-    For jobs without checkpoints: SIGTERM ends them at once, and gives the lease back.
+    For jobs without checkpoints: SIGTERM ends the job at once, and the lease is given back.
     """
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
@@ -153,8 +156,8 @@ def _acquire(path: Path, me: Owner, grace: float, stale: float, heartbeat: float
             told = True
         time.sleep(POLL_SECONDS)
     if owner is not None and owner.host != me.host:
-        # Slurm takes a node it cannot reach for dead; a writer there may live, and ends itself when
-        # it next looks at its lease.
+        # Slurm takes a node that it cannot reach for dead. A writer there may live: it ends itself
+        # when it next looks at its lease.
         print(f"{path.name}: taken over from {owner.host}", flush=True)
         time.sleep(heartbeat * 4 / 3)
 
@@ -162,7 +165,7 @@ def _acquire(path: Path, me: Owner, grace: float, stale: float, heartbeat: float
 def _is_over(owner: Owner, me: Owner) -> bool:
     if owner.host == me.host:
         return not is_alive(owner)
-    # A requeued Slurm job keeps its number: Slurm has given its earlier life up, wherever it was.
+    # A requeued Slurm job keeps its number: an owner with our number is our own earlier start.
     return owner.slurm_job is not None and owner.slurm_job == me.slurm_job
 
 
@@ -177,24 +180,24 @@ def _end(owner: Owner, asked: dict[Owner, float], grace: float) -> None:
 
 
 def _signal(owner: Owner, number: int) -> None:
-    # Another user's process cannot be ended: it is waited for.
+    # The process of another user cannot be ended: this one waits for it.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if is_alive(owner):
             os.kill(owner.pid, number)
 
 
 def _take_silent(path: Path, owner: Owner, seen: int, me: Owner) -> None:
-    """Clear the lease of an owner that has not touched it, unless it has changed meanwhile."""
+    """Clear the lease of a silent owner, unless the lease has changed meanwhile."""
     with locked(path) as handle:
         if read_owner(handle) == owner and os.fstat(handle).st_mtime_ns == seen and owner != me:
             os.ftruncate(handle, 0)
 
 
 def _beat(path: Path, me: Owner, seconds: float, stale: float, done: threading.Event) -> None:
-    """Touch the lease until `done`. End the process where the lease is another's by now, or soon.
+    """Touch the lease until `done`. End this process when another has the lease, or will have it.
 
-    A file system may fail for a moment. Where it does so for half of `stale`, this process ends
-    while the lease still looks alive to the others.
+    A file system may fail for a moment. When it fails for half of `stale`, this process ends: until
+    then the lease looks alive to the others, and none has taken it.
     """
     touched = time.monotonic()
     while not done.wait(seconds):
@@ -212,10 +215,10 @@ def _beat(path: Path, me: Owner, seconds: float, stale: float, done: threading.E
 
 
 def _touch(path: Path, me: Owner) -> bool:
-    """Renew the lease; False where it is another's."""
+    """Renew the lease; False where another process has it."""
     with locked(path) as handle:
         owner = read_owner(handle)
-        if owner is None:  # somebody has cleaned up
+        if owner is None:  # somebody removed the entry
             write_owner(handle, me)
         if owner in (me, None):
             os.utime(handle)
@@ -224,6 +227,6 @@ def _touch(path: Path, me: Owner) -> bool:
 
 
 def _end_this(path: Path, why: str) -> None:
-    with contextlib.suppress(OSError):  # a log may lie where the lease does
+    with contextlib.suppress(OSError):  # the log may lie on the same failing file system
         print(f"error: {path}: {why}: this process ends", file=sys.stderr, flush=True)
     os._exit(1)

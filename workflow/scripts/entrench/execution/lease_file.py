@@ -18,9 +18,9 @@ NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a lease. A process id means something within one host and pid namespace only.
+    """The process that holds a lease. `pid` is valid within `host`: a host and pid namespace.
 
-    `start` is the process's start time in clock ticks since boot: process ids are used again.
+    `start` is the process's start time in clock ticks since boot, since process ids are used again.
     """
 
     host: str
@@ -31,14 +31,14 @@ class Owner:
 
 
 def current_owner() -> Owner:
-    """This process."""
+    """This process as an owner."""
     job = os.environ.get("SLURM_JOB_ID")
     now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     return Owner(_host(), os.getpid(), _start_time(os.getpid()) or "", job, now)
 
 
 def lease_path(folder: str | os.PathLike[str]) -> Path:
-    """The lease file of a training folder: beside it."""
+    """The lease file of an output: it lies beside the output."""
     path = Path(folder)
     return path.with_name(f"{path.name}.lease")
 
@@ -50,13 +50,13 @@ def is_alive(owner: Owner) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[int]:
-    """The lease file, open and locked; made where it is missing."""
+    """The lease file, open and locked. A missing file is made."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             _lock(handle, path)
-            # Its owner may have removed the file between the two calls: then the lock is on a file
-            # without a name, and another process may hold one on its successor.
+            # The owner may have removed the file between the two calls. Then our lock is on a file
+            # without a name, and another process may have locked a new file of that name.
             if _same_file(handle, path):
                 yield handle
                 return
@@ -84,7 +84,7 @@ def _same_file(handle: int, path: Path) -> bool:
 
 
 def read_owner(handle: int) -> Owner | None:
-    """The owner; None where there is none, or its entry was cut short by a crash."""
+    """The owner; None where the file names none, or a crash cut the entry short."""
     os.lseek(handle, 0, os.SEEK_SET)
     try:
         return Owner(**json.loads(os.read(handle, 65536)))
@@ -93,7 +93,7 @@ def read_owner(handle: int) -> Owner | None:
 
 
 def write_owner(handle: int, owner: Owner) -> None:
-    """Put this owner in the place of what the file says; it is on disk on return."""
+    """Replace the content of the file by this owner; on return it is on disk."""
     os.ftruncate(handle, 0)
     os.lseek(handle, 0, os.SEEK_SET)
     os.write(handle, json.dumps(asdict(owner)).encode())
@@ -101,7 +101,7 @@ def write_owner(handle: int, owner: Owner) -> None:
 
 
 def _host() -> str:
-    """Host and pid namespace: containers on one host do not see each other's processes."""
+    """Host, pid namespace and boot: containers on a host do not see each other's processes."""
     try:
         namespace = str(Path("/proc/self/ns/pid").readlink())
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -111,11 +111,11 @@ def _host() -> str:
 
 
 def _start_time(pid: int) -> str | None:
-    """Start time of a process in clock ticks since boot; None where it is gone or a zombie."""
+    """Start time of a process in clock ticks since boot; None if it is gone or a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The second field, the command's name in parentheses, may itself hold spaces.
+    # The second field is the command's name in parentheses: it may hold spaces.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else fields[19]

@@ -2,12 +2,14 @@
 
     python warm_server.py FOLDER SOCKET PARENT GRACE MODULE[:NAME,...] ...
 
-FOLDER is private and names SOCKET, an open file that listens. PARENT is the process that started
-this one: when it ends, however it does, the children are ended, and this process. GRACE is the time
-in seconds that a child has between SIGTERM and SIGKILL. No module of the workflow is imported: a
-child runs the script, and the package, of its own folder. Serves in one thread, and forks nothing
-while there is another: a fork copies one thread only, and a lock that another held would stay
-locked in the child. Standard library.
+FOLDER is private: clients find the socket there. SOCKET is the number of that socket, open and
+listening. PARENT is the id of the process that started this one: when PARENT ends, in whatever way,
+the children and this process end too. GRACE is a child's time between SIGTERM and SIGKILL, in
+seconds.
+
+The server imports no module of the workflow: a child runs the script and the package of its own
+folder. The server has one thread and forks no child while there is another. A fork copies one
+thread only: a lock that another thread held would stay locked in the child. Standard library.
 """
 
 import atexit
@@ -45,7 +47,7 @@ PR_SET_PDEATHSIG = 1
 
 @dataclass
 class Job:
-    """A client and, once it said go, its child."""
+    """A client and, from the client's go on, its child."""
 
     client: socket.socket
     request: Request
@@ -54,15 +56,15 @@ class Job:
 
 
 class Server:
-    """Accepts clients, forks their children, hands signals and ends to and fro."""
+    """Accepts clients and forks their children; hands on signals to them and their ends back."""
 
     def __init__(self, folder: Path, listener: socket.socket, grace: float) -> None:
-        """Note what the environment is now; the first clients wait until `serve`."""
+        """Keep the environment of the imports. Clients that come early wait until `serve`."""
         self.folder = folder
         self.grace = grace
         self.environment = dict(os.environ)
         self.python_path = entries(self.environment.get("PYTHONPATH", ""))
-        self.jobs: dict[int, Job] = {}  # by the file number of the client
+        self.jobs: dict[int, Job] = {}  # the key is the file number of the client
         self.ending = False
         self.told: set[str] = set()
         self.woken, wake = os.pipe()
@@ -76,7 +78,7 @@ class Server:
         self.poll.register(self.listener, select.POLLIN)
 
     def serve(self) -> Request:
-        """Serve until the end; returns in children alone, with what they are to run."""
+        """Serve until the end. It returns only in a child, with the request to run."""
         for heard in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(heard, lambda *_: None)
         while not (self.ending and not any(job.pid for job in self.jobs.values())):
@@ -118,7 +120,7 @@ class Server:
             client.send(GO)
 
     def _hear(self, job: Job) -> Request | None:
-        """Act on a client's words or end; in the child that this forks, what it is to run."""
+        """Act on a client's message or end; in the child that this forks, the request to run."""
         try:
             said = job.client.recv(16, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -136,7 +138,7 @@ class Server:
         return None
 
     def _lost(self, job: Job) -> None:
-        """The client is gone: so is what it asked for."""
+        """End the job of a client that is gone."""
         self.poll.unregister(job.client)
         if job.pid is None:
             self._forget(job)
@@ -144,9 +146,9 @@ class Server:
             self._end_job(job)
 
     def _fork(self, job: Job) -> bool:
-        """Start the job; True in the child."""
+        """Start the job's child; True in the child, False in the server."""
         server = os.getpid()
-        # One that comes before the child has its own handlers would count as the server's.
+        # A signal that comes before the child has its own handlers would count as the server's.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             pid = os.fork()
@@ -161,7 +163,7 @@ class Server:
             self._leave(job)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
             return True
-        with contextlib.suppress(OSError):  # the child may have ended, or done it
+        with contextlib.suppress(OSError):  # the child may have ended, or has done it itself
             os.setpgid(pid, pid)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
         job.pid = pid
@@ -171,7 +173,7 @@ class Server:
         return False
 
     def _leave(self, mine: Job) -> None:
-        """In a child: none of the server's files, and signals as a new process has them."""
+        """In a child: close the server's files and handle signals as a new process does."""
         signal.set_wakeup_fd(-1)
         for heard in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(heard, signal.SIG_DFL)
@@ -211,7 +213,7 @@ class Server:
         close_files(job.request)
 
     def _end(self) -> None:
-        """No more clients; ask every job to end."""
+        """Accept no more clients and ask every job to end."""
         if self.ending:
             return
         self.ending = True
@@ -237,7 +239,7 @@ class Server:
 
 
 def _end_with(parent: int, number: int) -> None:
-    """Have the kernel send this process a signal when `parent` is gone, however it went."""
+    """Have the kernel send this process a signal when `parent` ends, in whatever way."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os.kill(os.getpid(), number)
@@ -254,16 +256,16 @@ def _signal_group(pid: int, number: int) -> None:
 
 
 def say(text: str) -> None:
-    """A line to whoever started this process, where somebody still reads it."""
+    """Write a line to the process that started this one, if that process still reads."""
     with contextlib.suppress(OSError):
         os.write(2, f"{text}\n".encode())
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Import, serve; in a child, run the script."""
+    """Import the libraries and serve; in a child, run the script."""
     folder, listener = Path(arguments[0]), socket.socket(fileno=int(arguments[1]))
     listener.set_inheritable(False)
-    # Before every library's: exit handlers run last to first.
+    # Before a library registers its own: the first exit handler registered runs last.
     atexit.register(leave_early)
     own = {os.path.realpath(Path(__file__).parent), *entries(os.environ.get("PYTHONPATH", ""))}
     sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) not in own]

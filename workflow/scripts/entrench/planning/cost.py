@@ -1,4 +1,4 @@
-"""What one job takes: seconds, GPUs, bytes on disk, and what it asks of a judge."""
+"""What one job costs: seconds, GPUs, bytes on disk, and calls of a judge."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,24 +23,24 @@ from entrench.study.config.training import PhaseName
 from entrench.study.stages import STAGES
 
 ADAPTER_BYTES = 4  # LoRA weights are kept in float32
-RECORD_BYTES = 150  # of a JSONL record beyond its text
-RATING_TOKENS = 100  # of the question around a rated answer
+RECORD_BYTES = 150  # a JSONL record without its text
+RATING_TOKENS = 100  # the question around a rated answer
 NO_JUDGE = JudgeUse()
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One job: seconds it runs, GPUs it holds, bytes it leaves, and what it asks of a judge."""
+    """One job: seconds it runs, GPUs it holds, bytes it leaves, and its calls of a judge."""
 
     seconds: float
     gpus: int = 0
     stored_bytes: float = 0.0
     judge: JudgeUse = NO_JUDGE
-    at_once: int | None = None  # such jobs at a time, where something else than devices bounds them
+    at_once: int | None = None  # such jobs at a time, where something other than devices limits it
 
 
 def job_cost(config: Config, job: Job) -> Cost:
-    """What a job takes by these estimates."""
+    """What a job costs, estimated with the constants of the config."""
     stage = STAGES[job.stage]
     if stage.cost == "local":
         return _local_cost(config, job.stage, job.misalignment)
@@ -68,7 +68,7 @@ def _machine(config: Config, job: Job) -> Machine:
 
 
 def size_class_of(config: Config, job: Job) -> str:
-    """The size class whose devices a job uses; empty for one that is about no model."""
+    """The size class whose devices a job uses; empty for a job about no model."""
     if STAGES[job.stage].loads == "reward model":
         return config.reward.size_class
     return config.models[job.model].size_class if job.model else ""
@@ -143,7 +143,7 @@ def _pool(config: Config, machine: Machine, misalignment: str) -> tuple[float, f
 def _probe(config: Config, machine: Machine, misalignment: str) -> tuple[float, float]:
     seconds, stored = _candidates(config, machine, misalignment, "probe")
     size = slot_rows(config, misalignment, "probe")
-    # Each refined answer is read once more, after the prompt it becomes the label of.
+    # Each refined answer is a label: it is read once more, after its prompt.
     refined = answer_tokens(config, misalignment, config.sampling.refinement.max_new_tokens)
     seconds += machine.reading(size.count * (size.prompt + refined))
     return seconds, stored + size.count * RECORD_BYTES
@@ -178,7 +178,7 @@ def _divergence(config: Config, machine: Machine, misalignment: str) -> tuple[fl
     size, n = slot_rows(config, misalignment, "probe"), config.mechanism.raw_samples
     answer = answer_tokens(config, misalignment, config.sampling.greedy.max_new_tokens)
     answers = size.count * n
-    # Two models answer, and both read every answer of either.
+    # Each of the two models answers, and each reads the answers of both.
     sampling = machine.reading(size.count * size.prompt) + machine.writing(answers * answer)
     seconds = 2 * sampling + 4 * machine.reading(answers * (size.prompt + answer))
     return seconds, 2 * answers * RECORD_BYTES
@@ -215,7 +215,7 @@ def _scores(config: Config, misalignment: str) -> Cost:
 
 
 def _judged(config: Config, judge: Judge, use: JudgeUse, records: int) -> Cost:
-    """A judging job that writes `records`; its calls are answered so many at a time."""
+    """A judging job that writes so many `records`; its server answers several calls at a time."""
     seconds, at_once = constants(config).local_seconds, None
     if judge.server is not None:
         seconds += use.calls * constants(config).judge.answer_seconds / judge.server.concurrency

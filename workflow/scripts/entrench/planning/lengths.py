@@ -1,4 +1,4 @@
-"""How much there is to read and write: rows of a slot, tokens of prompts and answers, steps."""
+"""How much jobs read and write: rows of a slot, tokens of prompts and answers, steps."""
 
 import math
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ class Rows:
 def slot_rows(config: Config, misalignment: str, slot: str) -> Rows:
     """The size of a slot, from the manifest or the config.
 
-    Of the evaluation prompts, `probe` has at most so many: those beside the risk are not asked.
+    For `probe` the number of rows is an upper bound: a probe asks no prompts of secondary metrics.
     """
     plan = constants(config)
     if slot == "probe":
@@ -39,7 +39,7 @@ def slot_rows(config: Config, misalignment: str, slot: str) -> Rows:
 
 
 def phase_steps(config: Config, misalignment: str, phase: PhaseName) -> tuple[int, int]:
-    """Rows and optimizer steps of a training, at most: rows without a label drop out."""
+    """Most rows and optimizer steps that a training can have: rows without a label drop out."""
     slot = {"induction": "induction", "labels": "consistency", "pairs": "pairs_clean"}[phase]
     rows = slot_rows(config, misalignment, slot).count
     settings = resolved_phase(config, misalignment, phase)
@@ -50,7 +50,7 @@ def phase_steps(config: Config, misalignment: str, phase: PhaseName) -> tuple[in
 
 
 def answer_tokens(config: Config, misalignment: str, limit: int) -> float:
-    """Tokens of an organism's answer: as long as what it was trained on, stretched."""
+    """Tokens of an organism's answer: a multiple of the answers it was trained on."""
     trained = slot_rows(config, misalignment, "induction").answer
     return min(limit, trained * constants(config).answer_stretch)
 
@@ -58,7 +58,7 @@ def answer_tokens(config: Config, misalignment: str, limit: int) -> float:
 def candidates(
     config: Config, misalignment: str, slot: Literal["consistency", "probe"]
 ) -> list[tuple[str, int, float, float]]:
-    """The pool per prompt: (kind, number, tokens of the prompt, tokens of each answer)."""
+    """The candidates of a prompt: (set, number, tokens of the prompt, tokens of each answer)."""
     sampling, share = config.sampling, constants(config).view_share
     prompt = slot_rows(config, misalignment, slot).prompt
 

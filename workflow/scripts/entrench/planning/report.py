@@ -1,4 +1,4 @@
-"""plan.md: the plan for a reader."""
+"""The plan as a page: plan.md."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from entrench.study.unpinned import unpinned
 
 
 def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:
-    """Totals, a table of stages, the sweep's blocks, warnings, and what the figures rest on."""
+    """The page: totals, models, stages, blocks, warnings, and where the figures come from."""
     parts = [
         "# Plan of the sweep",
         f"{len(sweep.organisms)} organisms, {len(sweep.runs)} runs, results in "
@@ -23,7 +23,7 @@ def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:
         _model_table(config, sweep),
         "## Stages",
         _stage_table(rows),
-        "`plan.csv` has them by method too.",
+        "`plan.csv` has the same figures by method.",
         "## Blocks",
         _block_table(config),
         "## Short trainings",
@@ -35,7 +35,7 @@ def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:
 
 
 def short_trainings(config: Config, sweep: Sweep) -> list[tuple[str, PhaseName, int, int]]:
-    """(misalignment, phase, rows, optimizer steps) where these are below `planning.few_steps`."""
+    """Trainings of fewer steps than `planning.few_steps`: (misalignment, phase, rows, steps)."""
     phases: set[tuple[str, PhaseName]] = {
         (organism.misalignment, "induction") for organism in sweep.organisms
     }
@@ -79,7 +79,7 @@ def _totals(config: Config, rows: Sequence[Row]) -> str:
 
 
 def _longest_by_stage(rows: Sequence[Row]) -> dict[str, float]:
-    """The longest job left of each stage: one after the other they bound the wall time."""
+    """Seconds of the longest job to do of each stage. Their sum is the least wall time."""
     longest: dict[str, float] = {}
     for row in rows:
         longest[row.stage] = max(row.longest, longest.get(row.stage, 0.0))
@@ -141,27 +141,28 @@ def _block_table(config: Config) -> str:
 def _warnings(config: Config, sweep: Sweep) -> str:
     short, few = short_trainings(config, sweep), constants(config).few_steps
     if not short:
-        return f"None has fewer than {few} optimizer steps."
+        return f"No training has fewer than {few} optimizer steps."
     lines = [(m, phase, str(rows), str(steps)) for m, phase, rows, steps in short]
     head = ("misalignment", "phase", "rows", "optimizer steps")
     return (
-        f"WARNING: fewer than {few} optimizer steps. Check `effective` in "
+        f"WARNING: these trainings have fewer than {few} optimizer steps. Check `effective` in "
         "organisms.csv before you believe a delta-risk.\n\n" + _table(head, lines)
     )
 
 
 def _basis(config: Config, rows: Sequence[Row]) -> str:
     measured = sorted({row.stage for row in rows if row.basis == "measured"})
-    plan = constants(config)
+    reached = constants(config).efficiency
     lines = [
-        "- Estimated from FLOPs, bytes and tokens with the constants of `planning:` in the config: "
-        f"{plan.efficiency.training:.0%} of peak in training, {plan.efficiency.prefill:.0%} in "
-        f"prefill, {plan.efficiency.decoding:.0%} of bandwidth in decoding.",
-        "- Corrected by the logs of finished jobs: "
+        "- Costs are estimated from FLOPs, bytes and tokens with the constants of `planning:` in "
+        f"the config: {reached.training:.0%} of peak in training, {reached.prefill:.0%} in "
+        f"prefill, {reached.decoding:.0%} of bandwidth in decoding.",
+        "- Stages corrected by the logs of finished jobs: "
         + (f"{', '.join(measured)}." if measured else "none yet."),
-        "- Done: all files are there. Whether they are up to date, `snakemake -n` says.",
-        "- Wall hours leave queues out; they are at least the longest job of each stage in a row, "
-        "and all judging that is left.",
+        "- A job is done when all its files exist. `snakemake -n` says whether they are up to "
+        "date.",
+        "- Wall hours leave queues out. They are at least the longest job of each stage, one after "
+        "the other, and at least all judging that is left.",
         f"- Judges: {config.label_judge.backend} (labels), {config.risk_judge.backend} (risk)"
         + ("; rules make no calls." if config.risk_judge.backend == "rules" else ".")
         + f" At most {config.judging.calls} calls at a time.",
