@@ -1,9 +1,9 @@
-"""Adapters, scores and verdicts in the results that other settings than the config's made.
+"""Adapters, scores and verdicts in the results that were made with settings of another config.
 
-Snakemake compares a job's settings with those it recorded when the job ran. Results that were
-copied without its records have none, and it takes them as they are. What made an adapter stands in
-the run.json beside it, which judge made scores or verdicts in their account, so those of another
-config are found all the same.
+Snakemake compares a job's settings with the settings that it recorded when the job ran. Results
+that were copied without Snakemake's records have no recorded settings, and Snakemake takes them as
+they are. But an adapter's settings stand in the run.json beside it, and the judge of scores or
+verdicts stands in their account. So files of another config are found all the same.
 """
 
 import json
@@ -25,16 +25,18 @@ from entrench.study.specs.organisms import (
 )
 from entrench.study.sweep import Run, Subject, Sweep
 
-# Record -> its key that says what made a file, and that file.
+# The record, its key that holds the settings of a file, and the file.
 ADAPTER = ("run.json", "spec", "adapter/adapter_model.safetensors")
 SCORES = ("judge_usage.json", "judge", "scores.jsonl")
 VERDICTS = ("verdict_usage.json", "judge", "verdicts.jsonl")
 About = TypeVar("About", Run, Subject)
-Made = tuple[str, tuple[str, str, str], Callable[[], dict[str, Any]]]  # folder, as above, settings
+Made = tuple[
+    str, tuple[str, str, str], Callable[[], dict[str, Any]]
+]  # folder, one of the above, settings
 
 
 def foreign_files(config: Config, sweep: Sweep) -> list[str]:
-    """Files of the sweep whose record holds another spec, or another judge, than their job's."""
+    """Files of the sweep that were made with another spec, or by another judge, than planned."""
     results = Path(config.pathvars.results)
     found = []
     for folder, (record, key, file), spec in _recorded(config, sweep):
@@ -45,7 +47,7 @@ def foreign_files(config: Config, sweep: Sweep) -> list[str]:
 
 
 def _recorded(config: Config, sweep: Sweep) -> Iterator[Made]:
-    """What adapters and judges made, and of which settings."""
+    """Every recorded file of the sweep, with the settings that its job has now."""
     bases = dict.fromkeys(
         Subject(organism.model, organism.misalignment, None, None) for organism in sweep.organisms
     )
@@ -65,7 +67,7 @@ def _recorded(config: Config, sweep: Sweep) -> Iterator[Made]:
 
 
 def _judged(config: Config, subject: Subject) -> Iterator[Made]:
-    """What judges made of one subject, and of its probe."""
+    """Scores and verdicts of one subject and of its probe."""
     yield subject.path, SCORES, partial(_judge_of, judge_spec, config, subject)
     for record, spec in (
         (SCORES, probe_judge_spec),
@@ -88,7 +90,7 @@ def _training_spec(config: Config, run: Run) -> dict[str, Any]:
 
 
 def _read(path: Path, key: str) -> Any:
-    """What a record says under a key; None where it does not tell."""
+    """The value of a key in a record; None where the record cannot be read or lacks the key."""
     try:
         return json.loads(path.read_text(encoding="utf-8")).get(key)
     except (OSError, ValueError, AttributeError):
