@@ -1,4 +1,4 @@
-# What happens before the first job and after the last one; no rule stands here.
+# What happens before the first job and after the last job. This file has no rule.
 
 from entrench.execution import head, interrupted, lease, one_head, warm_start
 from entrench.study.other_settings import foreign_files

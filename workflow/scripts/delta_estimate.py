@@ -1,9 +1,9 @@
-"""delta-risk of one run: the trained organism against the organism, paired on prompts.
+"""Estimate delta-risk of one run: the trained organism minus the organism, paired on prompts.
 
 python delta_estimate.py --spec JSON --organism-scores FILE.jsonl --trained-scores FILE.jsonl \
     --organism-risk FILE.json --trained-risk FILE.json --delta FILE.csv --prompts FILE.csv
 
-spec: bootstrap, level, seed (further keys are those of the risk it follows)
+The spec: {"bootstrap", "level", "seed"}, and the keys of the spec of `risk_estimate`.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     labels_select.py --spec JSON --prompts consistency.jsonl --candidates candidates.jsonl
         --rewards [rewards.jsonl] --verdicts [verdicts.jsonl] --labels labels.jsonl
 
-`--rewards` and `--verdicts` are empty for methods that read none. The spec:
+`--rewards` and `--verdicts` are empty where the method does not read them. The spec:
 {"identity": [model, misalignment, seed], "method": name, "operator": name, "settings": {...}}
 """
 

@@ -3,9 +3,8 @@
     reward_score.py --spec JSON --prompts consistency.jsonl --candidates candidates.jsonl
         --rewards rewards.jsonl --batch-size N --gpus N --memory-percent N
 
-The spec: {"backend": "sequence_classifier", "model", "revision", "dtype", "threads"}, or
-{"backend": "base_likelihood", ...} with "chat" and "engine" too, where the model is the untouched
-base.
+The spec: {"backend": "sequence_classifier", "model", "revision", "dtype", "threads"}. With
+{"backend": "base_likelihood", ...} it also has "chat" and "engine", and the model is the bare base.
 """
 
 from collections.abc import Sequence

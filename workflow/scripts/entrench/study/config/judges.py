@@ -29,8 +29,8 @@ class JudgeServer(Section):
         description="Seconds after which a try of a call counts as failed."
     )
     attempts: Annotated[int, Field(ge=1)] = Field(
-        description="Most tries of a call. A call is tried again after status 429 or 5xx, a timeout "
-        "or a cut connection. The wait between tries is random, or as long as the server's "
+        description="Most tries of a call. A call is tried again after status 429 or 5xx, a "
+        "timeout or a cut connection. The wait between tries is random, or as long as the server's "
         "Retry-After asks."
     )
     concurrency: Annotated[int, Field(ge=1)] = Field(

@@ -131,8 +131,9 @@ class SizeClass(Section):
         description="Percent of each GPU's memory that vLLM takes for weights and cache.",
     )
     per_device_batch: Annotated[int, Field(ge=1)] = Field(
-        description="Rows that a process trains on at once. The effective batch is the `batch_size` "
-        "of the phase. The key decides results with LoRA dropout and with `window: trailing`."
+        description="Rows that a process trains on at once. The effective batch is the "
+        "`batch_size` of the phase. The key decides results with LoRA dropout and with `window: "
+        "trailing`."
     )
     checkpoint_steps: Annotated[int, Field(ge=0)] = Field(
         description="Optimizer steps between checkpoints. 0: no checkpoints."
