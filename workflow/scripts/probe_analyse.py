@@ -4,8 +4,8 @@
         --eta eta.csv --bins eta_bins.csv --stability stability.csv
 
 The spec: {"misalignment", "sets": {name: samples}, "self_scored": [set], "views": [name],
-"bootstrap", "level", "seed"}. It may hold "selectors": [method], further methods to rank answers by:
-some methods rank the answers of every probe.
+"bootstrap", "level", "seed"}. It may hold "selectors": [method]: further methods to rank answers
+by, since some methods rank the answers of every probe.
 """
 
 import argparse
