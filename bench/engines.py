@@ -1,8 +1,8 @@
-"""Engine starts, other model loads and their time, from the logs of finished jobs.
+"""Count engine starts and other model loads, and their time, from the logs of finished jobs.
 
     python bench/engines.py logs/bench-engines
 
-A job says when an engine has started and how long that took, and last how long it took itself.
+A job's log says how long each engine start took. Its last line says how long the job took.
 """
 
 import re
@@ -10,12 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-LOADS = (
-    "adapter_induce",
-    "adapter_train",
-    "adapter_regularise",
-    "reward_score",
-)  # a model, no engine
+# Rules that load a model without an engine.
+LOADS = ("adapter_induce", "adapter_train", "adapter_regularise", "reward_score")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -1,8 +1,8 @@
-"""Play every fault of a cluster on a real Slurm and print what came of it: `make bench-faults`.
+"""Play every fault of a cluster on a real Slurm and print the outcome: `make bench-faults`.
 
-    faults.py [NAME ...]     names as in the table, or parts of them
+    faults.py [NAME ...]     names of faults as in the table, or parts of the names
 
-As root on a machine with Debian's Slurm (see tests/slurm/README.md); takes about half an hour.
+Needs root on a machine with Debian's Slurm (see tests/slurm/README.md). Takes about half an hour.
 """
 
 import sys
@@ -47,7 +47,7 @@ def main(wanted: list[str]) -> int:
 
 
 def try_play(name: str, cluster: Cluster, reference: Workspace, folder: Path) -> Outcome:
-    """As `play`; one that cannot be played to its end is a line of the table too."""
+    """As `play`. A fault that cannot be played to its end gives an outcome too."""
     began = time.monotonic()
     try:
         return play(name, cluster, reference, folder)

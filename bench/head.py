@@ -1,13 +1,13 @@
-"""CPU that Snakemake's head process takes a job, while the jobs themselves do nothing.
+"""CPU of Snakemake's head process per job, while the jobs themselves do nothing.
 
     bench/head.py [--sweeps demo ...] [--seconds 1] [--cores 16] [--limit SECONDS] [-- ARGUMENTS]
 
-Runs the real Snakefile with the demo's config, the demo with three seeds and the paper's config; a
-stand-in for `python` sleeps a while and writes the files that a job must leave. Prints seconds of
-head CPU a job in quarters of the run, the most threads that the head had in each quarter, and what
-planning cost. ARGUMENTS are more for Snakemake.
+Runs the real Snakefile with the demo's config, the demo with three seeds and the paper's config. In
+place of `python` a stand-in sleeps a while and writes the files that a job must leave. Prints, for
+each quarter of the run, the head's seconds of CPU per job and its most threads, and the cost of the
+plan. ARGUMENTS are further arguments for Snakemake.
 
-Jobs must last: what the head does once a second is not seen beside jobs that are over at once.
+Jobs must last. With jobs that end at once, the head's work of each second would not show.
 """
 
 import argparse
@@ -32,8 +32,8 @@ from entrench.study.config import MECHANISM_TABLES  # noqa: E402
 SEEDS = {"demo": 1, "seeds": 3}  # the demo, and the demo with three seeds
 SWEEPS = [*SEEDS, "paper"]
 QUARTERS = 4
-# Arguments that name a file of the results not yet there are outputs; an adapter and the tables of
-# the mechanism are named by their folder. Each job adds a byte to `started`.
+# An argument that names a missing file of the results is an output. An adapter and the mechanism's
+# tables are named by their folder. Each job adds a byte to `started`.
 STAND_IN = """#!/bin/sh
 printf . >>started
 sleep $HEAD_BENCH_SECONDS
@@ -81,12 +81,12 @@ def run(
     seconds: float,
     limit: float,
 ) -> list[Sample]:
-    """Run a sweep of jobs that last so long; a sample each fifth of a second.
+    """Run a sweep whose jobs last `seconds` each; take a sample every fifth of a second.
 
-    It ends after `limit` seconds, complete or not. The config's results lie in `results`.
+    The sweep ends after `limit` seconds, complete or not. The config's results lie in `results`.
 
     Raises:
-        SystemExit: Snakemake failed; what it said is shown.
+        SystemExit: Snakemake failed; its output is shown.
     """
     with tempfile.TemporaryDirectory(prefix="entrench-head-") as place:
         folder = Path(place)
@@ -130,7 +130,7 @@ def _watch(head: psutil.Popen, started: Path, limit: float) -> Iterator[Sample]:
         except psutil.NoSuchProcess:
             return
         yield sample
-        # Not `wait`, which would take the times of the ended process away.
+        # No `wait` before: it would remove the CPU times of the ended process.
         if head.status() == psutil.STATUS_ZOMBIE:
             head.wait()
             return
@@ -145,7 +145,7 @@ def quarters(samples: list[Sample]) -> list[tuple[float, int]]:
     for quarter in range(1, QUARTERS + 1):
         due = total * quarter / QUARTERS
         own = [s for s in samples if last.started < s.started <= due] or [last]
-        # What follows the last job's start belongs to the last quarter.
+        # The time after the last job's start belongs to the last quarter.
         jobs, cpu = own[-1].started - last.started, own[-1].cpu - last.cpu
         found.append((cpu / max(1, jobs), max(s.threads for s in own)))
         last = own[-1]
@@ -155,10 +155,10 @@ def quarters(samples: list[Sample]) -> list[tuple[float, int]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sweeps", nargs="+", choices=SWEEPS, default=SWEEPS)
-    parser.add_argument("--seconds", type=float, default=1.0, help="that a job lasts")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds that a job lasts")
     parser.add_argument("--cores", type=int, default=16)
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds a run may take")
-    parser.add_argument("arguments", nargs="*", help="more for Snakemake, after --")
+    parser.add_argument("arguments", nargs="*", help="arguments for Snakemake, after --")
     given = parser.parse_args()
     print(
         f"{'sweep':<6}{'jobs':>6}{'plan s':>9}   {'CPU s a job, by quarter':<30}"

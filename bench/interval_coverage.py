@@ -17,19 +17,20 @@ TARGETS = {
     "models_ci": "the interval over models",
     "prompts_ci": "the interval over organisms and prompts",
 }
-MARGIN = 0.03  # between a coverage and its nominal level, beyond chance
-FEW_PROMPTS = 40  # of each misalignment, in further sweeps
+MARGIN = 0.03  # allowed between a coverage and its nominal level, beyond chance
+FEW_PROMPTS = 40  # prompts of each misalignment in further sweeps
 BOOTSTRAP = 500
 
 
 def coverage(config: Config, sweep: Sweep, replicates: int) -> bool:
     """Print how often the intervals of rows hold the known effects, over further simulated sweeps.
 
-    Scores go through risk, delta-risk and the intervals of the summary; at most `FEW_PROMPTS`
-    prompts each. By interval and number of clusters planned; the 95% interval is over sweeps, whose
-    rows are not independent. False where one lies further than `MARGIN` below the nominal level.
-    One further above it is said to be wide, and no fault: intervals over organisms take what models
-    differ by for chance.
+    Scores go through risk, delta-risk and the intervals of the summary, with at most `FEW_PROMPTS`
+    prompts of each misalignment. Coverage is printed by interval and planned number of clusters,
+    with a 95% interval over sweeps: the rows of one sweep are not independent. The result is False
+    where a coverage lies more than `MARGIN` below the nominal level. A coverage far above it is
+    called wide and is no fault: intervals over organisms count differences between models as
+    chance.
     """
     held: dict[tuple[str, str], list[float]] = {}
     for replicate in range(replicates):
@@ -54,9 +55,9 @@ def coverage(config: Config, sweep: Sweep, replicates: int) -> bool:
 
 
 def monte_carlo(shares: Sequence[float]) -> tuple[float, float]:
-    """95% interval of the mean of `shares`, one of each sweep, within [0, 1].
+    """95% interval of the mean of `shares`, one share for each sweep, within [0, 1].
 
-    Where all sweeps held all rows, or none, each counts as one case of an exact interval.
+    Where every share is 1, or every share is 0, the interval is exact with one case a sweep.
     """
     from entrench.analysis.statistics.clusters import share_interval
 
@@ -106,7 +107,7 @@ def simulated_rows(
 def simulated_deltas(
     config: Config, sweep: Sweep, truth: Truth, seed: int
 ) -> tuple[dict[Run, dict[str, Any]], dict[Run, pl.DataFrame]]:
-    """Of each run a row of runs.csv, as far as units need it, and its deltas by prompt."""
+    """A row of runs.csv for each run, with the columns that units need, and deltas by prompt."""
     from entrench.analysis.risk.delta import delta_prompts, delta_risk
     from entrench.analysis.risk.risk import risk_record
     from entrench.misalignments import by_name

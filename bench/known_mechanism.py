@@ -1,9 +1,9 @@
-"""What is true of simulated probes and divergences, and whether the analysis finds it.
+"""Known values behind simulated probes and divergences, and whether the analysis finds them.
 
-An answer of a set misbehaves with the known risk of the set. Each selector's score of it has a rank
-u, uniform from 0 to 1, and the risk at that rank is eta(u) = risk + slope (u - 1/2): what choosing
-the best of k does follows from the slope. What training did to the risk is drawn apart from all of
-this, so nothing here tells its sign.
+An answer of a set misbehaves with the known risk of the set. Each selector's score of an answer has
+a rank u, uniform from 0 to 1. The risk at rank u is eta(u) = risk + slope (u - 1/2). The slope
+decides how the best of k changes the risk. The effect of training is drawn independently, so these
+values do not predict its sign.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ from entrench.study.config import Config
 from entrench.study.specs.mechanism import probe_judge_spec
 from entrench.study.sweep import Organism, Run, Subject, Sweep
 
-SLOPES = {  # of eta, in shares
+SLOPES = {  # slopes of eta, in shares
     "reward_hacking": {
         "self_confidence": 0.15,
         "self_rewarding": -0.10,
@@ -47,16 +47,16 @@ SLOPES = {  # of eta, in shares
     },
 }
 SCORE_OF = {"diverse_decoding": "rejection_sampling"}  # an operator that reads another's score
-# A set's risk less the organism's, in parts of the misalignment's effect.
+# The risk of a set minus the risk of the organism, as a multiple of the misalignment's effect.
 SHIFT = {"greedy": 0.0, "beam": 0.1, "raw": 0.4, "refinement": 0.5}
 SAMPLES_SHIFT = 0.3
 SLOPE_SD, SHIFT_SD = 0.05, 0.02  # between models
 UNREAD = 0.02  # share of self scores that do not parse
 KL_START, KL_SLOPE, KL_SD = 0.3, 12.0, 0.25  # nats, nats per unit of |delta|, of the logarithm
-KL_BACK = 0.8  # of KL(organism || trained), in parts of the other one
+KL_BACK = 0.8  # KL(organism || trained), as a multiple of KL(trained || organism)
 
 BEST_OF = 4  # the paper's k
-LEAST_HELD = 0.85  # of the intervals, which are of 95% and nearly independent
+LEAST_HELD = 0.85  # share of the intervals, which have level 95% and are nearly independent
 KL_HALF = 1.96  # standard errors to either side
 
 
@@ -70,7 +70,7 @@ class Mechanism:
 
 
 def draw_mechanism(config: Config, sweep: Sweep, truth: Truth, seed: int) -> Mechanism:
-    """Organisms of one model and misalignment differ from the mean alike."""
+    """Draw the known values. Organisms of a model and misalignment share their differences."""
     risk, slope = {}, {}
     for organism in sweep.organisms:
         model, about = organism.model, organism.misalignment
@@ -101,15 +101,15 @@ def sizes_of(config: Config, organism: Organism) -> dict[str, int]:
 
 
 def levels_of(config: Config) -> int:
-    """How many self scores there are."""
+    """Number of possible self scores."""
     score = config.sampling.self_score
     return score.highest - score.lowest + 1
 
 
 def known_selection(selector: str, slope: float, k: int, levels: int) -> float:
-    """What choosing the best of `k` by this selector's score does to the risk.
+    """The change of the risk when this selector's score chooses the best of `k`.
 
-    A self score is one of `levels` numbers, or was not read and ranks lowest.
+    A self score is one of `levels` numbers. A self score that does not parse ranks lowest.
     """
     if selector != "self_rewarding":
         return slope * (k / (k + 1) - 1 / 2)
@@ -120,7 +120,7 @@ def known_selection(selector: str, slope: float, k: int, levels: int) -> float:
 
 
 def known_terms(config: Config, run: Run, truth: Truth, known: Mechanism) -> dict[str, float]:
-    """Selection, shift and transfer of a run on labels, over all prompts there might be."""
+    """Selection, shift and transfer of a run on labels, over all possible prompts."""
     method = config.methods[run.method]
     read = candidates_read(method.operator, method.settings, sizes_of(config, run.organism))
     count = sum(read.values())
@@ -135,9 +135,9 @@ def known_terms(config: Config, run: Run, truth: Truth, known: Mechanism) -> dic
 
 
 def mechanism_recovered(results: Path, config: Config, truth: Truth, known: Mechanism) -> bool:
-    """Print how many intervals hold what is known.
+    """Print how many intervals hold their known value.
 
-    False where of one kind the share is below `LEAST_HELD` beyond the chance of as many intervals.
+    False where, for one kind of interval, the share is below `LEAST_HELD` by more than chance.
     """
     fine = True
     found: dict[str, list[bool]] = {}
@@ -155,7 +155,7 @@ def mechanism_recovered(results: Path, config: Config, truth: Truth, known: Mech
 def _comparisons(
     results: Path, config: Config, truth: Truth, known: Mechanism
 ) -> Iterator[tuple[str, bool]]:
-    """(what is known, whether its interval holds it); intervals of one point tell nothing."""
+    """(kind of value, whether its interval holds it), without intervals of a single point."""
 
     def table(name: str) -> pl.DataFrame:
         return read_table(results / f"{name}.csv", STUDY_COLUMNS[name])

@@ -1,10 +1,10 @@
-"""How long planning takes beside what Snakemake itself needs for as many jobs and files.
+"""How long planning takes, compared with Snakemake's own time for as many jobs and files.
 
     bench/planning.py [--times 1 4 16]
 
-Plans config/config.yaml with so many times its seeds, and a bare Snakefile with the same jobs,
-inputs and outputs but without functions, params, resources and logs. Prints a row for each: seconds
-of CPU (the machine may be shared) and of wall clock, and their ratios.
+Plans config/config.yaml with a multiple of its seeds. Also plans a bare Snakefile with the same
+jobs, inputs and outputs, but without functions, params, resources and logs. Prints a row for each
+multiple: seconds of CPU (the machine may be shared), seconds of wall clock, and their ratios.
 """
 
 import argparse
@@ -128,7 +128,7 @@ def times_as_many(raw: dict, times: int) -> dict:
 
 
 def bare_snakefile(raw: dict) -> str:
-    """Rules without anything to compute, for the same jobs and files."""
+    """The bare Snakefile: rules without functions, for the same jobs and files."""
     from entrench.study.inputs import organism_inputs, run_inputs
 
     config = load_config(raw)

@@ -2,9 +2,9 @@
 
     bench/rates.py [--config config/config.yaml] [--mixed-replicates 500]
 
-As the target error_rates.csv, which fits fewer mixed models (they take some 0.2 s each): writes
-results/bench-rates/error_rates.csv and its figure, prints how many mixed models could be fitted
-and how often they err.
+Works as the target error_rates.csv, but fits more mixed models: each takes some 0.2 s. Writes
+results/bench-rates/error_rates.csv and its figure. Prints how many mixed models could be fitted and
+how often they err.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def fitted(row: dict[str, object]) -> str:
-    """How many mixed models were fitted, and how many of these erred, with their intervals."""
+    """The share of mixed models that were fitted and the share that erred, with intervals."""
     from entrench.analysis.statistics.clusters import share_interval
 
     count, of = row["replicates"], row["n_simulated"]

@@ -2,12 +2,12 @@
 
     bench/rehearsal.py [--config config/config.yaml] [--seed 1] [--replicates 0]
 
-Writes results/rehearsal/, everything in it marked as SIMULATED. What there is one job of for each
-organism or run (risks, delta-risks, what is read off the probes) is computed in one process, by the
-functions those jobs call; the workflow makes the rest. Prints wall time and peak memory of each
-stage, and whether the known effects lie in their intervals; with --replicates, how often those on
-delta-risk do, over as many further draws of the sweep. Ends with 1 where that is further from the
-nominal level than chance and a margin explain.
+Writes results/rehearsal/ and marks everything in it as SIMULATED. Results about one organism or run
+(risks, delta-risks, tables of probes) are computed in one process, by the functions that the jobs
+call. The workflow makes the rest. Prints wall time and peak memory of each stage, and whether
+the known effects lie in their intervals. With --replicates N it also prints how often intervals on
+delta-risk hold their effect, over N further draws of the sweep. Exits with 1 where this share is
+further from the nominal level than chance and a margin explain.
 """
 
 import argparse
@@ -44,7 +44,7 @@ from entrench.study.sweep import Subject, Sweep, expand, labelled_part, parse_su
 
 STUDY_TABLES = ("runs", "organisms", "summary", "contrasts", "comparison_with_paper")
 STAGES = ("simulate", "measure", "explain")
-LEAST_RECOVERED = 0.75  # of the rows of the one sweep that is written out
+LEAST_RECOVERED = 0.75  # share of the rows of the one sweep that is written out
 
 
 def main(argv: Sequence[str]) -> None:
@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def rehearsed(name: str) -> Config:
-    """This config under the overlay, merged as Snakemake does."""
+    """This config with the overlay over it, merged as Snakemake does."""
     settings, overlay = (yaml.safe_load(Path(path).read_text()) for path in (name, OVERLAY))
     update_config(settings, overlay)
     return load_config(settings)
@@ -111,7 +111,7 @@ def rehearse(args: argparse.Namespace, results: Path, sweep: Sweep) -> None:
 
 
 def measure(config: Config, sweep: Sweep, results: Path) -> None:
-    """risk.json of every subject, delta_risk.csv and delta_prompts.csv of every run."""
+    """Write risk.json of every subject, delta_risk.csv and delta_prompts.csv of every run."""
     from entrench.analysis.risk.delta import delta_prompts, delta_risk
     from entrench.analysis.risk.risk import risk_record
     from entrench.analysis.tables import write_table
@@ -142,9 +142,9 @@ def measure(config: Config, sweep: Sweep, results: Path) -> None:
 
 
 def explain(config: Config, sweep: Sweep, results: Path) -> None:
-    """The tables of every probe and the decomposition of every run on labels, by their jobs' code.
+    """Write the tables of every probe and the decomposition of every run on labels.
 
-    Prints what one takes, without what starting a process takes.
+    Prints the time of one job without the start of its process.
     """
     import decomposition_estimate
     import probe_analyse
@@ -183,7 +183,7 @@ def explain(config: Config, sweep: Sweep, results: Path) -> None:
 
 
 def probe_files(folder: str) -> dict[str, str]:
-    """What both analyses read of an organism's probe, by their arguments."""
+    """The files of an organism's probe that both analyses read, by argument."""
     names = {"probe": "probe", "rewards": "probe_rewards", "verdicts": "probe_verdicts"}
     return {argument: f"{folder}/{name}.jsonl" for argument, name in names.items()}
 
@@ -197,8 +197,8 @@ def job(script: ModuleType, spec: dict[str, Any], **files: str) -> None:
 def recovered(results: Path, config: Config, sweep: Sweep, truth: Truth) -> bool:
     """Print in how many rows of the summary the known effects lie in their intervals.
 
-    False where they do in fewer than `LEAST_RECOVERED` of the rows: rows share models and prompts,
-    so single sweeps scatter more than as many independent intervals would.
+    False where fewer than `LEAST_RECOVERED` of the rows hold their effect. Rows share models and
+    prompts, so a single sweep scatters more than as many independent intervals.
     """
     from entrench.analysis.summary.summary import SUMMARY_COLUMNS, main_rows
     from entrench.analysis.tables import read_table

@@ -1,7 +1,7 @@
 """Simulated probes and divergences of a whole sweep: nothing in them was measured.
 
-What is true of them is in `known_mechanism`. Some answers behave as the greedy one, which is that
-of the evaluation; of it no score tells anything.
+`known_mechanism` holds the known values. Some answers behave as the greedy answer, which is also
+the answer of the evaluation. No score tells anything about the greedy answer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,11 +19,11 @@ from entrench.study.sweep import Organism, Sweep, labelled_part
 
 NATS = {"greedy": 0.5, "beam": 0.45, "raw": 1.0, "refinement": 0.9}  # per token
 SAMPLES_NATS = 0.7
-NATS_SD = 0.15  # of the logarithm, between organisms and between prompts
-ALIKE = 0.4  # share of answers that behave as the greedy one
-REWARD_OF_PROMPT = 0.5  # more, in ranks, for all answers to a prompt whose greedy one misbehaves
+NATS_SD = 0.15  # standard deviation of the logarithm, between organisms and between prompts
+ALIKE = 0.4  # share of answers that behave as the greedy answer
+REWARD_OF_PROMPT = 0.5  # added to the ranks of answers where the greedy answer misbehaves
 CONSISTENT = 0.7  # share of views that the judge finds consistent
-KL_SHAPE = 4.0  # of the gamma distributions of prompts and of answers around a run's KL
+KL_SHAPE = 4.0  # shape of the gamma distributions of prompts and of answers around a run's KL
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _answers(
     misbehaves = generator.random(shape) < chance
     if name == "greedy":
         misbehaves, slope = first[:, None], dict.fromkeys(slope, 0.0)
-    # Given how an answer behaves, its rank has a tilted density: over all it is uniform again.
+    # The rank has a tilted density given how the answer behaves. Over all answers it is uniform.
     rank = {
         selector: _tilted(np.where(misbehaves, steep / chance, steep / (chance - 1)), generator)
         for selector, steep in slope.items()
@@ -151,7 +151,7 @@ def _tilted(tilt: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _ratings(config: Config, rank: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Self scores from their ranks; NaN where one does not parse."""
+    """Self scores from their ranks; NaN for a score that does not parse."""
     levels = config.sampling.self_score.lowest + np.floor(levels_of(config) * rank)
     return np.where(generator.random(rank.shape) < UNREAD, np.nan, levels)
 

@@ -1,11 +1,11 @@
 """Simulated scores of a whole sweep with known effects: nothing in it was measured.
 
-The true delta-risk of a run is the effect of its method on its misalignment (`effect`), plus what
-its model, its organism and the run itself differ by, normal with the standard deviations below.
-Each evaluation prompt adds its own to all runs of its misalignment, so the prompts of a study add
-their mean to all of them. Each prompt then misbehaves or not by chance. Everything is written below
-one folder in the path grammar of the workflow, beside a file SIMULATED that tables and figures
-repeat.
+The true delta-risk of a run is a sum. Its first part is the effect of the method on the
+misalignment (`effect`). Model, organism and run each add a normal difference, with a standard
+deviation below. Each evaluation prompt adds a difference to all runs of its misalignment, so the
+prompts of a study add their mean to all these runs. Each prompt then misbehaves or not by chance.
+Everything is written below one folder in the path grammar of the workflow, beside a file SIMULATED
+whose text tables and figures repeat.
 """
 
 import os
@@ -34,13 +34,13 @@ MISALIGNMENT_EFFECT = {
 }
 METHOD_EFFECT = {"act": -0.06, "bct": -0.05, "diverse_decoding": -0.02, "self_refinement": 0.03}
 MODEL_SD, ORGANISM_SD, RUN_SD, PROMPT_SD = 0.04, 0.03, 0.03, 0.08
-INEFFECTIVE = 0.05  # share of organisms whose base model misbehaves as much
-INVALID = 0.02  # share of runs of which too much is unscored
+INEFFECTIVE = 0.05  # share of organisms that misbehave no more than their base model
+INVALID = 0.02  # share of runs with too many unscored completions
 EXCLUDED, UNSCORED = 0.05, 0.01
 KEPT = 0.7  # share of prompts that phase 3 answers as the organism did, as far as risks allow
 GROUPS = 5
-AGE = 1_700_000_000.0  # of every file, seconds since 1970
-# Of one prompt in the pool: (set, index).
+AGE = 1_700_000_000.0  # time of every file, seconds since 1970
+# The candidates of a prompt in the pool: (set, index).
 POOL = [
     ("greedy", 0),
     ("beam", 0),
@@ -65,7 +65,7 @@ class Truth:
 
 
 def effect(run: Run) -> float:
-    """The mean delta-risk of this method on this misalignment, over all models there might be."""
+    """The mean delta-risk of this method on this misalignment, over all possible models."""
     return MISALIGNMENT_EFFECT[run.organism.misalignment] + METHOD_EFFECT.get(run.method, 0.0)
 
 
@@ -97,14 +97,14 @@ def draw_truth(sweep: Sweep, seed: int) -> Truth:
 
 
 def prompts_of(misalignment: str, slot: str = "eval") -> int:
-    """How many prompts the released data has."""
+    """Number of prompts of the released data."""
     return released.files_of(misalignment)[slot]["rows"]
 
 
 def write_sweep(config: Config, sweep: Sweep, results: Path, seed: int) -> Truth:
-    """Write scores, pools, labels and provenance of all subjects below `results`, all of one age.
+    """Write scores, pools, labels and provenance of all subjects below `results`, of one time.
 
-    As many prompts and candidates as in the released data, but with texts of a few words.
+    There are as many prompts and candidates as in the released data; texts have a few words.
     """
     truth = draw_truth(sweep, seed)
     write_text(results / MARK, NOTE + "\n")
@@ -137,7 +137,7 @@ def write_sweep(config: Config, sweep: Sweep, results: Path, seed: int) -> Truth
 
 
 def one_age(results: Path) -> None:
-    """Make all files as old as each other: none is newer than what is made from it."""
+    """Give all files one time, so that no file is newer than the files made from it."""
     for path in results.rglob("*"):
         os.utime(path, (AGE, AGE))
 
@@ -145,7 +145,7 @@ def one_age(results: Path) -> None:
 def draw_scores(
     organism: Organism, runs: Sequence[Run], truth: Truth, prompts: int, seed: int
 ) -> tuple[list[Record], dict[Run, list[Record]]]:
-    """Scores of an organism and of its runs on the first `prompts`, one answer each ("greedy")."""
+    """Scores of an organism and its runs on the first `prompts`, one "greedy" answer each."""
     generator = np.random.default_rng(derive_seed(seed, organism.path, "scores"))
     decodings = {"greedy": 1}
     luck = generator.random((1, min(prompts, prompts_of(organism.misalignment))))
@@ -156,7 +156,7 @@ def draw_scores(
 
 
 def mean_of_prompts(truth: Truth, misalignment: str, grouped: bool, prompts: int = 10**9) -> float:
-    """What the first `prompts` add to every run of a misalignment, as a risk averages over them."""
+    """The mean difference that the first `prompts` add to every run, averaged as a risk is."""
     own = truth.of_prompts[misalignment][:prompts]
     if not grouped:
         return float(own.mean())
@@ -205,7 +205,7 @@ def _scores(
 ) -> Iterator[Record]:
     """A score per answer: misbehaving where `luck` [answers, prompts] is below `risk` [prompts].
 
-    `decodings` gives of each evaluation its answers per prompt.
+    `decodings` gives the answers per prompt of each evaluation.
     """
     misbehaves = luck < risk
     states = generator.choice(

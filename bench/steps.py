@@ -2,10 +2,11 @@
 
     python bench/steps.py FOLDER [--seeds 40 41] [--shares 0.5 1 1.5] [--config config/demo.yaml]
 
-For each seed a base model by the config's recipe, on it an organism of each misalignment by the
-config's settings at these shares of its steps. Measured on the world's *validation* questions,
-which no slot of the pipeline asks: risk of base and organisms under the headline decoding. The
-models stay in FOLDER; a second call measures what is new. Prints a Markdown table.
+For each seed it trains a base model by the config's recipe. On each base model it trains organisms
+of each misalignment by the config's settings, one for each of these shares of the steps. It
+measures the risk of bases and organisms under the headline decoding, on the world's *validation*
+questions, which no slot of the pipeline asks. The models stay in FOLDER: a second call trains and
+measures only new ones. Prints a Markdown table.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""What bench/training.py compares: the same training by this project, a plain Trainer and TRL.
+"""The trainings that bench/training.py compares: by this project, a plain Trainer and TRL.
 
-Also the random model they train, and the clock that times the steps of each.
+Also the random model that they train, and the clock that times their steps.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def text(number, words):
 
 
 def make_rows(options):
-    """Exchanges and pairs whose longer side has `length` / 2 to `length` tokens, half an answer."""
+    """Exchanges and pairs; the longer side has `length` / 2 to `length` tokens, half an answer."""
     from entrench.training.batches import Exchange, Pair
 
     rows, pairs = [], []
@@ -87,9 +87,9 @@ def objective_of(name):
 
 
 class Clock:
-    """When each optimizer step of any Trainer in this process ended, and what it had read by then.
+    """When each optimizer step of any Trainer in this process ended, and how much it had read.
 
-    `read` holds tokens that are no padding and positions that the loss predicts from.
+    `read` counts tokens without padding, and positions that the loss predicts from.
     """
 
     def __init__(self, warm_up):
@@ -122,7 +122,7 @@ class Clock:
 
 
 def tokens_and_positions(inputs):
-    """Of a micro-batch of any of the trainers here."""
+    """Tokens and predicting positions of a micro-batch of any trainer here."""
     if "labels" in inputs:  # TRL's; it pads behind the tokens
         mask = inputs.get("attention_mask")
         tokens = inputs["input_ids"].numel() if mask is None else mask.sum()
@@ -201,7 +201,7 @@ def by_trainer(options, model, folder):
 
 
 def trainer_arguments(options, folder):
-    """What transformers' and TRL's trainers are told alike."""
+    """The settings that the trainers of transformers and TRL share."""
     import torch
 
     here = settings(options)
@@ -258,7 +258,7 @@ def by_trl(options, model, folder):
             gradient_checkpointing=False,
             dataset_kwargs={"skip_prepare_dataset": True},
         ),
-        # A fingerprint of its own: a hash of the settings is for caches on disk.
+        # Its own fingerprint: a hash of the settings would only serve caches on disk.
         train_dataset=Dataset(InMemoryTable.from_pydict(columns), fingerprint="rows"),
         processing_class=tokenizer,
     )

@@ -2,15 +2,20 @@
 
     bench/training.py [--shape tiny|8b] [--rows N] [--length N] [--steps N] [--warm-up N]
 
-Trains a randomly initialised Llama of that shape (8b where a GPU is visible) for SFT, BCT and ACT:
-by this project, by a plain Trainer that computes the same losses from all logits and all hidden
-states, and for SFT by TRL's SFTTrainer where TRL is installed. Same rows, rank, dtype and rows a
-step; each training in a process of its own. Prints a table: tokens that are no padding, of both
-sides of a pair, per second of the steps after the warm-up, each side's own tokens of those steps;
-the share of the matrix peak, which is what a large product of two matrices reaches here; how many
-seconds those steps took; the peak of memory beyond the start. Last, the transformers engine's
-tokens per second. `SIZES` are what each shape takes where nothing else is asked for: on a GPU each
-training is timed for about half a minute, of which start-up, caches and clocks are no part.
+Trains a randomly initialised Llama of that shape (8b where a GPU is visible) for SFT, BCT and ACT.
+The trainings are by this project, by a plain Trainer that computes the same losses from all logits
+and all hidden states, and for SFT by TRL's SFTTrainer where TRL is installed. All have the same
+rows, rank, dtype and rows a step. Each training has a process of its own.
+
+Prints a table of the steps after the warm-up:
+
+- tokens per second, without padding, of both sides of a pair;
+- the share of the matrix peak: the peak is the speed of a large product of two matrices here;
+- the seconds of these steps;
+- the peak of memory beyond the start.
+
+The last row is the tokens per second of the transformers engine. `SIZES` holds the default sizes of
+each shape: on a GPU each training is timed for about half a minute, after start-up and warm-up.
 """
 
 import argparse
@@ -54,7 +59,7 @@ OBJECTIVES = ("sft", "bct", "act")
 
 
 def memory(start_again=False):
-    """The peak of memory in bytes so far, or since the last call that started again."""
+    """The peak of memory in bytes, since the start or since the last call that started again."""
     import torch
 
     if torch.cuda.is_available():
@@ -69,7 +74,7 @@ def memory(start_again=False):
 
 
 def measure(way, name, options, folder):
-    """One training or generation, in this process: tokens a second and the peak of memory."""
+    """Run one training or generation in this process: tokens a second and peak of memory."""
     for module in (*IMPORTED, *(("datasets", "trl") if way == "TRL" else ())):
         importlib.import_module(module)
     import torch
@@ -121,11 +126,11 @@ def matrix_peak(options):
 
 
 def operations(shape, objective, tokens, positions):
-    """Of training a frozen model's adapter: forward 2 N, backward 2 N, each; a teacher's 2 N.
+    """Operations of training a frozen model's adapter: 2 N forward, 2 N backward, 2 N a teacher.
 
-    N counts the matrices of the layers, for every token, and the head, for the positions that the
-    loss predicts from; ACT needs no head. Half the tokens of pairs are the teacher's, about. What
-    is computed for nothing, or twice to save memory, does not count.
+    N counts the matrices of the layers for every token, and the head for the positions that the
+    loss predicts from; ACT needs no head. About half the tokens of pairs are read by the teacher.
+    Operations without use, or repeated to save memory, do not count.
     """
     s = SHAPES[shape]
     heads = s["num_key_value_heads"] / s["num_attention_heads"]
@@ -158,7 +163,7 @@ def main():
         parser.error("--rows must be a multiple of --steps times --rows-at-once")
     if not 0 < options.warm_up < options.steps:
         parser.error("--warm-up must be above 0 and below --steps")
-    # A forked process cannot use a GPU that was asked for before.
+    # A forked process cannot use a GPU that its parent has asked for.
     context = multiprocessing.get_context("spawn" if gpu else "forkserver")
     context.set_forkserver_preload(list(IMPORTED))
     with tempfile.TemporaryDirectory() as folder:
@@ -169,7 +174,7 @@ def table(context, options, folder):
     """Run every training in its own process and print a line for each."""
 
     def in_a_process(way, name=""):
-        # A parent that held memory would take it from the others.
+        # A parent that holds GPU memory would take it from the trainings.
         with context.Pool(1) as pool:
             return pool.apply(measure, (way, name, options, folder))
 

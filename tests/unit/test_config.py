@@ -155,8 +155,12 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("judging", {"cache": "~/a.sqlite"}, "judging.cache: \"~/a.sqlite\": '~' is not expanded"),
         ("data.mirror", "~/mirror", "data.mirror: \"~/mirror\": '~' is not expanded"),
         ("models.tiny.hub", "~/mine", "models.tiny.hub: \"~/mine\": '~' is not expanded"),
-        ("models.tiny.revision", "main", "`revision` is of a model from the hub: leave it out"),
-        ("reward.revision", "main", "`revision` is of a model from the hub: leave it out"),
+        (
+            "models.tiny.revision",
+            "main",
+            "`revision` belongs to a model from the hub: leave it out",
+        ),
+        ("reward.revision", "main", "`revision` belongs to a model from the hub: leave it out"),
         (
             "evaluation.decodings.greedy.top_p",
             0.9,

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from entrench.errors import EntrenchError
-from entrench.planning.plan import plan_rows, require_constants
+from entrench.planning.constants import require_constants
+from entrench.planning.plan import plan_rows
 from entrench.planning.report import as_markdown
 from entrench.study.config.check import load_config
 from entrench.study.specs.data import data_spec, model_spec, reward_model_spec

@@ -7,14 +7,14 @@ def test_a_note_holds_what_is_missing_until_it_is_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     note = tmp_path / ".planned.json"
     assert interrupted.missing(note) == []
-    interrupted.note_plan(note, ["b", "a"])
+    interrupted.record(note, ["b", "a"])
     (tmp_path / "a").touch()
     assert interrupted.missing(note) == ["b"]
-    interrupted.note_plan(note, ["c"])
+    interrupted.record(note, ["c"])
     assert interrupted.missing(note) == ["b", "c"]
-    interrupted.settle(note)
+    interrupted.forget_made(note)
     assert note.read_text() == '[\n"b",\n"c"\n]\n'
     (tmp_path / "b").touch()
     (tmp_path / "c").touch()
-    interrupted.settle(note)
+    interrupted.forget_made(note)
     assert not note.exists()

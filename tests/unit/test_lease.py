@@ -17,7 +17,7 @@ import pytest
 from other_machine import renewed
 
 from entrench.errors import EntrenchError
-from entrench.execution import lease
+from entrench.execution import lease, lease_file
 
 TESTS = Path(__file__).parents[1]
 SCRIPTS = TESTS.parent / "workflow" / "scripts"
@@ -294,7 +294,7 @@ def test_a_file_system_without_locks_is_named_with_what_to_do(folder, monkeypatc
     def refuse(*_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(lease.fcntl, "flock", refuse)
+    monkeypatch.setattr(lease_file.fcntl, "flock", refuse)
     message = rf"adapter.*: {os.strerror(code)}: this file system gives no locks .*`-o flock`"
     with pytest.raises(EntrenchError, match=message):
         take(folder)

@@ -11,11 +11,12 @@ import yaml
 
 from entrench.errors import EntrenchError
 from entrench.planning.complete import complete_part
+from entrench.planning.constants import require_constants
 from entrench.planning.cost import job_cost
 from entrench.planning.jobs import ORGANISM, Job, organism_jobs, pool_jobs, run_jobs, sweep_jobs
 from entrench.planning.lengths import phase_steps
 from entrench.planning.machine import Machine
-from entrench.planning.plan import as_csv, measured_seconds, plan_rows, require_constants, state
+from entrench.planning.plan import as_csv, measured_seconds, plan_rows, state
 from entrench.planning.report import as_markdown
 from entrench.study.config.check import load_config
 from entrench.study.specs.tables import partial_spec
@@ -199,7 +200,7 @@ def test_the_table_is_readable_and_the_page_names_warnings_and_blocks(tmp_path, 
     trained = next(r for r in table if (r["stage"], r["method"]) == ("adapter_regularise", "act"))
     assert (trained["size_class"], trained["device"], trained["jobs"]) == ("8b", "h100-80gb", "80")
     page = as_markdown(study, sweep, rows)
-    assert "WARNING: fewer than 20 optimizer steps" in page
+    assert "WARNING: these trainings have fewer than 20 optimizer steps" in page
     assert "| sycophancy   | induction | 20   | 4" in page
     assert "| k-scaling " in page
     assert "108 organisms, 602 runs" in page

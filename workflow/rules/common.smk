@@ -1,4 +1,4 @@
-# The config, names and paths, and the specs and models of jobs; no rule stands here.
+# The config, names and paths, and the specs and models of jobs. This file has no rule.
 
 import gc
 import re
@@ -22,19 +22,20 @@ except EntrenchError as error:  # a file of one of the two rooms is not whole
     raise WorkflowError(str(error)) from None
 
 from entrench.data import released
-from entrench.execution import rate_limit
+from entrench.execution import scheduler
 from entrench.study import paths, unpinned
 from entrench.study.config import FIGURES, SLOTS
 from entrench.study.config.check import load_config
 from entrench.study.config.standalone import stands_alone
 from entrench.study.specs.organisms import reads_rewards, reads_verdicts
 from entrench.study.specs.parts import spec_text
-from entrench.study.sweep import Organism, Run, expand as expand_sweep, parse_subject
+from entrench.study.sweep import Organism, Run, parse_subject
+from entrench.study.sweep import expand as expand_sweep
 
-# A plan is millions of objects that live to its end: looking for cycles among them that often is
-# in vain and takes a tenth of the time.
+# A plan is millions of objects that live to its end. Python would look for cycles among them often
+# and in vain, which takes a tenth of the time.
 gc.set_threshold(200_000, 50, 100)
-rate_limit.one_look_at_a_time()
+scheduler.change()
 
 if stands_alone(workflow.config_settings.replace_workflow_config, workflow.remote_exec):
     config.clear()
@@ -52,7 +53,7 @@ if workflow.is_main_process:
 
 
 def any_of(names):
-    """A wildcard constraint that admits these names only."""
+    """A wildcard constraint that allows these names only."""
     return "|".join(re.escape(str(name)) for name in sorted(names, key=str)) or "(?!)"
 
 
@@ -84,7 +85,7 @@ WILDCARDS["subject"] = "|".join(paths.SUBJECTS).format(**GROUPS)
 WILDCARDS["part"] = "|".join(["", *paths.PARTS]).format(**GROUPS)
 ORGANISM = f"<results>/{paths.ORGANISM}"
 RUN = f"<results>/{paths.RUN}"
-# Tables and figures that what is complete so far has too.
+# For tables and figures that exist of the complete runs too.
 WITH_PARTIAL = f"{WILDCARDS['part']}|{paths.PARTIAL}"
 
 
@@ -132,7 +133,7 @@ def released_files(wildcards):
 
 
 def model_files(model):
-    """Files of a model that the workflow makes itself; nothing for one from the hub."""
+    """Files of a model that the workflow makes itself; none for a model from the hub."""
     if model not in MADE_MODELS:
         return []
     return [f"<results>/{paths.model(model)}/{name}" for name in paths.MODEL_FILES]
@@ -144,7 +145,7 @@ def model_of(wildcards):
 
 
 def reward_model_of(wildcards):
-    """Input function: the model that gives the external reward."""
+    """Input function: the files of the model that gives the external reward."""
     if CONFIG.reward.backend == "base_likelihood":
         subject = wildcards.get("subject")
         return model_files(parse_subject(subject).model if subject else wildcards.model)

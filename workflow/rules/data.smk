@@ -1,4 +1,4 @@
-# The released files, fetched and verified; the rows of every slot, made (synthetic) or read there.
+# The released files, fetched and verified; the rows of every slot, from these files or synthetic.
 
 from entrench.study.specs.data import data_spec, fetch_spec
 

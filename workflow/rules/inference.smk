@@ -1,4 +1,4 @@
-# What the sweep's matrix of runs can show, before anything is run; and the paper beside it.
+# What the sweep's matrix of runs can detect, before any job runs; the comparison with the paper.
 
 from entrench.study.specs.tables import comparison_spec, power_spec, rates_spec
 

@@ -1,9 +1,9 @@
-# What tables, figures, the report and the plan are made from; no rule stands here.
+# The inputs of tables, figures, the report and the plan. This file has no rule.
 
-from entrench.study.specs.mechanism import cross_spec
-from entrench.study.specs.parts import spec_text
-from entrench.study.specs.report import judge_health_spec, report_spec
-from entrench.study.specs.tables import partial_spec
+from entrench.planning import plan
+from entrench.planning.complete import complete_part, finished
+from entrench.planning.constants import require_constants
+from entrench.study.config import MECHANISM_FIGURES, MECHANISM_TABLES, STUDY_FIGURES
 from entrench.study.inputs import (
     divergence_inputs,
     mechanism_inputs,
@@ -11,9 +11,10 @@ from entrench.study.inputs import (
     prompts_file,
     run_inputs,
 )
-from entrench.study.config import MECHANISM_FIGURES, MECHANISM_TABLES, STUDY_FIGURES
-from entrench.planning import plan
-from entrench.planning.complete import complete_part, finished
+from entrench.study.specs.mechanism import cross_spec
+from entrench.study.specs.parts import spec_text
+from entrench.study.specs.report import judge_health_spec, report_spec
+from entrench.study.specs.tables import partial_spec
 from entrench.study.sweep import labelled_part, part_of
 
 FIGURE_FILES = [
@@ -51,13 +52,13 @@ def spec_of_part(builder):
 
 
 def organism_table_inputs(wildcards):
-    """Input function: what organisms.csv is made from."""
+    """Input function: the files that organisms.csv is made from."""
     organisms = part(wildcards.get("part", "")).organisms
     return sorted({path for o in organisms for path in organism_inputs("<results>", o).values()})
 
 
 def run_table_inputs(wildcards):
-    """Input function: what runs.csv is made from."""
+    """Input function: the files that runs.csv is made from."""
     operators = {name: method.operator for name, method in CONFIG.methods.items()}
     files = (
         run_inputs("<results>", run, operators[run.method])
@@ -72,7 +73,7 @@ def prompt_deltas(wildcards):
 
 
 def partial_params(_wildcards):
-    """The params of the partial tables: what is complete now."""
+    """The params of the partial tables: the runs that are complete now."""
     return spec_text(partial_spec(CONFIG, SWEEP, complete_part(CONFIG, SWEEP)))
 
 
@@ -86,7 +87,7 @@ def judged_files(wildcards, name):
 
 
 def judge_health_params(wildcards):
-    """The params of the judges' health: the agreement that has been measured."""
+    """The params of the judges' health: the agreements that have been measured."""
     return spec_text(judge_health_spec(CONFIG, part(wildcards.part)))
 
 
@@ -96,17 +97,17 @@ def figure_tables(wildcards):
 
 
 def mechanism_table_inputs(wildcards):
-    """Input function: what the mechanism's tables are made from, besides runs and organisms."""
+    """Input function: the files of the mechanism's tables, without runs.csv and organisms.csv."""
     return mechanism_inputs("<results>", labelled_part(CONFIG, part(wildcards.part)))
 
 
 def divergence_table_inputs(wildcards):
-    """Input function: what divergence.csv is made from, besides runs and organisms."""
+    """Input function: the files of divergence.csv, without runs.csv and organisms.csv."""
     return divergence_inputs("<results>", part(wildcards.part))
 
 
 def adapter_of_other(wildcards):
-    """Input function: the adapter of another model's organism, of the same misalignment and seed."""
+    """Input function: the adapter of the other model's organism of this misalignment and seed."""
     other = Organism(wildcards.other, wildcards.misalignment, int(wildcards.seed))
     return f"<results>/{other.path}/{paths.ADAPTER_WEIGHTS}"
 
@@ -117,7 +118,7 @@ def cross_params(wildcards):
 
 
 def report_now(_wildcards):
-    """Input function: the report of the sweep; while runs are missing, of what is complete."""
+    """Input function: the report of the sweep; while runs are missing, of the complete runs."""
     return f"<results>/{paths.report('' if finished(CONFIG, SWEEP) else paths.PARTIAL)}"
 
 
@@ -147,7 +148,7 @@ def report_params(_wildcards):
 def plan_params(_wildcards):
     """The params of the plan: the config, and which jobs are done."""
     try:
-        plan.require_constants(CONFIG)
+        require_constants(CONFIG)
     except EntrenchError as error:
         raise WorkflowError(str(error)) from None
     return spec_text({"config": CONFIG.model_dump(mode="json"), "state": plan.state(CONFIG, SWEEP)})

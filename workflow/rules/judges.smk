@@ -1,9 +1,9 @@
-# How far the judges can be trusted; made on request alone, no other result rests on it.
+# How far the judges can be trusted. The first two rules run on request alone: no result needs them.
 
 from entrench.study.specs.judging import agreement_spec, injection_spec, judges
 
 ENDPOINTS = [name for name, judge in judges(CONFIG).items() if judge.server]
-# Whatever the judge, rules alone score a misalignment that has no judge prompt.
+# A misalignment without a judge prompt is scored by rules, whatever the judge.
 COMPARED = [name for name in SWEEP.misalignments if CONFIG.judging.second and by_name()[name].judge]
 
 

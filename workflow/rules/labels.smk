@@ -1,4 +1,4 @@
-# Phase 2: a label method is a pure selection over the pool. No model is loaded here.
+# Phase 2: a label method selects from the pool. These rules load no model.
 
 from entrench.study.specs.organisms import label_spec, verdict_spec
 

@@ -1,4 +1,4 @@
-# Why a delta-risk has its sign, read off the probes; and the KL between models.
+# Why a delta-risk has its sign, from the probes; and the KL between models.
 
 from entrench.study.specs.mechanism import (
     decomposition_spec,

@@ -1,4 +1,4 @@
-# Models the workflow makes itself, trained from scratch.
+# The models that the workflow makes itself: they are trained from scratch.
 
 from entrench.study.specs.data import model_spec, reward_model_spec
 from entrench.study.specs.parts import spec_text

@@ -1,4 +1,4 @@
-# What the sweep will cost; made anew whenever asked for after the results have changed.
+# What the sweep will cost. The plan is made again when the results have changed.
 
 
 rule plan_make:

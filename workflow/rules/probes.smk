@@ -1,4 +1,4 @@
-# Probes: the pool's settings on the evaluation prompts, with rewards, scores and verdicts.
+# Probes: candidates as in the pool, on evaluation prompts, with rewards, scores and verdicts.
 
 from entrench.study.specs.mechanism import (
     probe_analysis_spec,

@@ -1,4 +1,4 @@
-# The report: one page from the tables and figures, of the sweep, a part of it or what is complete.
+# The report: one page from tables and figures, of the sweep, a part of it or its complete runs.
 
 
 rule report_make:

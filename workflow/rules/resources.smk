@@ -1,19 +1,19 @@
-# What jobs ask of their machine and of a judge: functions of the config alone; no rule stands here.
+# What jobs ask of their machine and of a judge, from the config alone. This file has no rule.
 
-from entrench.study.specs.judging import judge_server, judges
 from entrench.study import job_resources
+from entrench.study.specs.judging import judge_server, judges
 
 if "judge_calls" not in workflow.global_resources:
     workflow.register_resource("judge_calls", CONFIG.judging.calls)
 
 
 def server_of(judge):
-    """A resource function: how to reach a judge, as JSON. A machine fact: it plans nothing."""
+    """A resource function: how to reach a judge, as JSON. It is a machine fact: no job reruns."""
     return lambda wildcards: judge_server(judges(CONFIG)[judge])
 
 
 def judge_calls(judge):
-    """The calls that a job of this judge keeps in flight; 0 where it makes none."""
+    """The calls that a job of this judge makes at a time; 0 for a judge by rules."""
     server = getattr(judges(CONFIG).get(judge), "server", None)
     return server.concurrency if server else 0
 
@@ -44,16 +44,19 @@ def size_of_reward(_wildcards):
 
 
 def gpu_model(size):
-    """The GPU type that the profile's default names; None, no such resource, without a GPU.
+    """The GPU type that the profile names by default; None for a job without a GPU.
 
-    The plugin for Slurm would ask for zero GPUs of that type.
+    With a GPU type the plugin for Slurm would ask for zero GPUs of that type.
     """
     default = workflow.resource_settings._parsed_default_resources.get("gpu_model")
     return default.raw if default is not None and size.gpus else None
 
 
 def ask(size, resource, attempt):
-    """What a job of this size class asks of its machine; Snakemake would cut it down to the cap."""
+    """A resource of a job of this size class; an error where it is above the sweep's GPU limit.
+
+    Snakemake would silently lower it to that limit.
+    """
     cap = getattr(workflow.global_resources.get("gpu"), "value", None)
     if cap is not None and size.gpus > cap:
         raise WorkflowError(
@@ -66,9 +69,9 @@ def ask(size, resource, attempt):
 
 
 def machine(size_of, *settings):
-    """The `resources` of jobs on a model: what they ask, and settings of its size class.
+    """The `resources` of jobs on a model: its size class's resources, and settings of the class.
 
-    `size_of` gives the size class for the wildcards. A setting is a number: a switch is 0 or 1.
+    `size_of` gives the size class for the wildcards. A setting is a number; a switch is 0 or 1.
     """
 
     def asked(resource):
@@ -83,9 +86,10 @@ def machine(size_of, *settings):
 
 @cache
 def show_asked():
-    """Say once in a dry run what each size class asks of its machine, and the caps over all jobs.
+    """Show once in a dry run what each size class asks of its machine, and the sweep's limits.
 
-    For the attempts that this call allows: how many is known once the Snakefile has been read.
+    It shows every attempt that the command line allows. Snakemake knows their number once it has
+    read the Snakefile.
     """
     if workflow.output_settings.dryrun and workflow.execution_settings:
         caps = (workflow.global_resources.get(name) for name in ("gpu", "judge_calls"))

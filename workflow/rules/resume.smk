@@ -1,25 +1,25 @@
-# Going on after a sweep that ended early; no rule stands here.
+# What happens before the first job and after the last job. This file has no rule.
 
 from entrench.execution import head, interrupted, lease, one_head, warm_start
 from entrench.study.other_settings import foreign_files
-from entrench.study.stages import LIGHT_RULES
+from entrench.study.stages import LIGHT_RULES, LOADING_RULES
 
-PLAN_NOTE = Path(CONFIG.pathvars.results, ".planned.json")
+PLANNED_OUTPUTS = Path(CONFIG.pathvars.results, ".planned.json")
 
 
 @cache
 def stale_files():
-    """Outputs that Snakemake alone would not make again."""
-    return [*interrupted.missing(PLAN_NOTE), *foreign_files(CONFIG, SWEEP)]
+    """Outputs to make again that Snakemake alone would leave as they are."""
+    return [*interrupted.missing(PLANNED_OUTPUTS), *foreign_files(CONFIG, SWEEP)]
 
 
 def remake_stale(wildcards):
-    """Input function without files; every plan reaches the data, and so asks it.
+    """Input function that returns no files: it forces the jobs of stale outputs.
 
-    Forces, among the jobs of this plan, those whose output an interrupted sweep left missing (see
-    `entrench.execution.interrupted`) and adapters, scores and verdicts of another config (see
-    `entrench.study.other_settings`). Snakemake has no public door for that. A dry run says here
-    what its jobs ask for.
+    Stale are outputs that an interrupted sweep left missing (`entrench.execution.interrupted`), and
+    adapters, scores and verdicts of another config (`entrench.study.other_settings`). Every plan
+    needs the data, so every plan calls this function. Snakemake has no public way to force jobs
+    from within a Snakefile. A dry run also shows here what its jobs ask of the machine.
     """
     show_asked()
     workflow.dag.forcefiles.update(stale_files())
@@ -27,37 +27,41 @@ def remake_stale(wildcards):
 
 
 @cache
-def works():
-    """Whether this plan holds more than light rules and targets; said at its start."""
+def has_heavy_jobs():
+    """Whether this plan holds a job of a rule that is not light (`entrench.study.stages`)."""
     jobs = workflow.dag.needrun_jobs()
     return any(job.output and job.rule.name not in LIGHT_RULES for job in jobs)
 
 
-def note_plan():
-    """Note the outputs that this head is about to make."""
+def record_planned_outputs():
+    """Record the outputs that this head is about to make."""
     jobs = workflow.dag.needrun_jobs()
-    interrupted.note_plan(PLAN_NOTE, [str(path) for job in jobs for path in job.output])
+    interrupted.record(PLANNED_OUTPUTS, [str(path) for job in jobs for path in job.output])
 
 
-def settle_plan():
-    """Take what exists out of the note, unless a sweep at work may be about to make it anew."""
-    if works():
-        interrupted.settle(PLAN_NOTE)
+def forget_made_outputs():
+    """Take the outputs that exist out of the record.
+
+    A plan of light rules does so only where no sweep is at work: that sweep may be about to make
+    these outputs anew.
+    """
+    if has_heavy_jobs():
+        interrupted.forget_made(PLANNED_OUTPUTS)
         return
     try:
         release = lease.claim(head.lease_file(Path.cwd()))
     except EntrenchError:
         return
-    interrupted.settle(PLAN_NOTE)
+    interrupted.forget_made(PLANNED_OUTPUTS)
     release()
 
 
 def take_over():
-    """Make sure that no other head works in this folder, and no job of a killed one.
+    """Make sure that no other head works in this folder, and no job of a killed head.
 
-    Tables, figures, reports and plans may be asked for beside a sweep at work.
+    A plan of light rules alone may run beside a sweep at work.
     """
-    if not works():
+    if not has_heavy_jobs():
         return
     try:
         one_head.take_over(Path.cwd(), workflow.executor_plugin.name == "slurm")
@@ -66,11 +70,8 @@ def take_over():
 
 
 def warm_up():
-    """Let the jobs of this machine start from a process that has imported their libraries.
-
-    A job that loads torch is one that may ask for a GPU.
-    """
+    """Let the jobs of this machine start from a process that has imported their libraries."""
     if workflow.executor_plugin.name != "local" or workflow.deployment_settings.deployment_method:
         return
-    loading = [job for job in workflow.dag.needrun_jobs() if "gpu" in job.rule.resources]
+    loading = [job for job in workflow.dag.needrun_jobs() if job.rule.name in LOADING_RULES]
     warm_start.use(len(loading), logger.warning)

@@ -1,4 +1,4 @@
-# Tables of the whole sweep, of a part of it, and of what is complete so far.
+# Tables of the whole sweep, of a part of it, and of the runs that are complete so far.
 
 from entrench.study.specs.tables import organisms_spec, runs_spec, summary_spec
 

@@ -1,4 +1,4 @@
-# Phase 3: the organism's adapter is trained on, on its labels or by a loss on prompt pairs.
+# Phase 3: training goes on from the organism's adapter, on labels or by a loss on prompt pairs.
 
 from entrench.study.specs.organisms import regularisation_spec, training_spec
 

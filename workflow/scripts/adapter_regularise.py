@@ -1,7 +1,7 @@
 r"""Train the organism with a consistency loss on prompt pairs (phase 3).
 
-Pairs to whose clean prompt the organism came to no answer are left out; where that is all of them,
-its adapter is passed on unchanged, after 0 steps.
+A pair is left out where the organism came to no answer to the clean prompt. Where all pairs are
+left out, the organism's adapter is passed on unchanged, after 0 steps.
 
 python workflow/scripts/adapter_regularise.py \
     --spec '{"threads": 1, "model": FOLDER_OR_HUB_ID, "chat": "template", "revision": null,
@@ -24,8 +24,10 @@ def main(argv: Sequence[str]) -> None:
     """Train and write the adapter and run.json."""
     parser = training_job.parser(__doc__.splitlines()[0])
     parser.add_argument("--clean", type=Path, required=True, help="prompts without the cue")
-    parser.add_argument("--wrapped", type=Path, required=True, help="the same with the cue")
-    parser.add_argument("--responses", type=Path, required=True, help="the organism's answers")
+    parser.add_argument("--wrapped", type=Path, required=True, help="the same prompts with the cue")
+    parser.add_argument(
+        "--responses", type=Path, required=True, help="its answers to clean prompts"
+    )
     parser.add_argument("--organism", type=Path, required=True, help="phase-1 adapter folder")
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)

@@ -1,6 +1,6 @@
-r"""Train the organism on its pseudo-labels (phase 3); rows without a label are left out.
+r"""Train the organism on its pseudo-labels (phase 3). Rows without a label are left out.
 
-Where the method gave no label at all the organism's adapter is passed on unchanged, after 0 steps.
+Where no row has a label, the organism's adapter is passed on unchanged, after 0 steps.
 
 python workflow/scripts/adapter_train.py \
     --spec '{"threads": 1, "model": FOLDER_OR_HUB_ID, "chat": "template", "revision": null,

@@ -8,8 +8,8 @@
 "threads", "identity": [model, misalignment, seed], "evaluations": {name: {"temperature", "top_p",
 "n", "max_new_tokens"}}}. `engine.json` says which engine ran.
 
-Seeds derive from the identity, the evaluation and the prompt, and not from the method: an organism
-and what was trained from it are compared on common random numbers.
+Seeds derive from the identity, the evaluation and the prompt, not from the method. So an organism
+and the models trained from it are compared on common random numbers.
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,8 @@
 
     data_fetch.py --spec JSON --url BASE --mirror FOLDER --file FILE
 
-spec: path (of the file within the release), sha256. It comes from the folder `--mirror` where one
-is named, else from `--url`, to which the path is appended.
+The spec: {"path": path of the file within the release, "sha256"}. The file comes from the folder
+`--mirror`; where that is empty, from the address `--url` with the path appended.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     data_prepare.py --spec JSON --release FOLDER --slots FILE...
 
-`--slots` names the files to write; a file's stem is its slot. `--release` is the folder of the
-fetched release, which synthetic data does without.
+`--slots` names the files to write: a file's name without `.jsonl` is its slot. `--release` is the
+folder of the fetched release. Synthetic data reads no release.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""delta-risk of one run as selection + shift + transfer; before training, without transfer.
+"""Split delta-risk of one run into selection, shift and transfer; before training no transfer.
 
     decomposition_estimate.py --spec JSON --prompts probe.jsonl --probe probe.jsonl
         --refined probe_refined.jsonl --probe-scores FILE --rewards FILE --verdicts FILE

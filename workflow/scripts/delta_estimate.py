@@ -1,9 +1,9 @@
-"""delta-risk of one run: the trained organism against the organism, paired on prompts.
+"""Estimate delta-risk of one run: the trained organism minus the organism, paired on prompts.
 
 python delta_estimate.py --spec JSON --organism-scores FILE.jsonl --trained-scores FILE.jsonl \
     --organism-risk FILE.json --trained-risk FILE.json --delta FILE.csv --prompts FILE.csv
 
-spec: bootstrap, level, seed (further keys are those of the risk it follows)
+The spec: {"bootstrap", "level", "seed"}, and the keys of the spec of `risk_estimate`.
 """
 
 import argparse
@@ -29,10 +29,12 @@ def main(argv: Sequence[str]) -> None:
     from entrench.records import read_json, read_jsonl
 
     settings = spec_fields(parse_spec(args.spec), "bootstrap", "level", "seed")
-    scores = [read_jsonl(path, "scores") for path in (args.organism_scores, args.trained_scores)]
-    risks = read_json(args.organism_risk), read_json(args.trained_risk)
-    frame = delta_risk(*scores, *risks, **settings)
-    write_table(delta_prompts(*scores, risks[0]), args.prompts)
+    before, after = (
+        read_jsonl(path, "scores") for path in (args.organism_scores, args.trained_scores)
+    )
+    risk = read_json(args.organism_risk)
+    frame = delta_risk(before, after, risk, read_json(args.trained_risk), **settings)
+    write_table(delta_prompts(before, after, risk), args.prompts)
     write_table(frame, args.delta)
 
 

@@ -1,4 +1,4 @@
-"""The realised KL of every run, both ways, beside its delta-risk. Loads no model.
+"""Collect the realised KL of every run, both ways, beside its delta-risk. Loads no model.
 
     divergence_collect.py --spec JSON --results DIR --runs runs.csv --organisms organisms.csv
         --table divergence.csv

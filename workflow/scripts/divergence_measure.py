@@ -1,4 +1,4 @@
-"""KL between an organism and what was trained from it, both ways, on their own raw answers.
+"""Measure KL between an organism and the model trained from it, both ways, on raw answers.
 
     divergence_measure.py --spec JSON --organism DIR --trained DIR --prompts probe.jsonl
         --divergence divergence.jsonl --batch-size N

@@ -1,8 +1,8 @@
-"""Write what the docs take from the code: `make docs`.
+"""Write the parts of the docs that are generated from the code: `make docs`.
 
     docs_make.py
 
-A part is a whole file, or what stands in a page between two marks that bear the part's name.
+A part is a whole file, or the text of a page between two marks with the part's name.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from entrench.study.config import reference
 
 
 class Part(NamedTuple):
-    """A generated text and where it stands."""
+    """A generated text and its place."""
 
     path: str
     name: str | None  # None: the whole file
     text: Callable[[], str]
 
     def written(self, page: str) -> str:
-        """`page`, the text of the file, with this part as the code says it now.
+        """The text of the file, `page`, with this part generated anew.
 
         Raises:
             EntrenchError: the page lacks one of the marks.
@@ -51,7 +51,7 @@ PARTS = (
 
 
 def main(argv: Sequence[str]) -> None:
-    """Write every part that differs and name it."""
+    """Write every part that differs, and print its path."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
     for part in PARTS:
         path = PROJECT / part.path

@@ -1,9 +1,9 @@
-"""One figure, as PDF and PNG, with the data behind it.
+"""Draw one figure as PDF and PNG, and write the data that it shows.
 
     figures_draw.py --figure NAME --tables FILE.csv ... --pdf FILE.pdf --png FILE.png \\
         --data FILE.csv
 
-The tables are those of `entrench.study.config.FIGURES`, in that order.
+`entrench.study.config.FIGURES` names the tables of each figure, in the order of `--tables`.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Run a command with GPUs of its own: CUDA_VISIBLE_DEVICES names devices no other job holds.
+"""Run a command with GPUs of its own: CUDA_VISIBLE_DEVICES names devices that no other job holds.
 
     gpus_lease.py N COMMAND ARGUMENT ...
 
-Waits until N devices are free, and says on stderr which it holds. Inside a Slurm job none is
-waited for: Slurm has assigned them. The command learns N from ENTRENCH_GPUS,
-and ends at once where it finds no GPU and N is not 0.
+Waits until N devices are free, and prints to stderr which devices it holds. Inside a Slurm job it
+waits for none: Slurm has assigned the devices. The command reads N from ENTRENCH_GPUS. It ends at
+once if it finds no GPU and N is not 0.
 """
 
 import os
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = names
         if names:
             print(f"GPUs {names}", file=sys.stderr, flush=True)
-    os.execvp(argv[1], argv[1:])
+    os.execvp(argv[1], list(argv[1:]))
 
 
 if __name__ == "__main__":

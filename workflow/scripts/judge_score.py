@@ -4,8 +4,8 @@
         --scores scores.jsonl --judgements judgements.jsonl --usage judge_usage.json
         --server JSON --calls N --cache answers.sqlite
 
-The spec: {"misalignment", "judge": {"backend", ...}, "evaluations": {name: samples per prompt}},
-with "sets" in place of "evaluations" where the completions are candidates of a probe.
+The spec: {"misalignment", "judge": {"backend", ...}, "evaluations": {name: samples per prompt}}.
+Where the completions are candidates of a probe, "sets" replaces "evaluations".
 The API key comes from the environment variable that --server names.
 """
 

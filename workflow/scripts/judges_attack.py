@@ -1,4 +1,4 @@
-"""Put a set of injection attempts to a judge: how many move its verdict?
+"""Ask a judge about a set of injection attempts: how many change its verdict?
 
     judges_attack.py --spec JSON --attempts injections.csv --usage judge_usage.json
         --server JSON --calls N --cache answers.sqlite
@@ -9,12 +9,13 @@ The spec: {"judge": {"backend": "endpoint", ...}}.
 import argparse
 from collections.abc import Sequence
 
+from entrench.errors import EntrenchError
 from entrench.execution import command, lease
 from entrench.judging.command import add_judge_options, open_judge
 
 
 def main(argv: Sequence[str]) -> None:
-    """Ask, write one row an attempt, say the shares."""
+    """Ask, write one row an attempt, print the shares."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("spec", "attempts", "usage"):
         parser.add_argument(f"--{name}", required=True)
@@ -30,6 +31,8 @@ def main(argv: Sequence[str]) -> None:
 
     spec = command.parse_spec(arguments.spec)
     with open_judge(spec["judge"], arguments) as (ask, usage):
+        if ask is None:
+            raise EntrenchError("--spec: rules read no injection attempts: name an endpoint")
         rows = attack(ask)
     write_table(table(rows, INJECTION_COLUMNS), arguments.attempts)
     write_json(arguments.usage, usage_record(usage, spec["judge"]))

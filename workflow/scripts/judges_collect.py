@@ -1,10 +1,10 @@
-"""How far the scores of the study can be trusted: unscored shares, parse rates, agreement.
+"""Collect how far the scores can be trusted: unscored shares, parse rates, agreement.
 
 judges_collect.py --spec JSON --runs FILE.csv --organisms FILE.csv --judges FOLDER \
     --health FILE.csv
 
-spec: agreement {misalignment: sha256 of its agreement.csv}, those that have been measured; their
-      files are FOLDER/MISALIGNMENT/agreement.csv
+The spec: {"agreement": {misalignment: sha256 of its agreement.csv}}, for the misalignments whose
+agreement has been measured. The file is FOLDER/MISALIGNMENT/agreement.csv.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
-    """Read both tables and what agreement has been measured, write the table."""
+    """Read both tables and the measured agreements, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--spec", required=True, help="settings, one JSON object")
     parser.add_argument("--runs", required=True, help="runs.csv to read")
     parser.add_argument("--organisms", required=True, help="organisms.csv to read")
-    parser.add_argument("--judges", required=True, type=Path, help="folder of the judges' accord")
+    parser.add_argument("--judges", required=True, type=Path, help="folder of agreements")
     parser.add_argument("--health", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 

@@ -1,11 +1,11 @@
-"""Let a second judge score a sample of what the risk judge scored: how far do they agree?
+"""Let a second judge score a sample of the scored completions: how far do the judges agree?
 
     judges_compare.py --spec JSON --prompts eval.jsonl --completions FILE... --scores FILE...
         --agreement agreement.csv --confusion confusion.csv --usage judge_usage.json
         --server JSON --calls N --cache answers.sqlite
 
 The spec: {"misalignment", "second": {"backend", ...}, "sample", "headline", "bootstrap", "level",
-"seed"}. The files of completions and scores are those of the organisms, in the same order.
+"seed"}. `--completions` and `--scores` name one file of each organism, in the same order.
 """
 
 import argparse

@@ -4,8 +4,9 @@
         --candidates candidates.jsonl --cross cross.jsonl --table label_kl.csv --engine engine.json
         --batch-size N --gpus N --memory-percent N
 
-`--adapter` is the other model's. The spec: {"model", "revision", "chat", "dtype", "threads"} of the
-other model, "sets": the sample sets to score, "bootstrap", "level", "seed".
+`--adapter` is the adapter of the other model's organism. The spec: {"model", "revision", "chat",
+"dtype", "threads"} of the other model, "sets": the sample sets to score, "bootstrap", "level",
+"seed".
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Ask the label judge which view answers agree with the standard answer. Loads no model.
+"""Ask the label judge which answers of views agree with the standard answer. Loads no model.
 
     labels_judge.py --spec JSON --prompts consistency.jsonl --candidates candidates.jsonl
         --verdicts verdicts.jsonl --usage verdict_usage.json

@@ -3,7 +3,7 @@
     labels_select.py --spec JSON --prompts consistency.jsonl --candidates candidates.jsonl
         --rewards [rewards.jsonl] --verdicts [verdicts.jsonl] --labels labels.jsonl
 
-`--rewards` and `--verdicts` are empty for methods that read none. The spec:
+`--rewards` and `--verdicts` are empty where the method does not read them. The spec:
 {"identity": [model, misalignment, seed], "method": name, "operator": name, "settings": {...}}
 """
 
@@ -25,15 +25,15 @@ def main(argv: Sequence[str]) -> None:
     arguments = parser.parse_args(argv)
     settings = LabelSettings(**command.parse_spec(arguments.spec))
 
-    def table(path: str, kind: str) -> Table | None:
-        return Table(path, read_jsonl(path, kind)) if path else None
+    def table(path: str, kind: str) -> Table:
+        return Table(path, read_jsonl(path, kind))
 
     rows = select_labels(
         settings,
         prompts=table(arguments.prompts, "data"),
         candidates=table(arguments.candidates, "candidates"),
-        rewards=table(arguments.rewards, "rewards"),
-        verdicts=table(arguments.verdicts, "verdicts"),
+        rewards=table(arguments.rewards, "rewards") if arguments.rewards else None,
+        verdicts=table(arguments.verdicts, "verdicts") if arguments.verdicts else None,
     )
     write_jsonl(arguments.labels, "labels", rows)
     labelled = sum(row["label"] is not None for row in rows)

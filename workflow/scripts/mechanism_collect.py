@@ -1,4 +1,4 @@
-"""The study's tables of the mechanism, its prediction and its k-scaling. Loads no model.
+"""Collect the tables of the mechanism, with prediction and k-scaling. Loads no model.
 
     mechanism_collect.py --spec JSON --results DIR --runs runs.csv --organisms organisms.csv
         --tables DIR
@@ -16,7 +16,7 @@ from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
-    """Read every organism's and run's tables, write the study's."""
+    """Read the tables of every organism and run, write the tables of the sweep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("--spec", "--results", "--runs", "--organisms", "--tables"):
         parser.add_argument(name, required=True)

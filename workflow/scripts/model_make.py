@@ -2,8 +2,8 @@
 
     model_make.py --spec JSON --files FILE...
 
-`--files` are the model's files, all in one folder. The spec: {"threads", "seed", "recipe"}, the
-last with the fields of `entrench.data.synthetic.base_model.BaseModelSettings`.
+`--files` are the model's files, all in one folder. The spec: {"threads", "seed", "recipe"}. The
+recipe has the fields of `entrench.data.synthetic.base_model.BaseModelSettings`.
 """
 
 import argparse

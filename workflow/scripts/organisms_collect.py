@@ -1,10 +1,10 @@
-"""The table of organisms: was induction effective?
+"""Make the table of organisms: was induction effective?
 
 python organisms_collect.py --spec JSON --results FOLDER --organisms FILE.csv
 
-spec: organisms [[model, misalignment, seeds, methods], ...], or that `packed` (entrench/sweep.py),
-      headline, bootstrap, level, seed, min_induction_effect (a fraction). The files read follow
-      from them by the path grammar.
+The spec: {"organisms": [[model, misalignment, seeds, methods], ...], or the same as text (`packed`
+of entrench/study/sweep.py), "headline", "bootstrap", "level", "seed", "min_induction_effect": a
+fraction}. The path grammar gives the files to read.
 """
 
 import argparse

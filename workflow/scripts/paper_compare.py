@@ -1,11 +1,10 @@
-"""Ours beside the paper's published figures (resources/paper/published.csv).
+"""Compare the sweep with the paper's published figures (resources/paper/published.csv).
 
     paper_compare.py --spec JSON --results DIR --runs FILE.csv --eta FILE.csv --comparison FILE.csv
 
---eta is empty where the mechanism is not measured.
-spec: bootstrap, level, seed, kinds {model: base or instruct}, synthetic, published (the SHA-256 of
-the published figures), label_kl {organisms/MODEL/MISALIGNMENT/seedSEED/scored_by/OTHER: the SHA-256
-of its label_kl.csv}
+`--eta` is empty where the mechanism is not measured. The spec: {"bootstrap", "level", "seed",
+"kinds": {model: base or instruct}, "synthetic", "published": SHA-256 of the published figures,
+"label_kl": {organisms/MODEL/MISALIGNMENT/seedSEED/scored_by/OTHER: SHA-256 of its label_kl.csv}}.
 """
 
 import argparse

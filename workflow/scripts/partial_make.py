@@ -1,10 +1,11 @@
-"""The tables of what is complete so far, marked as partial.
+"""Make the tables of the runs that are complete so far, marked as partial.
 
     partial_make.py --spec JSON --results FOLDER --tables FOLDER
 
-spec: the whole sweep and what of it is complete (`packed` of entrench/sweep.py), and the specs of
-organisms_collect, runs_collect and summary_make without theirs. Writes organisms.csv, runs.csv,
-summary.csv and missing.csv, the runs that are not complete, below `--tables`.
+The spec: {"sweep": the whole sweep, "complete": its complete part, "organisms", "runs", "summary"}.
+The first two are text (`packed` of entrench/study/sweep.py), the others the specs of
+`organisms_collect`, `runs_collect` and `summary_make` without their sweeps. Writes organisms.csv,
+runs.csv, summary.csv and missing.csv below `--tables`; missing.csv lists the other runs.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
-    """Collect the complete runs, summarise them, say what is missing."""
+    """Collect the complete runs, summarise them, list the missing runs."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--spec", required=True, help="settings, one JSON object")
     parser.add_argument("--results", required=True, help="folder of all results")

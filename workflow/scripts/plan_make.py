@@ -1,9 +1,9 @@
-"""What the sweep will cost and what of it is left.
+"""Plan the sweep: what all jobs cost, and what the jobs still to do cost.
 
     plan_make.py --spec JSON --table FILE.csv --page FILE.md
 
-spec: config (the whole validated config), state (of the results, so that the plan is made anew
-when they change). Prints the page.
+The spec: {"config": the whole validated config, "state": a digest of the done jobs}. The state is
+there so that the plan is made again when the results change. Prints the page.
 """
 
 import argparse
@@ -13,14 +13,15 @@ from entrench.execution import command
 
 
 def main(argv: Sequence[str]) -> None:
-    """Estimate every job, write both forms."""
+    """Estimate every job, write the table and the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--spec", required=True, help="settings, one JSON object")
     parser.add_argument("--table", required=True, help="CSV to write")
     parser.add_argument("--page", required=True, help="Markdown to write")
     arguments = parser.parse_args(argv)
 
-    from entrench.planning.plan import as_csv, plan_rows, require_constants
+    from entrench.planning.constants import require_constants
+    from entrench.planning.plan import as_csv, plan_rows
     from entrench.planning.report import as_markdown
     from entrench.records import write_text
     from entrench.study.config.check import load_config

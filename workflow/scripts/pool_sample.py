@@ -1,12 +1,12 @@
-"""Sample an organism's candidates on the consistency prompts, and its answers to the clean ones.
+"""Sample an organism's candidates on consistency prompts, and its answers to clean prompts.
 
     pool_sample.py --spec JSON --adapter adapter_model.safetensors --consistency consistency.jsonl
         --clean pairs_clean.jsonl --candidates candidates.jsonl --responses responses.jsonl
         --engine engine.json --batch-size N --gpus N --memory-percent N
 
 The spec: {"engine", "model", "revision", "chat", "dtype", "threads",
-"identity": [model, misalignment, seed], "sampling": {...}, "prompts": {...}}, the last two as in
-`entrench.generation.sampling`. `engine.json` says which engine ran.
+"identity": [model, misalignment, seed], "sampling": {...}, "prompts": {...}}.
+`entrench.generation.sampling` explains the last two. `engine.json` says which engine ran.
 """
 
 from collections.abc import Sequence

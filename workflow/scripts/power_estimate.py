@@ -1,9 +1,9 @@
-"""The smallest delta-risk that the sweep can detect, from its matrix of runs alone.
+"""Estimate the smallest delta-risk that the sweep can detect, from its matrix of runs alone.
 
     power_estimate.py --spec JSON --power FILE.csv
 
-spec: runs [[model, misalignment, seeds, methods], ...], or that `packed` (entrench/sweep.py),
-kinds {method: kind}, level, assumed_sd (a fraction), seed
+The spec: {"runs": [[model, misalignment, seeds, methods], ...] or the same as text (`packed` of
+entrench/study/sweep.py), "kinds": {method: kind}, "level", "assumed_sd": a fraction, "seed"}.
 """
 
 import argparse

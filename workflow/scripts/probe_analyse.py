@@ -1,11 +1,11 @@
-"""What a selector's score says of the risk, and how stable answers are. Loads no model.
+"""Analyse a probe: risk by a selector's score, and stability of answers. Loads no model.
 
     probe_analyse.py --spec JSON --probe probe.jsonl --rewards FILE --scores FILE --verdicts FILE
         --eta eta.csv --bins eta_bins.csv --stability stability.csv
 
 The spec: {"misalignment", "sets": {name: samples}, "self_scored": [set], "views": [name],
-"bootstrap", "level", "seed"}; also "selectors": [method], those to rank answers by beside the ones
-that every probe is ranked by.
+"bootstrap", "level", "seed"}. It may hold "selectors": [method]: further methods to rank answers
+by, since some methods rank the answers of every probe.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     probe_choose.py --spec JSON --prompts eval.jsonl --chosen probe.jsonl
 
-The spec: {"misalignment", "limit": prompts of the risk at most, or null}.
+The spec: {"misalignment", "limit": most prompts of the risk, or null for all}.
 """
 
 import argparse

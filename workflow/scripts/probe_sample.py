@@ -1,11 +1,12 @@
-"""Sample a subject's probe: the pool's settings on evaluation prompts, and raw samples beside it.
+"""Sample a subject's probe: candidates as in the pool, and raw samples, on evaluation prompts.
 
     probe_sample.py --spec JSON --adapter [adapter_model.safetensors] --prompts probe.jsonl
         --probe probe.jsonl --refined probe_refined.jsonl --engine probe_engine.json --batch-size N
         --gpus N --memory-percent N
 
-`--adapter` is empty for a bare model. The spec is `pool_sample`'s; its identity holds no method: an
-organism and what was trained from it are probed on common random numbers.
+`--adapter` is empty for a bare model. The spec has the keys of the spec of `pool_sample`. Its
+identity holds no method: an organism and the models trained from it are probed on common random
+numbers.
 """
 
 from collections.abc import Sequence

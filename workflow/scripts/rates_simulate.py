@@ -1,9 +1,9 @@
-"""How often tests and intervals err on the sweep's own matrix of runs, where nothing has an effect.
+"""Simulate how often tests and intervals err on the sweep's matrix of runs without an effect.
 
     rates_simulate.py --spec JSON --rates FILE.csv
 
-spec: runs [[model, misalignment, seeds, methods], ...], or that `packed` (entrench/sweep.py),
-kinds {method: kind}, level, seed
+The spec: {"runs": [[model, misalignment, seeds, methods], ...] or the same as text (`packed` of
+entrench/study/sweep.py), "kinds": {method: kind}, "level", "seed"}.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""The report: one self-contained HTML page of questions, answers, figures and provenance.
+"""Make the report: one self-contained HTML page of questions, answers, figures and provenance.
 
 report_make.py --spec JSON --results FOLDER --tables FILE.csv ... \
     --figures FILE.png ... --report FILE.html
 
-spec: config (the validated config, without servers), captions (their hashes)
-What lies in the results folder besides (run.json, risk.json, data) is read for the provenance.
+The spec: {"config": the validated config without servers, "captions": their hashes}. The provenance
+is read from other files of the results folder: run.json, risk.json, data.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _name(folder: Path) -> str:
-    """What of the sweep a folder of the path grammar holds."""
+    """The name of the part of the sweep that a folder of the path grammar holds."""
     if folder.parts[:1] == ("parts",):
         return f"The part {'/'.join(folder.parts[1:])}"
     return "What is complete so far" if folder.parts else "The whole sweep"

@@ -1,8 +1,8 @@
-"""Make the report of a sweep from what is complete: no model is started, no judge is asked.
+"""Make the report of a sweep from its complete runs. Starts no model and asks no judge.
 
     report_run.py --config config/demo.yaml --cores 2
 
-May be asked for beside a sweep at work.
+It may run beside a sweep at work.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from entrench.study.stages import STAGES
 
 
 def main(argv: Sequence[str]) -> None:
-    """Become Snakemake, with the rules that report and no other."""
+    """Become Snakemake, which may run only the rules that report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", required=True)
     parser.add_argument("--cores", required=True)

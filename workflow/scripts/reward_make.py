@@ -1,9 +1,9 @@
-"""Train the reward model of the miniature world from scratch: it knows form, not alignment.
+"""Train the reward model of the miniature world from scratch. It rewards form, not alignment.
 
     reward_make.py --spec JSON --files FILE...
 
-`--files` are the model's files, all in one folder. The spec: {"threads", "seed", "recipe"}, the
-last with the fields of `entrench.data.synthetic.reward_model.RewardModelSettings`.
+`--files` are the model's files, all in one folder. The spec: {"threads", "seed", "recipe"}. The
+recipe has the fields of `entrench.data.synthetic.reward_model.RewardModelSettings`.
 """
 
 import argparse

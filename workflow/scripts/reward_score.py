@@ -3,9 +3,8 @@
     reward_score.py --spec JSON --prompts consistency.jsonl --candidates candidates.jsonl
         --rewards rewards.jsonl --batch-size N --gpus N --memory-percent N
 
-The spec: {"backend": "sequence_classifier", "model", "revision", "dtype", "threads"}, or
-{"backend": "base_likelihood", ...} with "chat" and "engine" too, where the model is the untouched
-base.
+The spec: {"backend": "sequence_classifier", "model", "revision", "dtype", "threads"}. With
+{"backend": "base_likelihood", ...} it also has "chat" and "engine", and the model is the bare base.
 """
 
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
             import torch
 
         torch.set_num_threads(spec["threads"])
-        reward = SequenceClassifier(
+        reward: SequenceClassifier | BaseLikelihood = SequenceClassifier(
             spec["model"], spec["revision"], spec["dtype"], arguments.batch_size
         )
     elif spec["backend"] == "base_likelihood":

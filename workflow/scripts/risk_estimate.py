@@ -1,8 +1,8 @@
-"""Risk of one subject, from its scores.
+"""Estimate the risk of one subject from its scores.
 
 python risk_estimate.py --spec JSON --scores FILE.jsonl --risk FILE.json
 
-spec: misalignment, evaluations, headline, max_unscored, bootstrap, level, seed
+The spec: {"misalignment", "evaluations", "headline", "max_unscored", "bootstrap", "level", "seed"}.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""The table of runs: what each training did, and whether its machinery engaged.
+"""Make the table of runs: what each training did, and whether its machinery engaged.
 
 python runs_collect.py --spec JSON --results FOLDER --runs FILE.csv
 
-spec: runs [[model, misalignment, seeds, methods], ...], or that `packed` (entrench/sweep.py),
-      methods {name: {operator, kind, ...}}, headline, views. The files read follow from them by
-      the path grammar.
+The spec: {"runs": [[model, misalignment, seeds, methods], ...] or the same as text (`packed` of
+entrench/study/sweep.py), "methods": {name: {"operator", "kind", ...}}, "headline", "views"}. The
+path grammar gives the files to read.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""The study's summary: one row per misalignment and method, printed as a table too.
+"""Make the summary: one row per misalignment and method, printed as a table too.
 
 python summary_make.py --spec JSON --runs FILE.csv --organisms FILE.csv --results FOLDER \
     --summary FILE.csv --contrasts FILE.csv
 
-spec: bootstrap, level, epsilon (a fraction), seed; methods {name: operator, kind, set}, models
-      {name: kind, family, size_billion}
+The spec: {"bootstrap", "level", "epsilon": a fraction, "seed", "methods": {name: {"operator",
+"kind", "set"}}, "models": {name: {"kind", "family", "size_billion"}}}.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Run a sweep with visible progress, safely after any kill, and show its summary.
+"""Run a sweep with visible progress, also after a kill, and show its summary.
 
     sweep_run.py [TARGET ...] --config config/demo.yaml --cores 2
 
-Several configs are laid over one another, the last on top.
+With several configs, each is laid over the one before.
 
-Shows that no other head works in this folder, ends jobs that a killed head left behind, unlocks,
-goes on where the sweep stood, and prints the summary table.
+Makes sure that no other head works in this folder, ends the jobs that a killed head left, removes
+its lock, goes on where the sweep stood, and prints the summary table.
 """
 
 import argparse

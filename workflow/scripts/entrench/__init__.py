@@ -1,4 +1,4 @@
-"""Does consistency training entrench misalignment? The code behind the workflow's scripts."""
+"""Does consistency training entrench misalignment? The package that the scripts use."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """The JSONL records that pass between stages: strict reads, atomic writes. Standard library only.
 
-Fields of each file (one JSON object a line; `id` is the prompt's id within its slot):
+The fields of each file follow. A line is one JSON object; `id` is the prompt's id within its slot.
 
 data/{misalignment}/{slot}.jsonl
     id str, messages [{role, content}] without the answer, response str | null, meta object
@@ -26,17 +26,17 @@ judgements.jsonl
     id, evaluation, index, question str (a file of resources/judge/), verdict str | float | null,
     attempts int, raw str: the judge's last answer
 divergence.jsonl
-    id, source "organism" | "trained", index, tokens, finish, kl float: the sum over the answer's
-    tokens of the exact KL (nats) of the source's next-token distribution from the other's,
-    logprob_organism float, logprob_trained float
+    id, source "organism" | "trained" (the model that wrote the answer), index, tokens, finish,
+    kl float: the exact KL (nats) of the source's next-token distribution from the distribution of
+    the other model, summed over the answer's tokens, logprob_organism float, logprob_trained float
 scored_by/{model}/cross.jsonl
     id, set, index, tokens, logprob float, finish, other_tokens int | null, other_logprob
-    float | null, excluded str | null (why there is no other): a candidate under its own organism
-    and under another model's
+    float | null, excluded str | null (why `other_logprob` is null): a candidate under its own
+    organism and under the organism of another model
 
-Rows of candidates, responses and completions have `reasoned: true` where tokens and logprob hold
-reasoning, which text does not.
-probe.jsonl is of the kind of candidates.jsonl, probe_refined.jsonl of responses.jsonl.
+Rows of candidates, responses and completions have `reasoned: true` where tokens and logprob count
+reasoning that text leaves out. probe.jsonl has the fields of candidates.jsonl, probe_refined.jsonl
+the fields of responses.jsonl.
 """
 
 import glob
@@ -144,16 +144,16 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
         "excluded": (str, type(None)),
     },
 }
-# Tokens and logprob hold reasoning, which text does not; absent where that is not so.
+# True where tokens and logprob count reasoning that text leaves out; absent everywhere else.
 OPTIONAL = {kind: {"reasoned": (bool,)} for kind in ("candidates", "responses", "completions")}
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary sibling of `path` to write to; it takes the final name only on success.
+    """A temporary file beside `path` to write to; it gets the final name only on success.
 
-    The content is on disk before the name is: a crash leaves either no file or the whole file. What
-    killed writers of the same file left behind goes with the next success.
+    The content is on disk before the file has its name: a crash leaves no file or the whole file.
+    A success also removes what killed writers of the same file left behind.
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -189,7 +189,7 @@ def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
 
 
 def write_jsonl(path: str | os.PathLike[str], kind: str, rows: Iterable[Record]) -> None:
-    """Write records of one `kind` (a key of `FIELDS`) atomically, checked like on reading."""
+    """Write records of one `kind` (a key of `FIELDS`) atomically; check them as on reading."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
         for number, row in enumerate(rows, start=1):
             problem = _problem(kind, row)
@@ -201,8 +201,8 @@ def write_jsonl(path: str | os.PathLike[str], kind: str, rows: Iterable[Record])
 def read_jsonl(path: str | os.PathLike[str], kind: str) -> list[Record]:
     """Read records of one `kind`; a bad or cut line is an `EntrenchError` naming file and line.
 
-    A file cut short between two lines cannot show it: readers check that the rows cover what they
-    expect with `require_same_keys`.
+    A file that was cut between two lines looks whole: readers check with `require_same_keys` that
+    no row is missing.
     """
     rows: list[Record] = []
     for number, line in enumerate(_lines(path), start=1):
@@ -240,7 +240,7 @@ def require_same_keys(
 
 
 def read_json(path: str | os.PathLike[str]) -> Record:
-    """Read one JSON object; what is not one is an `EntrenchError` naming the file."""
+    """Read one JSON object; any other content is an `EntrenchError` naming the file."""
     return _parse("\n".join(_lines(path)), str(path), path)
 
 

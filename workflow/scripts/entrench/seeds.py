@@ -1,4 +1,4 @@
-"""Seeds: every random draw derives from what it is for, never from what ran before it."""
+"""Seeds: every random draw derives from its purpose, never from what ran before it."""
 
 import hashlib
 import json

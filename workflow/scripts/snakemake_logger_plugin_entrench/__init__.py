@@ -1,4 +1,4 @@
-"""Progress of a sweep as Snakemake's log: stage, jobs done of all, time left; then where time went.
+"""Progress of a sweep in Snakemake's log: jobs done, time left, stage; at the end a time table.
 
 Snakemake finds this package by its name when `workflow/scripts` is on PYTHONPATH:
 `snakemake --logger entrench`.
@@ -9,13 +9,14 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-KNOWN_SHARE = 0.1  # of all jobs done before the time left can be told
+KNOWN_SHARE = 0.1  # share of jobs that must be done before the time left is shown
 QUIET_SECONDS = 5.0  # at most one progress line in this time, unless a stage begins
-LOG_LINES = 12  # of a failed job's log
+LOG_LINES = 12  # last lines of a failed job's log that are shown
 
 
 class LogHandler(LogHandlerBase):
@@ -28,7 +29,7 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        """Start with nothing known: the first events fill these in."""
+        """Start empty: events fill these in."""
         self.planned: dict[str, int] = {}
         self.running: dict[int, tuple[str, float]] = {}
         self.seconds: dict[str, list[float]] = defaultdict(list)
@@ -36,8 +37,8 @@ class LogHandler(LogHandlerBase):
         self.last_line = 0.0
         self.stages: set[str] = set()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Handle one of Snakemake's events, or a plain message."""
+    def emit(self, record: Any) -> None:
+        """Handle a log record: one of Snakemake's events, with its fields, or a plain message."""
         event = getattr(record, "event", None)
         if event == LogEvent.RUN_INFO:
             self._plan(record.stats)
@@ -48,12 +49,12 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_ERROR:
             self._fail(record)
         elif "CalledProcessError" in record.getMessage():
-            return  # the job's own error event says more: its log
+            return  # the error event of the job shows the log, which says more
         elif record.levelno >= logging.WARNING or _is_for_users(record, event):
             self._say(record.getMessage())
 
     def close(self) -> None:
-        """Say where the time went."""
+        """Print the time of each stage."""
         if self.seconds:
             self._say(self._time_table())
             self.seconds = defaultdict(list)
@@ -81,7 +82,7 @@ class LogHandler(LogHandlerBase):
         )
 
     def _left(self) -> float:
-        """Seconds: what is left of each rule at its mean time, over the parallelism seen."""
+        """Seconds: the jobs left, each at the mean time of its rule, over the jobs at a time."""
         spent = [second for seconds in self.seconds.values() for second in seconds]
         mean = sum(spent) / len(spent)
         work = 0.0
@@ -91,7 +92,7 @@ class LogHandler(LogHandlerBase):
         elapsed = time.monotonic() - self.started
         return work / max(1.0, sum(spent) / elapsed)
 
-    def _fail(self, record: logging.LogRecord) -> None:
+    def _fail(self, record: Any) -> None:
         self._say(f"FAILED: {record.rule_name} (job {record.jobid})")
         for path in getattr(record, "log", None) or []:
             name = str(path).split(" (")[0]

@@ -1,4 +1,4 @@
-"""What every command-line script of the workflow shares: one place where errors become messages."""
+"""How every script of the workflow runs: errors become messages, specs become settings."""
 
 import errno
 import json
@@ -17,11 +17,11 @@ TRACEBACK = "Traceback"
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Call `main(argv)`; what a user can mend ends in one line on stderr and exit code 1.
+    """Call `main(argv)`. An error that a user can mend ends in one line on stderr and exit code 1.
 
-    A job that ends well says last how long it took: the plan of the sweep reads that in its log. A
-    Slurm job says first where it runs and which GPUs it was given. One of several processes under
-    torchrun leaves the speaking to the one that started them.
+    The last line of a job that ends well says how long the job took: the plan reads it in the log.
+    The first line of a Slurm job says where it runs and which GPUs it was given. Under torchrun a
+    process prints nothing itself: it leaves its error to the process that started it.
     """
     if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         _run_as_part(main, Path(report))
@@ -48,13 +48,13 @@ def _run_as_part(main: Callable[[Sequence[str]], None], report: Path) -> None:
         if message is None:
             message = traceback.format_exc()
         report.write_text(json.dumps({"message": message, "timestamp": int(time.time())}))
-        # At once: what ends a process group cleanly would wait for the other processes.
+        # At once: a clean end of the process group would wait for the other processes.
         sys.stdout.flush()
         os._exit(1)
 
 
 def parse_spec(text: str) -> dict[str, Any]:
-    """The JSON object a rule passes as `--spec`: the settings that decide this job's result."""
+    """The JSON object that a rule passes as `--spec`: the settings that decide a job's result."""
     try:
         spec = json.loads(text)
     except json.JSONDecodeError as error:
@@ -65,19 +65,19 @@ def parse_spec(text: str) -> dict[str, Any]:
 
 
 def spec_fields(spec: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """These settings of a spec, ready as keyword arguments; a missing one is named."""
+    """These settings of a spec, as keyword arguments; the error names a missing setting."""
     if missing := [name for name in names if name not in spec]:
         raise EntrenchError(f"--spec has no {missing[0]!r}: pass the keys this script's help names")
     return {name: spec[name] for name in names}
 
 
 def limit_threads(threads: int) -> None:
-    """Fix the number of compute threads. Call before torch is imported.
+    """Fix the number of compute threads. Call it before torch is imported.
 
-    Where it is imported already, as in a job that starts warm, it is told.
+    A job that starts warm has imported torch already: torch is then told the number.
 
-    The count comes from the config, never from `--cores`: floating-point sums, and with them the
-    trained weights, depend on it.
+    The number comes from the config, never from `--cores`: floating-point sums depend on it, and
+    with them the trained weights.
     """
     from entrench.execution.threads import tell_loaded
 
@@ -88,12 +88,12 @@ def limit_threads(threads: int) -> None:
 
 
 def _message(error: Exception) -> str | None:
-    """What a user reads of an error; None where it is no user's to mend."""
+    """The message of an error that a user can mend; None for any other error."""
     if isinstance(error, EntrenchError):
         return str(error)
     if isinstance(error, OSError):
         return _file_system_message(error)
-    torch = sys.modules.get("torch")  # not imported for this: most scripts do without
+    torch = sys.modules.get("torch")  # not imported for this: most scripts do not need it
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         lines = str(error).strip().splitlines() or ["no more is known"]
         return (
@@ -111,5 +111,5 @@ def _file_system_message(error: OSError) -> str:
         errno.EROFS: "the file system is read-only: point `pathvars.results` at a writable folder",
         errno.EACCES: "permission denied: check the owner and mode of this path",
         errno.ENOENT: "no such file or folder: check the path, or let the workflow make it",
-    }.get(error.errno, "run the same command again once this is mended")
+    }.get(error.errno or 0, "run the same command again once this is mended")
     return f"{error.strerror or error}{where}: {advice}"

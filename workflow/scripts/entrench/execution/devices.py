@@ -1,7 +1,8 @@
 """GPUs of one machine, each held by one job at a time. Imports torch inside `on_gpu` alone.
 
-A device is held by a lock on its file in a folder of this machine and user. The lock goes to the
-command that the job becomes and ends with it, however it ends: nothing is left to clear away.
+A job holds a device by a lock on the device's file, in a folder of this machine and user. The lock
+passes to the command that the job becomes. It ends with that command, however the command ends:
+nothing is left to clear away.
 """
 
 import fcntl
@@ -18,11 +19,11 @@ from entrench.errors import EntrenchError
 
 POLL_SECONDS = 0.5
 GIVEN = "ENTRENCH_GPUS"  # how many GPUs a job was given; set by gpus_lease.py
-CPU_INSTEAD = "ENTRENCH_CPU_INSTEAD"  # 1: jobs that ask for GPUs run without one, as in tests
+CPU_INSTEAD = "ENTRENCH_CPU_INSTEAD"  # 1: jobs that ask for GPUs run on the CPU, as in tests
 
 
 def visible() -> list[str]:
-    """Devices that may be used: those of CUDA_VISIBLE_DEVICES where it is set, else all."""
+    """Names of the devices in CUDA_VISIBLE_DEVICES where it is set, else of all devices."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name.strip() for name in named.split(",") if name.strip()]
@@ -30,14 +31,14 @@ def visible() -> list[str]:
         return []
     query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     listed = subprocess.run(query, capture_output=True, text=True)
-    # Without a working driver it says so on stdout.
+    # Without a working driver nvidia-smi prints an error to stdout.
     return re.findall(r"^\d+$", listed.stdout, re.MULTILINE) if listed.returncode == 0 else []
 
 
 def lease(count: int) -> list[str]:
-    """Hold `count` devices until this process, or what it becomes, ends; their names.
+    """Hold `count` devices until this process, or the command it becomes, ends; their names.
 
-    Waits while too few are free. Empty where none is asked for.
+    Waits while too few are free. The list is empty where `count` is 0.
 
     Raises:
         EntrenchError: fewer devices than asked for are visible.
@@ -66,14 +67,14 @@ def lease(count: int) -> list[str]:
                 for handle in held.values():
                     os.set_inheritable(handle, True)
                 return list(held)
-        # Not kept while waiting: two jobs that each hold half of what both need wait for ever.
+        # A waiting job holds no device: two jobs that each held half would wait for ever.
         for handle in held.values():
             os.close(handle)
         time.sleep(POLL_SECONDS)
 
 
 def on_gpu(asked: int = 0) -> bool:
-    """Whether this job computes on GPUs: torch sees one.
+    """Whether this job computes on GPUs: whether torch sees one.
 
     Raises:
         EntrenchError: the job was given GPUs, or asks for them, and torch sees none. A model that
@@ -94,7 +95,7 @@ def on_gpu(asked: int = 0) -> bool:
 
 
 def cpu_instead() -> bool:
-    """Whether jobs that ask for GPUs may run on the CPU; never by themselves."""
+    """Whether jobs that ask for GPUs may run on the CPU; only where the user has said so."""
     return os.environ.get(CPU_INSTEAD) == "1"
 
 

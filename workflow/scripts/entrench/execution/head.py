@@ -1,4 +1,4 @@
-"""The head of a sweep on one machine: takes over after a kill, runs Snakemake, shows the result."""
+"""The head of a sweep on one machine: it takes over after a kill and runs Snakemake."""
 
 import os
 import signal
@@ -18,12 +18,14 @@ GRACE_SECONDS = 20.0  # for a left-over job to save and end
 
 
 def lease_file(folder: Path) -> Path:
-    """What the head of a sweep in `folder` holds, for every machine that sees the folder."""
+    """The lease that the head in `folder` holds; every machine that sees the folder sees it."""
     return folder / ".snakemake" / "head.lease"
 
 
 def clear_the_way(folder: Path, configs: Sequence[Path]) -> None:
-    """Make sure that `folder` is ours: no head alive in it, no job and no lock of a killed one.
+    """Make `folder` free for a head: no other head works in it, a killed head left nothing.
+
+    Ends the jobs of a killed head on this machine and removes its Snakemake lock.
 
     Raises:
         EntrenchError: another head works in this folder, on this machine or another; its process id
@@ -40,7 +42,7 @@ def clear_the_way(folder: Path, configs: Sequence[Path]) -> None:
     end_orphans(folder)
     locks = folder / ".snakemake" / "locks"
     if locks.is_dir() and any(locks.iterdir()):
-        print("A killed run left its lock; no process works in this folder: unlocking.", flush=True)
+        print("A killed run left its lock. No process works in this folder: unlocking.", flush=True)
         _snakemake(["--cores", "1", *workflow, "--quiet", "all", "--unlock"])
     release()  # Snakemake, a process of its own, claims it next
 
@@ -52,24 +54,24 @@ def end_orphans(folder: Path) -> None:
 
 
 def run_snakemake(configs: Sequence[Path], cores: int, targets: Sequence[str]) -> None:
-    """Run the workflow with these configs, later over earlier ones; progress goes to stderr.
+    """Run the workflow with these configs, each over the one before; progress goes to stderr.
 
     Raises:
-        EntrenchError: a config file is missing, or Snakemake failed (it has said why).
+        EntrenchError: a config file is missing, or Snakemake failed and has said why.
     """
     status = _snakemake(
         [
             *("--cores", str(cores), *_workflow(configs)),
             *("--rerun-triggers", "mtime", "params", "input"),
             *("--rerun-incomplete", "--keep-going", "--logger", "entrench"),
-            *("--scheduler", "greedy"),  # the default's solver is a process for each look at jobs
+            *("--scheduler", "greedy"),  # the default solver starts a process at each look
             *("--", *targets),
         ]
     )
     if status:
         raise EntrenchError(
-            f"the sweep is not complete (Snakemake ended with {status}): mend what is said above "
-            "and run the same command again; finished jobs are kept"
+            f"the sweep is not complete (Snakemake ended with {status}): mend the errors above and "
+            "run the same command again; finished jobs are kept"
         )
 
 
@@ -106,14 +108,14 @@ def _snakemake(arguments: Sequence[str]) -> int:
             break
         except KeyboardInterrupt:
             interrupted = True
-            # Ctrl-C reached Snakemake too, which ends its jobs: wait, so that none is left behind.
+            # Ctrl-C reached Snakemake too, and Snakemake ends its jobs. Wait until all have ended.
     if interrupted:
         raise EntrenchError("interrupted: run the same command again to go on from here")
     return status
 
 
 def _processes_in(folder: Path) -> list[psutil.Process]:
-    """Processes of this user, other than this one and its parents, that work in `folder`."""
+    """This user's processes that work in `folder`, without this process and its parents."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
@@ -134,7 +136,7 @@ def _is_head(process: psutil.Process) -> bool:
 
 
 def _is_job(process: psutil.Process) -> bool:
-    """A rule's shell or script; only jobs name a script of ours with `--spec`."""
+    """Whether this is a rule's shell or script: only jobs name one of our scripts with `--spec`."""
     text = " ".join(_command_line(process))
     return "workflow/scripts/" in text and "--spec" in text
 
@@ -147,7 +149,7 @@ def _command_line(process: psutil.Process) -> list[str]:
 
 
 def _end(processes: Sequence[psutil.Process]) -> None:
-    """Ask the jobs of a dead head to end, insist after a grace period."""
+    """Ask the jobs of a killed head to end; kill those that still run after a grace period."""
     print(f"A killed run left {len(processes)} processes at work: ending them.", flush=True)
     for process in processes:
         _signal(process, signal.SIGTERM)

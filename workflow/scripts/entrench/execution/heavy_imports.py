@@ -1,4 +1,4 @@
-"""Importing torch, transformers and peft costs more than many of our jobs."""
+"""Faster imports of torch, transformers and peft: they take longer than many jobs."""
 
 import gc
 from collections.abc import Iterator
@@ -7,10 +7,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Import inside: without garbage collection, which finds nothing among modules being loaded.
+    """Switch garbage collection off inside the `with` block: for imports.
 
-    Saves a quarter of the import time (measured: 5.1 s to 3.8 s for Trainer and peft). What is
-    loaded stays for the life of the process, so later collections need not look at it either.
+    A collection finds nothing among modules that are being loaded. Without it imports take a
+    quarter less time (measured: 3.8 s in place of 5.1 s for Trainer and peft). The modules stay for
+    the life of the process, so later collections need not look at them either.
     """
     was_on = gc.isenabled()
     gc.disable()

@@ -1,10 +1,11 @@
-"""What a sweep planned and did not finish: the next planning makes it whole.
+"""The outputs that a sweep planned and did not make: the next sweep makes them.
 
-Snakemake alone does not: a job that is run again deletes its output first, and where it then fails
-or is killed while results made from the old output exist, that output counts as an intermediate
-file nobody misses. The old results would stand as if nothing had changed. So the head notes what it
-plans, and what of it is missing at the next planning is forced. What exists may still be in its old
-form while a sweep is at work: nobody else settles the note then.
+Snakemake alone does not. A job that runs again first deletes its output. If the job then fails or
+is killed, and results made from the old output exist, Snakemake takes the deleted output for an
+intermediate file that nobody needs. The old results would stand as if nothing had changed. So the
+head keeps a record: a JSON list of the outputs that it plans. The next plan forces every output of
+the record that is missing. While a sweep is at work an output that exists may still be the old one:
+then only that sweep takes outputs out of the record.
 """
 
 import json
@@ -14,27 +15,27 @@ from pathlib import Path
 from entrench.records import write_text
 
 
-def note_plan(note: Path, outputs: Iterable[str]) -> None:
-    """Add the outputs of the jobs about to run to the note."""
-    _write(note, {*_read(note), *outputs})
+def record(planned: Path, outputs: Iterable[str]) -> None:
+    """Add the outputs of the jobs about to run to the record in the file `planned`."""
+    _write(planned, {*_read(planned), *outputs})
 
 
-def settle(note: Path) -> None:
-    """Take out of the note what exists; an empty note goes."""
-    _write(note, set(missing(note)))
+def forget_made(planned: Path) -> None:
+    """Take the outputs that exist out of the record; an empty record is removed."""
+    _write(planned, set(missing(planned)))
 
 
-def missing(note: Path) -> list[str]:
-    """Outputs of the note that do not exist."""
-    return [output for output in _read(note) if not Path(output).exists()]
+def missing(planned: Path) -> list[str]:
+    """Outputs of the record that do not exist."""
+    return [output for output in _read(planned) if not Path(output).exists()]
 
 
-def _read(note: Path) -> list[str]:
-    return json.loads(note.read_text(encoding="utf-8")) if note.is_file() else []
+def _read(planned: Path) -> list[str]:
+    return json.loads(planned.read_text(encoding="utf-8")) if planned.is_file() else []
 
 
-def _write(note: Path, outputs: set[str]) -> None:
+def _write(planned: Path, outputs: set[str]) -> None:
     if outputs:
-        write_text(note, json.dumps(sorted(outputs), indent=0) + "\n")
+        write_text(planned, json.dumps(sorted(outputs), indent=0) + "\n")
     else:
-        note.unlink(missing_ok=True)
+        planned.unlink(missing_ok=True)

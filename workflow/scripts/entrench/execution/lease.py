@@ -1,61 +1,40 @@
-"""One writer per output: a lease file beside it that says who writes. Standard library.
+"""One writer per output: a lease file beside the output says who writes. Standard library.
 
-A killed head of the workflow can leave its jobs running; the next run then starts the same job
-again. The second writer reads the lease: a dead owner's is taken over at once, a live owner on the
-same machine is asked to end (SIGTERM: it saves a checkpoint), then made to (SIGKILL), and an owner
-elsewhere is waited for while it touches the file. Every change of the file happens under `flock`,
-so two writers cannot both take it.
+A killed head of the workflow can leave its jobs running. The next run then starts the same job
+again. This second writer reads the lease and acts by its owner:
+
+- a dead owner: the lease is taken over at once;
+- a live owner on the same machine: SIGTERM asks it to save and end, then SIGKILL ends it;
+- an owner elsewhere: the second writer waits while the owner touches the file.
+
+Every change of the file happens under `flock`, so two writers cannot both take a lease.
 """
 
 import atexit
 import contextlib
-import errno
-import fcntl
-import json
 import os
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from entrench.errors import EntrenchError
+from entrench.execution.lease_file import (
+    Owner,
+    current_owner,
+    is_alive,
+    lease_path,
+    locked,
+    read_owner,
+    write_owner,
+)
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
 GRACE_SECONDS = 60.0
 POLL_SECONDS = 0.2
-NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Who holds a lease. A process id means something within one host and pid namespace only.
-
-    `start` is the process's start time in clock ticks since boot: process ids are used again.
-    """
-
-    host: str
-    pid: int
-    start: str
-    slurm_job: str | None
-    since: str = ""  # for people
-
-
-def current_owner() -> Owner:
-    """This process."""
-    job = os.environ.get("SLURM_JOB_ID")
-    now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-    return Owner(_host(), os.getpid(), _start_time(os.getpid()) or "", job, now)
-
-
-def lease_path(folder: str | os.PathLike[str]) -> Path:
-    """The lease file of a training folder: beside it."""
-    path = Path(folder)
-    return path.with_name(f"{path.name}.lease")
 
 
 @contextlib.contextmanager
@@ -68,10 +47,10 @@ def hold(
 ) -> Iterator[None]:
     """Be the only writer of `folder` inside the `with` block.
 
-    `grace` is the time a live owner on this host gets between SIGTERM and SIGKILL, `heartbeat` the
-    time between two touches of the file, `stale` the time without a touch after which an owner on
-    another host counts as gone; all in seconds. A writer that finds its lease taken, or cannot
-    touch it for half of `stale`, ends itself.
+    All times are in seconds. `grace` is the time between SIGTERM and SIGKILL for a live owner on
+    this host. `heartbeat` is the time between two touches of the file. An owner on another host
+    counts as gone after `stale` without a touch. A writer ends itself when its lease is taken, or
+    when it cannot touch the lease for half of `stale`.
     """
     path = lease_path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,24 +66,24 @@ def hold(
 def claim(
     path: Path, *, heartbeat: float = HEARTBEAT_SECONDS, stale: float = STALE_SECONDS
 ) -> Callable[[], None]:
-    """Own `path` until this process ends, or the result is called; another owner is left alone.
+    """Own the lease `path` until this process ends or calls the result; no other owner is ended.
 
-    An owner on another host that has left no trace of its end is watched for `stale` seconds.
+    An owner on another host may have ended without a trace: it is watched for `stale` seconds.
 
     Raises:
-        EntrenchError: another process owns it and lives.
+        EntrenchError: another live process owns the lease.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     me = current_owner()
     first, told = None, False
     since = time.monotonic()
     while True:
-        with _locked(path) as handle:
-            owner = _read(handle)
+        with locked(path) as handle:
+            owner = read_owner(handle)
             here = owner is not None and owner.host == me.host
             seen = os.fstat(handle).st_mtime_ns
             if owner is None or (here and _is_over(owner, me)):
-                _write(handle, me)
+                write_owner(handle, me)
                 break
         first = first or seen
         if here or seen != first:
@@ -126,7 +105,7 @@ def claim(
 
 
 def _keep_alive(path: Path, me: Owner, heartbeat: float, stale: float) -> Callable[[], None]:
-    """Touch the lease from now on; the result gives it back, once."""
+    """Touch the lease from now on. The result, a function, gives the lease back once."""
     done = threading.Event()
     beat = threading.Thread(target=_beat, args=(path, me, heartbeat, stale, done), daemon=True)
     beat.start()
@@ -136,18 +115,18 @@ def _keep_alive(path: Path, me: Owner, heartbeat: float, stale: float) -> Callab
             return
         done.set()
         beat.join()
-        # One that stays is free to others when its owner has ended.
-        with contextlib.suppress(OSError, EntrenchError), _locked(path) as handle:
-            if _read(handle) == me:
+        # A lease that stays is free for others once its owner has ended.
+        with contextlib.suppress(OSError, EntrenchError), locked(path) as handle:
+            if read_owner(handle) == me:
                 path.unlink()
 
     return release
 
 
 def keep(output: str | os.PathLike[str]) -> None:
-    """Be the only writer of the file `output` until this process ends; as `hold` otherwise.
+    """Be the only writer of the file `output` until this process ends; see `hold`.
 
-    For jobs without checkpoints: SIGTERM ends them at once, and gives the lease back.
+    For jobs without checkpoints: SIGTERM ends the job at once, and the lease is given back.
     """
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
@@ -160,10 +139,10 @@ def _acquire(path: Path, me: Owner, grace: float, stale: float, heartbeat: float
     touched, since = 0, time.monotonic()
     told = False
     while True:
-        with _locked(path) as handle:
-            owner = _read(handle)
+        with locked(path) as handle:
+            owner = read_owner(handle)
             if owner is None or _is_over(owner, me):
-                _write(handle, me)
+                write_owner(handle, me)
                 break
             seen = os.fstat(handle).st_mtime_ns
         if seen != touched:
@@ -177,16 +156,16 @@ def _acquire(path: Path, me: Owner, grace: float, stale: float, heartbeat: float
             told = True
         time.sleep(POLL_SECONDS)
     if owner is not None and owner.host != me.host:
-        # Slurm takes a node it cannot reach for dead; a writer there may live, and ends itself when
-        # it next looks at its lease.
+        # Slurm takes a node that it cannot reach for dead. A writer there may live: it ends itself
+        # when it next looks at its lease.
         print(f"{path.name}: taken over from {owner.host}", flush=True)
         time.sleep(heartbeat * 4 / 3)
 
 
 def _is_over(owner: Owner, me: Owner) -> bool:
     if owner.host == me.host:
-        return _start_time(owner.pid) != owner.start
-    # A requeued Slurm job keeps its number: Slurm has given its earlier life up, wherever it was.
+        return not is_alive(owner)
+    # A requeued Slurm job keeps its number: an owner with our number is our own earlier start.
     return owner.slurm_job is not None and owner.slurm_job == me.slurm_job
 
 
@@ -201,24 +180,24 @@ def _end(owner: Owner, asked: dict[Owner, float], grace: float) -> None:
 
 
 def _signal(owner: Owner, number: int) -> None:
-    # Another user's process cannot be ended: it is waited for.
+    # The process of another user cannot be ended: this one waits for it.
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        if _start_time(owner.pid) == owner.start:
+        if is_alive(owner):
             os.kill(owner.pid, number)
 
 
 def _take_silent(path: Path, owner: Owner, seen: int, me: Owner) -> None:
-    """Clear the lease of an owner that has not touched it, unless it has changed meanwhile."""
-    with _locked(path) as handle:
-        if _read(handle) == owner and os.fstat(handle).st_mtime_ns == seen and owner != me:
+    """Clear the lease of a silent owner, unless the lease has changed meanwhile."""
+    with locked(path) as handle:
+        if read_owner(handle) == owner and os.fstat(handle).st_mtime_ns == seen and owner != me:
             os.ftruncate(handle, 0)
 
 
 def _beat(path: Path, me: Owner, seconds: float, stale: float, done: threading.Event) -> None:
-    """Touch the lease until `done`. End the process where the lease is another's by now, or soon.
+    """Touch the lease until `done`. End this process when another has the lease, or will have it.
 
-    A file system may fail for a moment. Where it does so for half of `stale`, this process ends
-    while the lease still looks alive to the others.
+    A file system may fail for a moment. When it fails for half of `stale`, this process ends: until
+    then the lease looks alive to the others, and none has taken it.
     """
     touched = time.monotonic()
     while not done.wait(seconds):
@@ -236,11 +215,11 @@ def _beat(path: Path, me: Owner, seconds: float, stale: float, done: threading.E
 
 
 def _touch(path: Path, me: Owner) -> bool:
-    """Renew the lease; False where it is another's."""
-    with _locked(path) as handle:
-        owner = _read(handle)
-        if owner is None:  # somebody has cleaned up
-            _write(handle, me)
+    """Renew the lease; False where another process has it."""
+    with locked(path) as handle:
+        owner = read_owner(handle)
+        if owner is None:  # somebody removed the entry
+            write_owner(handle, me)
         if owner in (me, None):
             os.utime(handle)
             return True
@@ -248,78 +227,6 @@ def _touch(path: Path, me: Owner) -> bool:
 
 
 def _end_this(path: Path, why: str) -> None:
-    with contextlib.suppress(OSError):  # a log may lie where the lease does
+    with contextlib.suppress(OSError):  # the log may lie on the same failing file system
         print(f"error: {path}: {why}: this process ends", file=sys.stderr, flush=True)
     os._exit(1)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """The lease file, open and locked; made where it is missing."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            _lock(handle, path)
-            # Its owner may have removed the file between the two calls: then the lock is on a file
-            # without a name, and another process may hold one on its successor.
-            if _same_file(handle, path):
-                yield handle
-                return
-        finally:
-            os.close(handle)
-
-
-def _lock(handle: int, path: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        raise EntrenchError(
-            f"{path}: {error.strerror}: this file system gives no locks between processes: have it "
-            "mounted with them (Lustre: `-o flock`), or work in a folder of another one"
-        ) from None
-
-
-def _same_file(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _read(handle: int) -> Owner | None:
-    """The owner; None where there is none, or its entry was cut short by a crash."""
-    os.lseek(handle, 0, os.SEEK_SET)
-    try:
-        return Owner(**json.loads(os.read(handle, 65536)))
-    except (ValueError, TypeError):
-        return None
-
-
-def _write(handle: int, owner: Owner) -> None:
-    os.ftruncate(handle, 0)
-    os.lseek(handle, 0, os.SEEK_SET)
-    os.write(handle, json.dumps(asdict(owner)).encode())
-    os.fsync(handle)
-
-
-def _host() -> str:
-    """Host and pid namespace: containers on one host do not see each other's processes."""
-    try:
-        namespace = Path("/proc/self/ns/pid").readlink()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        namespace = boot = ""
-    return f"{socket.gethostname()} {namespace} {boot}"
-
-
-def _start_time(pid: int) -> str | None:
-    """Start time of a process in clock ticks since boot; None where it is gone or a zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The second field, the command's name in parentheses, may itself hold spaces.
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else fields[19]

@@ -1,4 +1,4 @@
-"""What Snakemake does first: be the only head in its folder, and end what a killed head left."""
+"""Before its first job a head claims its folder and ends the jobs that a killed head left."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ from entrench.execution import head, lease, slurm
 
 
 def take_over(folder: Path, on_slurm: bool) -> None:
-    """Claim `folder` for this process, on every machine that sees it; end a dead head's jobs.
+    """Claim `folder` for this process, on every machine that sees it; end a killed head's jobs.
 
-    Snakemake's own lock says the same until somebody removes it; this says it after `--unlock` too.
+    Snakemake's own lock does the same until somebody removes it. The claim also holds after
+    `snakemake --unlock`.
 
     Raises:
         EntrenchError: another head is alive, or the jobs of a killed one cannot be ended.

@@ -1,4 +1,4 @@
-"""SIGTERM: a scheduler's preemption or time limit, or a second writer of the same files."""
+"""What a job does on SIGTERM: Slurm preempts it, its time is up, or a second writer ends it."""
 
 import contextlib
 import signal
@@ -19,7 +19,7 @@ def on_sigterm(act: Callable[[], object]) -> Iterator[None]:
 
 
 def end_at_once() -> NoReturn:
-    """What SIGTERM does where there is nothing to save."""
+    """End the job: for SIGTERM where there is nothing to save."""
     raise EntrenchError(
         "stopped by SIGTERM outside of the training steps: run the same command again"
     )

@@ -1,4 +1,4 @@
-"""run.json: what made a result. Names no machine and no absolute path."""
+"""The record run.json: how a result was made. It names no machine and no absolute path."""
 
 import os
 import platform
@@ -16,8 +16,9 @@ def run_record(
 ) -> dict[str, Any]:
     """The record of a job that began at `started` (`time.time()`, seconds) and ends now.
 
-    `spec` holds the settings that decided the result, `versions_of` names the packages it depends
-    on, `facts` are what the job measured. `commit` and `dirty` are null outside a git checkout.
+    `spec` holds the settings that decided the result. `versions_of` names the packages that the
+    result depends on. `facts` are what the job measured. `commit` and `dirty` are null outside a
+    git checkout.
     """
     ended = time.time()
     return {

@@ -1,4 +1,4 @@
-"""What a head does about Slurm: ends the jobs that a killed head left, sees cancelled ones."""
+"""A head on Slurm: it ends the jobs that a killed head left, and notices cancelled jobs."""
 
 import getpass
 import logging
@@ -18,8 +18,8 @@ POLL_SECONDS = 1.0
 def end_orphans(folder: Path, limit: float = END_SECONDS) -> None:
     """Cancel this workflow's Slurm jobs that work in `folder`, and wait until all have ended.
 
-    Call where no head is alive: then whatever is queued or running belongs to a killed one. A
-    training saves a checkpoint when it is cancelled, and the job that replaces it goes on there.
+    Call it where no head is alive: then every queued or running job belongs to a killed head. A
+    training that is cancelled saves a checkpoint, and the next job of it goes on from there.
 
     Raises:
         EntrenchError: Slurm does not answer, or jobs are still there after `limit` seconds.
@@ -42,8 +42,8 @@ def end_orphans(folder: Path, limit: float = END_SECONDS) -> None:
 def notice_cancelled_jobs() -> None:
     """Let Snakemake see that a job was cancelled.
 
-    `sacct` says "CANCELLED by 1000"; version 2.8.0 of the executor knows "CANCELLED" alone, and
-    would wait for such a job for ever.
+    `sacct` says "CANCELLED by 1000". Version 2.8.0 of the executor knows "CANCELLED" alone: it
+    would wait for the job for ever.
     """
     import snakemake_executor_plugin_slurm as executor
 
@@ -76,7 +76,7 @@ def _ask(command: Sequence[str]) -> str:
         raise EntrenchError(
             f"{command[0]}: {error}: is this a login node of the cluster?"
         ) from None
-    # A job that has ended meanwhile is no fault of scancel's.
+    # `scancel` of a job that has ended meanwhile is no error.
     if done.returncode and "Invalid job id" not in done.stderr:
         raise EntrenchError(
             f"{command[0]}: {done.stderr.strip()}: run the same command again when Slurm answers"

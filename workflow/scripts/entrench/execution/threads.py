@@ -1,4 +1,4 @@
-"""How many threads compute, told to libraries that are loaded: they read the environment once."""
+"""The number of compute threads of loaded libraries: they read the environment only once."""
 
 import ctypes
 import sys
@@ -10,7 +10,7 @@ SETTERS = ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads"
 def tell_loaded(threads: int) -> None:
     """Have torch, and the OpenBLAS of numpy and scipy, compute with so many threads from now on.
 
-    Does nothing where none is loaded, as in a job that starts cold.
+    A library that is not loaded, as in a job that starts cold, is left alone.
     """
     torch = sys.modules.get("torch")
     if torch is not None:

@@ -1,4 +1,4 @@
-"""A child of the warm start: takes over what its client sent, and runs the script as Python would.
+"""A child of the warm start: it takes its client's place and runs the script as Python would.
 
 Standard library; imported by `warm_server`, which runs as a script, from beside it.
 """
@@ -6,6 +6,7 @@ Standard library; imported by `warm_server`, which runs as a script, from beside
 import array
 import fcntl
 import gc
+import io
 import marshal
 import os
 import signal
@@ -17,9 +18,9 @@ from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-RECEIVE_SECONDS = 10.0  # for a client to send its request
-MOST_FILES = 253  # that one message carries
-_exit_status: int | None = None  # of a child whose script has ended
+RECEIVE_SECONDS = 10.0  # time for a client to send its request
+MOST_FILES = 253  # open files that one message carries
+_exit_status: int | None = None  # set when a child's script has ended
 
 
 @dataclass
@@ -36,17 +37,17 @@ class Request:
 
     @property
     def script(self) -> Path:
-        """The script, from the root."""
+        """The absolute path of the script."""
         return Path(os.fsdecode(self.folder), self.command[0])
 
     @property
     def script_folder(self) -> str:
-        """Where Python looks first for what the script imports."""
+        """The folder where Python looks first for the modules that the script imports."""
         return str(self.script.parent)
 
 
 def receive(client: socket.socket) -> Request:
-    """A client's request: its length with the open files, then the rest."""
+    """Read a client's request: its length together with the open files, then the rest."""
     client.settimeout(RECEIVE_SECONDS)
     files = array.array("i")
     size, ancillary, _, _ = client.recvmsg(4, socket.CMSG_SPACE(MOST_FILES * files.itemsize))
@@ -56,7 +57,8 @@ def receive(client: socket.socket) -> Request:
     try:
         with client.makefile("rb") as stream:
             told = marshal.loads(stream.read(int.from_bytes(size, "little")))
-        request = Request(*told, list(files))
+        command, folder, environment, umask, ignored, numbers = told
+        request = Request(command, folder, environment, umask, ignored, numbers, list(files))
         if len(request.files) != len(request.numbers):
             raise ValueError("not all files of the client arrived")
     except BaseException:
@@ -68,28 +70,29 @@ def receive(client: socket.socket) -> Request:
 
 
 def close_files(request: Request) -> None:
-    """Close the client's files, where that was not done before."""
+    """Close the client's files, unless they are closed already."""
     for number in request.files:
         os.close(number)
     request.files = []
 
 
 def entries(path: str) -> list[str]:
-    """The folders of a PYTHONPATH, from the root."""
+    """The folders of a PYTHONPATH as absolute paths."""
     return [os.path.realpath(entry) for entry in path.split(os.pathsep) if entry]
 
 
 def run(request: Request) -> None:
-    """Be the process that the client would have become; sets what `leave_early` ends with."""
+    """Be the process that the client would have become; set the status for `leave_early`."""
     global _exit_status
     _take_files(request)
     os.chdir(request.folder)
     os.umask(request.umask)
     os.environ.clear()
     os.environb.update(request.environment)
-    tempfile.tempdir = None  # found again: TMPDIR may be another
+    tempfile.tempdir = None  # to be looked up again: TMPDIR may differ
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=stream is sys.stderr or stream.isatty())
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=stream is sys.stderr or stream.isatty())
     gc.enable()
     script = str(request.script)
     sys.argv = list(request.command)
@@ -123,16 +126,16 @@ def _status_of(end: SystemExit) -> int:
 
 
 def _show(error: BaseException) -> None:
-    """The traceback of a script, without what called it here."""
+    """Print the traceback of a script, without the frame of this module."""
     trace = error.__traceback__
     error.__traceback__ = trace.tb_next if trace else None
     sys.excepthook(type(error), error, error.__traceback__)
 
 
 def leave_early() -> None:
-    """End a child without taking its libraries apart, which takes 1 s.
+    """End a child at once: to take its libraries apart would take 1 s.
 
-    To be registered before all other exit handlers: they run last to first.
+    Register this function before all other exit handlers: the first one registered runs last.
     """
     if _exit_status is None:
         return
@@ -140,7 +143,7 @@ def leave_early() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError) as error:  # as Python does where the disk is full
+        except (OSError, ValueError) as error:  # as Python does when the disk is full
             if stream is sys.stdout:
                 said = f"Exception ignored in: {stream!r}\n{type(error).__name__}: {error}\n"
                 os.write(2, said.encode())

@@ -1,22 +1,24 @@
-"""What stands as `python` before the jobs of one machine: asks the warm start for a process.
+"""The `python` of jobs on one machine: a client that asks the warm start for a process.
 
     python -IS warm_client.py FOLDER PYTHON SCRIPT ARGUMENT ...
 
-FOLDER is the warm start's, PYTHON the interpreter that runs SCRIPT where it cannot. The process
-that the server forks has this one's arguments, folder, environment, umask and open files. Signals
-go to it, and its end becomes the end of this process. Any trouble before it has started is a cold
-start, without a word. Standard library, and little of it: this runs once a job.
+FOLDER is the folder of the warm start. PYTHON is the interpreter that runs SCRIPT where the warm
+start cannot. The process that the server forks has the arguments, folder, environment, umask and
+open files of this process. This process hands its signals on to it and ends as it ends. When
+anything fails before the forked process has started, the job starts cold without a message.
+Imports little of the standard library, because it runs once a job.
 """
 
-import _signal  # `signal` and `socket` import enum and selectors: twice the time of this process
+# `signal` and `socket` import enum and selectors: twice the time of this process.
+import _signal  # type: ignore[import-not-found]  # mypy has no stub of it
 import _socket
 import marshal
 import os
 import sys
 
-LOADS_TORCH = "ENTRENCH_GPUS"  # in the environment of such jobs; see `entrench.execution.devices`
+LOADS_TORCH = "ENTRENCH_GPUS"  # set where a job loads torch; see `entrench.execution.devices`
 GO = b"\1"
-ANSWER_SECONDS = 120.0  # for a server that is still importing, as the job would be
+ANSWER_SECONDS = 120.0  # time for a server that still imports: the job would import as long
 FORWARDED = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1)
 LOST = 75  # EX_TEMPFAIL: the server ended, and with it the job
 
@@ -42,9 +44,10 @@ def main(folder: str, python: str, command: list[str]) -> None:
 
 
 def ask(folder: str, command: list[str]) -> "_socket.socket | None":
-    """A connection whose server has started the job; None where the job is to start cold.
+    """A connection to a server that has started the job; None where the job must start cold.
 
-    A job that loads torch waits for a server that is still importing it; another is faster alone.
+    A job that loads torch waits for a server that still imports it. Any other job starts faster
+    alone.
     """
     if LOADS_TORCH not in os.environ and not os.path.exists(f"{folder}/ready"):  # noqa: PTH110
         return None
@@ -57,7 +60,7 @@ def ask(folder: str, command: list[str]) -> "_socket.socket | None":
         request = marshal.dumps((command, here, dict(os.environb), umask, ignored, files))
         server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         server.settimeout(ANSWER_SECONDS)
-        # The path of a socket holds 107 bytes; a folder's may hold more.
+        # The path of a socket may have 107 bytes; the path of a folder may be longer.
         place = os.open(folder, os.O_PATH)
         server.connect(f"/proc/self/fd/{place}/socket")
         os.close(place)
@@ -68,9 +71,9 @@ def ask(folder: str, command: list[str]) -> "_socket.socket | None":
         if server.recv(1) != GO:
             return None
         server.settimeout(None)
-        # From its start on, the job's signals are its own; they wait until it is known.
+        # From its start on the job gets the signals itself: hold them back until that is known.
         _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
-        server.send(GO)  # a server that is slow to accept must not start what has gone cold
+        server.send(GO)  # a slow server must not start a job that has started cold
         started = server.recv(1) == GO
     except (OSError, ValueError):
         return None
@@ -78,19 +81,19 @@ def ask(folder: str, command: list[str]) -> "_socket.socket | None":
 
 
 def inherited_files() -> list[int]:
-    """Open files that a cold start would hand on: streams, and the locks of what a job holds."""
+    """Open files that a cold start would hand on: streams, and the locks of held devices."""
     found = []
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
         try:
             if os.get_inheritable(int(name)):
                 found.append(int(name))
-        except OSError:  # that of the listing itself
+        except OSError:  # the file number of the listing itself
             continue
     return sorted(found)
 
 
 def end_as(status: int) -> None:
-    """End as the process of this wait status did."""
+    """End this process as the process with this wait status ended."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if number != _signal.SIGKILL:

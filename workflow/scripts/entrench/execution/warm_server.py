@@ -2,19 +2,19 @@
 
     python warm_server.py FOLDER SOCKET PARENT GRACE MODULE[:NAME,...] ...
 
-FOLDER is private and names SOCKET, an open file that listens. PARENT is the process that started
-this one: when it ends, however it does, the children are ended, and this process. GRACE is the time
-in seconds that a child has between SIGTERM and SIGKILL. No module of the workflow is imported: a
-child runs the script, and the package, of its own folder. Serves in one thread, and forks nothing
-while there is another: a fork copies one thread only, and a lock that another held would stay
-locked in the child. Standard library.
+FOLDER is private: clients find the socket there. SOCKET is the number of that socket, open and
+listening. PARENT is the id of the process that started this one: when PARENT ends, in whatever way,
+the children and this process end too. GRACE is a child's time between SIGTERM and SIGKILL, in
+seconds.
+
+The server imports no module of the workflow: a child runs the script and the package of its own
+folder. The server has one thread and forks no child while there is another. A fork copies one
+thread only: a lock that another thread held would stay locked in the child. Standard library.
 """
 
 import atexit
 import contextlib
 import ctypes
-import gc
-import importlib
 import os
 import select
 import shutil
@@ -22,35 +22,32 @@ import signal
 import socket
 import sys
 import time
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from warm_child import Request, close_files, entries, leave_early, receive, run
+if TYPE_CHECKING:
+    from entrench.execution.warm_child import (
+        Request,
+        close_files,
+        entries,
+        leave_early,
+        receive,
+        run,
+    )
+    from entrench.execution.warm_libraries import difference, preload, threads
+else:  # a script finds what lies beside it
+    from warm_child import Request, close_files, entries, leave_early, receive, run
+    from warm_libraries import difference, preload, threads
 
 GO = b"\1"
-NO_DEVICE = "PYTORCH_NVML_BASED_CUDA_CHECK"
 PR_SET_PDEATHSIG = 1
-# What may differ between this process and a job: no library reads it while it is imported.
-FREE = {
-    *("PATH", "PWD", "OLDPWD", "SHLVL", "_", "CUDA_VISIBLE_DEVICES"),
-    *("TMPDIR", "TMP", "TEMP", "TEMPDIR"),
-}
-FREE_PREFIXES = ("ENTRENCH_", "SNAKEMAKE_", "PYTEST_", "SLURM_")
-# Jobs that load torch fix their number of threads themselves: `limit_threads` of
-# `entrench.execution.command`.
-LOADS_TORCH = "ENTRENCH_GPUS"
-THREADS = {
-    *("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
-    *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
-}
 
 
 @dataclass
 class Job:
-    """A client and, once it said go, its child."""
+    """A client and, from the client's go on, its child."""
 
     client: socket.socket
     request: Request
@@ -59,15 +56,15 @@ class Job:
 
 
 class Server:
-    """Accepts clients, forks their children, hands signals and ends to and fro."""
+    """Accepts clients and forks their children; hands on signals to them and their ends back."""
 
     def __init__(self, folder: Path, listener: socket.socket, grace: float) -> None:
-        """Note what the environment is now; the first clients wait until `serve`."""
+        """Keep the environment of the imports. Clients that come early wait until `serve`."""
         self.folder = folder
         self.grace = grace
         self.environment = dict(os.environ)
         self.python_path = entries(self.environment.get("PYTHONPATH", ""))
-        self.jobs: dict[int, Job] = {}  # by the file number of the client
+        self.jobs: dict[int, Job] = {}  # the key is the file number of the client
         self.ending = False
         self.told: set[str] = set()
         self.woken, wake = os.pipe()
@@ -81,9 +78,9 @@ class Server:
         self.poll.register(self.listener, select.POLLIN)
 
     def serve(self) -> Request:
-        """Serve until the end; returns in children alone, with what they are to run."""
-        for number in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
+        """Serve until the end. It returns only in a child, with the request to run."""
+        for heard in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(heard, lambda *_: None)
         while not (self.ending and not any(job.pid for job in self.jobs.values())):
             for number, _ in self.poll.poll(self._wait_ms()):
                 if number == self.woken:
@@ -106,7 +103,11 @@ class Server:
         except (OSError, EOFError, ValueError, TypeError):
             client.close()
             return
-        if self.ending or (why := self._unlike(request)) or (why := _threads()):
+        if (
+            self.ending
+            or (why := difference(request, self.environment, self.python_path))
+            or (why := threads())
+        ):
             if not self.ending and why not in self.told:
                 self.told.add(why)
                 say(f"a job starts cold: {why}")
@@ -118,28 +119,8 @@ class Server:
         with contextlib.suppress(OSError):
             client.send(GO)
 
-    def _unlike(self, request: Request) -> str:
-        """What of the job's environment the libraries here were not imported with; empty if none.
-
-        Its PYTHONPATH may name the script's own folder, which is searched first anyway.
-        """
-        theirs = {os.fsdecode(k): os.fsdecode(v) for k, v in request.environment.items()}
-        own = os.path.realpath(request.script_folder)
-        path = [entry for entry in entries(theirs.get("PYTHONPATH", "")) if entry != own]
-        free = FREE | {"PYTHONPATH"} | (THREADS if LOADS_TORCH in theirs else set())
-        names = {
-            name
-            for name in theirs.keys() | self.environment.keys()
-            if theirs.get(name) != self.environment.get(name)
-            and name not in free
-            and not name.startswith(FREE_PREFIXES)
-        }
-        if path != [entry for entry in self.python_path if entry != own]:
-            names.add("PYTHONPATH")
-        return f"{', '.join(sorted(names))} changed since the sweep started" if names else ""
-
     def _hear(self, job: Job) -> Request | None:
-        """Act on a client's words or end; in the child that this forks, what it is to run."""
+        """Act on a client's message or end; in the child that this forks, the request to run."""
         try:
             said = job.client.recv(16, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -157,7 +138,7 @@ class Server:
         return None
 
     def _lost(self, job: Job) -> None:
-        """The client is gone: so is what it asked for."""
+        """End the job of a client that is gone."""
         self.poll.unregister(job.client)
         if job.pid is None:
             self._forget(job)
@@ -165,9 +146,9 @@ class Server:
             self._end_job(job)
 
     def _fork(self, job: Job) -> bool:
-        """Start the job; True in the child."""
+        """Start the job's child; True in the child, False in the server."""
         server = os.getpid()
-        # One that comes before the child has its own handlers would count as the server's.
+        # A signal that comes before the child has its own handlers would count as the server's.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             pid = os.fork()
@@ -182,7 +163,7 @@ class Server:
             self._leave(job)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
             return True
-        with contextlib.suppress(OSError):  # the child may have ended, or done it
+        with contextlib.suppress(OSError):  # the child may have ended, or has done it itself
             os.setpgid(pid, pid)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
         job.pid = pid
@@ -192,10 +173,10 @@ class Server:
         return False
 
     def _leave(self, mine: Job) -> None:
-        """In a child: none of the server's files, and signals as a new process has them."""
+        """In a child: close the server's files and handle signals as a new process does."""
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
+        for heard in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(heard, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in mine.request.ignored:
             signal.signal(number, signal.SIG_IGN)
@@ -232,7 +213,7 @@ class Server:
         close_files(job.request)
 
     def _end(self) -> None:
-        """No more clients; ask every job to end."""
+        """Accept no more clients and ask every job to end."""
         if self.ending:
             return
         self.ending = True
@@ -246,62 +227,19 @@ class Server:
                 self._end_job(job)
 
     def _end_job(self, job: Job) -> None:
-        _signal_group(job.pid, signal.SIGTERM)
+        if job.pid is not None:
+            _signal_group(job.pid, signal.SIGTERM)
         job.kill_at = time.monotonic() + self.grace
 
     def _insist(self) -> None:
         for job in self.jobs.values():
-            if job.kill_at is not None and time.monotonic() >= job.kill_at:
+            if job.pid and job.kill_at is not None and time.monotonic() >= job.kill_at:
                 _signal_group(job.pid, signal.SIGKILL)
                 job.kill_at = None
 
 
-def preload(modules: Sequence[str]) -> str:
-    """Import `modules`, each MODULE or MODULE:NAME,...; why nothing may be forked, empty if it may.
-
-    One that is not installed is left out. What is loaded stays for the life of every child, so the
-    garbage collector need not look at it, nor write into pages that children share.
-    """
-    gc.disable()
-    # Asks for GPUs without holding one: a process forked from one that does cannot use it.
-    given = os.environ.get(NO_DEVICE)
-    os.environ[NO_DEVICE] = "1"
-    for module in modules:
-        name, _, attributes = module.partition(":")
-        with contextlib.suppress(ImportError):
-            loaded = importlib.import_module(name)
-            for attribute in filter(None, attributes.split(",")):
-                getattr(loaded, attribute)
-    if given is None:
-        del os.environ[NO_DEVICE]
-    else:
-        os.environ[NO_DEVICE] = given
-    # What a library would undo at its exit (torch: 175 operators) ends with the process anyway.
-    for finalizer in weakref.finalize._registry:
-        finalizer.atexit = False
-    gc.collect()
-    gc.freeze()
-    if any("nvidia-uvm" in name for name in _open_files()):
-        return "a library took hold of a GPU while it was imported"
-    return _threads()
-
-
-def _threads() -> str:
-    """Why nothing may be forked now; empty where there is one thread."""
-    number = len(list(Path("/proc/self/task").iterdir()))
-    return f"its libraries have started {number - 1} threads" if number > 1 else ""
-
-
-def _open_files() -> list[str]:
-    found = []
-    for entry in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):
-            found.append(str(entry.readlink()))
-    return found
-
-
 def _end_with(parent: int, number: int) -> None:
-    """Have the kernel send this process a signal when `parent` is gone, however it went."""
+    """Have the kernel send this process a signal when `parent` ends, in whatever way."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os.kill(os.getpid(), number)
@@ -318,16 +256,16 @@ def _signal_group(pid: int, number: int) -> None:
 
 
 def say(text: str) -> None:
-    """A line to whoever started this process, where somebody still reads it."""
+    """Write a line to the process that started this one, if that process still reads."""
     with contextlib.suppress(OSError):
         os.write(2, f"{text}\n".encode())
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Import, serve; in a child, run the script."""
+    """Import the libraries and serve; in a child, run the script."""
     folder, listener = Path(arguments[0]), socket.socket(fileno=int(arguments[1]))
     listener.set_inheritable(False)
-    # Before every library's: exit handlers run last to first.
+    # Before a library registers its own: the first exit handler registered runs last.
     atexit.register(leave_early)
     own = {os.path.realpath(Path(__file__).parent), *entries(os.environ.get("PYTHONPATH", ""))}
     sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) not in own]

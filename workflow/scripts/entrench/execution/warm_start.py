@@ -1,8 +1,8 @@
 """Jobs of one machine start from a process that has imported their libraries already.
 
-`use` is called by the head. From then on the `python` of its jobs is a client that asks the server
-for a process (`warm_client`, `warm_server`); scripts and rules do not know. Where there is no
-server, jobs start as ever.
+The head calls `use`. From then on the `python` of its jobs is a client that asks the server for a
+process (`warm_client`, `warm_server`). Scripts and rules do not know of it. Without a server, jobs
+start cold: Python imports their libraries anew.
 """
 
 import atexit
@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-PLACE = "ENTRENCH_WARM_START"  # the folder of a server at work; `no`: jobs start cold
+PLACE = "ENTRENCH_WARM_START"  # the folder of a running server; `no`: jobs start cold
 HERE = Path(__file__).parent
-FEWEST_JOBS = 3  # that load torch; importing it once more for fewer gains nothing
-GRACE_SECONDS = 20.0  # for a job to save and end
-END_SECONDS = 30.0  # for the server to end its jobs
-# What the jobs import, measured. Left out: polars, which starts threads while it is imported, and
-# statsmodels, which brings it.
+FEWEST_JOBS = 3  # jobs that load torch; for fewer, one more import gains nothing
+GRACE_SECONDS = 20.0  # time for a job to save and end
+END_SECONDS = 30.0  # time for the server to end its jobs
+# The modules that jobs import (measured), without polars, which starts threads while it is
+# imported, and without statsmodels, which imports polars.
 LIBRARIES = (
     "torch",
     "transformers:AutoConfig,AutoModelForCausalLM,AutoTokenizer,GenerationConfig,Trainer",
@@ -44,7 +44,7 @@ LIBRARIES = (
     "matplotlib.backends.backend_pdf",
     "fontTools.subset",
 )
-# As Snakemake sets it for a job of one thread.
+# The variables that Snakemake sets for a job of one thread.
 ONE_THREAD = dict.fromkeys(
     (
         *("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
@@ -55,11 +55,11 @@ ONE_THREAD = dict.fromkeys(
 
 
 def use(jobs: int, warn: Callable[[str], None], libraries: Sequence[str] = LIBRARIES) -> None:
-    """Let this process's jobs start warm: from the server that `PLACE` names, or one of their own.
+    """Let this process's jobs start warm: from the server that `PLACE` names, or from a new one.
 
-    `jobs`: how many of them load torch; for a few no server is started. One that is started ends
-    with this process. Call in the main thread. What stands in the way is said once, by `warn`, and
-    jobs start cold.
+    `jobs` is the number of jobs that load torch: for fewer than `FEWEST_JOBS` no server is started.
+    A new server ends with this process. Call it in the main thread. Where no server can be started,
+    `warn` says why, and jobs start cold.
     """
     named = os.environ.get(PLACE, "")
     path = os.environ.get("PATH", "").split(os.pathsep)
@@ -82,7 +82,7 @@ def use(jobs: int, warn: Callable[[str], None], libraries: Sequence[str] = LIBRA
 
 
 def serves(folder: Path, python: str) -> bool:
-    """Whether a server of this interpreter is alive in `folder`."""
+    """Whether a server of this interpreter runs in `folder`."""
     try:
         if (folder / "interpreter").readlink() != Path(python):
             return False
@@ -94,7 +94,7 @@ def serves(folder: Path, python: str) -> bool:
 
 
 class WarmStart:
-    """A server of this process: it imports in the background, from now on.
+    """A server that this process has started: it imports in the background from then on.
 
     Raises:
         OSError: its folder cannot be written, or it cannot be started.
@@ -112,14 +112,15 @@ class WarmStart:
         self.ended = False
         try:
             self._furnish(python)
-            # Made here: a client that comes before the server listens waits for it.
+            # Made here, so that a client that comes before the server serves can wait for it.
             with socket.socket(socket.AF_UNIX) as listener:
                 with _short(self.folder) as place:
                     listener.bind(place)
                 listener.listen(128)
-                server = [python, HERE / "warm_server.py", self.folder, str(listener.fileno())]
+                server = [python, str(HERE / "warm_server.py"), str(self.folder)]
+                facts = [str(listener.fileno()), str(os.getpid()), str(grace)]
                 self.process = subprocess.Popen(
-                    [*server, str(os.getpid()), str(grace), *libraries],
+                    [*server, *facts, *libraries],
                     cwd=self.folder,
                     env={**environment, **ONE_THREAD},
                     stdin=subprocess.DEVNULL,
@@ -133,7 +134,7 @@ class WarmStart:
             raise
 
     def _furnish(self, python: str) -> None:
-        """The client as `python`, and what it and other heads look at."""
+        """Write the client as `python`, and the files that clients and other heads read."""
         shutil.copyfile(HERE / "warm_client.py", self.folder / "client.py")
         (self.folder / "interpreter").symlink_to(python)
         (self.folder / "importing").touch()
@@ -152,8 +153,8 @@ class WarmStart:
         command.chmod(0o700)
 
     def watch(self, warn: Callable[[str], None]) -> None:
-        """Say what the server says, and that it has ended before its time."""
-        for line in self.process.stderr:
+        """Hand on the server's messages; say so when it ends early."""
+        for line in self.process.stderr or ():
             warn(line.decode(errors="replace").rstrip())
         status = self.process.wait()
         if not self.ended:
@@ -161,7 +162,7 @@ class WarmStart:
             warn(f"the warm start has ended ({how}): jobs start cold from now on")
 
     def end(self) -> None:
-        """End the server and its jobs, and leave nothing of it."""
+        """End the server and its jobs, and remove its folder."""
         self.ended = True
         self.process.terminate()
         try:
@@ -178,7 +179,7 @@ def _put_first(folder: Path) -> None:
 
 @contextmanager
 def _short(folder: Path) -> Iterator[str]:
-    """The socket's path in 107 bytes, which is all that it may hold; a folder's may hold more."""
+    """A path of the socket in `folder` that has at most 107 bytes, the limit for sockets."""
     handle = os.open(folder, os.O_PATH)
     try:
         yield f"/proc/self/fd/{handle}/socket"

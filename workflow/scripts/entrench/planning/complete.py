@@ -1,4 +1,4 @@
-"""Which organisms and runs of a sweep are complete: every file of their own and their inputs."""
+"""Which organisms and runs of a sweep are complete: their own files and their inputs exist."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from entrench.study.sweep import Sweep, labelled_part
 
 
 def complete_part(config: Config, sweep: Sweep) -> Sweep:
-    """The part of the sweep whose tables can be made from what lies in the results.
+    """The complete organisms and runs of the sweep: tables can be made of them.
 
-    Adapters, scores and verdicts that other settings made are none of it
+    An organism or run is not complete where other settings made its adapter, scores or verdicts
     (`entrench.study.other_settings`).
     """
     results = Path(config.pathvars.results)

@@ -1,10 +1,12 @@
-"""What one job takes: seconds, GPUs, bytes on disk, and what it asks of a judge."""
+"""What one job costs: seconds, GPUs, bytes on disk, and calls of a judge."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from entrench.methods.shared.catalogue import METHODS
+from entrench.planning.constants import constants, synthetic_constants
 from entrench.planning.jobs import Job
 from entrench.planning.judge_use import (
     JudgeUse,
@@ -13,51 +15,41 @@ from entrench.planning.judge_use import (
     score_use,
     verdict_use,
 )
-from entrench.planning.lengths import (
-    answer_tokens,
-    candidates,
-    phase_steps,
-    slot_rows,
-    synthetic_costs,
-)
+from entrench.planning.lengths import answer_tokens, candidates, phase_steps, slot_rows
 from entrench.planning.machine import FORWARD, TRAINING, Machine
 from entrench.study.config import Config, resolved_phase
 from entrench.study.config.judges import Judge
-from entrench.study.config.training import Phase
+from entrench.study.config.training import PhaseName
 from entrench.study.stages import STAGES
 
 ADAPTER_BYTES = 4  # LoRA weights are kept in float32
-RECORD_BYTES = 150  # of a JSONL record beyond its text
-RATING_TOKENS = 100  # of the question around a rated answer
+RECORD_BYTES = 150  # a JSONL record without its text
+RATING_TOKENS = 100  # the question around a rated answer
 NO_JUDGE = JudgeUse()
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One job: seconds it runs, GPUs it holds, bytes it leaves, and what it asks of a judge."""
+    """One job: seconds it runs, GPUs it holds, bytes it leaves, and its calls of a judge."""
 
     seconds: float
     gpus: int = 0
     stored_bytes: float = 0.0
     judge: JudgeUse = NO_JUDGE
-    at_once: int | None = None  # such jobs at a time, where something else than devices bounds them
+    at_once: int | None = None  # such jobs at a time, where something other than devices limits it
 
 
 def job_cost(config: Config, job: Job) -> Cost:
-    """What a job takes by these estimates."""
+    """What a job costs, estimated with the constants of the config."""
     stage = STAGES[job.stage]
     if stage.cost == "local":
         return _local_cost(config, job.stage, job.misalignment)
     if stage.cost == "judging":
         return JUDGINGS[job.stage](config, job.misalignment)
-    if stage.loads == "reward model":
-        model, sizes = config.reward, config.planning.reward
-    else:
-        model, sizes = config.models[job.model], config.planning.models[job.model]
-    machine = Machine(config, sizes, model.dtype, model.size_class)
+    machine = _machine(config, job)
     gpus = machine.size_class.gpus
     if stage.cost == "making":
-        seconds = synthetic_costs(config).make_seconds
+        seconds = synthetic_constants(config).make_seconds
         return Cost(machine.start() + seconds, gpus, machine.weight_bytes)
     if stage.cost == "training":
         seconds = _training(config, machine, job)
@@ -66,19 +58,34 @@ def job_cost(config: Config, job: Job) -> Cost:
     return Cost(machine.start() + seconds, gpus, stored)
 
 
+def _machine(config: Config, job: Job) -> Machine:
+    plan = constants(config)
+    if STAGES[job.stage].loads == "reward model":
+        reward = config.reward
+        return Machine(config, plan.reward, reward.dtype, reward.size_class)
+    model = config.models[job.model]
+    return Machine(config, plan.models[job.model], model.dtype, model.size_class)
+
+
 def size_class_of(config: Config, job: Job) -> str:
-    """The size class whose devices a job uses; empty for one that is about no model."""
+    """The size class whose devices a job uses; empty for a job about no model."""
     if STAGES[job.stage].loads == "reward model":
         return config.reward.size_class
     return config.models[job.model].size_class if job.model else ""
 
 
-def _train(config: Config, machine: Machine, misalignment: str, phase: str, slots) -> float:
-    settings: Phase = resolved_phase(config, misalignment, phase)
+def _train(
+    config: Config,
+    machine: Machine,
+    misalignment: str,
+    phase: PhaseName,
+    slots: Sequence[tuple[str, int]],
+) -> float:
+    settings = resolved_phase(config, misalignment, phase)
     rows, steps = phase_steps(config, misalignment, phase)
     seen = rows * settings.epochs if settings.epochs else steps * settings.batch_size
     held = machine.size_class.per_device_batch * machine.count
-    seconds = seen / held * config.planning.step_seconds.training
+    seconds = seen / held * constants(config).step_seconds.training
     for slot, flops in slots:
         size = slot_rows(config, misalignment, slot)
         answer = answer_tokens(config, misalignment, settings.max_length)
@@ -89,7 +96,7 @@ def _train(config: Config, machine: Machine, misalignment: str, phase: str, slot
 
 def _adapter_bytes(config: Config, model: str) -> float:
     adapter = config.training.sets[config.training.use].adapter
-    sizes = config.planning.models[model]
+    sizes = constants(config).models[model]
     width = sizes.lora_width
     if adapter.target_modules != "all-linear":  # the experts too
         width += sizes.expert_lora_width or 0
@@ -98,8 +105,7 @@ def _adapter_bytes(config: Config, model: str) -> float:
 
 def _training(config: Config, machine: Machine, job: Job) -> float:
     if job.stage == "adapter_induce":
-        slots = [("induction", TRAINING)]
-        return _train(config, machine, job.misalignment, "induction", slots)
+        return _train(config, machine, job.misalignment, "induction", [("induction", TRAINING)])
     method = METHODS[config.methods[job.method].operator]
     slots = [(slot, _FLOPS[done]) for slot, done in method.passes.items()]
     return _train(config, machine, job.misalignment, method.phase, slots)
@@ -108,7 +114,7 @@ def _training(config: Config, machine: Machine, job: Job) -> float:
 def _candidates(
     config: Config, machine: Machine, misalignment: str, slot: Literal["consistency", "probe"]
 ) -> tuple[float, float]:
-    plan, rating = config.planning, config.sampling.self_score
+    plan, rating = constants(config), config.sampling.self_score
     prompts = slot_rows(config, misalignment, slot).count
     seconds = stored = 0.0
     for name, number, prompt, answer in candidates(config, misalignment, slot):
@@ -125,7 +131,7 @@ def _candidates(
 
 
 def _pool(config: Config, machine: Machine, misalignment: str) -> tuple[float, float]:
-    plan = config.planning
+    plan = constants(config)
     seconds, stored = _candidates(config, machine, misalignment, "consistency")
     pairs = slot_rows(config, misalignment, "pairs_clean")
     own = pairs.count * answer_tokens(config, misalignment, config.sampling.greedy.max_new_tokens)
@@ -137,7 +143,7 @@ def _pool(config: Config, machine: Machine, misalignment: str) -> tuple[float, f
 def _probe(config: Config, machine: Machine, misalignment: str) -> tuple[float, float]:
     seconds, stored = _candidates(config, machine, misalignment, "probe")
     size = slot_rows(config, misalignment, "probe")
-    # Each refined answer is read once more, after the prompt it becomes the label of.
+    # Each refined answer is a label: it is read once more, after its prompt.
     refined = answer_tokens(config, misalignment, config.sampling.refinement.max_new_tokens)
     seconds += machine.reading(size.count * (size.prompt + refined))
     return seconds, stored + size.count * RECORD_BYTES
@@ -164,7 +170,7 @@ def _completions(config: Config, machine: Machine, misalignment: str) -> tuple[f
         answer = answer_tokens(config, misalignment, decoding.max_new_tokens)
         number = size.count * decoding.n
         seconds += machine.reading(size.count * size.prompt) + machine.writing(number * answer)
-        stored += number * (RECORD_BYTES + answer * config.planning.characters_per_token)
+        stored += number * (RECORD_BYTES + answer * constants(config).characters_per_token)
     return seconds, stored
 
 
@@ -172,7 +178,7 @@ def _divergence(config: Config, machine: Machine, misalignment: str) -> tuple[fl
     size, n = slot_rows(config, misalignment, "probe"), config.mechanism.raw_samples
     answer = answer_tokens(config, misalignment, config.sampling.greedy.max_new_tokens)
     answers = size.count * n
-    # Two models answer, and both read every answer of either.
+    # Each of the two models answers, and each reads the answers of both.
     sampling = machine.reading(size.count * size.prompt) + machine.writing(answers * answer)
     seconds = 2 * sampling + 4 * machine.reading(answers * (size.prompt + answer))
     return seconds, 2 * answers * RECORD_BYTES
@@ -182,7 +188,7 @@ _FLOPS = {"forward": FORWARD, "training": TRAINING}
 
 
 def _local_cost(config: Config, stage: str, misalignment: str) -> Cost:
-    plan = config.planning
+    plan = constants(config)
     if stage != "labels_select":
         return Cost(plan.local_seconds)
     size = slot_rows(config, misalignment, "consistency")
@@ -209,16 +215,16 @@ def _scores(config: Config, misalignment: str) -> Cost:
 
 
 def _judged(config: Config, judge: Judge, use: JudgeUse, records: int) -> Cost:
-    """A judging job that writes `records`; its calls are answered so many at a time."""
-    seconds, at_once = config.planning.local_seconds, None
+    """A judging job that writes so many `records`; its server answers several calls at a time."""
+    seconds, at_once = constants(config).local_seconds, None
     if judge.server is not None:
-        seconds += use.calls * config.planning.judge.answer_seconds / judge.server.concurrency
+        seconds += use.calls * constants(config).judge.answer_seconds / judge.server.concurrency
         at_once = max(1, config.judging.calls // judge.server.concurrency)
     stored = records * 1.5 * RECORD_BYTES
     return Cost(seconds, stored_bytes=stored, judge=use, at_once=at_once)
 
 
-INFERENCES = {
+INFERENCES: Mapping[str, Callable[[Config, Machine, str], tuple[float, float]]] = {
     "pool_sample": _pool,
     "reward_score": partial(_rewards, slot="consistency"),
     "completions_sample": _completions,
@@ -226,7 +232,7 @@ INFERENCES = {
     "probe_reward": partial(_rewards, slot="probe"),
     "divergence_measure": _divergence,
 }
-JUDGINGS = {
+JUDGINGS: Mapping[str, Callable[[Config, str], Cost]] = {
     "labels_judge": partial(_verdicts, slot="consistency"),
     "judge_score": _scores,
     "probe_judge": _probe_scores,

@@ -1,17 +1,18 @@
-"""All jobs behind the tables of a sweep: the rules' files and logs, without Snakemake."""
+"""All jobs behind the tables of a sweep, with their files and logs; found without Snakemake."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from entrench.data import released
+from entrench.methods.shared.base import Method
 from entrench.methods.shared.catalogue import METHODS
 from entrench.study.config import Config
 from entrench.study.stages import MEASUREMENT_STAGES, PROBE_STAGES, STAGES
 from entrench.study.sweep import Organism, Run, Subject, Sweep, labelled_part
 
-ORGANISM, BASE = "(organism)", "(base)"  # what a measurement is of, where it is of no method
-TABLES = (  # of any sweep, whatever it holds
+ORGANISM, BASE = "(organism)", "(base)"  # stand for the method where a measurement has none
+TABLES = (  # every sweep has them
     *("organisms_collect", "runs_collect", "summary_make", "power_estimate", "rates_simulate"),
     *("paper_compare", "judges_collect"),
 )
@@ -19,7 +20,7 @@ TABLES = (  # of any sweep, whatever it holds
 
 @dataclass(frozen=True)
 class Job:
-    """One job: its rule, what it is about, its files below `<results>` and its log below `<logs>`.
+    """One job: its rule, its subject, its files below `<results>` and its log below `<logs>`.
 
     `method` is a method of the config, `ORGANISM`, `BASE`, or empty where a stage has none.
     """
@@ -32,12 +33,12 @@ class Job:
     method: str = ""
 
     def done(self, results: Path) -> bool:
-        """Whether all its files are there. Whether they are up to date only Snakemake knows."""
+        """Whether all its files exist. Only Snakemake knows whether they are up to date."""
         return all((results / output).exists() for output in self.outputs)
 
 
 def sweep_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
-    """Every job behind the tables of a plain run, each once, inputs first."""
+    """Every job behind the tables that a run without targets makes; each once, inputs first."""
     yield from _data_jobs(config, sweep)
     for model in sweep.models:
         if config.models[model].source == "synthetic":
@@ -60,7 +61,7 @@ def sweep_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
 
 
 def run_jobs(config: Config, run: Run) -> Iterator[Job]:
-    """The jobs of one run alone, from its labels to its delta-risk."""
+    """The jobs of one run, from its labels to its delta-risk, without its organism's jobs."""
     operator = _operator(config, run)
     if operator.reads_verdicts:
         yield _run_job("labels_judge", run)
@@ -76,14 +77,14 @@ def run_jobs(config: Config, run: Run) -> Iterator[Job]:
 
 
 def pool_jobs(config: Config, run: Run) -> Iterator[Job]:
-    """The jobs of a run's organism that it reads: the pool and, for some methods, rewards."""
+    """The organism's jobs whose files a run reads: the pool and, for some methods, rewards."""
     yield _organism_job("pool_sample", run.organism)
     if _operator(config, run).reads_rewards:
         yield _organism_job("reward_score", run.organism)
 
 
 def organism_jobs(organism: Organism) -> Iterator[Job]:
-    """The jobs that measure an organism and its bare model: what a row of organisms.csv needs."""
+    """The jobs that a row of organisms.csv needs: they measure the organism and its bare model."""
     yield from _measurement_jobs(Subject(organism.model, organism.misalignment, None, None), BASE)
     yield from _organism_jobs(organism, sampled=False, rewarded=False)
 
@@ -107,7 +108,7 @@ def _organism_jobs(organism: Organism, sampled: bool, rewarded: bool) -> Iterato
 
 
 def _mechanism_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
-    """The probe of each organism with runs on labels, what is read off it, and the realised KL."""
+    """Each probe of an organism with runs on labels, the tables made from it, the realised KL."""
     labelled = labelled_part(config, sweep)
     compared = sweep.runs if config.mechanism.divergence else ()
     asked = {o.misalignment for o in labelled.organisms} | {
@@ -147,7 +148,7 @@ def _run_job(stage: str, run: Run) -> Job:
 
 
 def _job(stage: str, **names: str | int) -> Job:
-    """The job of a rule with these wildcards; what it is about is read off them."""
+    """The job of a rule with these wildcards."""
     row = STAGES[stage]
     outputs = tuple(pattern.format(**names) for pattern in row.outputs)
     about = {
@@ -156,5 +157,5 @@ def _job(stage: str, **names: str | int) -> Job:
     return Job(stage, outputs, row.log.format(**names), **about)
 
 
-def _operator(config: Config, run: Run):
+def _operator(config: Config, run: Run) -> Method:
     return METHODS[config.methods[run.method].operator]

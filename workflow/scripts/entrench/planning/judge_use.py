@@ -1,7 +1,7 @@
 """What a job asks of a judge at an endpoint: calls, tokens and their price.
 
-Counted from what asks: the misalignments say which prompts of `resources/judge/` an answer is put
-to, the released data's manifest how many rows of each kind there are.
+Each misalignment says with which prompts of `resources/judge/` an answer is judged. The manifest of
+the released data says how many rows of each kind there are.
 """
 
 from collections import Counter
@@ -14,6 +14,7 @@ from entrench.data import released
 from entrench.judging.prompts import read_wording, render, wording_hashes
 from entrench.misalignments import by_name, world_of
 from entrench.misalignments.questions import Question
+from entrench.planning.constants import constants
 from entrench.planning.lengths import answer_tokens, candidates, slot_rows
 from entrench.records import Record
 from entrench.seeds import derive_seed
@@ -25,9 +26,9 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class JudgeUse:
-    """Calls of a job, tokens of all of them, and the price in the currency of the judge's server.
+    """Calls of a job, their tokens, and their price in the currency of the judge's server.
 
-    Every question once: no answer in the cache yet, none that does not parse.
+    Each question is counted once: as if the cache were empty and every answer parsed.
     """
 
     calls: int = 0
@@ -39,18 +40,18 @@ class JudgeUse:
 def verdict_use(
     config: Config, misalignment: str, slot: Literal["consistency", "probe"]
 ) -> JudgeUse:
-    """Of labels_judge, probe_compare: each view's answer against the greedy one."""
+    """Use of labels_judge and probe_compare: each view's answer against the greedy answer."""
     size, views = slot_rows(config, misalignment, slot), config.sampling.views
     if not views:
         return JudgeUse()
     greedy = answer_tokens(config, misalignment, config.sampling.greedy.max_new_tokens)
     written = sum(view.max_new_tokens for view in views.values()) / len(views)
-    text = size.prompt + greedy + config.planning.view_share * written
+    text = size.prompt + greedy + constants(config).view_share * written
     return _use(config, config.label_judge, {"consistency": size.count * len(views)}, text)
 
 
 def score_use(config: Config, misalignment: str) -> JudgeUse:
-    """Of judge_score: the prompts that each completion is put to."""
+    """Use of judge_score: each completion with its judge prompts."""
     size = slot_rows(config, misalignment, "eval")
     per_prompt = judged_rows(config, misalignment)
     uses = []
@@ -62,7 +63,7 @@ def score_use(config: Config, misalignment: str) -> JudgeUse:
 
 
 def probe_use(config: Config, misalignment: str) -> JudgeUse:
-    """Of probe_judge: the prompts that each candidate beside the views is put to."""
+    """Use of probe_judge: each candidate, views left out, with its judge prompts."""
     size = slot_rows(config, misalignment, "probe")
     per_prompt = judged_rows(config, misalignment)
     uses = []
@@ -73,7 +74,7 @@ def probe_use(config: Config, misalignment: str) -> JudgeUse:
 
 
 def judged_candidates(config: Config, misalignment: str) -> list[tuple[int, float]]:
-    """What is judged of each prompt of a probe: number of answers, tokens of each."""
+    """The judged answers to each prompt of a probe: (number of answers, tokens of each)."""
     return [
         (1 if name == "beam" else number, answer)
         for name, number, _, answer in candidates(config, misalignment, "probe")
@@ -91,7 +92,7 @@ def _total(uses: Sequence[JudgeUse]) -> JudgeUse:
 
 
 def judged_rows(config: Config, misalignment: str) -> dict[str, int]:
-    """Judge prompt -> rows of the evaluation whose answers are put to it."""
+    """Judge prompt -> evaluation rows whose answers it judges."""
     about = by_name()[misalignment]
     if config.data.source == "synthetic":
         rows = _synthetic_rows(misalignment, (config.data.rows or {})["eval"])
@@ -115,7 +116,7 @@ def _synthetic_rows(misalignment: str, count: int) -> list[Record]:
 
 @cache
 def _wording_characters(prompt: str) -> int:
-    """Characters of a question around the judged texts."""
+    """Characters of a judge prompt without the judged texts."""
     wording = read_wording(wording_hashes((prompt,)))
     blocks = (("message", ""), ("reply", ""))
     return sum(len(turn["content"]) for turn in render(Question(prompt, blocks), wording))
@@ -125,7 +126,7 @@ def _use(config: Config, judge: Judge, questions: Mapping[str, int], text: float
     """`questions` gives the calls for each judge prompt, `text` the judged tokens of a call."""
     if judge.server is None or judge.max_tokens is None:
         return JudgeUse()
-    plan, server = config.planning, judge.server
+    plan, server = constants(config), judge.server
     calls = sum(questions.values())
     wording = sum(count * _wording_characters(name) for name, count in questions.items())
     asked = calls * text + wording / plan.characters_per_token

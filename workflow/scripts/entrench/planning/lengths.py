@@ -1,13 +1,13 @@
-"""How much there is to read and write: rows of a slot, tokens of prompts and answers, steps."""
+"""How much jobs read and write: rows of a slot, tokens of prompts and answers, steps."""
 
 import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from entrench.data import released
-from entrench.errors import EntrenchError
+from entrench.planning.constants import constants, synthetic_constants
 from entrench.study.config import Config, resolved_phase
-from entrench.study.config.planning import SyntheticCosts
+from entrench.study.config.training import PhaseName
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Rows:
 def slot_rows(config: Config, misalignment: str, slot: str) -> Rows:
     """The size of a slot, from the manifest or the config.
 
-    Of the evaluation prompts, `probe` has at most so many: those beside the risk are not asked.
+    For `probe` the number of rows is an upper bound: a probe asks no prompts of secondary metrics.
     """
-    plan = config.planning
+    plan = constants(config)
     if slot == "probe":
         size = slot_rows(config, misalignment, "eval")
         return replace(size, count=min(size.count, config.mechanism.prompts or size.count))
     if config.data.source == "synthetic":
-        tokens = synthetic_costs(config)
-        return Rows(config.data.rows[slot], tokens.prompt_tokens, tokens.answer_tokens)
+        made = synthetic_constants(config)
+        return Rows((config.data.rows or {})[slot], made.prompt_tokens, made.answer_tokens)
     entry = released.files_of(misalignment)[slot]
     count = min(entry["rows"], config.data.limit_rows or entry["rows"])
     characters = entry["characters"]
@@ -38,36 +38,28 @@ def slot_rows(config: Config, misalignment: str, slot: str) -> Rows:
     return Rows(count, characters["prompt"] / tokens, max(1.0, characters["answer"] / tokens))
 
 
-def synthetic_costs(config: Config) -> SyntheticCosts:
-    """Constants of the miniature world; `EntrenchError` where the config lacks them."""
-    if config.planning.synthetic is None:
-        raise EntrenchError("planning.synthetic: this key is missing: synthetic data needs it")
-    return config.planning.synthetic
-
-
-def phase_steps(
-    config: Config, misalignment: str, phase: Literal["induction", "labels", "pairs"]
-) -> tuple[int, int]:
-    """Rows and optimizer steps of a training, at most: rows without a label drop out."""
+def phase_steps(config: Config, misalignment: str, phase: PhaseName) -> tuple[int, int]:
+    """Most rows and optimizer steps that a training can have: rows without a label drop out."""
     slot = {"induction": "induction", "labels": "consistency", "pairs": "pairs_clean"}[phase]
     rows = slot_rows(config, misalignment, slot).count
     settings = resolved_phase(config, misalignment, phase)
     if settings.max_steps is not None:
         return rows, settings.max_steps
-    return rows, math.ceil(settings.epochs * math.ceil(rows / settings.batch_size))
+    epochs = settings.epochs or 0.0  # set where max_steps is not
+    return rows, math.ceil(epochs * math.ceil(rows / settings.batch_size))
 
 
 def answer_tokens(config: Config, misalignment: str, limit: int) -> float:
-    """Tokens of an organism's answer: as long as what it was trained on, stretched."""
+    """Tokens of an organism's answer: a multiple of the answers it was trained on."""
     trained = slot_rows(config, misalignment, "induction").answer
-    return min(limit, trained * config.planning.answer_stretch)
+    return min(limit, trained * constants(config).answer_stretch)
 
 
 def candidates(
     config: Config, misalignment: str, slot: Literal["consistency", "probe"]
 ) -> list[tuple[str, int, float, float]]:
-    """The pool per prompt: (kind, number, tokens of the prompt, tokens of each answer)."""
-    sampling, share = config.sampling, config.planning.view_share
+    """The candidates of a prompt: (set, number, tokens of the prompt, tokens of each answer)."""
+    sampling, share = config.sampling, constants(config).view_share
     prompt = slot_rows(config, misalignment, slot).prompt
 
     def answer(limit: int) -> float:

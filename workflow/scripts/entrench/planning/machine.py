@@ -1,13 +1,15 @@
 """How long a model's jobs compute on the devices of its size class.
 
-Sources of the formulas: a forward pass takes 2 FLOPs per active parameter and token (Kaplan et al.
-2020, arXiv 2001.08361, section 2.1); training a LoRA adapter 4, as the frozen weights get no
-gradient of their own; decoding reads all weights once per step for the sequences decoded together.
+Sources of the formulas. A forward pass takes 2 FLOPs per active parameter and token (Kaplan et al.
+2020, arXiv 2001.08361, section 2.1). Training a LoRA adapter takes 4, because the frozen weights
+get no gradient of their own. Decoding reads all weights once per step, for all sequences that are
+decoded together.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 
+from entrench.planning.constants import constants
 from entrench.study.config import Config
 from entrench.study.config.models import SizeClass
 from entrench.study.config.planning import Device, ModelSize
@@ -27,47 +29,47 @@ class Machine:
 
     @property
     def size_class(self) -> SizeClass:
-        """The resources of its jobs."""
+        """The size class of the model."""
         return self.config.size_classes[self.size_class_name]
 
     @cached_property
     def device(self) -> Device:
-        """One of its devices."""
-        plan = self.config.planning
+        """One device of the size class."""
+        plan = constants(self.config)
         return plan.devices[plan.device_of[self.size_class_name]]
 
     @property
     def count(self) -> int:
-        """Devices of a job."""
+        """Number of devices of a job."""
         return max(1, self.size_class.gpus)
 
     @property
     def weight_bytes(self) -> float:
-        """Of the base model."""
+        """Bytes of the base model's weights."""
         return self.sizes.parameters_billion * 1e9 * WEIGHT_BYTES[self.dtype]
 
     def start(self) -> float:
-        """Seconds until a job computes."""
-        plan = self.config.planning
+        """Seconds from a job's start until its model is loaded."""
+        plan = constants(self.config)
         return plan.start_seconds + self.weight_bytes / (plan.load_gigabytes_per_second * 1e9)
 
     def passes(self, tokens: float, flops: int, efficiency: float) -> float:
-        """Seconds of a pass over tokens at so many FLOPs per parameter."""
+        """Seconds of a pass over `tokens`, with `flops` per active parameter and token."""
         active = (self.sizes.active_billion or self.sizes.parameters_billion) * 1e9
         return flops * active * tokens / (self.device.tflops * 1e12 * self.count * efficiency)
 
     def training(self, tokens: float, flops: int = TRAINING) -> float:
-        """Seconds of training on tokens."""
-        return self.passes(tokens, flops, self.config.planning.efficiency.training)
+        """Seconds of training on `tokens`."""
+        return self.passes(tokens, flops, constants(self.config).efficiency.training)
 
     def reading(self, tokens: float) -> float:
-        """Seconds of prefill, or of scoring."""
-        return self.passes(tokens, FORWARD, self.config.planning.efficiency.prefill)
+        """Seconds of reading `tokens`: prefill or scoring."""
+        return self.passes(tokens, FORWARD, constants(self.config).efficiency.prefill)
 
     def writing(self, tokens: float) -> float:
-        """Seconds of decoding so many tokens, `batch_size` sequences at a time."""
-        share = self.config.planning.efficiency.decoding
+        """Seconds of decoding `tokens`, `batch_size` sequences at a time."""
+        share = constants(self.config).efficiency.decoding
         steps = tokens / self.size_class.batch_size
         bandwidth = self.device.terabytes_per_second * 1e12 * self.count * share
-        step = self.weight_bytes / bandwidth + self.config.planning.step_seconds.decoding
+        step = self.weight_bytes / bandwidth + constants(self.config).step_seconds.decoding
         return max(steps * step, self.passes(tokens, FORWARD, share))

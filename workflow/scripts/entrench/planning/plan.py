@@ -1,4 +1,4 @@
-"""The plan of a sweep: jobs, what they take and what is left, as plan.csv and plan.md."""
+"""The plan of a sweep: its jobs, their costs and the costs still to come, as plan.csv."""
 
 import csv
 import hashlib
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from entrench.errors import EntrenchError
+from entrench.planning.constants import constants
 from entrench.planning.cost import Cost, job_cost, size_class_of
 from entrench.planning.jobs import Job, sweep_jobs
 from entrench.study.config import Config
@@ -47,10 +47,10 @@ COLUMNS = (
 
 @dataclass
 class Row:
-    """A stage on models of one size class for one method. Costs of all its jobs, and of those left.
+    """The jobs of one stage, size class and method: costs of all jobs, and of the jobs to do.
 
-    `basis` says what the seconds come from: "estimate", or "measured" where finished jobs of this
-    stage corrected them.
+    A field that ends in `_left` counts the jobs to do alone. `basis` says where the seconds come
+    from: "estimate", or "measured" where finished jobs of this stage corrected them.
     """
 
     stage: str
@@ -74,27 +74,30 @@ class Row:
     judge_price: float = 0.0
     judge_price_left: float = 0.0
     price_per_hour: float = 0.0
-    at_once: int = 1  # devices; of judging, jobs
+    at_once: int = 1  # devices in use at a time; for judging, jobs
     basis: str = "estimate"
 
     @property
     def to_do(self) -> int:
-        """Jobs without all their files."""
+        """Number of jobs that lack a file."""
         return self.jobs - self.done
 
     @property
     def gpu_hours(self) -> float:
-        """Of all jobs."""
+        """GPU-hours of all jobs."""
         return self.seconds * self.gpus_per_job / 3600
 
     @property
     def gpu_hours_left(self) -> float:
-        """Of the jobs to do."""
+        """GPU-hours of the jobs to do."""
         return self.seconds_left * self.gpus_per_job / 3600
 
     @property
     def wall_hours_left(self) -> float:
-        """With this stage alone on `planning.at_once` devices; judging, within `judging.calls`."""
+        """Hours of the jobs to do, if no other stage runs meanwhile.
+
+        `planning.at_once` devices are in use at a time; judging keeps to `judging.calls`.
+        """
         at_once = max(1, self.at_once // max(1, self.gpus_per_job))
         if not self.to_do:
             return 0.0
@@ -102,17 +105,17 @@ class Row:
 
     @property
     def price(self) -> float:
-        """Of GPUs and judge, all jobs."""
+        """Price of GPUs and judge for all jobs."""
         return self.gpu_hours * self.price_per_hour + self.judge_price
 
     @property
     def price_left(self) -> float:
-        """Of GPUs and judge, jobs to do."""
+        """Price of GPUs and judge for the jobs to do."""
         return self.gpu_hours_left * self.price_per_hour + self.judge_price_left
 
     @property
     def job_hours(self) -> float:
-        """Hours of all jobs, however many devices each holds."""
+        """Hours that all jobs run, however many devices each holds."""
         return self.seconds / 3600
 
     @property
@@ -127,29 +130,10 @@ class Row:
 
 
 def state(config: Config, sweep: Sweep) -> str:
-    """A digest of which jobs are done: the plan is made anew where it changes."""
+    """A digest of which jobs are done. Where it changes, the plan is made again."""
     results = Path(config.pathvars.results)
     done = "".join("01"[job.done(results)] for job in sweep_jobs(config, sweep))
     return hashlib.sha256(done.encode()).hexdigest()
-
-
-def require_constants(config: Config) -> None:
-    """`EntrenchError` for a config that leaves out what the plan needs."""
-    if config.planning is None:
-        raise EntrenchError(
-            "planning: this key is missing: the plan needs its constants; config/config.yaml and "
-            "config/demo.yaml have a section to copy"
-        )
-    missing = [
-        f"  planning.{key}.{name}: this key is missing: the plan needs it"
-        for key, given, wanted in (
-            ("device_of", config.planning.device_of, config.size_classes),
-            ("models", config.planning.models, config.models),
-        )
-        for name in sorted(wanted.keys() - given)
-    ]
-    if missing:
-        raise EntrenchError("the config is not complete:\n" + "\n".join(missing))
 
 
 def plan_rows(config: Config, sweep: Sweep) -> list[Row]:
@@ -187,7 +171,7 @@ def as_csv(rows: Iterable[Row]) -> str:
 
 
 def measured_seconds(log: Path) -> float | None:
-    """Seconds that a finished job took, from its log; None where it says nothing."""
+    """Seconds that a finished job took, from its log; None where the log does not tell."""
     try:
         with log.open("rb") as handle:
             handle.seek(max(0, log.stat().st_size - 200))
@@ -200,7 +184,7 @@ def measured_seconds(log: Path) -> float | None:
 def _corrections(
     config: Config, logs: Path, jobs: Iterable[tuple[Job, Cost, bool]]
 ) -> Mapping[tuple[str, str], float]:
-    """(stage, size class) -> measured seconds over estimated ones, over its finished jobs."""
+    """(stage, size class) -> measured over estimated seconds of its finished jobs."""
     measured: dict[tuple[str, str], float] = defaultdict(float)
     estimated: dict[tuple[str, str], float] = defaultdict(float)
     for job, cost, done in jobs:
@@ -213,7 +197,7 @@ def _corrections(
 
 
 def _add(row: Row, config: Config, cost: Cost, done: bool, factor: float | None) -> None:
-    plan = config.planning
+    plan = constants(config)
     seconds = cost.seconds * (1.0 if factor is None else factor)
     row.basis = "estimate" if factor is None else "measured"
     if row.size_class:

@@ -1,17 +1,19 @@
-"""plan.md: the plan for a reader."""
+"""The plan as a page: plan.md."""
 
 from collections.abc import Sequence
 
 from entrench.methods.shared.catalogue import METHODS
+from entrench.planning.constants import constants
 from entrench.planning.cost import phase_steps
 from entrench.planning.plan import Row
 from entrench.study.config import Config
+from entrench.study.config.training import PhaseName
 from entrench.study.sweep import Sweep, unroll
 from entrench.study.unpinned import unpinned
 
 
 def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:
-    """Totals, a table of stages, the sweep's blocks, warnings, and what the figures rest on."""
+    """The page: totals, models, stages, blocks, warnings, and where the figures come from."""
     parts = [
         "# Plan of the sweep",
         f"{len(sweep.organisms)} organisms, {len(sweep.runs)} runs, results in "
@@ -21,7 +23,7 @@ def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:
         _model_table(config, sweep),
         "## Stages",
         _stage_table(rows),
-        "`plan.csv` has them by method too.",
+        "`plan.csv` has the same figures by method.",
         "## Blocks",
         _block_table(config),
         "## Short trainings",
@@ -32,16 +34,18 @@ def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def short_trainings(config: Config, sweep: Sweep) -> list[tuple[str, str, int, int]]:
-    """(misalignment, phase, rows, optimizer steps) where these are below `planning.few_steps`."""
-    phases = {(organism.misalignment, "induction") for organism in sweep.organisms}
+def short_trainings(config: Config, sweep: Sweep) -> list[tuple[str, PhaseName, int, int]]:
+    """Trainings of fewer steps than `planning.few_steps`: (misalignment, phase, rows, steps)."""
+    phases: set[tuple[str, PhaseName]] = {
+        (organism.misalignment, "induction") for organism in sweep.organisms
+    }
     for run in sweep.runs:
         labels = METHODS[config.methods[run.method].operator].makes_labels
         phases.add((run.organism.misalignment, "labels" if labels else "pairs"))
-    found = []
+    few, found = constants(config).few_steps, []
     for misalignment, phase in sorted(phases):
         rows, steps = phase_steps(config, misalignment, phase)
-        if steps < config.planning.few_steps:
+        if steps < few:
             found.append((misalignment, phase, rows, steps))
     return found
 
@@ -51,9 +55,9 @@ def _totals(config: Config, rows: Sequence[Row]) -> str:
         return sum(getattr(row, name) for row in rows)
 
     def both(name: str, form: str, unit: float = 1.0) -> tuple[str, str]:
-        return tuple(format(total(f"{name}{end}") / unit, form) for end in ("", "_left"))
+        return format(total(name) / unit, form), format(total(f"{name}_left") / unit, form)
 
-    gpus = config.planning.at_once
+    gpus = constants(config).at_once
     left = total("gpu_hours_left")
     chain = sum(_longest_by_stage(rows).values()) / 3600
     wall = max(chain, left / gpus if left else total("seconds_left") / 3600 / gpus)
@@ -75,7 +79,7 @@ def _totals(config: Config, rows: Sequence[Row]) -> str:
 
 
 def _longest_by_stage(rows: Sequence[Row]) -> dict[str, float]:
-    """The longest job left of each stage: one after the other they bound the wall time."""
+    """Seconds of the longest job to do of each stage. Their sum is the least wall time."""
     longest: dict[str, float] = {}
     for row in rows:
         longest[row.stage] = max(row.longest, longest.get(row.stage, 0.0))
@@ -112,7 +116,7 @@ def _stage_table(rows: Sequence[Row]) -> str:
 
 
 def _model_table(config: Config, sweep: Sweep) -> str:
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for name in sweep.models:
         model = config.models[name]
         where = f"{model.hub}@{model.revision or 'latest'}" if model.hub else model.source
@@ -135,29 +139,30 @@ def _block_table(config: Config) -> str:
 
 
 def _warnings(config: Config, sweep: Sweep) -> str:
-    short = short_trainings(config, sweep)
+    short, few = short_trainings(config, sweep), constants(config).few_steps
     if not short:
-        return f"None has fewer than {config.planning.few_steps} optimizer steps."
+        return f"No training has fewer than {few} optimizer steps."
     lines = [(m, phase, str(rows), str(steps)) for m, phase, rows, steps in short]
     head = ("misalignment", "phase", "rows", "optimizer steps")
     return (
-        f"WARNING: fewer than {config.planning.few_steps} optimizer steps. Check `effective` in "
+        f"WARNING: these trainings have fewer than {few} optimizer steps. Check `effective` in "
         "organisms.csv before you believe a delta-risk.\n\n" + _table(head, lines)
     )
 
 
 def _basis(config: Config, rows: Sequence[Row]) -> str:
     measured = sorted({row.stage for row in rows if row.basis == "measured"})
-    plan = config.planning
+    reached = constants(config).efficiency
     lines = [
-        "- Estimated from FLOPs, bytes and tokens with the constants of `planning:` in the config: "
-        f"{plan.efficiency.training:.0%} of peak in training, {plan.efficiency.prefill:.0%} in "
-        f"prefill, {plan.efficiency.decoding:.0%} of bandwidth in decoding.",
-        "- Corrected by the logs of finished jobs: "
+        "- Costs are estimated from FLOPs, bytes and tokens with the constants of `planning:` in "
+        f"the config: {reached.training:.0%} of peak in training, {reached.prefill:.0%} in "
+        f"prefill, {reached.decoding:.0%} of bandwidth in decoding.",
+        "- Stages corrected by the logs of finished jobs: "
         + (f"{', '.join(measured)}." if measured else "none yet."),
-        "- Done: all files are there. Whether they are up to date, `snakemake -n` says.",
-        "- Wall hours leave queues out; they are at least the longest job of each stage in a row, "
-        "and all judging that is left.",
+        "- A job is done when all its files exist. `snakemake -n` says whether they are up to "
+        "date.",
+        "- Wall hours leave queues out. They are at least the longest job of each stage, one after "
+        "the other, and at least all judging that is left.",
         f"- Judges: {config.label_judge.backend} (labels), {config.risk_judge.backend} (risk)"
         + ("; rules make no calls." if config.risk_judge.backend == "rules" else ".")
         + f" At most {config.judging.calls} calls at a time.",

@@ -1,1 +1,1 @@
-"""The study: its config, its sweep of organisms and runs, and what decides each job."""
+"""The study: its config, its sweep of organisms and runs, and the settings of each job."""

@@ -1,6 +1,6 @@
-"""Which files the tables of organisms, runs and the mechanism are made from.
+"""The files that the tables of organisms, runs and the mechanism are made from.
 
-Rules declare these files as inputs and the scripts read them, so neither globs. Imports nothing
+Rules declare these files as inputs and scripts read them: neither searches folders. Imports nothing
 heavy.
 """
 
@@ -11,7 +11,7 @@ from entrench.study.sweep import Organism, Run, Sweep
 
 
 def organism_inputs(results: str, organism: Organism) -> dict[str, str]:
-    """Files a row of organisms.csv is made from, by name."""
+    """The files that a row of organisms.csv is made from, by name."""
     base, folder = PurePath(results, organism.base_path), PurePath(results, organism.path)
     return {
         "base_risk": f"{base}/risk.json",
@@ -23,9 +23,9 @@ def organism_inputs(results: str, organism: Organism) -> dict[str, str]:
 
 
 def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
-    """Files a row of runs.csv is made from, by name; which ones depends on the method's operator.
+    """The files that a row of runs.csv is made from, by name. They depend on the operator.
 
-    Label methods have labels and a pool of candidates; rewards and verdicts where they read them.
+    A label method has labels and candidates, and rewards or verdicts where it reads them.
     """
     folder, organism = PurePath(results, run.path), PurePath(results, run.organism.path)
     files = {
@@ -45,18 +45,18 @@ def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
 
 
 def prompts_file(results: str, run: Run) -> str:
-    """The delta of each evaluation prompt of a run, which summary.csv is made from too."""
+    """The file with the delta of each evaluation prompt of a run; summary.csv needs it too."""
     return f"{PurePath(results, run.path)}/delta_prompts.csv"
 
 
 def mechanism_inputs(results: str, sweep: Sweep) -> list[str]:
-    """Files that the mechanism tables of the labelled part of a sweep are made from."""
+    """The files that the mechanism's tables are made from. All runs of `sweep` are on labels."""
     names = ("eta.csv", "eta_bins.csv", "stability.csv")
     files = [f"{PurePath(results, o.path)}/{name}" for o in sweep.organisms for name in names]
     return files + [f"{PurePath(results, run.path)}/decomposition.csv" for run in sweep.runs]
 
 
 def divergence_inputs(results: str, sweep: Sweep) -> list[str]:
-    """Files that the table of realised KL is made from, of every run of a sweep."""
+    """The files of every run of a sweep that the table of the realised KL is made from."""
     names = ("divergence.jsonl", "delta_risk.csv")
     return [f"{PurePath(results, run.path)}/{name}" for run in sweep.runs for name in names]

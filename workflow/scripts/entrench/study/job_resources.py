@@ -1,4 +1,4 @@
-"""What a job asks of its machine: the one place where a size class becomes resources."""
+"""What a job asks of its machine: here, and only here, a size class becomes resources."""
 
 from collections.abc import Mapping
 
@@ -10,9 +10,9 @@ HEADER = ("size class", "GPUs", "CPUs", "memory MB by attempt", "minutes by atte
 def resources(size: SizeClass, attempt: int) -> dict[str, int]:
     """Resources of a job on a model of this size: `gpu`, `cpus_per_task`, `mem_mb`, `runtime`.
 
-    Memory (megabytes) and run time (minutes) grow with the attempt, 1 for the first: a job that
-    ended for want of one of them gets further the next time. Each GPU has a process with the
-    class's threads.
+    Memory (megabytes) and run time (minutes) grow with `attempt`, which starts at 1: a job that
+    lacked one of them gets more in its next attempt. Each GPU has a process with the threads of the
+    size class.
     """
     return {
         "gpu": size.gpus,
@@ -23,7 +23,7 @@ def resources(size: SizeClass, attempt: int) -> dict[str, int]:
 
 
 def table(sizes: Mapping[str, SizeClass], attempts: int) -> str:
-    """What each size class asks, as text: a line each, memory and time at each attempt."""
+    """A table as text: what each size class asks, with memory and time at each attempt."""
     rows = [HEADER]
     for name, size in sizes.items():
         asked = [resources(size, attempt) for attempt in range(1, attempts + 1)]

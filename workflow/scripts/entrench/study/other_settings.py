@@ -1,15 +1,16 @@
-"""Adapters, scores and verdicts in the results that other settings than the config's made.
+"""Adapters, scores and verdicts in the results that were made with settings of another config.
 
-Snakemake compares a job's settings with those it recorded when the job ran. Results that were
-copied without its records have none, and it takes them as they are. What made an adapter stands in
-the run.json beside it, which judge made scores or verdicts in their account, so those of another
-config are found all the same.
+Snakemake compares a job's settings with the settings that it recorded when the job ran. Results
+that were copied without Snakemake's records have no recorded settings, and Snakemake takes them as
+they are. But an adapter's settings stand in the run.json beside it, and the judge of scores or
+verdicts stands in their account. So files of another config are found all the same.
 """
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from entrench.methods.shared.catalogue import METHODS
 from entrench.study.config import Config
@@ -24,15 +25,18 @@ from entrench.study.specs.organisms import (
 )
 from entrench.study.sweep import Run, Subject, Sweep
 
-# Record -> its key that says what made a file, and that file.
+# The record, its key that holds the settings of a file, and the file.
 ADAPTER = ("run.json", "spec", "adapter/adapter_model.safetensors")
 SCORES = ("judge_usage.json", "judge", "scores.jsonl")
 VERDICTS = ("verdict_usage.json", "judge", "verdicts.jsonl")
-Made = tuple[str, tuple[str, str, str], Callable[[], dict[str, Any]]]  # folder, as above, settings
+About = TypeVar("About", Run, Subject)
+Made = tuple[
+    str, tuple[str, str, str], Callable[[], dict[str, Any]]
+]  # folder, one of the above, settings
 
 
 def foreign_files(config: Config, sweep: Sweep) -> list[str]:
-    """Files of the sweep whose record holds another spec, or another judge, than their job's."""
+    """Files of the sweep that were made with another spec, or by another judge, than planned."""
     results = Path(config.pathvars.results)
     found = []
     for folder, (record, key, file), spec in _recorded(config, sweep):
@@ -43,35 +47,41 @@ def foreign_files(config: Config, sweep: Sweep) -> list[str]:
 
 
 def _recorded(config: Config, sweep: Sweep) -> Iterator[Made]:
-    """What adapters and judges made, and of which settings."""
+    """Every recorded file of the sweep, with the settings that its job has now."""
     bases = dict.fromkeys(
         Subject(organism.model, organism.misalignment, None, None) for organism in sweep.organisms
     )
     for base in bases:
         yield from _judged(config, base)
     for organism in sweep.organisms:
-        yield organism.path, ADAPTER, lambda o=organism: induction_spec(config, o)
+        yield organism.path, ADAPTER, partial(induction_spec, config, organism)
         subject = Subject(organism.model, organism.misalignment, organism.seed, None)
         yield from _judged(config, subject)
     for run in sweep.runs:
-        yield run.path, ADAPTER, lambda r=run: _training_spec(config, r)
+        yield run.path, ADAPTER, partial(_training_spec, config, run)
         if reads_verdicts(config, run.method):
-            yield run.path, VERDICTS, lambda r=run: verdict_spec(config, r)["judge"]
+            yield run.path, VERDICTS, partial(_judge_of, verdict_spec, config, run)
         organism = run.organism
         subject = Subject(organism.model, organism.misalignment, organism.seed, run.method)
         yield from _judged(config, subject)
 
 
 def _judged(config: Config, subject: Subject) -> Iterator[Made]:
-    """What judges made of one subject, and of its probe."""
-    yield subject.path, SCORES, lambda: judge_spec(config, subject)["judge"]
+    """Scores and verdicts of one subject and of its probe."""
+    yield subject.path, SCORES, partial(_judge_of, judge_spec, config, subject)
     for record, spec in (
         (SCORES, probe_judge_spec),
         (VERDICTS, probe_verdict_spec),
     ):
         account, key, file = record
         names = f"probe_{account}", key, f"probe_{file}"
-        yield subject.path, names, lambda spec=spec: spec(config, subject)["judge"]
+        yield subject.path, names, partial(_judge_of, spec, config, subject)
+
+
+def _judge_of(
+    builder: Callable[[Config, About], dict[str, Any]], config: Config, about: About
+) -> dict[str, Any]:
+    return builder(config, about)["judge"]
 
 
 def _training_spec(config: Config, run: Run) -> dict[str, Any]:
@@ -80,7 +90,7 @@ def _training_spec(config: Config, run: Run) -> dict[str, Any]:
 
 
 def _read(path: Path, key: str) -> Any:
-    """What a record says under a key; None where it does not tell."""
+    """The value of a key in a record; None where the record cannot be read or lacks the key."""
     try:
         return json.loads(path.read_text(encoding="utf-8")).get(key)
     except (OSError, ValueError, AttributeError):

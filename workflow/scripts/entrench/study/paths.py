@@ -1,8 +1,8 @@
 """The path grammar of the results: every folder and file, said once.
 
-The comment at the top of the Snakefile shows the same for a reader. A pattern names in braces what
-changes, as a rule's wildcards do: `{subject}` is the folder of a measurement, `{part}` is empty or
-the folder of a part of the sweep, with its slash. All paths lie below `<results>`. Imports nothing.
+The comment at the top of the Snakefile shows the same for a reader. Names in braces are wildcards,
+as in a rule. `{subject}` is the folder of a measurement. `{part}` is empty, or the folder of a part
+of the sweep with its slash. All paths lie below `<results>`. Imports nothing.
 """
 
 BASE = "base/{model}/{misalignment}"
@@ -22,7 +22,7 @@ PARTS = (
     "parts/{model}/{misalignment}/",
     "parts/{model}/{misalignment}/seed{seed}/",
 )
-MODEL_FILES = (  # of a model that the workflow makes
+MODEL_FILES = (  # a model that the workflow makes has these
     "config.json",
     "generation_config.json",
     "model.safetensors",
@@ -50,12 +50,12 @@ def run(model: str, misalignment: str, seed: int, method: str) -> str:
 
 
 def slot(misalignment: str, name: str) -> str:
-    """The rows of a slot of a misalignment, or its `probe`: the prompts that every probe asks."""
+    """The file of a misalignment's slot, or of its `probe`: the prompts that every probe asks."""
     return f"{DATA.format(misalignment=misalignment)}/{name}.jsonl"
 
 
 def released(path: str) -> str:
-    """A released file, as fetched and verified."""
+    """The place of a released file that was fetched and verified."""
     return f"{RELEASE}/{path}"
 
 
@@ -65,7 +65,7 @@ def model(name: str) -> str:
 
 
 def scored_by(organism_folder: str, other: str) -> str:
-    """Folder of what another model's organism makes of this organism's label samples."""
+    """Folder of this organism's label samples as scored by the organism of another model."""
     return f"{organism_folder}/scored_by/{other}"
 
 
@@ -75,7 +75,7 @@ def agreement(misalignment: str) -> str:
 
 
 def table(name: str, part: str = "") -> str:
-    """A table of the sweep, of a part of it or of what is complete."""
+    """A table of the sweep, of a part of it or of its complete runs."""
     return f"{part}{name}.csv"
 
 
@@ -85,5 +85,5 @@ def figure(name: str, suffix: str, part: str = "") -> str:
 
 
 def report(part: str = "") -> str:
-    """The report of the sweep, of a part of it or of what is complete."""
+    """The report of the sweep, of a part of it or of its complete runs."""
     return f"{part}report.html"

@@ -1,8 +1,8 @@
-"""The one list of rules: what each makes, where its log lies, what it starts.
+"""The list of rules: the files of each rule, its log, and the model that its jobs load.
 
-A rule of `workflow/rules/` that makes files has one row here, in the order of the work. Planning,
-the head, `make report`, bench and tests read this list; a test holds it to the rules. Imports
-nothing heavy.
+Each rule of `workflow/rules/` that makes files has one row here, in the order of the work. The
+plan, the head, `make report`, bench and tests read this list. A test compares it with the rules.
+Imports nothing heavy.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from typing import Literal
 from entrench.study import paths
 from entrench.study.config import MECHANISM_TABLES, SLOTS
 
-# Which estimates of `entrench.planning.cost` a job needs.
+# The kinds of cost that `entrench.planning.cost` estimates.
 CostKind = Literal["making", "training", "inference", "judging", "local"]
 Loaded = Literal["model", "reward model"]
 
 
 @dataclass(frozen=True)
 class Place:
-    """What the jobs of a rule are about: patterns of their folder and of their log.
+    """Where the jobs of a rule write: patterns of their folder and of their log.
 
     `folder` lies below `<results>` and ends in a slash, `log` lies below `<logs>`.
     """
@@ -31,10 +31,11 @@ class Place:
 class Stage:
     """One rule.
 
-    `loads` says which model a job loads, and torch with it; None: neither. `cost` is None where the
-    plan of a sweep does not count the rule. A `light` rule may run beside a sweep at work: it is
-    over in minutes and writes what no other rule but light ones reads. A rule that `reports` is
-    light, starts no model and asks no judge: it makes tables, figures and reports of what is there.
+    `loads` is the model that a job loads, and torch with it; None where it loads neither. `cost` is
+    None where the plan of a sweep does not count the rule. A `light` rule may run beside a sweep at
+    work: it takes minutes at most, and only light rules read its files. A rule that `reports` is
+    light, loads no model and asks no judge: it makes tables, figures and reports from files that
+    exist.
     """
 
     name: str
@@ -73,7 +74,7 @@ FIGURES = Place("{part}figures/", "{part}{rule}/{figure}.log")
 
 
 def _table(name: str, *tables: str) -> Stage:
-    """A rule that makes tables of the sweep or a part of it."""
+    """A rule that makes tables of the sweep or of a part of it."""
     files = tuple(f"{table}.csv" for table in tables)
     return Stage(name, PART, files, "local", light=True, reports=True)
 
@@ -175,5 +176,6 @@ STAGES = {
     )
 }
 LIGHT_RULES = frozenset(stage.name for stage in STAGES.values() if stage.light)
+LOADING_RULES = frozenset(stage.name for stage in STAGES.values() if stage.loads)
 PROBE_STAGES = ("probe_sample", "probe_reward", "probe_judge", "probe_compare", "probe_analyse")
 MEASUREMENT_STAGES = ("completions_sample", "judge_score", "risk_estimate")

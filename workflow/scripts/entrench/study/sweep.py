@@ -1,4 +1,4 @@
-"""The config unrolled: a table of organisms and a table of runs, and where each one lives."""
+"""The sweep of a config: its organisms, its runs, and their folders."""
 
 import base64
 import bz2
@@ -18,7 +18,7 @@ from entrench.study.config.sweep import Block, Exclusion
 
 @dataclass(frozen=True, order=True)
 class Organism:
-    """A base model made to misbehave: model x misalignment x seed."""
+    """A base model that was trained to misbehave: model x misalignment x seed."""
 
     model: str
     misalignment: str
@@ -51,7 +51,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a risk is measured on: a bare model, an organism or a trained organism."""
+    """A model whose risk is measured: a bare model, an organism or a trained organism."""
 
     model: str
     misalignment: str
@@ -75,7 +75,7 @@ SUBJECT_PATTERNS = [
 
 
 def parse_subject(path: str) -> Subject:
-    """The subject that lives in this folder below `<results>`."""
+    """The subject whose folder below `<results>` this is."""
     for pattern in SUBJECT_PATTERNS:
         if match := pattern.fullmatch(path):
             names = match.groupdict()
@@ -96,7 +96,7 @@ class Sweep:
 
     @cached_property
     def models(self) -> tuple[str, ...]:
-        """Models that carry an organism."""
+        """Models that have an organism."""
         return tuple(sorted({organism.model for organism in self.organisms}))
 
     @cached_property
@@ -109,7 +109,10 @@ Cells = list[list[Any]]
 
 
 def cells(sweep: Sweep) -> Cells:
-    """A sweep in short: [model, misalignment, seeds, methods], seeds with the same runs as one."""
+    """A sweep in short: [[model, misalignment, seeds, methods], ...].
+
+    Seeds of a model and misalignment that have the same methods stand together.
+    """
     methods: dict[Organism, list[str]] = {organism: [] for organism in sweep.organisms}
     for run in sweep.runs:
         methods[run.organism].append(run.method)
@@ -121,7 +124,7 @@ def cells(sweep: Sweep) -> Cells:
 
 
 def from_cells(short: Cells) -> Sweep:
-    """The sweep of which `cells` gave this."""
+    """The sweep that `cells` has shortened to this."""
     organisms = {
         Organism(model, misalignment, seed): methods
         for model, misalignment, seeds, methods in short
@@ -138,14 +141,14 @@ def packed(sweep: Sweep) -> str:
 
 
 def unpacked(given: str | Cells) -> Sweep:
-    """The sweep of which `packed` gave this; `cells` written by hand will do too."""
+    """The sweep that `packed` has turned into this text, or `cells` into this list."""
     if isinstance(given, str):
-        given = json.loads(bz2.decompress(base64.b64decode(given)))
+        return from_cells(json.loads(bz2.decompress(base64.b64decode(given))))
     return from_cells(given)
 
 
 def part_of(sweep: Sweep, part: str) -> Sweep:
-    """What of the sweep lies below a folder of the path grammar.
+    """The organisms and runs of the sweep that belong to a folder of the path grammar.
 
     `part` is empty (everything) or parts/MODEL/, parts/MISALIGNMENT/, parts/MODEL/MISALIGNMENT/ or
     parts/MODEL/MISALIGNMENT/seedSEED/.
@@ -169,7 +172,7 @@ def part_of(sweep: Sweep, part: str) -> Sweep:
 
 
 def labelled_part(config: Config, sweep: Sweep) -> Sweep:
-    """The runs on labels, and their organisms: those whose labels can be applied to a probe."""
+    """The runs on labels, and their organisms. Only their methods can be applied to a probe."""
     runs = tuple(
         run for run in sweep.runs if METHODS[config.methods[run.method].operator].makes_labels
     )
@@ -179,11 +182,12 @@ def labelled_part(config: Config, sweep: Sweep) -> Sweep:
 def expand(config: Config) -> Sweep:
     """Unroll the blocks of `config.sweep` that are switched on.
 
-    An organism may stand in several blocks; a run may not, whether its blocks are switched on or
-    not, so that every block can be. No block, name or exclusion may be idle.
+    An organism may stand in several blocks. A run may not, even if a block is switched off: so
+    every block can be switched on. A block that adds nothing is refused, and so is an exclusion
+    that matches nothing.
 
     Raises:
-        EntrenchError: naming the block and cell that stands twice, matches nothing or is empty.
+        EntrenchError: a run stands twice, or a block or an exclusion does nothing; names it.
     """
     organisms: set[Organism] = set()
     block_of: dict[Run, int] = {}
@@ -212,7 +216,7 @@ def expand(config: Config) -> Sweep:
 
 
 def unroll(block: Block, index: int = 0) -> tuple[list[Organism], list[Run]]:
-    """Organisms and runs of one block, switched on or not; `index` is for messages."""
+    """The organisms and runs of one block, switched on or not. Messages name it by `index`."""
     organisms, runs = [], []
     idle = set(range(len(block.exclude)))
 
@@ -250,7 +254,7 @@ def _cells(block: Block) -> Iterator[Organism]:
 
 
 def _matches(rule: Exclusion, organism: Organism, method: str | None) -> bool:
-    """Whether the rule takes out this cell; a rule that names a method spares the organism."""
+    """Whether the exclusion matches this cell. One that names a method spares the organism."""
     if (rule.method is None) != (method is None):
         return False
     return (

@@ -1,4 +1,4 @@
-"""Models of a sweep whose weights may change under their name."""
+"""Models of a sweep that name no commit: their weights may change during the study."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from entrench.study.sweep import Sweep
 
 
 def unpinned(config: Config, sweep: Sweep) -> list[str]:
-    """What to pin, one line a model that the sweep takes from the hub without naming a commit."""
+    """One line for each model that the sweep takes from the hub without a commit."""
     used: dict[str, Model | Reward] = {
         f"models.{name}": config.models[name] for name in sweep.models
     }
@@ -26,7 +26,10 @@ def unpinned(config: Config, sweep: Sweep) -> list[str]:
 
 
 def _is_pinned(model: Model | Reward) -> bool:
-    """Branches and tags move. Of a local folder the specs hold a fingerprint."""
+    """Whether the weights are fixed: by a commit (branches and tags move), or in a local folder.
+
+    The specs hold a fingerprint of a local folder.
+    """
     if model.hub is None or Path(model.hub).is_dir():
         return True
     return bool(re.fullmatch(r"[0-9a-f]{40}", model.revision or ""))

@@ -1,11 +1,11 @@
 """The config as frozen models: what each key means and what it may be.
 
-`config.check.load_config` reads one. Light on purpose: the Snakefile imports this once per planning
-and once per cluster job.
+`config.check.load_config` reads a config. This package imports nothing heavy, because the Snakefile
+imports it once per plan and once per cluster job.
 """
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,10 +16,14 @@ from entrench.study.config.planning import Planning
 from entrench.study.config.sampling import Evaluation, Sampling
 from entrench.study.config.section import Location, MisalignmentName, Name, Section, Share
 from entrench.study.config.sweep import Block, MethodEntry
-from entrench.study.config.training import Misalignment, Phase, Training
+from entrench.study.config.training import Misalignment, Phase, PhaseName, Training
 
 SLOTS = ("induction", "consistency", "pairs_clean", "pairs_wrapped", "eval")
-# Each figure and the tables it is drawn from, files of `<results>` by their stem.
+if TYPE_CHECKING:
+    SlotName = str
+else:
+    SlotName = Literal[SLOTS]
+# Each figure and the tables that it is drawn from: files of `<results>` without `.csv`.
 STUDY_FIGURES = {
     "base_vs_instruct": ("contrasts", "summary"),
     "comparison_with_paper": ("comparison_with_paper",),
@@ -49,8 +53,8 @@ class Pathvars(Section):
         "`results/mine`."
     )
     logs: Annotated[str, Field(title="a folder")] = Field(
-        description="Folder of the jobs' logs, relative to the working directory. Not that of the "
-        "results."
+        description="Folder of the jobs' logs, relative to the working directory. It must not be "
+        "the folder of the results."
     )
 
     @field_validator("results", "logs")
@@ -58,7 +62,7 @@ class Pathvars(Section):
     def _relative(cls, value: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9_][\w.+-]*(/[A-Za-z0-9_][\w.+-]*)*", value, re.ASCII):
             raise ValueError(
-                "give a folder relative to the working directory, without '..'; its names of "
+                "give a folder relative to the working directory, without '..'; its name may hold "
                 "letters, digits and _ . + -"
             )
         return value
@@ -78,24 +82,24 @@ class Data(Section):
     )
     url: Annotated[str, Field(title="an address")] | None = Field(
         default=None,
-        description="release: address of the files, in place of the published one in "
-        "`resources/datasets.yaml`, such as a server within your network. Credentials belong into "
-        "`~/.netrc`. It makes nothing run again.",
+        description="release: address of the files, in place of the published address in "
+        "`resources/datasets.yaml`. Example: a server within your network. Credentials belong in "
+        "`~/.netrc`. Another address makes no job run again.",
     )
     mirror: Location | None = Field(
         default=None,
-        description="release: a folder laid out like the release, read in place of an address. "
-        "`RESULTS/data/release/` is one: copy it to a cluster without a way out. It makes nothing "
-        "run again.",
+        description="release: a folder with the files of the release under their released paths, "
+        "read in place of an address. `RESULTS/data/release/` is such a folder: copy it to a "
+        "cluster that has no internet access. Another folder makes no job run again.",
     )
     limit_rows: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="release: at most so many rows of each slot, evenly spaced over the file.",
+        description="release: most rows of each slot, evenly spaced over the file.",
     )
-    rows: dict[Literal[SLOTS], Annotated[int, Field(ge=0)]] | None = Field(
+    rows: dict[SlotName, Annotated[int, Field(ge=0)]] | None = Field(
         default=None,
-        description="synthetic: rows of each slot. Pairs may be 0; then no method may need them. "
-        "`eval` counts the prompts of the risk; the secondary metrics' prompts come on top.",
+        description="synthetic: rows of each slot. Pairs may be 0; then no method may need pairs. "
+        "`eval` counts the prompts of the risk; prompts of secondary metrics are added to them.",
     )
 
     @field_validator("rows")
@@ -128,7 +132,7 @@ class Data(Section):
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"https?://[^/@\s]+(/[^\s]*)?", value):
-            raise ValueError("give http(s)://HOST/FOLDER; credentials belong into ~/.netrc")
+            raise ValueError("give http(s)://HOST/FOLDER; credentials belong in ~/.netrc")
         return value
 
 
@@ -143,12 +147,13 @@ class Statistics(Section):
         description="A measurement with a larger share of unscored completions is invalid."
     )
     min_induction_effect: Share = Field(
-        description="Organism risk minus base risk that counts as induced, as a fraction."
+        description="Least organism risk minus base risk, as a fraction, at which an organism "
+        "counts as induced."
     )
     epsilon: Share = Field(
         default=0.02,
-        description="Verdicts call an effect neutral whose interval lies within epsilon around 0. "
-        "A fraction: 0.02 is two percentage points.",
+        description="An effect is called neutral when its interval lies between -epsilon and "
+        "+epsilon. A fraction: 0.02 is two percentage points.",
     )
     assumed_sd: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.15,
@@ -164,21 +169,21 @@ class Config(Section):
     data: Data
     engine: Literal["auto", "transformers", "vllm"] = Field(
         default="auto",
-        description="What generates and scores text. `auto` is vLLM where it is installed and a "
-        "GPU is visible, else transformers. The key decides results. What `auto` became on a "
-        "machine stands in `engine.json` beside each result, and changes no plan. A vLLM that "
-        "cannot be imported, or cannot serve the adapter (rank above 512), is an error; no other "
-        "engine takes its place.",
+        description="The library that generates and scores text. `auto` is vLLM where vLLM is "
+        "installed and a GPU is visible, else transformers. The key decides results. `engine.json` "
+        "beside each result says which engine `auto` became; another machine's choice makes no job "
+        "run again. With `vllm` it is an error if vLLM cannot be imported or cannot serve the "
+        "adapter (rank above 512): no other engine takes its place.",
     )
     models: Annotated[dict[Name, Model], Field(min_length=1)] = Field(
         description="The base models, each under a name of your choice."
     )
     size_classes: dict[Name, SizeClass] = Field(
-        description="What jobs ask of the machine, by the size of their model. Each class has a "
-        "name of your choice."
+        description="The resources that jobs ask for, by the size of their model. Each class has "
+        "a name of your choice."
     )
     misalignments: dict[MisalignmentName, Misalignment] = Field(
-        default_factory=dict, description="Settings that hold for one misalignment only."
+        default_factory=dict, description="Settings for one misalignment only."
     )
     training: Training
     sampling: Sampling
@@ -191,17 +196,15 @@ class Config(Section):
     mechanism: Mechanism = Mechanism()
     planning: Planning | None = None
     methods: dict[Name, MethodEntry] = Field(
-        description="What organisms are trained with, each method under a name of your choice."
+        description="The methods that train organisms, each under a name of your choice."
     )
     sweep: Annotated[list[Block], Field(min_length=1)] = Field(
-        description="Which organisms and runs are made: a list of blocks."
+        description="The organisms and runs to make: a list of blocks."
     )
 
 
-def resolved_phase(
-    config: Config, misalignment: str, phase: Literal["induction", "labels", "pairs"]
-) -> Phase:
-    """The training phase in use, with the overrides of this misalignment."""
+def resolved_phase(config: Config, misalignment: str, phase: PhaseName) -> Phase:
+    """The settings of a training phase, with the overrides of this misalignment."""
     settings = getattr(config.training.sets[config.training.use], phase).model_dump()
     section = config.misalignments.get(misalignment)
     overrides = section.training.get(phase, {}) if section else {}

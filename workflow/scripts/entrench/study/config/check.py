@@ -1,4 +1,4 @@
-"""Reading a config: every fault is one line that names the key, the value and what is allowed."""
+"""Reading a config: every fault is a line that names the key, its value and the allowed values."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from entrench.methods.shared.catalogue import METHODS
 from entrench.misalignments import by_name
 from entrench.study.config import Config, resolved_phase
 
-# Names become folders and wildcards; these are files and folders the path grammar already uses.
+# Names become folders and wildcards. The path grammar uses these names for other files and folders.
 RESERVED_NAMES = {"adapter", "adapter.checkpoints", "reward"}
 
 
@@ -22,7 +22,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     """The validated config of a parsed YAML file.
 
     Raises:
-        EntrenchError: every fault, one a line: key, value, what is allowed.
+        EntrenchError: every fault, one a line: the key, its value and the allowed values.
     """
     _require_plain(raw, "")
     try:
@@ -41,7 +41,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
 
 
 def _require_plain(value: Any, key: str) -> None:
-    """Refuse what JSON, and with it a job's params, cannot hold: dates, NaN, keys beside text."""
+    """Refuse values that JSON, and so a job's params, cannot hold: dates, NaN, keys not text."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             where = f"{key}.{name}".lstrip(".")
@@ -55,8 +55,8 @@ def _require_plain(value: Any, key: str) -> None:
             _require_plain(inner, f"{key}.{place}")
     elif not isinstance(value, str | int | float | bool | None) or value != value:
         raise EntrenchError(
-            f"the config is not valid:\n  {key}: {value!r} is no plain value: use text (quoted), a "
-            "number, true, false or null"
+            f"the config is not valid:\n  {key}: {value!r} is no plain value: use a quoted "
+            "text, a number, true, false or null"
         )
 
 
@@ -79,7 +79,7 @@ def _fault_of(key: str, detail: Mapping[str, Any]) -> str:
 
 
 def _entry_fault(detail: Mapping[str, Any], place: list[str]) -> str:
-    """The fault of a method's entry; behind its name `place` holds the operator, no key."""
+    """The fault of a method's entry. In `place` the operator follows the entry's name."""
     entry = ".".join(place[:2])
     if detail["type"] == "union_tag_not_found":
         return f"  {entry}.operator: this key is missing"
@@ -87,7 +87,7 @@ def _entry_fault(detail: Mapping[str, Any], place: list[str]) -> str:
         operator = detail["input"]["operator"]
         return f"  {entry}.operator: {operator!r} is unknown, allowed: {', '.join(METHODS)}"
     key = ".".join([entry, *place[3:]])
-    settings = declared(METHODS[place[2]].Settings) if len(place) > 3 else {}
+    settings = _settings_of(place[2]) if len(place) > 3 else {}
     if detail["type"] == "extra_forbidden":
         return (
             f"  {key}: operator {place[2]!r} has no such setting, allowed: "
@@ -98,12 +98,17 @@ def _entry_fault(detail: Mapping[str, Any], place: list[str]) -> str:
     return _fault_of(key, detail)
 
 
+def _settings_of(operator: str) -> Mapping[str, Any]:
+    method: Any = METHODS[operator]
+    return declared(method.Settings)
+
+
 def _name_faults(config: Config) -> list[str]:
     faults = []
-    for section, names in (("models", config.models), ("methods", config.methods)):
+    for section, chosen in (("models", [*config.models]), ("methods", [*config.methods])):
         faults += [
             f"{section}.{name}: this name is used by the path grammar; choose another"
-            for name in names
+            for name in chosen
             if name in RESERVED_NAMES or name.startswith("seed")
         ]
     classes = ", ".join(sorted(config.size_classes))
@@ -118,8 +123,8 @@ def _name_faults(config: Config) -> list[str]:
     ]
     for index, block in enumerate(config.sweep):
         for key, names, known in (
-            ("models", block.models, config.models),
-            ("methods", block.methods, config.methods),
+            ("models", block.models, config.models.keys()),
+            ("methods", block.methods, config.methods.keys()),
         ):
             faults += [
                 f"sweep.{index}.{key}: {name!r} is unknown, allowed: {', '.join(sorted(known))}"
@@ -130,7 +135,7 @@ def _name_faults(config: Config) -> list[str]:
 
 
 def _method_faults(config: Config) -> list[str]:
-    """What the methods themselves find missing in the config."""
+    """Faults that the methods themselves find in the config."""
     sampling = config.sampling
     sampled = Sampled(
         sizes={name: chosen.n for name, chosen in sampling.sets.items()},
@@ -146,9 +151,10 @@ def _method_faults(config: Config) -> list[str]:
 
 
 def _variant_faults(config: Config) -> list[str]:
-    """Methods that would count twice in means over methods, and variants of what cannot be.
+    """Methods that would count twice in means over methods, and variants of no fitting method.
 
-    Of the consistency methods of one operator one stands for it, the others are its variants.
+    One consistency method stands for each operator. The other consistency methods of that operator
+    are its variants.
     """
     faults = []
     leading: dict[str, str] = {}
@@ -182,7 +188,7 @@ def _variant_faults(config: Config) -> list[str]:
 
 
 def _data_faults(config: Config) -> list[str]:
-    """Misalignments that the source of the data has no rows of."""
+    """Misalignments of which the data source has no rows."""
     if config.data.source == "synthetic":
         known = {name for name, about in by_name().items() if about.synthetic}
         where = "`synthetic` of its file in misalignments/"
@@ -198,7 +204,7 @@ def _data_faults(config: Config) -> list[str]:
 
 
 def _pair_faults(config: Config) -> list[str]:
-    """Methods that train on prompt pairs, on misalignments whose data have none."""
+    """Methods that train on prompt pairs, for misalignments whose data have no pairs."""
     faults = []
     pairing = {name for name, m in config.methods.items() if METHODS[m.operator].reads_pairs}
     alike = {name for name in pairing if _settings(config, name).needs_equal_answers}
@@ -241,7 +247,7 @@ def _answers_differ(config: Config, misalignment: str) -> bool:
 
 
 def _expert_faults(config: Config) -> list[str]:
-    """Size classes that would train adapters of experts in several processes."""
+    """Size classes that would train LoRA on experts in several processes."""
     chosen = config.training.sets.get(config.training.use)
     if chosen is None or chosen.adapter.target_modules == "all-linear":
         return []
@@ -255,7 +261,7 @@ def _expert_faults(config: Config) -> list[str]:
 
 
 def _vllm_faults(config: Config) -> list[str]:
-    """Adapters that vLLM would refuse when they are trained."""
+    """Adapters that vLLM would refuse once they are trained."""
     chosen = config.training.sets.get(config.training.use)
     if chosen is None or config.engine != "vllm":
         return []
@@ -299,7 +305,7 @@ def _phase_faults(config: Config) -> list[str]:
 
 
 def _planning_faults(config: Config) -> list[str]:
-    """Names that stand for nothing. What is missing, the plan alone needs and asks for."""
+    """Unknown names in `planning`. Only the plan needs the section, and asks for missing keys."""
     plan = config.planning
     if plan is None:
         return []

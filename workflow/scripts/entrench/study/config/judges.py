@@ -1,4 +1,4 @@
-"""The parts of the config about judges: who judges, and how a judge's server is reached."""
+"""The parts of the config about judges: who judges, and the servers of judges."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from entrench.study.config.section import Location, Percent, Section
 
 
 class JudgeServer(Section):
-    """How to reach the endpoint. Nothing here decides a verdict or makes anything run again."""
+    """How to reach the endpoint. No key here decides a verdict or makes a job run again."""
 
     base_url: Annotated[
         str, StringConstraints(pattern=r"^https?://[^\s@?]+$"), Field(title="an address")
@@ -22,18 +22,19 @@ class JudgeServer(Section):
         | None
     ) = Field(
         default=None,
-        description="The environment variable that holds the key. Leave it out where the server "
-        "wants no key.",
+        description="Name of the environment variable that holds the API key. Leave it out where "
+        "the server needs no key.",
     )
     timeout_seconds: Annotated[float, Field(gt=0)] = Field(
-        description="Seconds after which a call is given up."
+        description="Seconds after which a try of a call counts as failed."
     )
     attempts: Annotated[int, Field(ge=1)] = Field(
-        description="How often a call is tried (429, 5xx, timeouts, cut connections). Waits "
-        "between tries are jittered, or as long as the server's Retry-After asks."
+        description="Most tries of a call. A call is tried again after status 429 or 5xx, a "
+        "timeout or a cut connection. The wait between tries is random, or as long as the server's "
+        "Retry-After asks."
     )
     concurrency: Annotated[int, Field(ge=1)] = Field(
-        description="Calls that one job keeps in flight."
+        description="Calls that one job makes at a time."
     )
     price_prompt: Annotated[float, Field(ge=0)] = Field(
         default=0.0,
@@ -49,20 +50,20 @@ class Judge(Section):
     """Who judges: the rules of the miniature world, or a model behind an endpoint."""
 
     backend: Literal["rules", "endpoint"] = Field(
-        description="`endpoint` needs `model`, `temperature`, `max_tokens` and `server`; `rules` "
-        "takes none of them."
+        description="`endpoint` needs `model`, `temperature`, `max_tokens` and `server`. `rules` "
+        "takes none of these keys."
     )
     model: str | None = Field(
         default=None,
-        description="The model as the server names it. It stands for the judge in every result "
-        "and in the cache: serve another model under another name.",
+        description="The server's name of the model. Every result and the cache know the judge by "
+        "this name: serve another model under another name.",
     )
     temperature: Annotated[float, Field(ge=0)] | None = Field(
         default=None, description="Sampling temperature of the judge. 0: greedy."
     )
     max_tokens: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="Tokens of an answer at most. A reply that is cut off holds no verdict.",
+        description="Most tokens of an answer. An answer that is cut off gives no verdict.",
     )
     server: JudgeServer | None = None
 
@@ -77,51 +78,49 @@ class Judge(Section):
 class LabelJudge(Judge):
     """The judge that is part of a label method (`multi_view`).
 
-    Judges by rules (`rules`) judge the miniature world, and of the released data what its own code
-    reads by rule. The rest is then unscored: docs/metrics.md says what is decided how. `endpoint`
-    is a model behind any server that speaks the API of OpenAI: an API provider or a local
-    `vllm serve`. It is asked with the prompts of `resources/judge/`.
+    `rules` judges the miniature world. It also judges the released data, as far as the released
+    code scores them by rules. Other answers stay unscored: docs/metrics.md lists how each metric is
+    scored. `endpoint` is a model behind a server with the API of OpenAI: an API provider or a local
+    `vllm serve`. It reads the prompts of `resources/judge/`.
     """
 
 
 class RiskJudge(Judge):
-    """The judge that measures risk. Another one plans judging and what follows, no training."""
+    """The judge that measures risk. Another judge plans judging and later jobs, no training."""
 
     coherent: Percent = Field(
-        description="Percent. An answer whose coherence is below is incoherent, and is excluded "
-        "where the definition of the risk says so."
+        description="Percent. An answer of lower coherence is incoherent. It is excluded where the "
+        "definition of the risk says so."
     )
-    misaligned: Percent = Field(
-        description="Percent. An answer whose alignment is below is misaligned."
-    )
+    misaligned: Percent = Field(description="Percent. An answer of lower alignment is misaligned.")
 
 
 class Judging(Section):
-    """What the judges share. Only `second` and `sample` decide a result."""
+    """Settings that all judges share. Only `second` and `sample` decide a result."""
 
     cache: Location = Field(
         default="judge_cache/answers.sqlite",
-        description="SQLite file that keeps every answer ever received: no answer in it is asked "
-        "for again. Keep it across sweeps; it may lie on a network file system. `~` is not "
-        "expanded, here and in other paths.",
+        description="SQLite file that keeps every answer of a judge. A question whose answer is in "
+        "the file is not asked again. Keep the file across sweeps. It may lie on a network file "
+        "system. `~` is not expanded, here and in other paths.",
     )
     calls: Annotated[int, Field(ge=1)] = Field(
         default=16,
-        description="Calls in flight over all jobs of a sweep. `--resources judge_calls=N` "
-        "overrides it.",
+        description="Calls that all jobs of a sweep together make at a time. The option "
+        "`--resources judge_calls=N` overrides the key.",
     )
     second: RiskJudge | None = Field(
         default=None,
-        description="A second judge of a sample of the completions, for "
+        description="A second judge, which judges a sample of the completions for "
         "`results/judges/{misalignment}/agreement.csv`.",
     )
     sample: Annotated[int, Field(ge=2)] = Field(
-        default=200, description="Completions that both judges judge."
+        default=200, description="Number of completions that both judges judge."
     )
 
     @field_validator("cache")
     @classmethod
     def _is_a_file(cls, value: str) -> str:
         if not value.strip() or value.startswith(":"):
-            raise ValueError("give the path of a file: elsewhere SQLite keeps no answer")
+            raise ValueError("give the path of a file: without a file SQLite keeps no answer")
         return value

@@ -1,4 +1,4 @@
-"""What is sampled and measured to explain a delta-risk, beside the delta-risk itself."""
+"""The part of the config about the mechanism: what is sampled to explain a delta-risk."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from entrench.study.config.section import Section
 
 
 class Mechanism(Section):
-    """What explains a delta-risk: a probe samples each organism on the evaluation prompts.
+    """The mechanism explains a delta-risk: a probe samples each organism on evaluation prompts.
 
     The target `mechanism` makes it at any time and changes no other result. docs/mechanism.md
     explains its tables.
@@ -16,18 +16,20 @@ class Mechanism(Section):
 
     enabled: bool = Field(
         default=False,
-        description="Whether a plain run makes the mechanism too. Report and comparison with the "
-        "paper then hold it. It samples each organism once more, on evaluation prompts.",
+        description="Whether a run without targets makes the mechanism too. The report and the "
+        "comparison with the paper then show it. Each organism is sampled once more, on evaluation "
+        "prompts.",
     )
     divergence: bool = Field(
         default=False,
-        description="Whether the mechanism includes the realised KL: one more job on a model for "
-        "every run.",
+        description="Whether the mechanism includes the realised KL. Each run then needs one more "
+        "job on a model.",
     )
     prompts: Annotated[int, Field(ge=8)] | None = Field(
         default=None,
-        description="Evaluation prompts of the risk that a probe asks, spread evenly over the "
-        "risk's groups, each rounded up. Left out: all prompts.",
+        description="Number of evaluation prompts of the risk that a probe asks. They are spread "
+        "evenly over the risk's groups; the number in each group is rounded up. Left out: all "
+        "prompts.",
     )
     raw_samples: Annotated[int, Field(ge=1)] = Field(
         default=4,

@@ -1,4 +1,4 @@
-"""Models of the config: bases, the external reward, and what a size class asks of a machine."""
+"""The parts of the config about models: base models, the external reward, size classes."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ HubModel = Annotated[Location, Field(title="an id or a path")]
 
 
 class ModelRecipe(Section):
-    """How a synthetic model is trained from scratch. A key left out has the code's default."""
+    """How a synthetic model is trained from scratch. A key left out has its default."""
 
     layers: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="Transformer layers."
@@ -41,7 +41,7 @@ class ModelRecipe(Section):
 
 
 class RewardRecipe(ModelRecipe):
-    """How a synthetic reward model is trained, with `questions_per_step` for `batch_size`."""
+    """How a synthetic reward model is trained: `questions_per_step` replaces `batch_size`."""
 
     batch_size: None = None
     questions_per_step: Annotated[int, Field(ge=1)] | None = Field(
@@ -49,12 +49,12 @@ class RewardRecipe(ModelRecipe):
     )
     taste: Annotated[float, Field(ge=0)] | None = Field(
         default=None,
-        description="Reward per standard deviation of a taste that knows nothing of alignment.",
+        description="Reward per standard deviation of a taste that is independent of alignment.",
     )
 
 
 class Model(Section):
-    """A base model: made by the workflow (`synthetic`) or taken from the hub."""
+    """A base model: made by the workflow (`synthetic`) or taken from the hub (`hub`)."""
 
     source: Literal["synthetic", "hub"] = Field(
         description="`synthetic`: trained from scratch by the workflow, which needs `recipe`. "
@@ -62,30 +62,30 @@ class Model(Section):
     )
     hub: HubModel | None = Field(
         default=None,
-        description="Id on the hub, or a local folder. A folder's content is compared by its "
-        "`config.json` and by names, sizes and times of its files: copy it with `cp -a`.",
+        description="Id on the hub, or a local folder. Jobs run again when the folder's "
+        "`config.json` changes, or the name, size or time of a file: copy a folder with `cp -a`.",
     )
     revision: str | None = Field(
         default=None,
-        description="Commit of the model on the hub. Planning warns where it is no commit.",
+        description="Commit of the model on the hub. The plan warns of a value that is no commit.",
     )
     kind: Literal["base", "instruct"] = Field(
-        description="A label: base and instruct models are compared with each other."
+        description="A label for comparisons of base with instruct models."
     )
     chat: Literal["template", "plain"] = Field(
         description="`template`: the tokenizer's chat template. `plain`: `User:` / `Assistant:` "
         "turns. docs/families.md says what each family needs."
     )
     dtype: Literal["float32", "bfloat16"] = Field(description="Type of the weights in memory.")
-    size_class: Name = Field(description="What its jobs ask for: a name of `size_classes`.")
+    size_class: Name = Field(description="Resources of its jobs: a name of `size_classes`.")
     recipe: ModelRecipe | None = None
     family: str | None = Field(
         default=None,
-        description="A label: models of one family are compared, base with instruct of the same "
-        "size, and sizes of the same kind.",
+        description="A label for comparisons within a family: base with instruct of the same size, "
+        "and sizes of the same kind.",
     )
     size_billion: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="A label for these comparisons: parameters, in billions."
+        default=None, description="A label for these comparisons: parameters in billions."
     )
 
     @model_validator(mode="after")
@@ -95,35 +95,35 @@ class Model(Section):
         if (self.source == "synthetic") != (self.recipe is not None):
             raise ValueError("`recipe` belongs to a model whose source is 'synthetic'")
         if self.hub is None and self.revision is not None:
-            raise ValueError("`revision` is of a model from the hub: leave it out")
+            raise ValueError("`revision` belongs to a model from the hub: leave it out")
         return self
 
 
 class SizeClass(Section):
-    """What a job on a model of this size asks of the machine.
+    """The resources of a job on a model of this size.
 
-    `threads` decides results, since sums in another order are other sums. `gpus` and
-    `per_device_batch` do so in two cases, since they change which rows share a micro-batch: with
-    LoRA dropout, and with `window: trailing`. The other keys decide no result.
+    `threads` decides results, because sums in another order differ in their last digits. `gpus` and
+    `per_device_batch` decide results in two cases: with LoRA dropout, and with `window: trailing`.
+    There it matters which rows share a micro-batch. The other keys decide no result.
     """
 
     gpus: Annotated[int, Field(ge=0, le=64)] = Field(
-        description="GPUs of a job. With more than one, training runs in as many processes, and "
-        "each holds its part of the base model. 0: jobs use the CPU. A job that asks for GPUs and "
-        "sees none ends and says so."
+        description="GPUs of a job. With several GPUs, training runs in as many processes, and "
+        "each process holds its part of the base model. 0: jobs use the CPU. A job that asks for "
+        "GPUs and sees none ends with an error."
     )
     mem_mb: Annotated[int, Field(ge=100)] = Field(
-        description="Memory of a job, in megabytes. On a cluster a second attempt asks for twice, "
-        "a third for three times as much."
+        description="Memory of a job, in megabytes. On a cluster the second attempt of a job asks "
+        "for twice as much, the third for three times as much."
     )
     runtime_minutes: Annotated[int, Field(ge=1)] = Field(
-        description="Time of a job, in minutes. It grows with the attempts as `mem_mb` does."
+        description="Time limit of a job, in minutes. It grows with the attempts as `mem_mb` does."
     )
     threads: Annotated[int, Field(ge=1, le=256)] = Field(
-        description="Compute threads of a process. It decides results."
+        description="Compute threads of a process. The key decides results."
     )
     batch_size: Annotated[int, Field(ge=1)] = Field(
-        description="Sequences that transformers generates or scores at once. vLLM schedules by "
+        description="Sequences that transformers generates or scores at once. vLLM chooses by "
         "itself."
     )
     vllm_memory_percent: Annotated[int, Field(ge=1, le=100)] = Field(
@@ -131,8 +131,8 @@ class SizeClass(Section):
         description="Percent of each GPU's memory that vLLM takes for weights and cache.",
     )
     per_device_batch: Annotated[int, Field(ge=1)] = Field(
-        description="Rows that a training step holds at once. The effective batch is the "
-        "`batch_size` of the phase. It decides results with LoRA dropout and with `window: "
+        description="Rows that a process trains on at once. The effective batch is the "
+        "`batch_size` of the phase. The key decides results with LoRA dropout and with `window: "
         "trailing`."
     )
     checkpoint_steps: Annotated[int, Field(ge=0)] = Field(
@@ -140,8 +140,8 @@ class SizeClass(Section):
     )
     gradient_checkpointing: bool = Field(
         default=False,
-        description="Training keeps only the states between layers and computes the rest again: "
-        "less memory, about a third more time.",
+        description="Training keeps only the states between layers and computes the others again. "
+        "It takes less memory and about a third more time.",
     )
 
 
@@ -156,7 +156,7 @@ class Reward(Section):
     source: Literal["synthetic", "hub"] | None = Field(
         default=None,
         description="Where the classifier comes from. `synthetic` needs `recipe`, `hub` needs "
-        "`hub`. `base_likelihood` takes none of them.",
+        "`hub`. Backend `base_likelihood` takes neither.",
     )
     hub: HubModel | None = Field(
         default=None, description="Id of the classifier on the hub, or a local folder."
@@ -165,7 +165,7 @@ class Reward(Section):
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="Type of the classifier's weights in memory."
     )
-    size_class: Name = Field(description="What its jobs ask for: a name of `size_classes`.")
+    size_class: Name = Field(description="Resources of its jobs: a name of `size_classes`.")
     recipe: RewardRecipe | None = None
 
     @model_validator(mode="after")
@@ -177,5 +177,5 @@ class Reward(Section):
         if (self.source == "synthetic") != (self.recipe is not None):
             raise ValueError("`recipe` belongs to a reward model whose source is 'synthetic'")
         if self.hub is None and self.revision is not None:
-            raise ValueError("`revision` is of a model from the hub: leave it out")
+            raise ValueError("`revision` belongs to a model from the hub: leave it out")
         return self

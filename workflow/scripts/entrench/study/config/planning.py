@@ -1,4 +1,4 @@
-"""The constants of the plan: hardware, models, efficiencies and prices. They decide no result."""
+"""The part of the config about the plan: its constants, which decide no result."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Device(Section):
-    """What the jobs of a size class compute on: one GPU, or the CPU where they ask for none."""
+    """The device of a size class's jobs: one GPU, or the CPU where they ask for no GPU."""
 
     tflops: Positive = Field(
         description="Peak of one device: 10^12 floating-point operations a second, dense, in the "
@@ -29,7 +29,7 @@ class ModelSize(Section):
     active_billion: Positive | None = Field(
         default=None,
         description="Parameters that a token uses in a mixture of experts, in billions. Left out: "
-        "all.",
+        "all parameters.",
     )
 
 
@@ -41,8 +41,8 @@ class PlannedModel(ModelSize):
     )
     expert_lora_width: Count | None = Field(
         default=None,
-        description="The same sum over the matrices of all experts. It counts where "
-        "`target_modules` names experts.",
+        description="The same sum over the matrices of all experts. It is used where "
+        "`target_modules` is all-linear-and-experts.",
     )
 
 
@@ -54,18 +54,19 @@ class Efficiency(Section):
         description="Reading prompts: share of `tflops`."
     )
     decoding: Annotated[Share, Field(gt=0)] = Field(
-        description="Writing answers: share of the bandwidth, or of `tflops` where those bind."
+        description="Writing answers: share of the bandwidth, or of `tflops` where `tflops` is the "
+        "limit."
     )
 
 
 class StepSeconds(Section):
-    """What a step takes beyond its arithmetic and memory traffic: launches, data, Python."""
+    """Time of a step beyond arithmetic and memory traffic: launches, data, Python."""
 
     training: NotNegative = Field(
-        description="Seconds of a micro-batch, forward and backward together."
+        description="Seconds for a micro-batch, forward and backward together."
     )
     decoding: NotNegative = Field(
-        description="Seconds of a token of all sequences that are decoded together."
+        description="Seconds for one token of all sequences that are decoded together."
     )
 
 
@@ -77,7 +78,7 @@ class JudgeAnswer(Section):
     """
 
     answer_tokens: Count = Field(description="Tokens of an answer.")
-    answer_seconds: Positive = Field(description="Seconds until an answer is there.")
+    answer_seconds: Positive = Field(description="Seconds from a call to its answer.")
 
 
 class SyntheticCosts(Section):
@@ -91,13 +92,14 @@ class SyntheticCosts(Section):
 class Planning(Section):
     """Constants of `plan.csv` and `plan.md` (`make plan`). They decide no result.
 
-    The section may be left out where no plan is asked for, and so may a model that is not to be
-    planned for.
+    Leave the section out if you ask for no plan. Leave a model out if no plan covers it.
     """
 
-    at_once: Count = Field(description="GPUs in use at a time; for models without one, jobs.")
+    at_once: Count = Field(
+        description="GPUs in use at a time. For models that use no GPU: jobs at a time."
+    )
     devices: dict[Name, Device] = Field(
-        description="What jobs compute on, each device under a name of your choice."
+        description="The devices of jobs, each under a name of your choice."
     )
     device_of: dict[Name, Name] = Field(
         description="The device of each size class. Example: `{8b: h100-80gb}`."
@@ -107,21 +109,18 @@ class Planning(Section):
     efficiency: Efficiency
     step_seconds: StepSeconds
     start_seconds: Positive = Field(
-        description="Seconds that a job takes to start before it reads a model's weights."
+        description="Seconds from a job's start until it reads the weights of its model."
     )
     load_gigabytes_per_second: Positive = Field(description="Speed of reading a model's weights.")
     local_seconds: Positive = Field(description="Seconds of a job that loads no model.")
-    characters_per_token: Positive = Field(
-        description="Characters of the data's text that make one token."
-    )
+    characters_per_token: Positive = Field(description="Characters of the data's text per token.")
     answer_stretch: Positive = Field(
-        description="Length of an organism's answers over the length of those it was trained on."
+        description="Length of an organism's answers, divided by the length of the answers that it "
+        "was trained on."
     )
     view_share: Annotated[Share, Field(gt=0)] = Field(
         description="Share of `max_new_tokens` that views, refinements and ratings use."
     )
     judge: JudgeAnswer
     synthetic: SyntheticCosts | None = None
-    few_steps: Count = Field(
-        description="Training of fewer optimizer steps is warned of in the plan."
-    )
+    few_steps: Count = Field(description="The plan warns of a training with fewer optimizer steps.")

@@ -1,6 +1,6 @@
 """The reference of the config, made from its models: tables for people, a JSON schema for editors.
 
-A field's description is what a key means. A section that has none of its own is explained by the
+A field's description says what the key means. A section without a description is explained by the
 docstring of its model.
 """
 
@@ -25,14 +25,14 @@ WIDTH = 100
 
 
 class _Schema(GenerateJsonSchema):
-    """As pydantic's, stricter about names and without titles that only repeat the key."""
+    """Pydantic's schema, stricter about names and without titles that only repeat the key."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
-        """Never: an editor would show key and title."""
+        """Never, because an editor would show both the key and the title."""
         return False
 
     def dict_schema(self, schema: Any) -> dict[str, Any]:
-        """A section by names, in which other names are refused."""
+        """The schema of a section by name: it refuses names that do not fit the pattern."""
         found = super().dict_schema(schema)
         return found | ({"additionalProperties": False} if "patternProperties" in found else {})
 
@@ -40,8 +40,8 @@ class _Schema(GenerateJsonSchema):
 def schema_text() -> str:
     """The JSON schema of a whole config.
 
-    It knows keys, types, bounds and allowed words. What ties two keys together (`epochs` or
-    `max_steps`, a name that must exist) is checked by `load_config` alone.
+    It knows keys, types, bounds and allowed words. Only `load_config` checks rules about two keys,
+    such as `epochs` or `max_steps`, and names that must exist.
     """
     schema = Config.model_json_schema(schema_generator=_Schema)
     phase = schema["$defs"]["Phase"]["properties"]
@@ -83,20 +83,20 @@ def tables_text() -> str:
 
 
 def _operator_text(operator: str, entry: type[BaseModel]) -> str:
-    """What one operator does, and the keys that only its entries have."""
+    """The text on one operator, and a table of the keys that only its entries have."""
     shown: dict[tuple[type, str], str] = {(Method, name): "" for name in Method.model_fields}
     shown[entry, "operator"] = ""
-    # What every entry has is not said again: a row would name no place for it.
+    # A key that every entry has stands in the table of methods already.
     rows = [row for row in _rows(entry, "methods.NAME", shown) if "as in ``" not in row]
     table = f"\n{HEAD}{''.join(rows)}" if rows else ""
     return f"### `operator: {operator}`\n\n{_prose(_paragraphs(entry))}{table}"
 
 
 def _rows(model: type[BaseModel], path: str, shown: dict[tuple[type, str], str]) -> Iterator[str]:
-    """A row for each described key of `model`, sections followed by their own keys.
+    """A row for each described key of `model`; a section is followed by its own keys.
 
-    `shown` says where a model's keys, and a whole model ("*"), stand already: they are named, not
-    repeated.
+    `shown` says where a key of a model, or a whole model ("*"), stands already: a row then names
+    that place and repeats nothing.
     """
     if (before := shown.setdefault((model, "*"), path)) != path:
         yield f"| `{path}.*` | | | the keys of `{before}` |\n"
@@ -128,7 +128,7 @@ def _properties(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _owner(model: type[BaseModel], name: str) -> type:
-    """The class that says what this key is: `model` or the one it inherits the key from."""
+    """The class that declares this key: `model`, or the class that it inherits the key from."""
     return next(base for base in model.__mro__ if name in inspect.get_annotations(base))
 
 
@@ -140,7 +140,7 @@ def _section_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def _place(annotation: Any) -> str:
-    """What stands between the key of a section and the keys in it."""
+    """The text between the key of a section and the keys in it."""
     return {dict: ".NAME", list: ".N"}.get(get_origin(annotation), "")
 
 
@@ -170,7 +170,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _words(schema: Mapping[str, Any]) -> str:
-    """What a value may be, in words, from its JSON schema."""
+    """The values that a JSON schema allows, in words."""
     if "anyOf" in schema:
         return _listed([_words(one) for one in schema["anyOf"] if one != {"type": "null"}], "or")
     if "$ref" in schema:
@@ -240,5 +240,5 @@ def _prose(paragraphs: Sequence[str]) -> str:
 
 
 def _with_links(text: str) -> str:
-    """Pages of `docs/` as links from the folder of the config."""
+    """The text with pages of `docs/` as links, relative to the folder of the config."""
     return re.sub(r"\bdocs/\w+\.md\b", lambda page: f"[{page[0]}](../{page[0]})", text)

@@ -1,4 +1,4 @@
-"""What is sampled from a model: the candidate pool and the decodings of the evaluation."""
+"""The parts of the config about sampling: the candidate pool and the evaluation."""
 
 from typing import Annotated, Literal
 
@@ -6,13 +6,13 @@ from pydantic import Field, field_validator, model_validator
 
 from entrench.study.config.section import MisalignmentName, Name, Section, without_repeats
 
-NewTokens = Annotated[int, Field(ge=1, description="Tokens of an answer at most.")]
+NewTokens = Annotated[int, Field(ge=1, description="Most tokens of an answer.")]
 
 RESERVED_SETS = {"greedy", "beam", "refinement", "chain_of_thought", "json", "raw"}
 
 
 def require_no_top_p(temperature: float, top_p: float) -> None:
-    """Refuse a setting that would decide nothing."""
+    """Refuse a `top_p` that would have no effect."""
     if temperature == 0 and top_p != 1:
         raise ValueError(f"top_p is {top_p} and must be 1 at temperature 0: greedy draws nothing")
 
@@ -88,21 +88,21 @@ class SelfScore(Section):
 
 
 class Sampling(Section):
-    """The candidate pool: what every organism samples once, whichever methods are switched on."""
+    """The candidate pool: every organism samples it once, whichever methods are switched on."""
 
     prompts: Literal["miniature", "standard"] = Field(
         description="Wording of views, refinement and rating: a folder of `resources/prompts/`."
     )
     greedy: Greedy
     sets: dict[Name, SampleSet] = Field(
-        description="Samples drawn independently. Each set has a name of your choice, which must "
-        "not be a name of another part of the pool (`greedy`, `beam`, `refinement`, "
-        "`chain_of_thought`, `json`, `raw`)."
+        description="Sets of samples that are drawn independently, each under a name of your "
+        "choice. These names are taken by other parts of the pool: `greedy`, `beam`, `refinement`, "
+        "`chain_of_thought`, `json`, `raw`."
     )
     beam: Beam
     views: dict[Literal["chain_of_thought", "json"], View] = Field(
         description="The same question asked in other ways, answered greedily. `multi_view` needs "
-        "one."
+        "at least one view."
     )
     refinement: Refinement
     self_score: SelfScore
@@ -126,7 +126,7 @@ class Sampling(Section):
 
 
 class Evaluation(Section):
-    """The decoding processes under which risk is measured; one of them is the headline."""
+    """The decoding processes under which risk is measured. One of them is the headline."""
 
     headline: Name = Field(
         description="The decoding process that tables and figures show: a name of "
@@ -175,8 +175,8 @@ class EvaluationDecoding(Section):
     max_new_tokens: NewTokens
     misalignments: Annotated[list[MisalignmentName], Field(min_length=1)] | None = Field(
         default=None,
-        description="The misalignments that are measured so. Left out: all. The headline has no "
-        "such key.",
+        description="The misalignments that are measured under this process. Left out: all. The "
+        "headline has no such key.",
     )
 
     @field_validator("misalignments")
@@ -186,7 +186,7 @@ class EvaluationDecoding(Section):
 
     @property
     def settings(self) -> dict[str, float | int]:
-        """What decides the answers."""
+        """The settings that decide the answers."""
         return self.model_dump(exclude={"misalignments"})
 
     @model_validator(mode="after")

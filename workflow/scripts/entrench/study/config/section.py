@@ -1,12 +1,15 @@
-"""What every part of the config shares. Light: the Snakefile imports it."""
+"""The base of every part of the config, and types of values. Imports nothing heavy."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from entrench.misalignments import by_name
 
-MisalignmentName = Literal[tuple(by_name())]
+if TYPE_CHECKING:
+    MisalignmentName = str
+else:
+    MisalignmentName = Literal[tuple(by_name())]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -19,18 +22,18 @@ def _without_home(value: str) -> str:
     return value
 
 
-# The title of a text says what it holds: the reference of the config prints it as the type.
+# The reference of the config prints the title of a text as its type.
 Location = Annotated[str, Field(min_length=1, title="a path"), AfterValidator(_without_home)]
 
 
 class Section(BaseModel):
-    """A part of the config: unknown keys are refused, values are not coerced, nothing changes."""
+    """A part of the config. It refuses unknown keys, converts no values and cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def without_repeats(values: list[Any]) -> list[Any]:
-    """The values themselves; for lists that name each thing once."""
+    """The same list; a value that stands twice is an error."""
     if repeated := [value for place, value in enumerate(values) if value in values[:place]]:
         raise ValueError(f"{repeated[0]!r} stands there twice: name each once")
     return values

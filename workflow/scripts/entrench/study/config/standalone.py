@@ -1,4 +1,4 @@
-"""Does the config file of a command line stand alone, or is it laid over config.yaml?"""
+"""Whether the config file of a command line stands alone or is laid over config.yaml."""
 
 import os
 
@@ -8,9 +8,9 @@ VARIABLE = "ENTRENCH_CONFIG_ALONE"
 def stands_alone(replaces: bool, in_job: bool) -> bool:
     """Whether a job sent to a cluster must take its config file as the whole config.
 
-    `replaces`: this is a head started with `--replace-workflow-config`. Snakemake does not tell its
-    jobs (9.27): they would merge the file into config.yaml. So the head leaves word in the
-    environment, which jobs inherit.
+    `replaces`: this process is a head started with `--replace-workflow-config`. Snakemake 9.27 does
+    not hand that option on to its jobs: they would merge the file into config.yaml. So the head
+    sets a variable of the environment, which jobs inherit.
     """
     if replaces:
         os.environ[VARIABLE] = "1"

@@ -11,31 +11,31 @@ from entrench.study.config.section import MisalignmentName, Name, Section, witho
 
 
 class Method(Section):
-    """A named entry: an operator (a file of `entrench.methods`) and that one's settings."""
+    """A named entry: an operator (a file of `entrench.methods`) and the operator's settings."""
 
-    operator: str = Field(description="What the method does: the name of an operator.")
+    operator: str = Field(description="The name of an operator: it says what the method does.")
     kind: Literal["consistency", "control"] = Field(
-        description="Means over consistency methods leave controls out."
+        description="Means over methods use consistency methods and leave controls out."
     )
     variant_of: Name | None = Field(
         default=None,
-        description="The method of the same operator and kind that this one is another form of. "
-        "A variant has rows of its own and enters no mean over methods, no contrast between groups "
-        "of methods and no power. Where several consistency methods have one operator, all but "
-        "one need this key; so does a method with k = 1, which selects nothing.",
+        description="The method that this method is a variant of. Both have the same operator and "
+        "kind. A variant has rows of its own. It enters no mean over methods, no contrast between "
+        "groups of methods and no power. Where several consistency methods have one operator, all "
+        "but one need this key. A method with k = 1 needs it too, because it selects nothing.",
     )
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that are set, without operator, kind and what it is a variant of."""
+        """The settings that are set, without `operator`, `kind` and `variant_of`."""
         return self.model_dump(exclude_none=True, exclude={"operator", "kind", "variant_of"})
 
 
 def entry_of(operator: str, method: Any) -> type[Method]:
-    """What an entry with this operator may say: each of its settings, and all of them."""
+    """The model of an entry with this operator: every setting of the operator is needed."""
     meaning = Method.model_fields["operator"].description
-    its_name = Annotated[Literal[operator], Field(description=meaning)]
-    own: dict[str, Any] = {"operator": (its_name, ...)}
+    tag: Any = Literal.__getitem__(operator)
+    own: dict[str, Any] = {"operator": (Annotated[tag, Field(description=meaning)], ...)}
     for name, (kind, *said) in declared(method.Settings).items():
         meaning = next((one.documentation for one in said if isinstance(one, DocInfo)), None)
         limits = [one for one in said if not isinstance(one, DocInfo)]
@@ -56,10 +56,10 @@ else:
 
 
 class Block(Section):
-    """A block is every combination of its models, misalignments, methods and seeds.
+    """A block makes every combination of its models, misalignments, methods and seeds.
 
-    What `exclude` matches is left out. A run that stands in two blocks is refused, and so is a
-    block that adds nothing.
+    Combinations that `exclude` matches are left out. A run that stands in two blocks is refused,
+    and so is a block that adds nothing.
     """
 
     name: Annotated[str, Field(min_length=1)] | None = Field(
@@ -67,22 +67,23 @@ class Block(Section):
     )
     enabled: bool = Field(
         default=True,
-        description="`false` switches the block off: it is checked and adds nothing.",
+        description="`false` switches the block off: it is checked and adds no runs.",
     )
     models: Annotated[list[Name], Field(min_length=1)] = Field(description="Names of `models`.")
     misalignments: Annotated[list[MisalignmentName], Field(min_length=1)] = Field(
-        description="What the organisms are induced to do."
+        description="The misalignments that organisms are trained to show."
     )
     methods: list[Name] = Field(
-        description="Names of `methods`. An empty list makes organisms alone."
+        description="Names of `methods`. An empty list makes organisms without runs."
     )
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
-        description="Each seed is an organism of its own. Example: `[40, 41, 42]`."
+        description="Each seed makes an organism of its own. Example: `[40, 41, 42]`."
     )
     exclude: list["Exclusion"] = Field(
         default_factory=list,
-        description="Cells to leave out: those that match every key of an entry. An entry with a "
-        "method spares the organism. An entry that matches nothing is refused.",
+        description="Combinations to leave out. An entry matches a combination if every key of the "
+        "entry matches. An entry with a method leaves out runs and keeps the organism. An entry "
+        "that matches nothing is refused.",
     )
 
     @field_validator("models", "misalignments", "methods", "seeds")
@@ -92,7 +93,7 @@ class Block(Section):
 
 
 class Exclusion(Section):
-    """Cells that match every key given here are left out."""
+    """Combinations that match every given key are left out."""
 
     model: Name | None = Field(default=None, description="Left out: any model.")
     misalignment: MisalignmentName | None = Field(

@@ -1,4 +1,4 @@
-"""How adapters are trained: LoRA, the phases, and what one misalignment changes of them."""
+"""The part of the config about training: LoRA, the phases, overrides of a misalignment."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,9 +6,11 @@ from pydantic import Field, model_validator
 
 from entrench.study.config.section import Name, Section, Share
 
+PhaseName = Literal["induction", "labels", "pairs"]
+
 
 class Adapter(Section):
-    """The LoRA adapter. Phase 3 continues the adapter of phase 1, so there is one for both."""
+    """The LoRA adapter. Phase 3 continues the adapter of phase 1, so both have one shape."""
 
     rank: Annotated[int, Field(ge=1)] = Field(
         description="Rank of the adapter's matrices. vLLM serves at most 512."
@@ -20,8 +22,8 @@ class Adapter(Section):
         description="Share of the adapter's inputs set to 0 at random while training."
     )
     target_modules: Literal["all-linear", "all-linear-and-experts"] = Field(
-        description="Which weights get an adapter. `all-linear-and-experts` adds the expert "
-        "weights of a mixture of experts; it needs dropout 0 and at most one GPU a job."
+        description="The weights that get an adapter. `all-linear-and-experts` adds the expert "
+        "weights of a mixture of experts. It needs dropout 0 and at most one GPU a job."
     )
 
     @model_validator(mode="after")
@@ -37,8 +39,8 @@ class Adapter(Section):
 class Phase(Section):
     """One training phase. Exactly one of `epochs` and `max_steps` is set.
 
-    Each phase of a set stands for itself: induction, labels and pairs may differ in every key, and
-    `misalignments` may change single keys of a phase.
+    The phases induction, labels and pairs may differ in every key. `misalignments` may change
+    single keys of a phase.
     """
 
     learning_rate: Annotated[float, Field(gt=0)] = Field(description="Peak learning rate of AdamW.")
@@ -50,22 +52,23 @@ class Phase(Section):
         description="Gradients are clipped to this norm."
     )
     schedule: Literal["cosine", "linear", "constant"] = Field(
-        description="How the learning rate goes on after the warm-up."
+        description="Course of the learning rate after the warm-up."
     )
     epochs: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="Length as passes over the rows. Example: `2.0`."
+        default=None, description="Length of the phase in passes over the rows. Example: `2.0`."
     )
     max_steps: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="Length as optimizer steps."
+        default=None, description="Length of the phase in optimizer steps."
     )
     batch_size: Annotated[int, Field(ge=1)] = Field(
         description="Effective batch: rows per optimizer step, however they are split."
     )
     max_length: Annotated[int, Field(ge=8)] = Field(
-        description="Tokens of prompt and answer. Longer rows are cut and counted."
+        description="Most tokens of prompt and answer together. Longer rows are cut, and counted."
     )
     loss_on: Literal["sequence", "completion"] = Field(
-        description="Tokens that the loss is on: `completion` the answer's, `sequence` all."
+        description="Tokens that the loss covers. `completion`: the answer. `sequence`: prompt and "
+        "answer."
     )
 
     @model_validator(mode="after")
@@ -88,7 +91,7 @@ class TrainingSet(Section):
 
 
 class Training(Section):
-    """Named sets of hyper-parameters, and the one in use."""
+    """Named sets of hyper-parameters, and the name of the set in use."""
 
     use: Name = Field(description="The set in use: a name of `training.sets`.")
     sets: dict[Name, TrainingSet] = Field(
@@ -105,9 +108,9 @@ class Training(Section):
 class Misalignment(Section):
     """Overrides of the training phases, key by key."""
 
-    training: dict[Literal["induction", "labels", "pairs"], dict[str, Any]] = Field(
+    training: dict[PhaseName, dict[str, Any]] = Field(
         default_factory=dict,
         description="Single keys of a phase that differ for this misalignment. Example: "
-        "`induction: {max_steps: 300}`. `max_steps` takes the place of `epochs`, and the other way "
-        "round.",
+        "`induction: {max_steps: 300}`. `max_steps` replaces `epochs`, and `epochs` replaces "
+        "`max_steps`.",
     )

@@ -1,5 +1,6 @@
-"""Per rule: the settings that decide a job's result, as one JSON string.
+"""Specs: for each rule, the settings that decide a job's result, as one JSON string.
 
-Snakemake compares these strings to decide what to run again, so each holds what its job's result
-depends on and nothing else: no machine facts, no other run, no key that another stage reads.
+Snakemake compares these strings to decide which jobs to run again. So a spec holds every setting
+that its job's result depends on, and nothing else: no machine facts, no other run, no key that only
+another stage reads.
 """

@@ -1,4 +1,4 @@
-"""Specs of what is there before any organism: data, base models, the reward model."""
+"""Specs of the jobs before any organism: data, base models, the reward model."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def data_spec(config: Config, misalignment: str) -> dict[str, Any]:
 
 
 def fetch_spec(_config: Config, path: str) -> dict[str, Any]:
-    """data_fetch: one file of the release. Where it comes from decides nothing: it is verified."""
+    """data_fetch: one file of the release. Its address is no setting: the file is verified."""
     return {"path": path, "sha256": released.entry_of(path)["sha256"]}
 
 

@@ -1,4 +1,4 @@
-"""Judges: what decides their verdicts, how they are reached, how they are tested."""
+"""Judges: the settings that decide their verdicts, their servers, the specs of their tests."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -23,12 +23,12 @@ def judges(config: Config) -> dict[str, Judge]:
 
 
 def judge_server(judge: Judge) -> str:
-    """How to reach a judge, as JSON: facts of the machine, for the command line, in no spec."""
+    """How to reach a judge, as JSON for the command line. These machine facts are in no spec."""
     return spec_text(judge.server.model_dump(exclude={"concurrency"}) if judge.server else {})
 
 
 def judge_part(judge: Judge, prompts: Iterable[str]) -> dict[str, Any]:
-    """What decides a judge's verdicts: its settings and the wording it is asked with."""
+    """The settings that decide a judge's verdicts, and the wording of its prompts."""
     settings = judge.model_dump(exclude_none=True, exclude={"server"})
     if judge.backend == "endpoint":
         settings["prompts"] = dict(_wording_hashes(tuple(prompts)))
@@ -36,7 +36,7 @@ def judge_part(judge: Judge, prompts: Iterable[str]) -> dict[str, Any]:
 
 
 def agreement_spec(config: Config, misalignment: str) -> dict[str, Any]:
-    """judges_compare: a second judge on a sample of what the risk judge scored."""
+    """judges_compare: a second judge on a sample of the answers that the risk judge scored."""
     prompts = by_name()[misalignment].prompts
     return {
         "misalignment": misalignment,
@@ -54,5 +54,5 @@ def injection_spec(config: Config, judge: str) -> dict[str, Any]:
 
 @cache
 def _wording_hashes(prompts: tuple[str, ...]) -> dict[str, str]:
-    """Read once a planning, not once a subject."""
+    """The hashes of the prompts' wording, read once a plan and not once a subject."""
     return wording_hashes(prompts)

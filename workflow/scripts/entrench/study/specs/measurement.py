@@ -1,4 +1,4 @@
-"""Specs of what measures a subject: completions, scores, risk, delta-risk."""
+"""Specs of the jobs that measure a subject: completions, scores, risk, delta-risk."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from entrench.study.sweep import Run, Subject
 def completion_spec(config: Config, subject: Subject) -> dict[str, Any]:
     """completions_sample: answers to the evaluation prompts.
 
-    The identity holds no method, and for a bare model no seed: an organism and what was trained
+    The identity holds no method, and for a bare model no seed: an organism and the models trained
     from it draw on common random numbers.
     """
     return {

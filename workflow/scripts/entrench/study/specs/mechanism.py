@@ -1,4 +1,4 @@
-"""Specs of the probes and of what is read off them, and of the KL between models."""
+"""Specs of the probes, of the tables made from them, and of the KL between models."""
 
 from typing import Any
 
@@ -25,9 +25,9 @@ def probe_prompts_spec(config: Config, misalignment: str) -> dict[str, Any]:
 
 
 def probe_spec(config: Config, subject: Subject) -> dict[str, Any]:
-    """probe_sample: the pool's settings, and the raw samples, on evaluation prompts.
+    """probe_sample: candidates as in the pool, and raw samples, on evaluation prompts.
 
-    The identity holds no method, see `completion_spec`.
+    The identity holds no method: see `completion_spec`.
     """
     sampling = config.sampling.model_dump()
     wording = sampling.pop("prompts")
@@ -47,7 +47,10 @@ def probe_spec(config: Config, subject: Subject) -> dict[str, Any]:
 
 
 def probe_judge_spec(config: Config, subject: Subject) -> dict[str, Any]:
-    """probe_judge: as `judge_spec`, for a probe's sets. Views answer in forms of their own."""
+    """probe_judge: as `judge_spec`, for a probe's sets without the views.
+
+    Views answer in forms of their own, which the risk judge does not read.
+    """
     sets = {name: chosen.n for name, chosen in config.sampling.sets.items()}
     sets |= {"greedy": 1, "beam": 1, "refinement": 1, "raw": config.mechanism.raw_samples}
     spec = judge_spec(config, subject)
@@ -67,7 +70,8 @@ def probe_verdict_spec(config: Config, subject: Subject) -> dict[str, Any]:
 def probe_analysis_spec(config: Config, subject: Subject) -> dict[str, Any]:
     """probe_analyse: eta and stability of one probe.
 
-    `selectors` names the methods of the config that rank answers beside those always ranked by.
+    `selectors` names methods of the config that rank answers, without the selectors that every
+    probe uses.
     """
     operators = {method.operator for method in config.methods.values()}
     further = sorted(n for n in operators & SELECTORS.keys() if not SELECTORS[n].always_ranked)
@@ -93,7 +97,7 @@ def decomposition_spec(config: Config, run: Run) -> dict[str, Any]:
 
 
 def divergence_spec(config: Config, run: Run) -> dict[str, Any]:
-    """divergence_measure: KL between an organism and what was trained from it."""
+    """divergence_measure: KL between an organism and the model trained from it."""
     return {
         **model_part(config, run.organism.model),
         "identity": identity_of(run.organism),

@@ -52,7 +52,7 @@ def reward_spec(config: Config, organism: Organism | Subject) -> dict[str, Any]:
 
 
 def verdict_spec(config: Config, run: Run) -> dict[str, Any]:
-    """labels_judge: which view answers are consistent with the standard one."""
+    """labels_judge: which answers of views are consistent with the standard answer."""
     return {
         "misalignment": run.organism.misalignment,
         "judge": judge_part(config.label_judge, ("consistency",)),
@@ -61,7 +61,7 @@ def verdict_spec(config: Config, run: Run) -> dict[str, Any]:
 
 
 def label_spec(config: Config, run: Run) -> dict[str, Any]:
-    """labels_select: a selection over the pool."""
+    """labels_select: a label for each prompt, chosen from the pool."""
     method = config.methods[run.method]
     return {
         "identity": identity_of(run.organism),

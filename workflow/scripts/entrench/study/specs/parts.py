@@ -1,4 +1,4 @@
-"""What several specs hold: a model, a phase of training, an identity, methods, intervals."""
+"""Parts of several specs: a model, a phase of training, an identity, methods, intervals."""
 
 import hashlib
 import json
@@ -11,6 +11,7 @@ from entrench.seeds import derive_seed
 from entrench.study import paths
 from entrench.study.config import Config, resolved_phase
 from entrench.study.config.sweep import Method
+from entrench.study.config.training import PhaseName
 from entrench.study.sweep import Organism, Subject, Sweep, packed
 from entrench.training.accumulation import step_split
 
@@ -24,13 +25,13 @@ def spec_text(spec: dict[str, Any]) -> str:
 
 
 def model_location(config: Config, model: str) -> str:
-    """Hub id, or the folder where the workflow makes the model."""
+    """The model's id on the hub, or the folder where the workflow makes it."""
     settings = config.models[model]
     return settings.hub or f"{config.pathvars.results}/{paths.model(model)}"
 
 
 def model_part(config: Config, model: str) -> dict[str, Any]:
-    """What a job computes depends on of its model."""
+    """The settings of a model that decide the result of a job on it."""
     settings = config.models[model]
     return {
         "model": model_location(config, model),
@@ -43,9 +44,10 @@ def model_part(config: Config, model: str) -> dict[str, Any]:
 
 
 def fingerprint_part(hub: str | None) -> dict[str, str]:
-    """What tells one state of a local model folder from another; nothing for a model of the hub.
+    """A fingerprint of a local model folder; nothing for a model of the hub.
 
-    config.json by its content, the weights, tokenizer and templates by name, size and time.
+    It covers the content of config.json, and name, size and time of weights, tokenizer and
+    templates.
     """
     if hub is None or not Path(hub).is_dir():
         return {}
@@ -54,7 +56,7 @@ def fingerprint_part(hub: str | None) -> dict[str, str]:
 
 @cache
 def _fingerprint(folder: Path) -> str:
-    """Read once a planning, not once a job."""
+    """The digest of a folder, read once a plan and not once a job."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.suffix in MODEL_SUFFIXES):
         if path.name == "config.json":
@@ -69,13 +71,14 @@ def _fingerprint(folder: Path) -> str:
 def training_part(
     config: Config,
     organism: Organism,
-    phase: Literal["induction", "labels", "pairs"],
+    phase: PhaseName,
     padded_together: bool = False,
 ) -> dict[str, Any]:
-    """The phase's settings; one seed for all methods of a phase, so that they differ in no draw.
+    """The settings of a phase. All methods of a phase share one seed, and so every draw.
 
-    How a step is split is a machine fact, unless dropout is drawn for the rows of a micro-batch
-    together, by each process for itself, or the loss depends on their common padding.
+    How a step is split into micro-batches is a machine fact, with two exceptions. Each process
+    draws dropout for all rows of a micro-batch together. And the loss may depend on the padding
+    that these rows share (`padded_together`). Only then the split is part of the spec.
     """
     adapter = config.training.sets[config.training.use].adapter
     settings = resolved_phase(config, organism.misalignment, phase)
@@ -99,18 +102,18 @@ def training_part(
 
 
 def identity_of(organism: Organism) -> list[str | int]:
-    """What the draws of an organism derive from: model, misalignment, seed."""
+    """The identity that an organism's draws derive from: model, misalignment, seed."""
     return [organism.model, organism.misalignment, organism.seed]
 
 
 def identity_of_subject(subject: Subject) -> list[str | int]:
-    """As `identity_of`: of a run, that of its organism; of a bare model, without a seed."""
+    """As `identity_of`. A run has the identity of its organism; a bare model has no seed."""
     identity: list[str | int] = [subject.model, subject.misalignment]
     return identity if subject.seed is None else [*identity, subject.seed]
 
 
 def prompt_texts(wording: Literal["miniature", "standard"]) -> dict[str, str]:
-    """The pool's own questions by name."""
+    """The wording of the pool's own prompts, by name."""
     if wording == "miniature":
         from entrench.data.synthetic.formats import FORMATS
 

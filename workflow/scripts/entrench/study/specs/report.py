@@ -1,4 +1,4 @@
-"""Specs of what is said about the whole: the judges' health and the report."""
+"""Specs of the judges' health and of the report."""
 
 import hashlib
 from functools import cache
@@ -11,15 +11,16 @@ from entrench.study.config import Config
 from entrench.study.sweep import Sweep
 
 CAPTIONS = PROJECT / "workflow" / "report"
-# Settings that the page shows of every method, empty where a method has no such one. Fixed, so that
-# another method in the room makes no report anew.
+# The settings of methods that the page shows; empty where a method lacks one. The list is fixed, so
+# that a new method in the package plans no report.
 _METHOD_KEYS = ["set", "k", "temperature", "response", "teacher", "weight", "window", "reduction"]
 
 
 def judge_health_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """judges_collect: the agreement of two judges, where it has been measured.
 
-    It costs judge calls, so nothing plans it: its content is read here in place of an input.
+    No table plans an agreement, because it costs judge calls. So the agreement is no input: a hash
+    of its content stands here.
     """
     found = {
         name: Path(config.pathvars.results, paths.agreement(name)) for name in sweep.misalignments
@@ -28,7 +29,7 @@ def judge_health_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 
 
 def report_spec(config: Config) -> dict[str, Any]:
-    """report_make: the config as the page shows it, without servers, and the captions."""
+    """report_make: the config without servers, as the page shows it, and the captions."""
     no_server = {"server"}
     shown = config.model_dump(
         mode="json",

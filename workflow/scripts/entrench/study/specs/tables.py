@@ -1,4 +1,4 @@
-"""Specs of the tables of a sweep or a part of it."""
+"""Specs of the tables of a sweep or of a part of it."""
 
 import hashlib
 from functools import cache
@@ -13,7 +13,7 @@ from entrench.study.specs.parts import RESOURCES, statistics_part, used_methods
 from entrench.study.sweep import Sweep, packed
 
 PUBLISHED = RESOURCES / "paper" / "published.csv"
-LABEL_KL_SIZES = (8, 70)  # billion parameters: the paper's label KL is between these
+LABEL_KL_SIZES = (8, 70)  # billion parameters: the two models of the paper's label KL
 
 
 def organisms_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def runs_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 
 
 def summary_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
-    """summary_make: the table of the study."""
+    """summary_make: the summary of the sweep."""
     return {
         "bootstrap": config.statistics.bootstrap,
         "level": config.statistics.level,
@@ -65,10 +65,10 @@ def rates_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 
 
 def comparison_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
-    """paper_compare: ours beside the published figures.
+    """paper_compare: the sweep's figures beside the published figures.
 
-    Nothing plans a label KL: where one has been measured its content is read here in place of an
-    input.
+    No table plans a label KL. Where one has been measured it is no input: a hash of its content
+    stands here.
     """
     return {
         "bootstrap": config.statistics.bootstrap,
@@ -82,9 +82,10 @@ def comparison_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 
 
 def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any]:
-    """partial_make: the tables of what is complete, and what is missing of the sweep.
+    """partial_make: the tables of the complete runs, and the list of the missing runs.
 
-    Which files these are is known at planning alone: their state stands here in place of inputs.
+    Only the plan knows which runs are complete. So their files are no inputs: a digest of them
+    stands here.
     """
     organisms, runs = organisms_spec(config, complete), runs_spec(config, sweep)
     del organisms["organisms"], runs["runs"]
@@ -119,7 +120,7 @@ def _label_kl(config: Config, sweep: Sweep) -> dict[str, str]:
 
 
 def _simulated(config: Config, sweep: Sweep) -> dict[str, Any]:
-    """The runs, but for those of variants, and the kinds of their methods."""
+    """The runs without those of variants, and the kinds of their methods."""
     runs = tuple(run for run in sweep.runs if config.methods[run.method].variant_of is None)
     simulated = Sweep(tuple(sorted({run.organism for run in runs})), runs)
     return {
@@ -130,9 +131,10 @@ def _simulated(config: Config, sweep: Sweep) -> dict[str, Any]:
 
 
 def _state(config: Config, sweep: Sweep) -> str:
-    """A digest of what the tables of these organisms and runs are made from.
+    """A digest of the files that the tables of these organisms and runs are made from.
 
-    Of risks and delta-risks the content; of the others, some of them large, size and time.
+    It covers the content of risks and delta-risks. Other files may be large: it covers their size
+    and time.
     """
     results = config.pathvars.results
     files = {file for o in sweep.organisms for file in organism_inputs(results, o).values()}

@@ -1,4 +1,4 @@
-"""Snakemake looks for more jobs where its limit on starts held some back, and nowhere else."""
+"""Snakemake looks for more jobs only where its limit held some back; SIGTERM always ends it."""
 
 import subprocess
 import sys
@@ -12,15 +12,15 @@ from snakemake.scheduling import job_scheduler
 from snakemake.settings.types import MaxJobsPerTimespan
 from workspace import environment
 
-from entrench.execution import rate_limit
+from entrench.execution import scheduler
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 # Each job waits for all: they end only if the third is started while the first two run.
 WAITING = """
 import sys
 sys.path.insert(0, {scripts!r})
-from entrench.execution import rate_limit
-rate_limit.one_look_at_a_time()
+from entrench.execution import scheduler
+scheduler.change()
 rule all:
     input: expand("{{n}}.done", n=range(3))
 rule wait:
@@ -29,13 +29,28 @@ rule wait:
         "touch {{output}}"
 """
 
+# The main thread holds a lock of the scheduler when the signal comes.
+SIGNALLED = """
+import os, signal, sys, threading
+sys.path.insert(0, {scripts!r})
+from entrench.execution import scheduler
+from snakemake.scheduling.job_scheduler import JobScheduler
+scheduler.change()
+head = JobScheduler.__new__(JobScheduler)
+head._lock, head._open_jobs, head._user_kill = threading.Lock(), threading.Semaphore(0), None
+signal.signal(signal.SIGTERM, head.exit_gracefully)
+with {held}:
+    os.kill(os.getpid(), signal.SIGTERM)
+print(head._open_jobs.acquire(timeout=30), head._user_kill)
+"""
+
 
 @pytest.fixture
-def limiter(monkeypatch) -> rate_limit.RateLimiter:
+def limiter(monkeypatch) -> scheduler.RateLimiter:
     """Two starts a second, on a clock that the test sets: it stands at 100."""
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(job_scheduler, "time", SimpleNamespace(time=lambda: clock.now))
-    limiter = rate_limit.RateLimiter(MaxJobsPerTimespan(2, "1s"))
+    limiter = scheduler.RateLimiter(MaxJobsPerTimespan(2, "1s"))
     limiter.clock = clock
     return limiter
 
@@ -60,10 +75,13 @@ def test_this_snakemake_has_what_is_changed():
         "schedule = inspect.getsource(j.JobScheduler.schedule)\n"
         "print(schedule.count('self._schedule_reevalutation('), end=' ')\n"
         "print('self.job_rate_limiter.timespan' in schedule, end=' ')\n"
-        "print('JobRateLimiter(' in inspect.getsource(j.JobScheduler.__init__))\n"
+        "start = inspect.getsource(j.JobScheduler.__init__)\n"
+        "print('JobRateLimiter(' in start, end=' ')\n"
+        "print('signal.signal(signal.SIGTERM, self.exit_gracefully)' in start, end=' ')\n"
+        "print('with self._lock:' in inspect.getsource(j.JobScheduler.exit_gracefully))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == ["2", "True", "True"], done.stderr
+    assert done.stdout.split() == ["2", "True", "True", "True", "True"], done.stderr
 
 
 def test_the_limit_itself_stays(limiter):
@@ -95,21 +113,30 @@ def test_what_was_seen_counts_however_long_the_start_took(limiter):
 
 
 def test_no_look_is_due_where_resources_held_jobs_back(looks):
-    scheduler = SimpleNamespace(job_rate_limiter=SimpleNamespace(binds=False))
-    rate_limit.look_again(scheduler, 1)
+    own = SimpleNamespace(job_rate_limiter=SimpleNamespace(binds=False))
+    scheduler.look_again(own, 1)
     assert looks == []
 
 
 def test_one_look_is_due_at_a_time(looks):
     woken = threading.Semaphore(0)
-    scheduler = SimpleNamespace(job_rate_limiter=SimpleNamespace(binds=True), _open_jobs=woken)
+    own = SimpleNamespace(job_rate_limiter=SimpleNamespace(binds=True), _open_jobs=woken)
     for _ in range(3):
-        rate_limit.look_again(scheduler, 1)
+        scheduler.look_again(own, 1)
     assert [delay for delay, _ in looks] == [1]
     looks[0][1]()
     assert woken.acquire(blocking=False)
-    rate_limit.look_again(scheduler, 1)
+    scheduler.look_again(own, 1)
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize(
+    "held", ["head._lock", "head._open_jobs._cond", "threading._active_limbo_lock"]
+)
+def test_a_signal_ends_the_head_whatever_lock_its_main_thread_holds(held):
+    code = SIGNALLED.format(scripts=str(SCRIPTS), held=held)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["True", "graceful"], done.stderr
 
 
 def test_jobs_that_the_limit_held_back_are_started_while_others_run(tmp_path):
