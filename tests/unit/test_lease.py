@@ -285,7 +285,7 @@ def test_a_lease_that_cannot_be_given_back_is_no_fault_of_the_work(folder, monke
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with lease.hold(folder):
-        monkeypatch.setattr(lease, "_locked", fail)
+        monkeypatch.setattr(lease, "locked", fail)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
