@@ -12,8 +12,10 @@ from workspace import Workspace, environment
 
 from entrench.execution.warm_start import LIBRARIES, PLACE, WarmStart
 
-# A shell ignores Ctrl-C for what it starts in the background, and so would the sweeps of tests.
+# A shell ignores Ctrl-C for what it starts in the background, and `nohup` ignores the end of a
+# terminal. The sweeps and jobs of tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Few tests that take long: begun last, they would keep one worker busy while the others are done.
 BEGUN_FIRST = (

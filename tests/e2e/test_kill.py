@@ -86,7 +86,7 @@ def test_killed_once_in_every_rule_the_sweep_ends_in_the_same_bytes(micro, tmp_p
     output = workspace.sweep()
     log = (workspace.folder / "sweep.log").read_text() + output
     assert set(hit.values()) == {"head and jobs", "head alone"}
-    assert "no process works in this folder: unlocking" in log
+    assert "No process works in this folder: unlocking" in log
     assert not list(workspace.folder.rglob("*.tmp"))
     expected, found = micro.results(), workspace.results()
     assert sorted(found) == sorted(expected)
