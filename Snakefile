@@ -78,6 +78,7 @@ include: "workflow/rules/probes.smk"
 include: "workflow/rules/mechanism.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/plan.smk"
+include: "workflow/rules/order.smk"
 
 
 wildcard_constraints:
@@ -103,6 +104,11 @@ rule all:
         "<results>/power.csv",
         FIGURE_FILES,
         MECHANISM_FILES if CONFIG.mechanism.enabled else [],
+
+
+rule first:
+    input:
+        FIRST_FILES,
 
 
 rule organisms:

@@ -15,6 +15,8 @@ from pathlib import Path
 from entrench.errors import EntrenchError
 from entrench.execution import command
 
+DEFAULT_TARGETS = ("all", "first")
+
 
 def main(argv: Sequence[str]) -> None:
     """Prepare the folder, run Snakemake, print the result."""
@@ -31,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
 
     folder = Path.cwd()
     head.clear_the_way(folder, arguments.config)
-    head.run_snakemake(arguments.config, arguments.cores, arguments.targets)
+    head.run_snakemake(arguments.config, arguments.cores, arguments.targets or DEFAULT_TARGETS)
     show_results(arguments.config)
 
 

@@ -1,0 +1,23 @@
+# The order of jobs: which of those that are ready starts first. This file has no rule.
+
+from entrench.study.reading_order import ReadingOrder, first_parts, reading_order
+
+# The first answers of a sweep: a table and a figure of its first organism and first misalignment.
+FIRST_FILES = [
+    f"<results>/{file}"
+    for first in first_parts(reading_order(CONFIG, SWEEP))
+    for file in (
+        paths.table("summary", first),
+        *(paths.figure("delta_by_method", suffix, first) for suffix in ("pdf", "png", "csv")),
+    )
+]
+READING_ORDER = ReadingOrder(CONFIG, SWEEP)
+
+
+def priority_in(rule_name):
+    """The `priority` function of a rule."""
+    return lambda wildcards: READING_ORDER.priority(rule_name, dict(wildcards.items()))
+
+
+for each_rule in workflow.rules:
+    each_rule.priority = priority_in(each_rule.name)
