@@ -14,10 +14,5 @@ FIRST_FILES = [
 READING_ORDER = ReadingOrder(CONFIG, SWEEP)
 
 
-def priority_in(rule_name):
-    """The `priority` function of a rule."""
-    return lambda wildcards: READING_ORDER.priority(rule_name, dict(wildcards.items()))
-
-
-for each_rule in workflow.rules:
-    each_rule.priority = priority_in(each_rule.name)
+for each in workflow.rules:
+    each.priority = READING_ORDER.function(each.name)

@@ -8,7 +8,7 @@ the power, and would else be made first.
 Priorities decide nothing about results. They say which of the jobs that are ready starts first.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from entrench.study import paths
@@ -62,6 +62,10 @@ class ReadingOrder:
             self.places["mechanism", misalignment] = 2 * place - 1  # the last organism's stays
         self.highest = 2 * len(order) + 1
         self.parts: dict[str, int] = {}
+
+    def function(self, rule: str) -> Callable[[Any], int]:
+        """The `priority` function of a rule in a Snakefile."""
+        return lambda wildcards: self.priority(rule, dict(wildcards.items()))
 
     def priority(self, rule: str, wildcards: Mapping[str, Any]) -> int:
         """The priority of the job of a rule with these wildcards.
