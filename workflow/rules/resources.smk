@@ -84,6 +84,15 @@ def machine(size_of, *settings):
     return {name: asked(name) for name in asks} | {name: set_to(name) for name in settings}
 
 
+def threads_of(size_of):
+    """The `threads` of jobs on a model: the processors that they use.
+
+    Snakemake lowers this number to `--cores`. The job computes with the threads of its size class
+    all the same, because they decide the result.
+    """
+    return lambda wildcards: job_resources.resources(size_of(wildcards), 1)["cpus_per_task"]
+
+
 @cache
 def show_asked():
     """Show once in a dry run what each size class asks of its machine, and the sweep's limits.
