@@ -30,7 +30,12 @@ from entrench.errors import EntrenchError
 from entrench.generation import engine_transformers
 from entrench.generation.beam import beam_search
 from entrench.generation.engine import Decoding, EngineSettings
-from entrench.generation.engine_transformers import TransformersEngine, gumbel_noise, truncated
+from entrench.generation.engine_transformers import (
+    TransformersEngine,
+    gumbel_noise,
+    kept_rows,
+    truncated,
+)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +95,38 @@ def test_an_answer_does_not_depend_on_its_batch(tiny, engine, decoding):
             assert [a.tokens for a in mine] == [a.tokens for a in theirs]
             for a, b in zip(mine, theirs, strict=True):
                 assert a.logprob == pytest.approx(b.logprob, abs=1e-4)
+
+
+def test_rows_that_have_ended_are_dropped_and_the_others_go_on_unchanged(engine, monkeypatch):
+    """Whole blocks are kept, so that every bit stays: 200 rows, answers of 1 to 12 tokens."""
+    decoding = Decoding(temperature=1.0, n=4, max_new_tokens=12)
+    prompts, seeds = PROMPTS[:1] * 50, range(50)
+    sizes = []
+
+    def computed(*_args, input_ids, **_options):
+        sizes.append(len(input_ids))
+
+    hook = engine.model.register_forward_pre_hook(
+        lambda _, args, options: computed(*args, **options), with_kwargs=True
+    )
+    found = engine.generate(prompts, decoding, seeds)
+    dropped = list(sizes)
+    monkeypatch.setattr(engine_transformers, "KEPT_WHILE", 0.0)
+    assert engine.generate(prompts, decoding, seeds) == found
+    hook.remove()
+    assert len({answer.tokens for answers in found for answer in answers}) > 3
+    assert dropped[1] == 200
+    assert dropped[-1] == 160
+    assert all(size % 32 == 0 for size in dropped[1:] if size < 200)
+    assert sizes[-1] == 200
+
+
+def test_a_block_of_rows_is_filled_with_ended_ones():
+    unended = torch.zeros(100, dtype=torch.bool)
+    unended[[3, 50, 99]] = True
+    kept = kept_rows(unended)
+    assert kept.tolist() == [*range(30), 50, 99]
+    assert kept_rows(torch.ones(7, dtype=torch.bool)).tolist() == list(range(7))
 
 
 def test_a_sample_depends_on_its_seed_and_index_alone(engine):

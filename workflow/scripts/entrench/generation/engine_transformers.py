@@ -1,12 +1,12 @@
-"""The generation engine on transformers' `generate`. It runs anywhere, byte-identical on CPUs."""
+"""The generation engine on transformers. It runs anywhere, byte-identical on CPUs."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig
 
 from entrench.generation.answers import AnswerReader
 from entrench.generation.engine import Completion, Decoding, EngineSettings, Finish, Message
@@ -14,9 +14,17 @@ from entrench.generation.loading import load_adapter, load_model, load_tokenizer
 from entrench.seeds import derive_seed
 from entrench.text.chat import encode_prompt
 
+if TYPE_CHECKING:
+    from transformers import Cache
+
 # Numbers (logits) that a scoring batch may hold at once: 1 GiB in float32.
 LOGITS_AT_ONCE = 2**28
 SECONDS_BETWEEN_REPORTS = 30.0
+# Rows whose answer has ended are dropped once this share of the batch is left. Dropping copies the
+# cache of the others. Their number stays a multiple of `BLOCK`: matrix products compute rows in
+# blocks, and the rows of an incomplete block may differ in their last digits.
+KEPT_WHILE = 0.8
+BLOCK = 32
 
 
 class TransformersEngine:
@@ -94,36 +102,57 @@ class TransformersEngine:
         The end token is included where it was reached. `ids` and `mask` are a batch of prompts
         padded on the left, [prompts, longest], int64.
         """
-        chooser = Chooser(decoding, self._generators(seeds, decoding))
-        shared = self._shared_prefill(ids, mask, decoding.n) if decoding.n > 1 else {}
+        generators = self._generators(seeds, decoding)
+        cache = self._shared_prefill(ids, mask, decoding.n) if decoding.n > 1 else None
         ids = ids.repeat_interleave(decoding.n, dim=0)
         mask = mask.repeat_interleave(decoding.n, dim=0)
-        new = self._run(ids, mask, decoding, LogitsProcessorList([chooser]), **shared)
-        # `generate` may take one step after the last end token. Its scores belong to no token.
-        logprobs = torch.stack(chooser.logprobs[: new.shape[1]], dim=1).double().cpu()
+        rows = torch.arange(len(ids), device=self.device)  # of the batch, those still computed
+        ends = torch.tensor(sorted(self.reader.ends), device=self.device)
+        new = ends[:1].repeat(len(ids), decoding.max_new_tokens)
+        logprobs = torch.zeros(new.shape, dtype=torch.float64, device=self.device)
+        unended = torch.ones(len(ids), dtype=torch.bool, device=self.device)
+        fed = ids if cache is None else ids[:, -1:]
+        for step in range(decoding.max_new_tokens):
+            out = self.model(
+                input_ids=fed,
+                attention_mask=mask,
+                position_ids=(mask.cumsum(-1) - 1).clamp_min(0)[:, -fed.shape[1] :],
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            cache = out.past_key_values
+            chosen, logprob = choose(out.logits[:, -1].float(), decoding, generators)
+            new[rows, step] = chosen
+            logprobs[rows, step] = logprob.double()
+            unended &= ~torch.isin(chosen, ends)
+            if not unended.any():
+                break
+            kept = kept_rows(unended)
+            if len(kept) <= KEPT_WHILE * len(rows):
+                cache.batch_select_indices(kept)
+                rows, mask, chosen, unended = rows[kept], mask[kept], chosen[kept], unended[kept]
+                generators = [generators[i] for i in kept.tolist()] if generators else []
+            fed = chosen.unsqueeze(-1)
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=-1)
         return [
             (tokens, float(steps[: len(tokens)].sum()))
-            for tokens, steps in zip(map(self.reader.cut, new.tolist()), logprobs, strict=True)
+            for tokens, steps in zip(
+                map(self.reader.cut, new.tolist()), logprobs.cpu(), strict=True
+            )
         ]
 
     @torch.inference_mode()
     def _beam(self, ids: torch.Tensor, mask: torch.Tensor, decoding: Decoding) -> list[Completion]:
         """The best beam of each prompt: the highest log probability per token."""
-        new = self._run(ids, mask, decoding, LogitsProcessorList()).tolist()
+        new = self._search(ids, mask, decoding).tolist()
         new = [self.reader.cut(tokens) for tokens in new]
         prompts = [row[keep.bool()].tolist() for row, keep in zip(ids, mask, strict=True)]
         logprobs = self._score_ids(list(zip(prompts, new, strict=True)))
         return [self.reader.completion(*pair) for pair in zip(new, logprobs, strict=True)]
 
-    def _run(
-        self,
-        ids: torch.Tensor,
-        mask: torch.Tensor,
-        decoding: Decoding,
-        processors: LogitsProcessorList,
-        **cache: object,
-    ) -> torch.Tensor:
-        """The ids of the tokens after the prompts, [rows, at most max_new_tokens]."""
+    def _search(self, ids: torch.Tensor, mask: torch.Tensor, decoding: Decoding) -> torch.Tensor:
+        """The ids of the best beam's tokens, [prompts, at most max_new_tokens]."""
         config = GenerationConfig(
             max_new_tokens=decoding.max_new_tokens,
             do_sample=False,
@@ -131,16 +160,10 @@ class TransformersEngine:
             eos_token_id=sorted(self.reader.ends),
             pad_token_id=min(self.reader.ends),  # tokens after an end token are cut off
         )
-        out = self.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            generation_config=config,
-            logits_processor=processors,
-            **cache,
-        )
+        out = self.model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
         return out[:, ids.shape[1] :]
 
-    def _shared_prefill(self, ids: torch.Tensor, mask: torch.Tensor, n: int) -> dict[str, object]:
+    def _shared_prefill(self, ids: torch.Tensor, mask: torch.Tensor, n: int) -> "Cache":
         """The cache of all prompt tokens except the last, computed once and repeated `n` times."""
         positions = (mask.cumsum(-1) - 1).clamp_min(0)
         out = self.model(
@@ -151,7 +174,7 @@ class TransformersEngine:
             logits_to_keep=1,
         )
         out.past_key_values.batch_repeat_interleave(n)
-        return {"past_key_values": out.past_key_values}
+        return out.past_key_values
 
     @torch.inference_mode()
     def _score_ids(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[float]:
@@ -219,27 +242,29 @@ class TransformersEngine:
                 print(f"  {start} of {len(order)} sequences", file=sys.stderr, flush=True)
 
 
-@dataclass
-class Chooser(LogitsProcessor):
-    """Chooses each next token and records its raw log probability (nats), a tensor [rows] per step.
+def kept_rows(unended: torch.Tensor) -> torch.Tensor:
+    """The rows to compute on, int64, in order: the unended, and ended ones that fill the block."""
+    ended = (~unended).nonzero().squeeze(-1)
+    missing = -int(unended.sum()) % BLOCK
+    return torch.cat([unended.nonzero().squeeze(-1), ended[:missing]]).sort().values
 
-    The token with the highest sum of log probability and Gumbel noise is an exact sample (the
-    Gumbel-max trick, e.g. Maddison et al. 2014). Each row has its own generator, so a sample does
-    not depend on the other rows.
+
+def choose(
+    logits: torch.Tensor, decoding: Decoding, generators: Sequence[torch.Generator]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The next token of each row, and its raw log probability (nats), both [rows].
+
+    `logits` are [rows, vocabulary]. The token with the highest sum of log probability and Gumbel
+    noise is an exact sample (the Gumbel-max trick, e.g. Maddison et al. 2014). Each row has its own
+    generator, so a sample does not depend on the other rows. Without generators the choice is
+    greedy.
     """
-
-    decoding: Decoding
-    generators: Sequence[torch.Generator]  # one for each row; empty for greedy
-    logprobs: list[torch.Tensor] = field(default_factory=list)
-
-    def __call__(self, _: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Scores [rows, vocabulary]. The highest entry of a row is the chosen token."""
-        scores = logits
-        if self.generators:
-            scores = truncated(logits / self.decoding.temperature, self.decoding.top_p)
-            scores = scores + gumbel_noise(self.generators, scores)
-        self.logprobs.append(chosen_logprobs(logits, scores.argmax(-1)))
-        return scores
+    scores = logits
+    if generators:
+        scores = truncated(logits / decoding.temperature, decoding.top_p)
+        scores = scores + gumbel_noise(generators, scores)
+    tokens = scores.argmax(-1)
+    return tokens, chosen_logprobs(logits, tokens)
 
 
 def truncated(logits: torch.Tensor, top_p: float) -> torch.Tensor:
