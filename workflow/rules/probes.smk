@@ -47,6 +47,7 @@ rule probe_sample:
         "<logs>/probe_sample/{subject}.log",
     conda:
         "../../environment.yml"
+    threads: cores_of(size_of_subject)
     resources:
         **machine(size_of_subject, "batch_size", "vllm_memory_percent"),
     params:
