@@ -88,6 +88,7 @@ wildcard_constraints:
 onstart:
     take_over()
     record_planned_outputs()
+    warn_of_few_cores()
     warm_up()
 
 

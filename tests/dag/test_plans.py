@@ -12,7 +12,6 @@ from workspace import LABEL_RUN, MICRO, Workspace, environment
 
 from entrench.records import write_text
 from entrench.study.config import FIGURES, SLOTS
-from entrench.study.stages import LOADING_RULES
 
 METHODS = 9
 LABEL_METHODS = 7
@@ -302,13 +301,3 @@ def test_a_config_that_is_no_yaml_is_named_with_its_line(checkout, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {config}: line 3: not valid YAML: ")
     assert done.stderr.count("\n") == 1
-
-
-def test_a_job_on_a_model_claims_the_threads_of_its_size_class(checkout):
-    """So Snakemake starts no more of them at a time than the machine can carry."""
-    config = checkout.derive("threads.yaml", lambda c: c["size_classes"]["tiny"].update(threads=2))
-    text = checkout.snakemake("-n", "--cores", "4", "--", "all", config=config).stdout
-    jobs = re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]
-    claims = {job.partition(":")[0]: "threads: 2" in job for job in jobs}
-    assert {rule for rule, two in claims.items() if two} == set(claims) & LOADING_RULES
-    assert len(set(claims) & LOADING_RULES) == 8

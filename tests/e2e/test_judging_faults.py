@@ -111,7 +111,7 @@ def test_a_server_that_fails_in_every_way_costs_repeats_and_no_answer(tmp_path):
     with JudgeServer(honest, plan.get) as server:
         done = judge(tmp_path, server)
         assert done.returncode == 0, done.stderr
-        assert re.fullmatch(r"took [\d.]+ s\n", done.stderr)
+        assert re.fullmatch(r"cpu: [\d.]+ s, imports [\d.]+ s\ntook [\d.]+ s\n", done.stderr)
         scores = rows_of(tmp_path / "scores.jsonl")
         expected = [float(reply.startswith("yes")) for reply in replies]
         assert [row["value"] for row in scores] == [*expected[:30], None, *expected[31:]]

@@ -1,6 +1,8 @@
 """One set of versions: the CPU set-up, the GPU nodes' environment and that of vLLM's tests."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 OFFLINE = re.compile(
     r"failed to (fetch|lookup)|error sending request|dns error|network is disabled", re.IGNORECASE
 )
@@ -87,3 +90,43 @@ def test_the_pins_of_vllms_tests_resolve_together():
     """With the build of torch that the index has for everybody, not a CPU build at hand."""
     wanted = ROOT / "tests" / "engine_vllm" / "requirements.txt"
     assert pins(wanted.read_text()).items() <= resolved(wanted, "3.11", "linux").items()
+
+
+# In place of Python: it makes an environment whose Python is itself, and notes how uv is called.
+STAND_IN = """#!/bin/sh
+case "$*" in
+"-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+"-m uv "*) echo "${UV_TORCH_BACKEND-none}" >"$NOTE" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("backend", ["none", "cpu"])
+def test_make_hands_the_torch_backend_of_the_readme_on_to_uv(tmp_path, backend):
+    for name in ("Makefile", "requirements.txt"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    python = tmp_path / "python"
+    python.write_text(STAND_IN)
+    python.chmod(0o755)
+    own = {"PATH": os.environ["PATH"], "NOTE": str(tmp_path / "note")}
+    if backend != "none":
+        assert f"`export UV_TORCH_BACKEND={backend}`" in README
+        own["UV_TORCH_BACKEND"] = backend
+    command = ["make", ".venv/installed", f"PYTHON={python}"]
+    done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "note").read_text() == f"{backend}\n"
+
+
+@pytest.mark.parametrize(("backend", "status"), [("cpu", 0), ("cqu", 2)])
+def test_uv_knows_the_torch_backend_of_the_readme(tmp_path, backend, status):
+    pytest.importorskip("uv", reason="uv is not installed here: `make .venv/installed` installs it")
+    (tmp_path / "nothing.txt").touch()
+    done = subprocess.run(
+        [*(sys.executable, "-m", "uv", "pip", "install", "--offline", "-r", "nothing.txt")],
+        cwd=tmp_path,
+        env=os.environ | {"UV_TORCH_BACKEND": backend, "VIRTUAL_ENV": sys.prefix},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == status, done.stderr

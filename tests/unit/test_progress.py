@@ -1,12 +1,15 @@
 """The progress log of a sweep, fed with Snakemake's events."""
 
 import logging
+import time
 from types import SimpleNamespace
 
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from entrench.execution import warm_start
 from snakemake_logger_plugin_entrench import LogHandler
+from snakemake_logger_plugin_entrench.cpu import CpuAccount
 
 
 @pytest.fixture
@@ -42,6 +45,54 @@ def test_a_failure_shows_the_end_of_its_log(handler, capsys, tmp_path):
     text = capsys.readouterr().err
     assert "FAILED: judge_score (job 7)" in text
     assert "  | error: x.jsonl, line 3: not JSON: delete it" in text
+
+
+def told(folder, cpu, imports):
+    """The log of a job that has told its CPU."""
+    log = folder / f"{cpu}.log"
+    log.write_text(f"loss 1.0\ncpu: {cpu} s, imports {imports} s\ntook 9.0 s\n")
+    return log
+
+
+def test_the_cpu_table_has_a_line_for_each_use_and_marks_what_was_not_told(tmp_path):
+    (tmp_path / "killed.log").write_text("")
+    account = CpuAccount()
+    account.add("model_make", [told(tmp_path, "20.00", "5.00")], elapsed=21.0)
+    account.add("labels_cross", [told(tmp_path, "10.00", "4.00")], elapsed=11.0)
+    account.add("summary_make", [tmp_path / "killed.log"], elapsed=1.5)
+    account.add("judge_score", [tmp_path / "none.log"], elapsed=0.5)
+    account.add("all", [], elapsed=7.0)
+    assert account.table(head=6.0, server=3.0) == (
+        "41 s of CPU:\n"
+        "  imports                         12.0             29%\n"
+        "  sampling                         6.0             15%\n"
+        "  training                        15.0             37%\n"
+        "  analysis *                       2.0              5%\n"
+        "  head                             6.0             15%\n"
+        "  neither sampling nor training: 49%\n"
+        "  * 2 jobs told no CPU time: their seconds by the clock count"
+    )
+
+
+def test_the_closing_table_counts_the_cpu_that_a_finished_jobs_log_tells(
+    handler, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(time, "process_time", lambda: 10.0)
+    monkeypatch.setattr(warm_start, "cpu_seconds", lambda: 5.0)
+    log = f"{told(tmp_path, '25.00', '5.00')} (check log file(s) for error details)"
+    handler.emit(event(LogEvent.JOB_INFO, jobid=1, rule_name="adapter_train", log=[log]))
+    handler.emit(event(LogEvent.JOB_INFO, jobid=2, rule_name="adapter_train", log=[log]))
+    handler.emit(event(LogEvent.JOB_FINISHED, job_id=1))
+    handler.close()
+    assert capsys.readouterr().err.endswith(
+        "40 s of CPU:\n"
+        "  imports                         10.0             25%\n"
+        "  sampling                         0.0              0%\n"
+        "  training                        20.0             50%\n"
+        "  analysis                         0.0              0%\n"
+        "  head                            10.0             25%\n"
+        "  neither sampling nor training: 50%\n"
+    )
 
 
 def test_warnings_and_nothing_to_do_are_told_and_chatter_is_not(handler, capsys):

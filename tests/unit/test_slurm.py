@@ -3,10 +3,13 @@
 import asyncio
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import snakemake_executor_plugin_slurm as executor
 import yaml
+from snakemake.iocontainers import ResourceList
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 
 from entrench.errors import EntrenchError
 from entrench.execution import slurm
@@ -52,6 +55,24 @@ def test_retries_ask_for_more_memory_and_time_and_for_the_same_gpus():
         "runtime": 4320,
     }
     assert job_resources.resources(size(gpus=0, threads=2), 1)["cpus_per_task"] == 2
+
+
+@pytest.mark.parametrize("claimed", [1, 2, 32])
+def test_slurm_is_asked_for_a_size_classes_cpus_whatever_a_job_claims(claimed):
+    resources = ResourceList(fromdict=job_resources.resources(size(gpus=4), 1))
+    job = SimpleNamespace(threads=claimed, resources=resources)
+    told = {"run_uuid": "u", "slurm_logfile": "l", "comment_str": "c"}
+    call = get_submit_command(job, told | {"account": "", "partition": "", "workdir": None})
+    assert call.split()[-5:] == ["-t", "480", "--mem", "64000", "--cpus-per-task=32"]
+
+
+def test_too_few_cores_are_named_with_the_threads_of_the_jobs():
+    sizes = {"8b": size(threads=2), "70b": size(gpus=4, threads=2)}
+    assert job_resources.beyond(sizes, 2) == [
+        "a job of size class '70b' computes with 8 threads and the sweep has 2 of the cores: such "
+        "a job runs alone, and slower than on 8 cores"
+    ]
+    assert job_resources.beyond(sizes, 8) == []
 
 
 def test_the_table_has_a_line_for_each_size_class():

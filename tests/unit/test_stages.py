@@ -91,6 +91,20 @@ def test_what_may_run_beside_a_sweep_loads_no_model_and_asks_no_judge(rules):
     assert light - {name for name, s in STAGES.items() if s.reports} == {"plan_make"}
 
 
+def test_what_a_stage_spends_its_cpu_on():
+    works = {}
+    for name, stage in STAGES.items():
+        works.setdefault(stage.work, []).append(name)
+    assert sorted(works["training"]) == [
+        *("adapter_induce", "adapter_regularise", "adapter_train", "model_make", "reward_make")
+    ]
+    assert sorted(works["sampling"]) == [
+        *("completions_sample", "divergence_measure", "labels_cross", "pool_sample"),
+        *("probe_reward", "probe_sample", "reward_score"),
+    ]
+    assert len(works["analysis"]) == len(STAGES) - 12
+
+
 def test_what_reports_is_light():
     assert [s.name for s in STAGES.values() if s.reports and not s.light] == []
 

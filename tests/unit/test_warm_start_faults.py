@@ -255,6 +255,30 @@ def test_nothing_is_forked_from_a_process_with_threads(tmp_path):
         assert run(server, tmp_path, script(tmp_path, IS_WARM))[1] == "False\n"
 
 
+CPU = """
+import os, sys, time
+from pathlib import Path
+from entrench.execution import warm_start
+print(warm_start.cpu_seconds())
+warm_start.use(3, sys.exit, ["scipy.stats"])
+while not Path(os.environ["ENTRENCH_WARM_START"], "ready").exists():
+    time.sleep(0.01)
+print(warm_start.cpu_seconds())
+"""
+
+
+def test_the_cpu_of_the_imports_is_known_while_the_server_runs():
+    scripts = str(Path(starting.__file__).parents[2])
+    own = {"PATH": f"{Path(PYTHON).parent}:/bin", "PYTHONPATH": scripts}
+    done = subprocess.run(
+        [PYTHON, "-c", CPU], env=ENVIRONMENT | own, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    before, after = map(float, done.stdout.split())
+    assert before == 0
+    assert 0.2 <= after <= 20  # Python itself takes 0.04
+
+
 def test_for_few_jobs_no_server_is_started(monkeypatch):
     monkeypatch.delenv(starting.PLACE, raising=False)
     path = os.environ["PATH"]

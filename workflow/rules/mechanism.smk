@@ -75,7 +75,7 @@ rule divergence_measure:
         "<logs>/divergence_measure/{model}/{misalignment}/seed{seed}/{method}.log",
     conda:
         "../../environment.yml"
-    threads: threads_of(size_of_model)
+    threads: cores_of(size_of_model)
     resources:
         **machine(size_of_model, "batch_size"),
     params:
@@ -108,7 +108,7 @@ rule labels_cross:
         "<logs>/labels_cross/{model}/{misalignment}/seed{seed}/{other}.log",
     conda:
         "../../environment.yml"
-    threads: threads_of(size_of_other)
+    threads: cores_of(size_of_other)
     resources:
         **machine(size_of_other, "batch_size", "vllm_memory_percent"),
     params:

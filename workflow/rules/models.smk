@@ -13,7 +13,7 @@ rule model_make:
         model=any_of(MADE_MODELS),
     conda:
         "../../environment.yml"
-    threads: threads_of(size_of_model)
+    threads: cores_of(size_of_model)
     resources:
         **machine(size_of_model),
     params:
@@ -35,7 +35,7 @@ rule reward_make:
         "<logs>/reward_make.log",
     conda:
         "../../environment.yml"
-    threads: threads_of(size_of_reward)
+    threads: cores_of(size_of_reward)
     resources:
         **machine(size_of_reward),
     params:

@@ -15,7 +15,7 @@ rule adapter_induce:
         "<logs>/adapter_induce/{model}/{misalignment}/seed{seed}.log",
     conda:
         "../../environment.yml"
-    threads: threads_of(size_of_model)
+    threads: cores_of(size_of_model)
     resources:
         **machine(size_of_model, "per_device_batch", "checkpoint_steps", "gradient_checkpointing"),
     params:
@@ -50,7 +50,7 @@ rule pool_sample:
         "<logs>/pool_sample/{model}/{misalignment}/seed{seed}.log",
     conda:
         "../../environment.yml"
-    threads: threads_of(size_of_model)
+    threads: cores_of(size_of_model)
     resources:
         **machine(size_of_model, "batch_size", "vllm_memory_percent"),
     params:
@@ -84,7 +84,7 @@ rule reward_score:
         "<logs>/reward_score/{model}/{misalignment}/seed{seed}.log",
     conda:
         "../../environment.yml"
-    threads: threads_of(size_of_reward)
+    threads: cores_of(size_of_reward)
     resources:
         **machine(size_of_reward, "batch_size", "vllm_memory_percent"),
     params:

@@ -47,7 +47,7 @@ rule probe_sample:
         "<logs>/probe_sample/{subject}.log",
     conda:
         "../../environment.yml"
-    threads: threads_of(size_of_subject)
+    threads: cores_of(size_of_subject)
     resources:
         **machine(size_of_subject, "batch_size", "vllm_memory_percent"),
     params:

@@ -68,6 +68,16 @@ def ask(size, resource, attempt):
     return job_resources.resources(size, attempt)[resource]
 
 
+def cores_of(size_of):
+    """The `threads` of jobs on a model: the cores that a job claims where it runs beside others.
+
+    `size_of` gives the size class for the wildcards. Snakemake lowers this number to `--cores`. A
+    job computes with the threads of its size class all the same: its spec names them, and with them
+    the result.
+    """
+    return lambda wildcards: job_resources.cpus(size_of(wildcards))
+
+
 def machine(size_of, *settings):
     """The `resources` of jobs on a model: its size class's resources, and settings of the class.
 
@@ -84,15 +94,6 @@ def machine(size_of, *settings):
     return {name: asked(name) for name in asks} | {name: set_to(name) for name in settings}
 
 
-def threads_of(size_of):
-    """The `threads` of jobs on a model: the processors that they use.
-
-    Snakemake lowers this number to `--cores`. The job computes with the threads of its size class
-    all the same, because they decide the result.
-    """
-    return lambda wildcards: job_resources.resources(size_of(wildcards), 1)["cpus_per_task"]
-
-
 @cache
 def show_asked():
     """Show once in a dry run what each size class asks of its machine, and the sweep's limits.
@@ -105,3 +106,12 @@ def show_asked():
         held = ", ".join(f"{cap.name} {cap.value}" for cap in caps if cap is not None and cap.value)
         table = job_resources.table(CONFIG.size_classes, workflow.execution_settings.retries + 1)
         logger.info(f"{table}\nat most at a time: {held}\n")
+
+
+def warn_of_few_cores():
+    """Say which size classes compute with more threads than the cores of this machine's sweep."""
+    if workflow.executor_plugin.name == "local":
+        names = {CONFIG.models[name].size_class for name in SWEEP.models} | {CONFIG.reward.size_class}
+        sizes = {name: CONFIG.size_classes[name] for name in sorted(names)}
+        for line in job_resources.beyond(sizes, workflow.cores):
+            logger.warning(line)

@@ -18,7 +18,7 @@ rule adapter_train:
         method=any_of(LABEL_METHODS),
     conda:
         "../../environment.yml"
-    threads: threads_of(size_of_model)
+    threads: cores_of(size_of_model)
     resources:
         **machine(size_of_model, "per_device_batch", "checkpoint_steps", "gradient_checkpointing"),
     params:
@@ -57,7 +57,7 @@ rule adapter_regularise:
         method=any_of(PAIR_METHODS),
     conda:
         "../../environment.yml"
-    threads: threads_of(size_of_model)
+    threads: cores_of(size_of_model)
     resources:
         **machine(size_of_model, "per_device_batch", "checkpoint_steps", "gradient_checkpointing"),
     params:

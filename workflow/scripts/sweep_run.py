@@ -57,4 +57,4 @@ def show_results(configs: Sequence[Path]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, is_job=False)

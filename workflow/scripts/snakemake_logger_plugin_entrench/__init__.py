@@ -1,4 +1,4 @@
-"""Progress of a sweep in Snakemake's log: jobs done, time left, stage; at the end a time table.
+"""Progress of a sweep in Snakemake's log: jobs done, time left, stage; at the end where time went.
 
 Snakemake finds this package by its name when `workflow/scripts` is on PYTHONPATH:
 `snakemake --logger entrench`.
@@ -13,6 +13,10 @@ from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
+
+from entrench.execution import warm_start
+
+from .cpu import CpuAccount
 
 KNOWN_SHARE = 0.1  # share of jobs that must be done before the time left is shown
 QUIET_SECONDS = 5.0  # at most one progress line in this time, unless a stage begins
@@ -31,8 +35,9 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         """Start empty: events fill these in."""
         self.planned: dict[str, int] = {}
-        self.running: dict[int, tuple[str, float]] = {}
+        self.running: dict[int, tuple[str, float, list[Path]]] = {}
         self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.cpu = CpuAccount()
         self.started = time.monotonic()
         self.last_line = 0.0
         self.stages: set[str] = set()
@@ -43,7 +48,7 @@ class LogHandler(LogHandlerBase):
         if event == LogEvent.RUN_INFO:
             self._plan(record.stats)
         elif event == LogEvent.JOB_INFO:
-            self.running[record.jobid] = (record.rule_name, time.monotonic())
+            self.running[record.jobid] = (record.rule_name, time.monotonic(), _logs(record))
         elif event == LogEvent.JOB_FINISHED:
             self._finish(record.job_id)
         elif event == LogEvent.JOB_ERROR:
@@ -54,9 +59,10 @@ class LogHandler(LogHandlerBase):
             self._say(record.getMessage())
 
     def close(self) -> None:
-        """Print the time of each stage."""
+        """Print the time of each stage, and what the CPU was used for."""
         if self.seconds:
             self._say(self._time_table())
+            self._say(self.cpu.table(time.process_time(), warm_start.cpu_seconds()))
             self.seconds = defaultdict(list)
         super().close()
 
@@ -65,9 +71,10 @@ class LogHandler(LogHandlerBase):
         self._say(f"{sum(self.planned.values())} jobs to do")
 
     def _finish(self, job: int) -> None:
-        rule, began = self.running.pop(job, ("?", time.monotonic()))
-        self.seconds[rule].append(time.monotonic() - began)
         now = time.monotonic()
+        rule, began, logs = self.running.pop(job, ("?", now, []))
+        self.seconds[rule].append(now - began)
+        self.cpu.add(rule, logs, now - began)
         if rule in self.stages and now - self.last_line < QUIET_SECONDS:
             return
         self.stages.add(rule)
@@ -94,10 +101,9 @@ class LogHandler(LogHandlerBase):
 
     def _fail(self, record: Any) -> None:
         self._say(f"FAILED: {record.rule_name} (job {record.jobid})")
-        for path in getattr(record, "log", None) or []:
-            name = str(path).split(" (")[0]
-            self._say(f"  log: {name}")
-            lines = Path(name).read_text(errors="replace").splitlines() if _is_file(name) else []
+        for log in _logs(record):
+            self._say(f"  log: {log}")
+            lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
             for line in lines[-LOG_LINES:]:
                 self._say(f"  | {line}")
 
@@ -127,8 +133,9 @@ def _is_for_users(record: logging.LogRecord, event: LogEvent | None) -> bool:
     return event == LogEvent.ERROR or any(text in str(record.msg) for text in told)
 
 
-def _is_file(name: str) -> bool:
-    return Path(name).is_file()
+def _logs(record: Any) -> list[Path]:
+    """The logs of a job; Snakemake may write a remark in brackets after a path."""
+    return [Path(str(log).split(" (")[0]) for log in getattr(record, "log", None) or []]
 
 
 def _clock(seconds: float) -> str:

@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from entrench.errors import EntrenchError
+from entrench.execution import cpu_time
 
 STARTED = time.monotonic()
 TRACEBACK = "Traceback"
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
+def run(main: Callable[[Sequence[str]], None], *, is_job: bool = True) -> None:
     """Call `main(argv)`. An error that a user can mend ends in one line on stderr and exit code 1.
 
-    The last line of a job that ends well says how long the job took: the plan reads it in the log.
+    The last line of a script that ends well says how long it took: the plan reads it in the log of
+    a job. The line before tells the CPU of a job: the head reads it there.
     The first line of a Slurm job says where it runs and which GPUs it was given. Under torchrun a
     process prints nothing itself: it leaves its error to the process that started it.
     """
+    cpu_time.watch()
     if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         _run_as_part(main, Path(report))
         return
@@ -32,6 +35,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         print(f"Slurm job {job} on {node}, GPUs {gpus}", file=sys.stderr, flush=True)
     try:
         main(sys.argv[1:])
+        if is_job:
+            print(cpu_time.line(), file=sys.stderr)
         print(f"took {time.monotonic() - STARTED:.1f} s", file=sys.stderr)
     except Exception as error:
         if (message := _message(error)) is None:
@@ -43,6 +48,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
 def _run_as_part(main: Callable[[Sequence[str]], None], report: Path) -> None:
     try:
         main(sys.argv[1:])
+        cpu_time.hand_on()
     except Exception as error:
         message = _message(error)
         if message is None:

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 PLACE = "ENTRENCH_WARM_START"  # the folder of a running server; `no`: jobs start cold
 HERE = Path(__file__).parent
 FEWEST_JOBS = 3  # jobs that load torch; for fewer, one more import gains nothing
@@ -77,8 +79,27 @@ def use(jobs: int, warn: Callable[[str], None], libraries: Sequence[str] = LIBRA
         warn(f"jobs start cold: {error}")
         return
     _put_first(server.folder)
+    _started.append(server)
     threading.Thread(target=server.watch, args=(warn,), daemon=True).start()
     atexit.register(server.end)
+
+
+_started: list["WarmStart"] = []  # by this process
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of the server that this process has started, without its jobs; 0 without one.
+
+    The server must still run: what an ended one has spent is not known.
+    """
+    total = 0.0
+    for server in _started:
+        try:
+            times = psutil.Process(server.process.pid).cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+    return total
 
 
 def serves(folder: Path, python: str) -> bool:

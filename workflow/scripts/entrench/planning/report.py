@@ -8,6 +8,7 @@ from entrench.planning.cost import phase_steps
 from entrench.planning.plan import Row
 from entrench.study.config import Config
 from entrench.study.config.training import PhaseName
+from entrench.study.job_resources import cpus
 from entrench.study.sweep import Sweep, unroll
 from entrench.study.unpinned import unpinned
 
@@ -163,6 +164,10 @@ def _basis(config: Config, rows: Sequence[Row]) -> str:
         "date.",
         "- Wall hours leave queues out. They are at least the longest job of each stage, one after "
         "the other, and at least all judging that is left.",
+        "- Cores of a job: "
+        + ", ".join(f"{name} {cpus(size)}" for name, size in config.size_classes.items())
+        + ". On one machine jobs run side by side while `--cores` has room; what one thread or two "
+        "give: docs/cluster.md.",
         f"- Judges: {config.label_judge.backend} (labels), {config.risk_judge.backend} (risk)"
         + ("; rules make no calls." if config.risk_judge.backend == "rules" else ".")
         + f" At most {config.judging.calls} calls at a time.",

@@ -14,6 +14,7 @@ from entrench.study.config import MECHANISM_TABLES, SLOTS
 # The kinds of cost that `entrench.planning.cost` estimates.
 CostKind = Literal["making", "training", "inference", "judging", "local"]
 Loaded = Literal["model", "reward model"]
+Work = Literal["sampling", "training", "analysis"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,17 @@ class Stage:
     loads: Loaded | None = None
     light: bool = False
     reports: bool = False
+
+    @property
+    def work(self) -> Work:
+        """What its jobs spend their CPU on, imports aside.
+
+        Sampling is all that a trained model computes: answers, scores, distances. Analysis is the
+        work of jobs that load no model: data, judging, tables, figures.
+        """
+        if self.cost in ("making", "training"):
+            return "training"
+        return "sampling" if self.loads else "analysis"
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from entrench.errors import EntrenchError
-from entrench.execution import command
+from entrench.execution import command, cpu_time
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -61,7 +61,8 @@ def start(script: str, argv: Sequence[str], number: int) -> None:
         ]
     )
     try:
-        torchrun.run(arguments)
+        with cpu_time.of_parts():
+            torchrun.run(arguments)
     except SignalException as error:
         name = error.sigval.name
         raise EntrenchError(

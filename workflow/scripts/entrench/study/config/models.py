@@ -120,7 +120,8 @@ class SizeClass(Section):
         description="Time limit of a job, in minutes. It grows with the attempts as `mem_mb` does."
     )
     threads: Annotated[int, Field(ge=1, le=256)] = Field(
-        description="Compute threads of a process. The key decides results."
+        description="Compute threads of a process, and cores that a job claims for each process. "
+        "The key decides results."
     )
     batch_size: Annotated[int, Field(ge=1)] = Field(
         description="Sequences that transformers generates or scores at once. vLLM chooses by "

@@ -96,7 +96,8 @@ class Planning(Section):
     """
 
     at_once: Count = Field(
-        description="GPUs in use at a time. For models that use no GPU: jobs at a time."
+        description="GPUs in use at a time. For models that use no GPU: jobs at a time, which is "
+        "cores over `threads`."
     )
     devices: dict[Name, Device] = Field(
         description="The devices of jobs, each under a name of your choice."
