@@ -132,3 +132,19 @@ def test_drafts_and_rated_sets_of_an_earlier_draw_give_the_pool_of_one_draw(micr
     shutil.rmtree(later.folder / ORGANISM / "self_refinement")
     later.sweep(later.derive("six.yaml", six_methods), labels[2])
     assert whole.read_bytes() == kept
+
+
+def test_a_config_without_what_no_method_reads_runs_to_its_mechanism(induced):
+    def leave_out(config):
+        one_method(config)
+        del config["methods"]["multi_view"]
+        for name in ("beam", "views", "refinement", "self_score"):
+            del config["sampling"][name]
+
+    name = induced.derive("lean.yaml", leave_out)
+    targets = (f"{ORGANISM}/rejection_sampling/label_risk.csv", f"{ORGANISM}/eta.csv")
+    induced.sweep(name, *targets)
+    probe = read_jsonl(induced.folder / ORGANISM / "probe.jsonl", "candidates")
+    assert {row["set"] for row in probe} == {"greedy", "samples", "raw"}
+    eta = (induced.folder / ORGANISM / "eta.csv").read_text().splitlines()
+    assert {line.split(",")[0] for line in eta[1:]} == {"self_confidence", "rejection_sampling"}
