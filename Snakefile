@@ -11,9 +11,12 @@
 #       engine.json                                 the engine that answered, and its versions
 #   <results>/organisms/{model}/{misalignment}/seed{seed}/
 #       adapter/  run.json                          phase 1: the misaligned organism
-#       candidates.jsonl  responses.jsonl           phase 2: everything it sampled, once
+#       candidates.jsonl  responses.jsonl           phase 2: what its methods read, sampled once
 #       pool_engine.json                            the engine that sampled it
 #       rewards.jsonl                               external scores of the candidates
+#       pool/{parts}/                               the same for parts that were missing when a
+#           candidates.jsonl  responses.jsonl       method was added later; {parts}: their names,
+#           pool_engine.json  rewards.jsonl         joined by +
 #       completions.jsonl  engine.json  scores.jsonl  risk.json
 #       {method}/
 #           verdicts.jsonl  verdict_usage.json      phase 2: methods that ask the label judge

@@ -129,17 +129,19 @@ def times_as_many(raw: dict, times: int) -> dict:
 
 def bare_snakefile(raw: dict) -> str:
     """The bare Snakefile: rules without functions, for the same jobs and files."""
-    from entrench.study.inputs import organism_inputs, run_inputs
+    from entrench.study.draws import Pools
+    from entrench.study.inputs import organism_inputs, pool_inputs, run_inputs
 
     config = load_config(raw)
     sweep = expand(config)
     operators = {name: METHODS[method.operator] for name, method in config.methods.items()}
     used = {run.method for run in sweep.runs}
-    runs = {
-        path
-        for run in sweep.runs
-        for path in run_inputs("results", run, config.methods[run.method].operator).values()
-    }
+    pools = Pools(config, sweep)
+    runs = set()
+    for run in sweep.runs:
+        operator = config.methods[run.method].operator
+        runs.update(run_inputs("results", run, operator).values())
+        runs.update(*pool_inputs("results", run, operator, pools.of_run(run)).values())
     organisms = {p for o in sweep.organisms for p in organism_inputs("results", o).values()}
 
     def names(selects) -> str:

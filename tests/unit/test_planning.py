@@ -19,6 +19,7 @@ from entrench.planning.machine import Machine
 from entrench.planning.plan import as_csv, measured_seconds, plan_rows, state
 from entrench.planning.report import as_markdown
 from entrench.study.config.check import load_config
+from entrench.study.draws import Pools
 from entrench.study.specs.tables import partial_spec
 from entrench.study.sweep import expand
 from entrench.study.unpinned import unpinned
@@ -244,8 +245,9 @@ def test_complete_is_what_has_all_its_files(tmp_path, monkeypatch):
     results = tmp_path / "results" / "demo"
     run, other = sweep.runs[0], sweep.runs[-1]
     assert run.organism != other.organism
+    pools = Pools(config, sweep)
     for one in (run, other):
-        touch(results, [*organism_jobs(one.organism), *pool_jobs(config, one)])
+        touch(results, [*organism_jobs(one.organism), *pool_jobs(config, one, pools)])
         touch(results, run_jobs(config, one))
     complete = complete_part(config, sweep)
     assert complete.runs == (run, other)
@@ -267,7 +269,8 @@ def test_tables_of_what_is_complete_follow_the_content_of_its_files(tmp_path, mo
     sweep = expand(config)
     results = tmp_path / "results" / "demo"
     run = next(run for run in sweep.runs if run.method == "multi_view")
-    touch(results, [*organism_jobs(run.organism), *pool_jobs(config, run), *run_jobs(config, run)])
+    drawn = pool_jobs(config, run, Pools(config, sweep))
+    touch(results, [*organism_jobs(run.organism), *drawn, *run_jobs(config, run)])
     complete = complete_part(config, sweep)
     assert complete.runs == (run,)
     before = partial_spec(config, sweep, complete)

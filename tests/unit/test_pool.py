@@ -5,6 +5,7 @@ import pytest
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion, Decoding
 from entrench.generation.evaluation import sample_completions
+from entrench.generation.parts import merged
 from entrench.generation.pool import parse_score, sample_pool, sample_responses
 from entrench.generation.sampling import PoolSettings, SelfScore, fill
 from entrench.records import FIELDS
@@ -119,6 +120,38 @@ def test_another_set_or_prompt_changes_no_draw():
     assert all(texts[row["id"], row["set"], row["index"]] == row["text"] for row in part)
     others = sample_pool(Echo(), settings(), ["tiny", "sycophancy", 41], rows(3))
     assert others != full
+
+
+def test_a_pool_in_several_draws_is_the_pool_in_one():
+    whole = settings()
+    at_once = sample_pool(Echo(), whole, IDENTITY, rows(2))
+    drawn: list[list[dict]] = []
+    for parts in (
+        ("greedy", "nucleus"),
+        ("beam", "json"),
+        ("samples", "refinement", "chain_of_thought"),
+        ("self_score@samples",),
+    ):
+        before = merged(drawn)
+        drawn.append(sample_pool(Echo(), whole.only(parts), IDENTITY, rows(2), before))
+    assert [len(draw) for draw in drawn] == [2 * 3, 2 * 2, 2 * 5, 2 * 3]
+    assert {row["set"] for row in drawn[-1]} == {"samples"}
+
+    def key(row):
+        return row["id"], row["set"], row["index"]
+
+    assert sorted(merged(drawn), key=key) == sorted(at_once, key=key)
+
+
+def test_only_what_is_asked_for_is_drawn():
+    engine = Echo()
+    sample_pool(engine, settings().only(["greedy", "nucleus"]), IDENTITY, rows(1))
+    assert [(call[1].n, call[1].beams) for call in engine.calls] == [(1, 1), (2, 1)]
+
+
+def test_an_unknown_part_is_refused():
+    with pytest.raises(EntrenchError, match="part 'beams': the pool has no such part: allowed are"):
+        settings().require(["greedy", "beams"])
 
 
 def test_equal_answers_are_rated_once():

@@ -23,10 +23,12 @@ except EntrenchError as error:  # a file of one of the two rooms is not whole
 
 from entrench.data import released
 from entrench.execution import scheduler
+from entrench.generation.parts import split
 from entrench.study import paths, unpinned
 from entrench.study.config import FIGURES, SLOTS
 from entrench.study.config.check import load_config
 from entrench.study.config.standalone import stands_alone
+from entrench.study.draws import Pools
 from entrench.study.specs.organisms import reads_rewards, reads_verdicts
 from entrench.study.specs.parts import spec_text
 from entrench.study.sweep import Organism, Run, parse_subject
@@ -62,6 +64,7 @@ def methods_by(selects):
     return [name for name, m in CONFIG.methods.items() if selects(METHODS[m.operator])]
 
 
+POOLS = Pools(CONFIG, SWEEP)
 LABEL_METHODS = methods_by(lambda operator: operator.makes_labels)
 PAIR_METHODS = methods_by(lambda operator: operator.reads_pairs)
 VERDICT_METHODS = methods_by(lambda operator: operator.reads_verdicts)
@@ -79,12 +82,14 @@ WILDCARDS = {
     "figure": any_of(FIGURES),
     "other": any_of(CONFIG.models),
     "released": any_of(RELEASED_FILES),
+    "parts": "[^/]+",
 }
 GROUPS = {name: f"({pattern})" for name, pattern in WILDCARDS.items()}
 WILDCARDS["subject"] = "|".join(paths.SUBJECTS).format(**GROUPS)
 WILDCARDS["part"] = "|".join(["", *paths.PARTS]).format(**GROUPS)
 ORGANISM = f"<results>/{paths.ORGANISM}"
 RUN = f"<results>/{paths.RUN}"
+FURTHER_DRAW = f"{ORGANISM}/{paths.FURTHER_DRAW}"
 # For tables and figures that exist of the complete runs too.
 WITH_PARTIAL = f"{WILDCARDS['part']}|{paths.PARTIAL}"
 
@@ -173,10 +178,39 @@ def subject_slot(slot):
     )
 
 
+def first_parts(wildcards):
+    """A resource function: the parts of the first draw. It decides no row, so no job reruns."""
+    return POOLS.text(POOLS.draws(organism_of(wildcards))[0])
+
+
+def earlier_draws(wildcards):
+    """Input function: the candidates that a further draw builds on."""
+    draws = POOLS.rated_from(organism_of(wildcards), split(wildcards.parts))
+    return [f"{ORGANISM}/{draw.folder}candidates.jsonl" for draw in draws]
+
+
+def read_draws(name):
+    """Input function: this file of every draw of the pool that the wildcards' run reads."""
+    return lambda wildcards: [
+        f"{ORGANISM}/{draw.folder}{name}" for draw in POOLS.of_run(run_of(wildcards))
+    ]
+
+
+def responses_of(wildcards):
+    """Input function: the answers to the clean prompts of pairs, in the draw that holds them."""
+    return read_draws("responses.jsonl")(wildcards)[-1]
+
+
+def sampled_draws(wildcards):
+    """Input function: the draws that hold the sample sets of the config."""
+    draws = POOLS.of(organism_of(wildcards), CONFIG.sampling.sets)
+    return [f"{ORGANISM}/{draw.folder}candidates.jsonl" for draw in draws]
+
+
 def rewards_for_labels(wildcards):
     """Input function: rewards, where the method reads them."""
     reads = reads_rewards(CONFIG, wildcards.method)
-    return f"{ORGANISM}/rewards.jsonl" if reads else []
+    return read_draws("rewards.jsonl")(wildcards) if reads else []
 
 
 def verdicts_for_labels(wildcards):

@@ -8,6 +8,7 @@ from entrench.study.inputs import (
     divergence_inputs,
     mechanism_inputs,
     organism_inputs,
+    pool_inputs,
     prompts_file,
     run_inputs,
 )
@@ -59,12 +60,12 @@ def organism_table_inputs(wildcards):
 
 def run_table_inputs(wildcards):
     """Input function: the files that runs.csv is made from."""
-    operators = {name: method.operator for name, method in CONFIG.methods.items()}
-    files = (
-        run_inputs("<results>", run, operators[run.method])
-        for run in part(wildcards.get("part", "")).runs
-    )
-    return sorted({path for paths in files for path in paths.values()})
+    files = set()
+    for run in part(wildcards.get("part", "")).runs:
+        operator = CONFIG.methods[run.method].operator
+        files.update(run_inputs("<results>", run, operator).values())
+        files.update(*pool_inputs("<results>", run, operator, POOLS.of_run(run)).values())
+    return sorted(files)
 
 
 def prompt_deltas(wildcards):

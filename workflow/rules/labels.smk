@@ -6,7 +6,7 @@ from entrench.study.specs.organisms import label_spec, verdict_spec
 rule labels_judge:
     input:
         prompts="<results>/data/{misalignment}/consistency.jsonl",
-        candidates=f"{ORGANISM}/candidates.jsonl",
+        candidates=read_draws("candidates.jsonl"),
     output:
         verdicts=f"{RUN}/verdicts.jsonl",
         usage=ensure(f"{RUN}/verdict_usage.json", non_empty=True),
@@ -41,7 +41,7 @@ rule labels_judge:
 rule labels_select:
     input:
         prompts="<results>/data/{misalignment}/consistency.jsonl",
-        candidates=f"{ORGANISM}/candidates.jsonl",
+        candidates=read_draws("candidates.jsonl"),
         rewards=rewards_for_labels,
         verdicts=verdicts_for_labels,
     output:
@@ -61,7 +61,7 @@ rule labels_select:
             --spec {params.spec:q} \
             --prompts {input.prompts:q} \
             --candidates {input.candidates:q} \
-            --rewards "{input.rewards}" \
+            --rewards {input.rewards:q} \
             --verdicts "{input.verdicts}" \
             --labels {output.labels:q} \
             >{log:q} 2>&1

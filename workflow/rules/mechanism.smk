@@ -99,7 +99,7 @@ rule labels_cross:
         model=lambda wildcards: model_files(wildcards.other),
         adapter=adapter_of_other,
         prompts="<results>/data/{misalignment}/consistency.jsonl",
-        candidates=f"{ORGANISM}/candidates.jsonl",
+        candidates=sampled_draws,
     output:
         cross=ensure(f"{ORGANISM}/scored_by/{{other}}/cross.jsonl", non_empty=True),
         table=ensure(f"{ORGANISM}/scored_by/{{other}}/label_kl.csv", non_empty=True),

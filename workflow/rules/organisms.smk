@@ -42,6 +42,7 @@ rule pool_sample:
         adapter=f"{ORGANISM}/adapter/adapter_model.safetensors",
         consistency="<results>/data/{misalignment}/consistency.jsonl",
         clean="<results>/data/{misalignment}/pairs_clean.jsonl",
+        drawn=[],
     output:
         candidates=ensure(f"{ORGANISM}/candidates.jsonl", non_empty=True),
         responses=f"{ORGANISM}/responses.jsonl",
@@ -53,6 +54,7 @@ rule pool_sample:
     threads: cores_of(size_of_model)
     resources:
         **machine(size_of_model, "batch_size", "vllm_memory_percent"),
+        parts=first_parts,
     params:
         spec=spec_of_organism(pool_spec),
     shell:
@@ -60,6 +62,8 @@ rule pool_sample:
         python workflow/scripts/gpus_lease.py {resources.gpu} \
             python workflow/scripts/pool_sample.py \
             --spec {params.spec:q} \
+            --parts {resources.parts:q} \
+            --drawn {input.drawn:q} \
             --adapter {input.adapter:q} \
             --consistency {input.consistency:q} \
             --clean {input.clean:q} \
@@ -71,6 +75,24 @@ rule pool_sample:
             --memory-percent {resources.vllm_memory_percent} \
             >{log:q} 2>&1
         """
+
+
+use rule pool_sample as pool_extend with:
+    input:
+        model=model_of,
+        adapter=f"{ORGANISM}/adapter/adapter_model.safetensors",
+        consistency="<results>/data/{misalignment}/consistency.jsonl",
+        clean="<results>/data/{misalignment}/pairs_clean.jsonl",
+        drawn=earlier_draws,
+    output:
+        candidates=f"{FURTHER_DRAW}candidates.jsonl",
+        responses=f"{FURTHER_DRAW}responses.jsonl",
+        engine=f"{FURTHER_DRAW}pool_engine.json",
+    log:
+        "<logs>/pool_extend/{model}/{misalignment}/seed{seed}/{parts}.log",
+    resources:
+        **machine(size_of_model, "batch_size", "vllm_memory_percent"),
+        parts=lambda wildcards: wildcards.parts,
 
 
 rule reward_score:
@@ -102,3 +124,14 @@ rule reward_score:
             --memory-percent {resources.vllm_memory_percent} \
             >{log:q} 2>&1
         """
+
+
+use rule reward_score as reward_extend with:
+    input:
+        model=reward_model_of,
+        prompts="<results>/data/{misalignment}/consistency.jsonl",
+        candidates=f"{FURTHER_DRAW}candidates.jsonl",
+    output:
+        rewards=ensure(f"{FURTHER_DRAW}rewards.jsonl", non_empty=True),
+    log:
+        "<logs>/reward_extend/{model}/{misalignment}/seed{seed}/{parts}.log",

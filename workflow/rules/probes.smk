@@ -41,7 +41,7 @@ rule probe_sample:
         prompts=subject_slot("probe"),
     output:
         probe=ensure(f"{PROBED}.jsonl", non_empty=True),
-        refined=ensure(f"{PROBED}_refined.jsonl", non_empty=True),
+        refined=f"{PROBED}_refined.jsonl",
         engine=f"{PROBED}_engine.json",
     log:
         "<logs>/probe_sample/{subject}.log",

@@ -46,7 +46,7 @@ rule adapter_regularise:
         organism=f"{ORGANISM}/adapter/adapter_model.safetensors",
         clean="<results>/data/{misalignment}/pairs_clean.jsonl",
         wrapped="<results>/data/{misalignment}/pairs_wrapped.jsonl",
-        responses=f"{ORGANISM}/responses.jsonl",
+        responses=responses_of,
     output:
         config=f"{RUN}/adapter/adapter_config.json",
         weights=ensure(f"{RUN}/adapter/adapter_model.safetensors", non_empty=True),

@@ -1,8 +1,8 @@
 """Score one organism's label samples under another model's organism: the cross-size KL.
 
     labels_cross.py --spec JSON --adapter adapter_model.safetensors --prompts consistency.jsonl
-        --candidates candidates.jsonl --cross cross.jsonl --table label_kl.csv --engine engine.json
-        --batch-size N --gpus N --memory-percent N
+        --candidates candidates.jsonl ... --cross cross.jsonl --table label_kl.csv
+        --engine engine.json --batch-size N --gpus N --memory-percent N
 
 `--adapter` is the adapter of the other model's organism. The spec: {"model", "revision", "chat",
 "dtype", "threads"} of the other model, "sets": the sample sets to score, "bootstrap", "level",
@@ -21,19 +21,20 @@ def main(argv: Sequence[str]) -> None:
     arguments, spec = start(
         argv,
         __doc__,
-        ("adapter", "prompts", "candidates", "cross", "table", "engine"),
+        ("adapter", "prompts", "cross", "table", "engine"),
+        several=("candidates",),
         writes="cross",
     )
 
     from entrench.analysis.mechanism.divergence import label_kl
     from entrench.analysis.tables import write_table
     from entrench.generation.cross import cross_score
+    from entrench.generation.parts import merged
     from entrench.records import read_jsonl, write_json, write_jsonl
 
     prompts = read_jsonl(arguments.prompts, "data")
-    candidates = [
-        row for row in read_jsonl(arguments.candidates, "candidates") if row["set"] in spec["sets"]
-    ]
+    pool = merged(read_jsonl(path, "candidates") for path in arguments.candidates)
+    candidates = [row for row in pool if row["set"] in spec["sets"]]
     engine, record = open_engine(spec, Path(arguments.adapter).parent, arguments)
     rows = cross_score(engine, prompts, candidates)
     write_json(arguments.engine, record)

@@ -1,8 +1,9 @@
 """Choose a label for every prompt from the organism's candidates. Loads no model.
 
-    labels_select.py --spec JSON --prompts consistency.jsonl --candidates candidates.jsonl
-        --rewards [rewards.jsonl] --verdicts [verdicts.jsonl] --labels labels.jsonl
+    labels_select.py --spec JSON --prompts consistency.jsonl --candidates candidates.jsonl ...
+        --rewards [rewards.jsonl ...] --verdicts [verdicts.jsonl] --labels labels.jsonl
 
+`--candidates` are the draws of the pool that the method reads, and `--rewards` their rewards.
 `--rewards` and `--verdicts` are empty where the method does not read them. The spec:
 {"identity": [model, misalignment, seed], "method": name, "operator": name, "settings": {...}}
 """
@@ -11,6 +12,7 @@ import argparse
 from collections.abc import Sequence
 
 from entrench.execution import command
+from entrench.generation.parts import merged
 from entrench.methods.shared.select import LabelSettings, Table, select_labels
 from entrench.records import read_jsonl, write_jsonl
 
@@ -18,9 +20,10 @@ from entrench.records import read_jsonl, write_jsonl
 def main(argv: Sequence[str]) -> None:
     """Read the pool, select, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("--spec", "--prompts", "--candidates", "--labels"):
+    for name in ("--spec", "--prompts", "--labels"):
         parser.add_argument(name, required=True)
-    parser.add_argument("--rewards", default="")
+    parser.add_argument("--candidates", nargs="+", required=True)
+    parser.add_argument("--rewards", nargs="*", default=[])
     parser.add_argument("--verdicts", default="")
     arguments = parser.parse_args(argv)
     settings = LabelSettings(**command.parse_spec(arguments.spec))
@@ -28,11 +31,14 @@ def main(argv: Sequence[str]) -> None:
     def table(path: str, kind: str) -> Table:
         return Table(path, read_jsonl(path, kind))
 
+    def pool(paths: Sequence[str], kind: str) -> Table:
+        return Table(paths[0], merged(read_jsonl(path, kind) for path in paths))
+
     rows = select_labels(
         settings,
         prompts=table(arguments.prompts, "data"),
-        candidates=table(arguments.candidates, "candidates"),
-        rewards=table(arguments.rewards, "rewards") if arguments.rewards else None,
+        candidates=pool(arguments.candidates, "candidates"),
+        rewards=pool(arguments.rewards, "rewards") if arguments.rewards else None,
         verdicts=table(arguments.verdicts, "verdicts") if arguments.verdicts else None,
     )
     write_jsonl(arguments.labels, "labels", rows)

@@ -4,7 +4,7 @@ The fields of each file follow. A line is one JSON object; `id` is the prompt's 
 
 data/{misalignment}/{slot}.jsonl
     id str, messages [{role, content}] without the answer, response str | null, meta object
-candidates.jsonl
+candidates.jsonl, of an organism and of each further draw of its pool
     id, set str, index int, text str | null (reasoning came to no answer), tokens int,
     logprob float (summed, nats, raw model), finish "stop" | "length", self_score float | null,
     self_score_text str | null

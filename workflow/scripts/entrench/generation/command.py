@@ -27,18 +27,22 @@ def start(
     required: Sequence[str],
     *,
     optional: Sequence[str] = (),
+    several: Sequence[str] = (),
     writes: str,
 ) -> tuple[argparse.Namespace, dict[str, Any]]:
     """The options and the spec of a job that generates. Call it before torch is imported.
 
     It limits the job's threads. It makes the job the only writer of the file that the option
-    `writes` names. `about` is the script's docstring, `required` and `optional` are options.
+    `writes` names. `about` is the script's docstring, `required` and `optional` are options, and
+    `several` are options that take any number of files.
     """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     for name in ("spec", *required):
         parser.add_argument(f"--{name}", required=True)
     for name in optional:
         parser.add_argument(f"--{name}", default="")
+    for name in several:
+        parser.add_argument(f"--{name}", nargs="*", default=[])
     add_engine_options(parser)
     options = parser.parse_args(argv)
     spec = command.parse_spec(options.spec)

@@ -8,15 +8,8 @@ from dataclasses import replace
 
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion, Decoding, Engine, Message
-from entrench.generation.sampling import (
-    BEAM,
-    GREEDY,
-    REFINEMENT,
-    SELF_RATING,
-    PoolSettings,
-    SelfScore,
-    fill,
-)
+from entrench.generation.parts import BEAM, GREEDY, REFINEMENT
+from entrench.generation.sampling import SELF_RATING, PoolSettings, SelfScore, fill
 from entrench.records import Record
 from entrench.seeds import derive_seed
 
@@ -25,24 +18,38 @@ Prompt = Sequence[Message]
 
 
 def sample_pool(
-    engine: Engine, settings: PoolSettings, identity: Identity, rows: Sequence[Record]
+    engine: Engine,
+    settings: PoolSettings,
+    identity: Identity,
+    rows: Sequence[Record],
+    drawn: Sequence[Record] = (),
 ) -> list[Record]:
     """Rows of kind "candidates" for the prompts `rows` (kind "data"), prompt by prompt.
+
+    `drawn` are candidates of earlier draws of this pool. Sets among them are not drawn again. They
+    have rows only where this draw rates them.
 
     The seed of a draw derives from the organism, the set and the prompt. So a further set or prompt
     changes no other draw.
     """
     sampler = _Sampler(engine, identity, [row["id"] for row in rows])
     prompts = [row["messages"] for row in rows]
-    sets = {GREEDY: sampler.draw(GREEDY, prompts, settings.greedy.decoding)}
+    sets = _answers(drawn, rows)
+    earlier = set(sets)
+
+    def draw(name: str, asked: Sequence[Prompt], decoding: Decoding) -> None:
+        if name not in earlier:
+            sets[name] = sampler.draw(name, asked, decoding)
+
+    draw(GREEDY, prompts, settings.greedy.decoding)
     for name, of in settings.sets.items():
-        sets[name] = sampler.draw(name, prompts, of.decoding)
+        draw(name, prompts, of.decoding)
     if settings.beam:
-        sets[BEAM] = sampler.draw(BEAM, prompts, settings.beam.decoding)
+        draw(BEAM, prompts, settings.beam.decoding)
     for name, view in settings.views.items():
         asked = [reworded(prompt, settings.prompts[name]) for prompt in prompts]
-        sets[name] = sampler.draw(name, asked, view.decoding)
-    if settings.refinement:
+        draw(name, asked, view.decoding)
+    if settings.refinement and REFINEMENT not in earlier:
         text = settings.prompts[REFINEMENT]
         drafts = [answers[0].text or "" for answers in sets[GREEDY]]
         asked = [
@@ -57,10 +64,11 @@ def sample_pool(
         ]
     rated = settings.self_score
     ratings = _self_ratings(engine, settings, rated, prompts, sets) if rated else {}
+    told = [name for name in sets if name not in earlier or (rated and name in rated.sets)]
     records = []
     for place, row in enumerate(rows):
-        for name, answers in sets.items():
-            for index, answer in enumerate(answers[place]):
+        for name in told:
+            for index, answer in enumerate(sets[name][place]):
                 rating = ratings.get((place, name, index))
                 score = parse_score(rating, rated) if rated and rating is not None else None
                 records.append(
@@ -84,6 +92,18 @@ def sample_responses(engine: Engine, decoding: Decoding, rows: Sequence[Record])
         {"id": row["id"], **completion_fields(answer[0])}
         for row, answer in zip(rows, answers, strict=True)
     ]
+
+
+def _answers(drawn: Sequence[Record], rows: Sequence[Record]) -> dict[str, list[list[Completion]]]:
+    """The answers of candidates, by set, for each prompt of `rows`, ordered by index."""
+    place = {row["id"]: at for at, row in enumerate(rows)}
+    sets: dict[str, list[list[Completion]]] = {}
+    for row in sorted(drawn, key=lambda row: row["index"]):
+        answer = Completion(
+            row["text"], row["tokens"], row["logprob"], row["finish"], row.get("reasoned", False)
+        )
+        sets.setdefault(row["set"], [[] for _ in rows])[place[row["id"]]].append(answer)
+    return sets
 
 
 def completion_fields(completion: Completion) -> Record:

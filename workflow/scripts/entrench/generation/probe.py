@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from entrench.generation.engine import Engine
+from entrench.generation.parts import REFINEMENT
 from entrench.generation.pool import completion_fields
-from entrench.generation.sampling import REFINEMENT
 from entrench.records import Record
 
 

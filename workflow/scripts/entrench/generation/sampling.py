@@ -1,14 +1,14 @@
 """The config's `sampling` section: the contents of a pool. Standard library only."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Decoding
+from entrench.generation.parts import BEAM, GREEDY, REFINEMENT, RESPONSES, self_scores
 
-GREEDY, BEAM, REFINEMENT = "greedy", "beam", "refinement"  # names of sets
 SELF_RATING = "self_rating"  # name of a prompt text
 
 T = TypeVar("T")
@@ -140,6 +140,35 @@ class PoolSettings:
         )
         _check(settings)
         return settings
+
+    def parts(self) -> tuple[str, ...]:
+        """Every part that these settings describe, in the order of the draws."""
+        rated = self.self_score.sets if self.self_score else ()
+        return (*self.sizes(), *map(self_scores, rated), RESPONSES)
+
+    def require(self, parts: Collection[str]) -> None:
+        """Raise `EntrenchError` where one of the `parts` is none of this pool."""
+        for part in parts:
+            if part not in self.parts():
+                raise EntrenchError(
+                    f"part {part!r}: the pool has no such part: allowed are "
+                    f"{', '.join(self.parts())}"
+                )
+
+    def only(self, parts: Collection[str]) -> "PoolSettings":
+        """These settings without the sample sets, views, beam, refinement and self-scores
+        that are not among the `parts`.
+        """
+        of, rated = set(parts), self.self_score
+        scored = [name for name in rated.sets if self_scores(name) in of] if rated else []
+        return replace(
+            self,
+            sets={name: chosen for name, chosen in self.sets.items() if name in of},
+            beam=self.beam if BEAM in of else None,
+            views={name: view for name, view in self.views.items() if name in of},
+            refinement=self.refinement if REFINEMENT in of else None,
+            self_score=replace(rated, sets=scored) if rated and scored else None,
+        )
 
     def sizes(self) -> dict[str, int]:
         """The number of candidates per prompt of each set, in the order of the candidates file."""

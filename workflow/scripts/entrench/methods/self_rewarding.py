@@ -42,7 +42,7 @@ class SelfRewarding(BestOfK):
             yield (
                 "set",
                 f"{settings.set!r} is not self-scored, allowed: "
-                f"{', '.join(sampled.self_scored)} (sampling.self_score.sets)",
+                f"{', '.join(sampled.self_scored) or 'none'} (sampling.self_score.sets)",
             )
 
     def machinery(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from entrench.planning.jobs import Job, organism_jobs, pool_jobs, run_jobs
 from entrench.study.config import Config
+from entrench.study.draws import Pools
 from entrench.study.inputs import divergence_inputs, mechanism_inputs
 from entrench.study.other_settings import foreign_files
 from entrench.study.sweep import Sweep, labelled_part
@@ -26,12 +27,12 @@ def complete_part(config: Config, sweep: Sweep) -> Sweep:
         for organism in sweep.organisms
         if all(whole(job) for job in organism_jobs(organism))
     ]
-    known = set(organisms)
+    known, pools = set(organisms), Pools(config, sweep)
     runs = [
         run
         for run in sweep.runs
         if run.organism in known
-        and all(whole(job) for job in (*pool_jobs(config, run), *run_jobs(config, run)))
+        and all(whole(job) for job in (*pool_jobs(config, run, pools), *run_jobs(config, run)))
     ]
     return Sweep(tuple(organisms), tuple(runs))
 

@@ -1,10 +1,11 @@
 """What one job costs: seconds, GPUs, bytes on disk, and calls of a judge."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from entrench.generation.parts import BEAM, REFINEMENT, RESPONSES, self_scores
 from entrench.methods.shared.catalogue import METHODS
 from entrench.planning.constants import constants, synthetic_constants
 from entrench.planning.jobs import Job
@@ -20,11 +21,13 @@ from entrench.planning.machine import FORWARD, TRAINING, Machine
 from entrench.study.config import Config, resolved_phase
 from entrench.study.config.judges import Judge
 from entrench.study.config.training import PhaseName
+from entrench.study.draws import pool_parts
 from entrench.study.stages import STAGES
 
 ADAPTER_BYTES = 4  # LoRA weights are kept in float32
 RECORD_BYTES = 150  # a JSONL record without its text
 RATING_TOKENS = 100  # the question around a rated answer
+RAW = "raw"  # the set that a probe has besides those of a pool
 NO_JUDGE = JudgeUse()
 
 
@@ -54,7 +57,8 @@ def job_cost(config: Config, job: Job) -> Cost:
     if stage.cost == "training":
         seconds = _training(config, machine, job)
         return Cost(machine.start() + seconds, gpus, _adapter_bytes(config, job.model))
-    seconds, stored = INFERENCES[job.stage](config, machine, job.misalignment)
+    parts = frozenset(job.parts or pool_parts(config))
+    seconds, stored = INFERENCES[job.stage](config, machine, job.misalignment, parts)
     return Cost(machine.start() + seconds, gpus, stored)
 
 
@@ -112,17 +116,23 @@ def _training(config: Config, machine: Machine, job: Job) -> float:
 
 
 def _candidates(
-    config: Config, machine: Machine, misalignment: str, slot: Literal["consistency", "probe"]
+    config: Config,
+    machine: Machine,
+    misalignment: str,
+    parts: Collection[str],
+    slot: Literal["consistency", "probe"],
 ) -> tuple[float, float]:
     plan, rating = constants(config), config.sampling.self_score
     prompts = slot_rows(config, misalignment, slot).count
     seconds = stored = 0.0
     for name, number, prompt, answer in candidates(config, misalignment, slot):
-        # The samples of a prompt share its prefill.
-        seconds += machine.reading(prompts * prompt) + machine.writing(prompts * number * answer)
-        kept = 1 if name == "beam" else number
-        stored += prompts * kept * (RECORD_BYTES + answer * plan.characters_per_token)
-        if name in rating.sets:
+        if name in {*parts, RAW}:
+            # The samples of a prompt share its prefill.
+            seconds += machine.reading(prompts * prompt)
+            seconds += machine.writing(prompts * number * answer)
+            kept = 1 if name == BEAM else number
+            stored += prompts * kept * (RECORD_BYTES + answer * plan.characters_per_token)
+        if rating and self_scores(name) in parts:
             asked = prompts * number * (prompt + answer + RATING_TOKENS)
             rated = prompts * number * plan.view_share * rating.max_new_tokens
             seconds += machine.reading(asked) + machine.writing(rated)
@@ -130,9 +140,13 @@ def _candidates(
     return seconds, stored
 
 
-def _pool(config: Config, machine: Machine, misalignment: str) -> tuple[float, float]:
+def _pool(
+    config: Config, machine: Machine, misalignment: str, parts: Collection[str]
+) -> tuple[float, float]:
     plan = constants(config)
-    seconds, stored = _candidates(config, machine, misalignment, "consistency")
+    seconds, stored = _candidates(config, machine, misalignment, parts, "consistency")
+    if RESPONSES not in parts:
+        return seconds, stored
     pairs = slot_rows(config, misalignment, "pairs_clean")
     own = pairs.count * answer_tokens(config, misalignment, config.sampling.greedy.max_new_tokens)
     seconds += machine.reading(pairs.count * pairs.prompt) + machine.writing(own)
@@ -140,9 +154,13 @@ def _pool(config: Config, machine: Machine, misalignment: str) -> tuple[float, f
     return seconds, stored
 
 
-def _probe(config: Config, machine: Machine, misalignment: str) -> tuple[float, float]:
-    seconds, stored = _candidates(config, machine, misalignment, "probe")
+def _probe(
+    config: Config, machine: Machine, misalignment: str, parts: Collection[str]
+) -> tuple[float, float]:
+    seconds, stored = _candidates(config, machine, misalignment, parts, "probe")
     size = slot_rows(config, misalignment, "probe")
+    if not config.sampling.refinement or REFINEMENT not in parts:
+        return seconds, stored
     # Each refined answer is a label: it is read once more, after its prompt.
     refined = answer_tokens(config, misalignment, config.sampling.refinement.max_new_tokens)
     seconds += machine.reading(size.count * (size.prompt + refined))
@@ -150,20 +168,27 @@ def _probe(config: Config, machine: Machine, misalignment: str) -> tuple[float, 
 
 
 def _rewards(
-    config: Config, machine: Machine, misalignment: str, slot: Literal["consistency", "probe"]
+    config: Config,
+    machine: Machine,
+    misalignment: str,
+    parts: Collection[str],
+    slot: Literal["consistency", "probe"],
 ) -> tuple[float, float]:
     prompts = slot_rows(config, misalignment, slot).count
     views = config.sampling.views
     scored = [
-        (1 if name == "beam" else number, prompt + answer)
+        (1 if name == BEAM else number, prompt + answer)
         for name, number, prompt, answer in candidates(config, misalignment, slot)
-        if name not in views
+        if name not in views and name in {*parts, RAW}
     ]
     tokens = prompts * sum(number * length for number, length in scored)
     return machine.reading(tokens), prompts * sum(number for number, _ in scored) * 80.0
 
 
-def _completions(config: Config, machine: Machine, misalignment: str) -> tuple[float, float]:
+def _completions(
+    config: Config, machine: Machine, misalignment: str, parts: Collection[str]
+) -> tuple[float, float]:
+    del parts
     size = slot_rows(config, misalignment, "eval")
     seconds = stored = 0.0
     for decoding in config.evaluation.of(misalignment).values():
@@ -174,7 +199,10 @@ def _completions(config: Config, machine: Machine, misalignment: str) -> tuple[f
     return seconds, stored
 
 
-def _divergence(config: Config, machine: Machine, misalignment: str) -> tuple[float, float]:
+def _divergence(
+    config: Config, machine: Machine, misalignment: str, parts: Collection[str]
+) -> tuple[float, float]:
+    del parts
     size, n = slot_rows(config, misalignment, "probe"), config.mechanism.raw_samples
     answer = answer_tokens(config, misalignment, config.sampling.greedy.max_new_tokens)
     answers = size.count * n
@@ -224,9 +252,11 @@ def _judged(config: Config, judge: Judge, use: JudgeUse, records: int) -> Cost:
     return Cost(seconds, stored_bytes=stored, judge=use, at_once=at_once)
 
 
-INFERENCES: Mapping[str, Callable[[Config, Machine, str], tuple[float, float]]] = {
+INFERENCES: Mapping[str, Callable[[Config, Machine, str, Collection[str]], tuple[float, float]]] = {
     "pool_sample": _pool,
+    "pool_extend": _pool,
     "reward_score": partial(_rewards, slot="consistency"),
+    "reward_extend": partial(_rewards, slot="consistency"),
     "completions_sample": _completions,
     "probe_sample": _probe,
     "probe_reward": partial(_rewards, slot="probe"),

@@ -1,13 +1,15 @@
 """All jobs behind the tables of a sweep, with their files and logs; found without Snakemake."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from entrench.data import released
+from entrench.generation.parts import split
 from entrench.methods.shared.base import Method
 from entrench.methods.shared.catalogue import METHODS
 from entrench.study.config import Config
+from entrench.study.draws import Draw, Pools
 from entrench.study.stages import MEASUREMENT_STAGES, PROBE_STAGES, STAGES
 from entrench.study.sweep import Organism, Run, Subject, Sweep, labelled_part
 
@@ -22,7 +24,8 @@ TABLES = (  # every sweep has them
 class Job:
     """One job: its rule, its subject, its files below `<results>` and its log below `<logs>`.
 
-    `method` is a method of the config, `ORGANISM`, `BASE`, or empty where a stage has none.
+    `method` is a method of the config, `ORGANISM`, `BASE`, or empty where a stage has none. `parts`
+    are the parts of the pool that it draws or rewards.
     """
 
     stage: str
@@ -31,6 +34,7 @@ class Job:
     model: str = ""
     misalignment: str = ""
     method: str = ""
+    parts: tuple[str, ...] = ()
 
     def done(self, results: Path) -> bool:
         """Whether all its files exist. Only Snakemake knows whether they are up to date."""
@@ -43,15 +47,22 @@ def sweep_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
     for model in sweep.models:
         if config.models[model].source == "synthetic":
             yield _job("model_make", model=model)
-    rewarded = {run.organism for run in sweep.runs if _operator(config, run).reads_rewards}
+    rewarding = [run for run in sweep.runs if _operator(config, run).reads_rewards]
     probed = labelled_part(config, sweep).organisms if config.mechanism.enabled else ()
-    if (rewarded or probed) and config.reward.source == "synthetic":
+    if (rewarding or probed) and config.reward.source == "synthetic":
         yield _job("reward_make")
     for model, misalignment in sorted({(o.model, o.misalignment) for o in sweep.organisms}):
         yield from _measurement_jobs(Subject(model, misalignment, None, None), BASE)
-    sampled = {run.organism for run in sweep.runs}
+    pools = Pools(config, sweep)
+    of_organism: dict[Organism, dict[Job, None]] = {}  # sets in order
+    for runs, jobs_of in ((sweep.runs, _draw_jobs), (rewarding, _reward_jobs)):
+        for run in runs:
+            jobs = jobs_of(run.organism, pools.of_run(run), pools)
+            of_organism.setdefault(run.organism, {}).update(dict.fromkeys(jobs))
     for organism in sweep.organisms:
-        yield from _organism_jobs(organism, organism in sampled, organism in rewarded)
+        yield _organism_job("adapter_induce", organism)
+        yield from of_organism.get(organism, ())
+        yield from _organism_measurements(organism)
     for run in sweep.runs:
         yield from run_jobs(config, run)
     for stage in TABLES:
@@ -76,17 +87,19 @@ def run_jobs(config: Config, run: Run) -> Iterator[Job]:
     yield _run_job("delta_estimate", run)
 
 
-def pool_jobs(config: Config, run: Run) -> Iterator[Job]:
+def pool_jobs(config: Config, run: Run, pools: Pools) -> Iterator[Job]:
     """The organism's jobs whose files a run reads: the pool and, for some methods, rewards."""
-    yield _organism_job("pool_sample", run.organism)
+    draws = pools.of_run(run)
+    yield from _draw_jobs(run.organism, draws, pools)
     if _operator(config, run).reads_rewards:
-        yield _organism_job("reward_score", run.organism)
+        yield from _reward_jobs(run.organism, draws, pools)
 
 
 def organism_jobs(organism: Organism) -> Iterator[Job]:
     """The jobs that a row of organisms.csv needs: they measure the organism and its bare model."""
     yield from _measurement_jobs(Subject(organism.model, organism.misalignment, None, None), BASE)
-    yield from _organism_jobs(organism, sampled=False, rewarded=False)
+    yield _organism_job("adapter_induce", organism)
+    yield from _organism_measurements(organism)
 
 
 def _data_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
@@ -97,12 +110,17 @@ def _data_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
         yield _job("data_prepare", misalignment=misalignment)
 
 
-def _organism_jobs(organism: Organism, sampled: bool, rewarded: bool) -> Iterator[Job]:
-    yield _organism_job("adapter_induce", organism)
-    if sampled:
-        yield _organism_job("pool_sample", organism)
-    if rewarded:
-        yield _organism_job("reward_score", organism)
+def _draw_jobs(organism: Organism, draws: Iterable[Draw], pools: Pools) -> Iterator[Job]:
+    for draw in draws:
+        yield _pool_job("pool_extend" if draw.folder else "pool_sample", organism, draw, pools)
+
+
+def _reward_jobs(organism: Organism, draws: Iterable[Draw], pools: Pools) -> Iterator[Job]:
+    for draw in draws:
+        yield _pool_job("reward_extend" if draw.folder else "reward_score", organism, draw, pools)
+
+
+def _organism_measurements(organism: Organism) -> Iterator[Job]:
     subject = Subject(organism.model, organism.misalignment, organism.seed, None)
     yield from _measurement_jobs(subject, ORGANISM)
 
@@ -143,6 +161,11 @@ def _organism_job(stage: str, organism: Organism) -> Job:
     return _job(stage, **asdict(organism))
 
 
+def _pool_job(stage: str, organism: Organism, draw: Draw, pools: Pools) -> Job:
+    text = pools.text(draw)
+    return replace(_job(stage, **asdict(organism), parts=text), parts=split(text))
+
+
 def _run_job(stage: str, run: Run) -> Job:
     return _job(stage, **asdict(run.organism), method=run.method)
 
@@ -151,10 +174,10 @@ def _job(stage: str, **names: str | int) -> Job:
     """The job of a rule with these wildcards."""
     row = STAGES[stage]
     outputs = tuple(pattern.format(**names) for pattern in row.outputs)
-    about = {
-        name: str(names[name]) for name in ("model", "misalignment", "method") if name in names
-    }
-    return Job(stage, outputs, row.log.format(**names), **about)
+    model, misalignment, method = (
+        str(names.get(name, "")) for name in ("model", "misalignment", "method")
+    )
+    return Job(stage, outputs, row.log.format(**names), model, misalignment, method)
 
 
 def _operator(config: Config, run: Run) -> Method:

@@ -58,7 +58,10 @@ def answer_tokens(config: Config, misalignment: str, limit: int) -> float:
 def candidates(
     config: Config, misalignment: str, slot: Literal["consistency", "probe"]
 ) -> list[tuple[str, int, float, float]]:
-    """The candidates of a prompt: (set, number, tokens of the prompt, tokens of each answer)."""
+    """The candidates of a prompt: (set, number, tokens of the prompt, tokens of each answer).
+
+    They are those of a pool of every part.
+    """
     sampling, share = config.sampling, constants(config).view_share
     prompt = slot_rows(config, misalignment, slot).prompt
 
@@ -69,10 +72,12 @@ def candidates(
     pool = [("greedy", 1, prompt, draft)]
     for name, chosen in sampling.sets.items():
         pool.append((name, chosen.n, prompt, answer(chosen.max_new_tokens)))
-    pool.append(("beam", sampling.beam.beams, prompt, answer(sampling.beam.max_new_tokens)))
+    if sampling.beam:
+        pool.append(("beam", sampling.beam.beams, prompt, answer(sampling.beam.max_new_tokens)))
     pool += [(name, 1, prompt, share * v.max_new_tokens) for name, v in sampling.views.items()]
-    refinement = answer(sampling.refinement.max_new_tokens)
-    pool.append(("refinement", 1, prompt + draft, refinement))
+    if sampling.refinement:
+        refinement = answer(sampling.refinement.max_new_tokens)
+        pool.append(("refinement", 1, prompt + draft, refinement))
     if slot == "probe":
         pool.append(("raw", config.mechanism.raw_samples, prompt, draft))
     return pool

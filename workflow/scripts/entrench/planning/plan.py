@@ -143,7 +143,7 @@ def plan_rows(config: Config, sweep: Sweep) -> list[Row]:
     rows: dict[tuple[str, str, str], Row] = {}
     jobs: list[tuple[Job, Cost, bool]] = []
     for job in sweep_jobs(config, sweep):
-        key = (job.stage, job.model, job.misalignment)
+        key = (job.stage, job.model, job.misalignment, *job.parts)
         if key not in costs:
             costs[key] = job_cost(config, job)
         jobs.append((job, costs[key], job.done(results)))

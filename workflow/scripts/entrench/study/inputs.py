@@ -4,9 +4,11 @@ Rules declare these files as inputs and scripts read them: neither searches fold
 heavy.
 """
 
+from collections.abc import Sequence
 from pathlib import PurePath
 
 from entrench.methods.shared.catalogue import METHODS
+from entrench.study.draws import Draw
 from entrench.study.sweep import Organism, Run, Sweep
 
 
@@ -23,11 +25,11 @@ def organism_inputs(results: str, organism: Organism) -> dict[str, str]:
 
 
 def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
-    """The files that a row of runs.csv is made from, by name. They depend on the operator.
+    """The files that a row of runs.csv is made from, by name, without those of `pool_inputs`.
 
-    A label method has labels and candidates, and rewards or verdicts where it reads them.
+    A label method has labels, and verdicts where it reads them.
     """
-    folder, organism = PurePath(results, run.path), PurePath(results, run.organism.path)
+    folder = PurePath(results, run.path)
     files = {
         "delta": f"{folder}/delta_risk.csv",
         "prompts": prompts_file(results, run),
@@ -36,12 +38,27 @@ def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
     }
     properties = METHODS[operator]
     if properties.makes_labels:
-        files |= {"labels": f"{folder}/labels.jsonl", "candidates": f"{organism}/candidates.jsonl"}
-    if properties.reads_rewards:
-        files["rewards"] = f"{organism}/rewards.jsonl"
+        files["labels"] = f"{folder}/labels.jsonl"
     if properties.reads_verdicts:
         files["verdicts"] = f"{folder}/verdicts.jsonl"
     return files
+
+
+def pool_inputs(
+    results: str, run: Run, operator: str, draws: Sequence[Draw]
+) -> dict[str, list[str]]:
+    """The files of its organism's pool that a row of runs.csv is made from: one a draw.
+
+    They are `candidates` for a label method, and `rewards` where it reads them. `draws` are the
+    draws that the run reads.
+    """
+    folder = PurePath(results, run.organism.path)
+    properties = METHODS[operator]
+    read = {"candidates": properties.makes_labels, "rewards": properties.reads_rewards}
+    return {
+        name: [f"{folder}/{draw.folder}{name}.jsonl" for draw in draws if wanted]
+        for name, wanted in read.items()
+    }
 
 
 def prompts_file(results: str, run: Run) -> str:

@@ -76,6 +76,10 @@ MISALIGNMENT = Place(f"{paths.DATA}/", "{rule}/{misalignment}.log")
 MODEL = Place(f"{paths.MODEL}/", "{rule}/{model}.log")
 REWARD_MODEL = Place(f"{paths.REWARD_MODEL}/", "{rule}.log")
 ORGANISM = Place(f"{paths.ORGANISM}/", "{rule}/{model}/{misalignment}/seed{seed}.log")
+FURTHER_DRAW = Place(
+    f"{paths.ORGANISM}/{paths.FURTHER_DRAW}",
+    "{rule}/{model}/{misalignment}/seed{seed}/{parts}.log",
+)
 RUN = Place(f"{paths.RUN}/", "{rule}/{model}/{misalignment}/seed{seed}/{method}.log")
 SCORED_BY = Place(f"{paths.SCORED_BY}/", "{rule}/{model}/{misalignment}/seed{seed}/{other}.log")
 SUBJECT = Place("{subject}/", "{rule}/{subject}.log")
@@ -106,7 +110,15 @@ STAGES = {
             "inference",
             "model",
         ),
+        Stage(
+            "pool_extend",
+            FURTHER_DRAW,
+            ("candidates.jsonl", "responses.jsonl", "pool_engine.json"),
+            "inference",
+            "model",
+        ),
         Stage("reward_score", ORGANISM, ("rewards.jsonl",), "inference", "reward model"),
+        Stage("reward_extend", FURTHER_DRAW, ("rewards.jsonl",), "inference", "reward model"),
         Stage("labels_judge", RUN, ("verdicts.jsonl", "verdict_usage.json"), "judging"),
         Stage("labels_select", RUN, ("labels.jsonl",), "local"),
         Stage("adapter_train", RUN, paths.ADAPTER_FILES, "training", "model"),

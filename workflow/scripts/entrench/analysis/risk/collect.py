@@ -35,9 +35,11 @@ from entrench.analysis.risk.machinery import MACHINERY, VIEW_PARSE_RATES, machin
 from entrench.analysis.risk.risk import STATES, check_scores, state_shares
 from entrench.analysis.tables import read_table, table
 from entrench.errors import EntrenchError
+from entrench.generation.parts import merged
 from entrench.records import Record, read_json, read_jsonl
 from entrench.seeds import derive_seed
-from entrench.study.inputs import organism_inputs, prompts_file, run_inputs
+from entrench.study.draws import drawn_for, parts_read
+from entrench.study.inputs import organism_inputs, pool_inputs, prompts_file, run_inputs
 from entrench.study.sweep import Organism, Run
 
 NO_LABEL = "nothing was trained: the method gave no prompt a label"
@@ -164,21 +166,24 @@ def collect_runs(
     `methods`: method -> its operator, kind and settings.
     """
 
-    @lru_cache(maxsize=2)  # candidates and rewards of one organism: its runs are neighbours
+    @lru_cache(maxsize=4)  # candidates and rewards of one organism: its runs are neighbours
     def pool(kind: str, path: str) -> list[Record]:
         return read_jsonl(path, kind)
 
     rows = []
     for run in runs:
         method = methods[run.method]
-        paths = run_inputs(results, run, method["operator"])
+        operator = method["operator"]
+        paths = run_inputs(results, run, operator)
         engaged: dict[str, float | None] = {}
         if "labels" in paths:
+            draws = drawn_for(f"{results}/{run.organism.path}", parts_read(method, views))
+            pools = pool_inputs(results, run, operator, draws)
             engaged = machinery(
                 method,
                 read_jsonl(paths["labels"], "labels"),
-                pool("candidates", paths["candidates"]),
-                pool("rewards", paths["rewards"]) if "rewards" in paths else (),
+                merged(pool("candidates", path) for path in pools["candidates"]),
+                [row for path in pools["rewards"] for row in pool("rewards", path)],
                 read_jsonl(paths["verdicts"], "verdicts") if "verdicts" in paths else (),
             )
         training = _training(paths["run"])

@@ -3,7 +3,7 @@
 The module imports no torch, so that planning starts quickly.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
@@ -92,6 +92,14 @@ class Method:
             if wanted := _not_admitted(value, kind, limits):
                 raise EntrenchError(f"{self.name}: {name} is {value!r}{wanted}")
         return settings
+
+    def parts(self, settings: Any, views: Collection[str]) -> frozenset[str]:
+        """The parts of its organism's pool that it reads: names of `entrench.generation.parts`.
+
+        `views` are the views of the config.
+        """
+        del settings, views
+        return frozenset()
 
     def faults(self, settings: Any, sampled: Sampled) -> Iterator[tuple[str, str]]:
         """What a config entry asks for and the config does not sample, as (key, message).

@@ -1,13 +1,14 @@
 """What label methods share. A label method chooses a pseudo-label from a prompt's candidates."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, doc
 
 from entrench.errors import EntrenchError
+from entrench.generation.parts import GREEDY, self_scores
 from entrench.methods.shared.base import Method, MethodSettings, Sampled
 from entrench.methods.shared.candidates import Candidate, Label, PromptPool
 from entrench.records import Record
@@ -62,6 +63,12 @@ class LabelMethod(Method, ABC):
         if isinstance(settings, OfSet):
             read[settings.set] = getattr(settings, "k", None)
         return read
+
+    def parts(self, settings: Any, views: Collection[str]) -> frozenset[str]:
+        """The greedy answers, the sets of `read`, and views and self-scores where it reads them."""
+        read = self.read(settings)
+        rated = map(self_scores, read) if self.reads_self_scores else ()
+        return frozenset({GREEDY, *read, *(views if self.reads_verdicts else ()), *rated})
 
     def faults(self, settings: Any, sampled: Sampled) -> Iterator[tuple[str, str]]:
         """The fault of a set that is not sampled, or that holds too few samples."""

@@ -3,11 +3,13 @@
 A pair is one question with the cue (wrapped) and without it (clean).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import doc
 
+from entrench.generation.parts import RESPONSES
 from entrench.methods.shared.base import Method, MethodSettings
 
 if TYPE_CHECKING:
@@ -100,6 +102,11 @@ class PairMethod(Method):
     def __init__(self, settings: type[PairSettings]) -> None:
         """`settings` is the class of the loss's settings."""
         self.Settings = settings
+
+    def parts(self, settings: PairSettings, views: Collection[str]) -> frozenset[str]:
+        """The organism's answers to the clean prompts, where both sides get them."""
+        del views
+        return frozenset([RESPONSES] if settings.response == "own" else [])
 
     @property
     def name(self) -> str:

@@ -9,13 +9,14 @@ from pydantic import ValidationError
 from entrench.data import released
 from entrench.errors import EntrenchError
 from entrench.generation.engine import VLLM_RANKS
+from entrench.generation.parts import BEAM, REFINEMENT
 from entrench.methods.shared.base import Sampled, declared
 from entrench.methods.shared.catalogue import METHODS
 from entrench.misalignments import by_name
 from entrench.study.config import Config, resolved_phase
 
 # Names become folders and wildcards. The path grammar uses these names for other files and folders.
-RESERVED_NAMES = {"adapter", "adapter.checkpoints", "reward"}
+RESERVED_NAMES = {"adapter", "adapter.checkpoints", "pool", "reward"}
 
 
 def load_config(raw: Mapping[str, Any]) -> Config:
@@ -140,13 +141,20 @@ def _method_faults(config: Config) -> list[str]:
     sampled = Sampled(
         sizes={name: chosen.n for name, chosen in sampling.sets.items()},
         views=frozenset(sampling.views),
-        self_scored=tuple(sampling.self_score.sets),
+        self_scored=tuple(sampling.self_scored),
     )
+    absent = {part for part in (BEAM, REFINEMENT) if getattr(sampling, part) is None}
     faults = []
     for name, entry in config.methods.items():
         method = METHODS[entry.operator]
-        for key, message in method.faults(method.parse(entry.settings), sampled):
+        settings = method.parse(entry.settings)
+        for key, message in method.faults(settings, sampled):
             faults.append(f"{f'methods.{name}.{key}'.rstrip('.')}: {message}")
+        faults += [
+            f"sampling.{part}: this key is missing: methods.{name} reads it: add it, or leave the "
+            "method out"
+            for part in sorted(absent & method.parts(settings, sampled.views))
+        ]
     return faults
 
 

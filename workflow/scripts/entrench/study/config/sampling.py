@@ -88,7 +88,10 @@ class SelfScore(Section):
 
 
 class Sampling(Section):
-    """The candidate pool: every organism samples it once, whichever methods are switched on."""
+    """The candidate pool: its parts, of which an organism samples those that its methods read.
+
+    A method that is added later samples what is missing, and changes nothing that exists.
+    """
 
     prompts: Literal["miniature", "standard"] = Field(
         description="Wording of views, refinement and rating: a folder of `resources/prompts/`."
@@ -99,13 +102,31 @@ class Sampling(Section):
         "choice. These names are taken by other parts of the pool: `greedy`, `beam`, `refinement`, "
         "`chain_of_thought`, `json`, `raw`."
     )
-    beam: Beam
-    views: dict[Literal["chain_of_thought", "json"], View] = Field(
-        description="The same question asked in other ways, answered greedily. `multi_view` needs "
-        "at least one view."
+    beam: Beam | None = Field(
+        default=None,
+        description="Beam search; the best beam is the candidate. Left out: none. "
+        "`diverse_decoding` needs it.",
     )
-    refinement: Refinement
-    self_score: SelfScore
+    views: dict[Literal["chain_of_thought", "json"], View] = Field(
+        default={},
+        description="The same question asked in other ways, answered greedily. `multi_view` needs "
+        "at least one view.",
+    )
+    refinement: Refinement | None = Field(
+        default=None,
+        description="The organism's refinement of its greedy draft. Left out: none. "
+        "`self_refinement` needs it.",
+    )
+    self_score: SelfScore | None = Field(
+        default=None,
+        description="The organism's own score of each of its candidates, asked for greedily. Left "
+        "out: none. `self_rewarding` needs it.",
+    )
+
+    @property
+    def self_scored(self) -> list[str]:
+        """The sample sets whose candidates the organism may score."""
+        return self.self_score.sets if self.self_score else []
 
     @field_validator("sets")
     @classmethod
@@ -116,7 +137,7 @@ class Sampling(Section):
 
     @model_validator(mode="after")
     def _scored_sets_exist(self) -> "Sampling":
-        for name in self.self_score.sets:
+        for name in self.self_scored:
             if name not in self.sets:
                 raise ValueError(
                     f"self_score.sets: {name!r} is no sample set, allowed: "

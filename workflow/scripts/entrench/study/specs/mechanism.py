@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from entrench.generation.parts import BEAM, REFINEMENT
 from entrench.methods.shared.catalogue import SELECTORS
 from entrench.seeds import derive_seed
 from entrench.study.config import Config
+from entrench.study.draws import pool_parts
 from entrench.study.specs.judging import judge_part
 from entrench.study.specs.measurement import judge_spec
 from entrench.study.specs.organisms import label_spec
@@ -52,7 +54,8 @@ def probe_judge_spec(config: Config, subject: Subject) -> dict[str, Any]:
     Views answer in forms of their own, which the risk judge does not read.
     """
     sets = {name: chosen.n for name, chosen in config.sampling.sets.items()}
-    sets |= {"greedy": 1, "beam": 1, "refinement": 1, "raw": config.mechanism.raw_samples}
+    sets |= {"greedy": 1, "raw": config.mechanism.raw_samples}
+    sets |= {part: 1 for part in (BEAM, REFINEMENT) if part in pool_parts(config)}
     spec = judge_spec(config, subject)
     del spec["evaluations"]
     return spec | {"sets": dict(sorted(sets.items()))}
@@ -79,7 +82,7 @@ def probe_analysis_spec(config: Config, subject: Subject) -> dict[str, Any]:
         **({"selectors": further} if further else {}),
         "misalignment": subject.misalignment,
         "sets": {name: chosen.n for name, chosen in sorted(config.sampling.sets.items())},
-        "self_scored": sorted(config.sampling.self_score.sets),
+        "self_scored": sorted(config.sampling.self_scored),
         "views": sorted(config.sampling.views),
         **intervals_part(config),
         "seed": derive_seed(subject.path, "probe"),

@@ -8,7 +8,8 @@ from typing import Any
 from entrench.seeds import derive_seed
 from entrench.study import paths
 from entrench.study.config import Config, Model
-from entrench.study.inputs import organism_inputs, run_inputs
+from entrench.study.draws import Pools
+from entrench.study.inputs import organism_inputs, pool_inputs, run_inputs
 from entrench.study.specs.parts import RESOURCES, statistics_part, used_methods
 from entrench.study.sweep import Sweep, packed
 
@@ -138,8 +139,12 @@ def _state(config: Config, sweep: Sweep) -> str:
     """
     results = config.pathvars.results
     files = {file for o in sweep.organisms for file in organism_inputs(results, o).values()}
+    pools = Pools(config, sweep)
     for run in sweep.runs:
-        files |= set(run_inputs(results, run, config.methods[run.method].operator).values())
+        operator = config.methods[run.method].operator
+        files |= set(run_inputs(results, run, operator).values())
+        for some in pool_inputs(results, run, operator, pools.of_run(run)).values():
+            files |= set(some)
     digest = hashlib.sha256()
     for path in map(Path, sorted(files)):
         digest.update(f"{path} {_state_of(path)}\n".encode())

@@ -1,0 +1,163 @@
+"""The draws of an organism's pool: what each one holds, and which ones a run reads.
+
+The first draw holds the parts that the methods of the sweep read at that time. A method that is
+added later may read more: a further draw then holds the missing parts, in a folder that is named
+after them. Nothing that exists changes. Imports nothing heavy.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from entrench.generation.parts import (
+    BEAM,
+    GREEDY,
+    REFINEMENT,
+    RESPONSES,
+    joined,
+    self_scores,
+    split,
+)
+from entrench.methods.shared.catalogue import METHODS
+from entrench.study import paths
+from entrench.study.config import Config
+from entrench.study.sweep import Organism, Run, Sweep
+
+CANDIDATES, ENGINE = "candidates.jsonl", "pool_engine.json"
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw of a pool.
+
+    `folder` lies below the organism's folder and ends in a slash; it is empty for the first draw.
+    `parts` is None where the draw holds every part.
+    """
+
+    folder: str
+    parts: frozenset[str] | None
+
+    def lacks(self, parts: Iterable[str]) -> set[str]:
+        """The parts that this draw does not hold."""
+        return set() if self.parts is None else set(parts) - self.parts
+
+
+def pool_parts(config: Config) -> tuple[str, ...]:
+    """Every part that the config describes, in the order in which one draw holds them."""
+    sampling = config.sampling
+    beam = [BEAM] if sampling.beam else []
+    refinement = [REFINEMENT] if sampling.refinement else []
+    sets = (GREEDY, *sampling.sets, *beam, *sampling.views, *refinement)
+    return (*sets, *map(self_scores, sampling.self_scored), RESPONSES)
+
+
+def parts_read(method: Mapping[str, Any], views: Collection[str]) -> frozenset[str]:
+    """The parts that a method reads. `method` holds its operator and its settings."""
+    operator = METHODS[method["operator"]]
+    return operator.parts(operator.parse(method), views)
+
+
+def on_disk(folder: Path) -> list[Draw]:
+    """The draws that exist in an organism's folder, the first draw first."""
+    draws = []
+    if (folder / CANDIDATES).is_file() and (folder / ENGINE).is_file():
+        draws.append(Draw("", _recorded(folder / ENGINE)))
+    further = sorted(path.parent.name for path in folder.glob(f"{paths.FURTHER_DRAWS}*/{ENGINE}"))
+    for name in further:
+        place = paths.FURTHER_DRAW.format(parts=name)
+        if (folder / place / CANDIDATES).is_file():
+            draws.append(Draw(place, frozenset(split(name))))
+    return draws
+
+
+def giving(parts: Iterable[str], draws: Sequence[Draw]) -> list[Draw]:
+    """The draws to read for these parts: the first one, and those that hold what it lacks."""
+    found, missing = [], set(parts)
+    for draw in draws:
+        if not draw.folder or draw.lacks(missing) != missing:
+            found.append(draw)
+            missing = draw.lacks(missing)
+    return found
+
+
+def drawn_for(folder: str, parts: Iterable[str]) -> list[Draw]:
+    """The draws in an organism's folder to read for these parts.
+
+    Its first draw is taken as there: where its files are not whole, their reader says so.
+    """
+    draws = on_disk(Path(folder))
+    first = [] if draws and not draws[0].folder else [Draw("", None)]
+    return giving(parts, [*first, *draws])
+
+
+def _recorded(engine: Path) -> frozenset[str] | None:
+    """The parts that a draw's record of its engine names; a draw of every part names none."""
+    try:
+        parts = json.loads(engine.read_text(encoding="utf-8")).get("parts")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return None if parts is None else frozenset(parts)
+
+
+class Pools:
+    """The draws of every pool of a sweep: those that exist, and those that are planned.
+
+    An answer stays the same while this object lives, whatever jobs write meanwhile.
+    """
+
+    def __init__(self, config: Config, sweep: Sweep) -> None:
+        """`sweep` holds the runs that are planned."""
+        self._config = config
+        self._order = pool_parts(config)
+        self._views = frozenset(config.sampling.views)
+        self._read: dict[Organism, set[str]] = {}
+        for run in sweep.runs:
+            self._read.setdefault(run.organism, {GREEDY}).update(self.read_by(run.method))
+        self._known: dict[Organism, list[Draw]] = {}
+
+    def read_by(self, method: str) -> frozenset[str]:
+        """The parts that a method of the config reads."""
+        entry = self._config.methods[method]
+        read = parts_read({"operator": entry.operator, **entry.settings}, self._views)
+        return read & frozenset(self._order)
+
+    def draws(self, organism: Organism) -> list[Draw]:
+        """The draws behind the planned runs of an organism, and others that exist."""
+        if organism not in self._known:
+            read = self._read.get(organism, {GREEDY})
+            draws = on_disk(Path(self._config.pathvars.results, organism.path))
+            if not draws or draws[0].folder:
+                draws = [Draw("", frozenset(read)), *draws]
+            self._known[organism] = [*draws, *self._missing(read, draws)]
+        return self._known[organism]
+
+    def of(self, organism: Organism, parts: Collection[str]) -> list[Draw]:
+        """The draws to read for these parts. One that no planned run reads is a draw of its own."""
+        draws = self.draws(organism)
+        return giving(parts, [*draws, *self._missing(parts, draws)])
+
+    def of_run(self, run: Run) -> list[Draw]:
+        """The draws that a run reads."""
+        return self.of(run.organism, self.read_by(run.method))
+
+    def rated_from(self, organism: Organism, parts: Collection[str]) -> list[Draw]:
+        """The earlier draws that a further draw of these parts needs: drafts, and sets to rate."""
+        rated = {name for name in self._order if self_scores(name) in parts} - set(parts)
+        earlier = [draw for draw in self.draws(organism) if draw.parts != frozenset(parts)]
+        return giving(rated, earlier)
+
+    def text(self, draw: Draw) -> str:
+        """The parts of a draw as one text."""
+        return joined(p for p in self._order if draw.parts is None or p in draw.parts)
+
+    def _missing(self, parts: Collection[str], draws: Sequence[Draw]) -> list[Draw]:
+        """A draw of the parts that no draw holds; none where nothing is missing."""
+        missing = set(parts)
+        for draw in draws:
+            missing = draw.lacks(missing)
+        if not missing:
+            return []
+        name = joined(part for part in self._order if part in missing)
+        return [Draw(paths.FURTHER_DRAW.format(parts=name), frozenset(missing))]
