@@ -111,7 +111,9 @@ def show_asked():
 def warn_of_few_cores():
     """Say which size classes compute with more threads than the cores of this machine's sweep."""
     if workflow.executor_plugin.name == "local":
-        names = {CONFIG.models[name].size_class for name in SWEEP.models} | {CONFIG.reward.size_class}
+        names = {CONFIG.models[name].size_class for name in SWEEP.models} | {
+            CONFIG.reward.size_class
+        }
         sizes = {name: CONFIG.size_classes[name] for name in sorted(names)}
         for line in job_resources.beyond(sizes, workflow.cores):
             logger.warning(line)
