@@ -5,7 +5,7 @@ import yaml
 from workspace import ROOT
 
 from entrench.study.config.check import load_config
-from entrench.study.reading_order import ReadingOrder, first_parts, reading_order
+from entrench.study.reading_order import ReadingOrder, done_first, reading_order
 from entrench.study.sweep import Organism, expand
 
 
@@ -36,10 +36,10 @@ def test_organisms_come_by_misalignment_and_seed_as_the_config_has_them(config):
 
 def test_the_first_parts_are_an_organism_and_its_misalignment(config):
     organisms = reading_order(config, expand(config))
-    assert first_parts(organisms) == ["parts/tiny/sycophancy/seed2/", "parts/sycophancy/"]
-    assert first_parts(organisms[:2]) == ["parts/tiny/sycophancy/seed2/"]
-    assert first_parts(organisms[1:]) == ["parts/sycophancy/"]
-    assert first_parts(organisms[:1]) == []
+    assert done_first(organisms) == ["parts/tiny/sycophancy/seed2/", "parts/sycophancy/"]
+    assert done_first(organisms[:2]) == ["parts/tiny/sycophancy/seed2/"]
+    assert done_first(organisms[1:]) == ["parts/sycophancy/"]
+    assert done_first(organisms[:1]) == []
 
 
 @pytest.mark.parametrize(

@@ -99,10 +99,10 @@ def test_what_a_stage_spends_its_cpu_on():
         *("adapter_induce", "adapter_regularise", "adapter_train", "model_make", "reward_make")
     ]
     assert sorted(works["sampling"]) == [
-        *("completions_sample", "divergence_measure", "labels_cross", "pool_sample"),
-        *("probe_reward", "probe_sample", "reward_score"),
+        *("completions_sample", "divergence_measure", "labels_cross", "pool_extend", "pool_sample"),
+        *("probe_reward", "probe_sample", "reward_extend", "reward_score"),
     ]
-    assert len(works["analysis"]) == len(STAGES) - 12
+    assert len(works["analysis"]) == len(STAGES) - 14
 
 
 def test_what_reports_is_light():

@@ -1,11 +1,11 @@
 # The order of jobs: which of those that are ready starts first. This file has no rule.
 
-from entrench.study.reading_order import ReadingOrder, first_parts, reading_order
+from entrench.study.reading_order import ReadingOrder, done_first, reading_order
 
 # The first answers of a sweep: a table and a figure of its first organism and first misalignment.
 FIRST_FILES = [
     f"<results>/{file}"
-    for first in first_parts(reading_order(CONFIG, SWEEP))
+    for first in done_first(reading_order(CONFIG, SWEEP))
     for file in (
         paths.table("summary", first),
         *(paths.figure("delta_by_method", suffix, first) for suffix in ("pdf", "png", "csv")),

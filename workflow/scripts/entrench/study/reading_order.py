@@ -32,7 +32,7 @@ def reading_order(config: Config, sweep: Sweep) -> list[Organism]:
     )
 
 
-def first_parts(order: list[Organism]) -> list[str]:
+def done_first(order: list[Organism]) -> list[str]:
     """The parts of the sweep that are done first, smallest first: an organism, its misalignment.
 
     A part that would be the whole sweep is left out.
