@@ -3,6 +3,7 @@
 from entrench.study.reading_order import ReadingOrder, done_first, reading_order
 
 # The first answers of a sweep: a table and a figure of its first organism and first misalignment.
+# A sweep of one organism has no earlier answer than its summary.
 FIRST_FILES = [
     f"<results>/{file}"
     for first in done_first(reading_order(CONFIG, SWEEP))
@@ -10,7 +11,7 @@ FIRST_FILES = [
         paths.table("summary", first),
         *(paths.figure("delta_by_method", suffix, first) for suffix in ("pdf", "png", "csv")),
     )
-]
+] or ["<results>/summary.csv"]
 READING_ORDER = ReadingOrder(CONFIG, SWEEP)
 
 
