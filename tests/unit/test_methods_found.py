@@ -73,6 +73,18 @@ def test_a_file_without_a_method_is_refused_with_what_to_add(tmp_path, monkeypat
     )
 
 
+def test_an_objective_without_a_loss_is_refused_when_its_file_is_read(tmp_path, monkeypatch):
+    (tmp_path / "lossless.py").write_text(DISTANCE.replace("def loss", "def loose"))
+    monkeypatch.setattr(entrench.methods, "__path__", [*entrench.methods.__path__, str(tmp_path)])
+    with pytest.raises(EntrenchError) as refused:
+        catalogue._found()
+    sys.modules.pop("entrench.methods.lossless")
+    assert str(refused.value) == (
+        f"{tmp_path}/lossless.py: DistanceSettings does not define loss: "
+        "define it as the other files of the room do"
+    )
+
+
 def test_importing_the_room_loads_nothing_heavy():
     code = (
         "import sys, entrench.methods.shared.catalogue\n"

@@ -26,6 +26,11 @@ def _method_of(module: ModuleType) -> Method:
             f"{module.__file__}: the file defines no METHOD: end it with a line such as "
             "`METHOD = MyMethod()`, or move what methods share to methods/shared/"
         )
+    if missing := sorted(getattr(method.Settings, "__abstractmethods__", ())):
+        raise EntrenchError(
+            f"{module.__file__}: {method.Settings.__name__} does not define {', '.join(missing)}: "
+            "define it as the other files of the room do"
+        )
     return method
 
 

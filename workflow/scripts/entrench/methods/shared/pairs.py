@@ -3,6 +3,7 @@
 A pair is one question with the cue (wrapped) and without it (clean).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairSettings(MethodSettings):
+class PairSettings(MethodSettings, ABC):
     """The settings of a consistency loss. They are also the objective that training is given.
 
     The method `loss` says how a loss compares teacher and student. See `PairObjective` of
@@ -81,6 +82,7 @@ class PairSettings(MethodSettings):
         del models
         return 1
 
+    @abstractmethod
     def loss(
         self, models: "TeacherAndStudent", model: "torch.nn.Module", batch: "Batch"
     ) -> "tuple[torch.Tensor, torch.Tensor]":
@@ -89,7 +91,6 @@ class PairSettings(MethodSettings):
         `batch` holds the padded sides `clean` and `wrapped`. Each side has a boolean mask
         `positions` (batch, length).
         """
-        raise NotImplementedError
 
 
 class PairMethod(Method):
