@@ -47,6 +47,40 @@ def test_a_failure_shows_the_end_of_its_log(handler, capsys, tmp_path):
     assert "  | error: x.jsonl, line 3: not JSON: delete it" in text
 
 
+def finish(handler, job, part, *outputs):
+    """A job of a table or figure of this part runs and ends well."""
+    fields = {"rule_name": "a", "output": list(outputs), "wildcards": {"part": part}}
+    handler.emit(event(LogEvent.JOB_INFO, jobid=job, **fields))
+    handler.emit(event(LogEvent.JOB_FINISHED, job_id=job))
+
+
+def test_tables_and_figures_of_a_part_are_told_at_once(handler, capsys):
+    folder = "results/demo/parts/sycophancy"
+    tables = [f"{folder}/summary.csv", f"{folder}/contrasts.csv"]
+    figure = [f"{folder}/figures/eta.{suffix} (to keep)" for suffix in ("pdf", "png", "csv")]
+    finish(handler, 1, "parts/sycophancy/", *tables)
+    assert capsys.readouterr().err.splitlines()[0] == f"first results: {folder}/summary.csv"
+    finish(handler, 2, "parts/sycophancy/", *figure)
+    assert capsys.readouterr().err == f"first results: {folder}/figures/eta.png\n"
+
+
+def test_other_tables_and_those_of_no_part_are_not_first_results(handler, capsys):
+    finish(handler, 1, "", "/parts/all/summary.csv", "/parts/all/figures/eta.png")
+    finish(handler, 2, "partial/", "results/partial/summary.csv", "results/partial/figures/a.png")
+    finish(handler, 3, "parts/tiny/", "results/parts/tiny/runs.csv")
+    handler.emit(event(LogEvent.JOB_INFO, jobid=4, rule_name="b", output=["m/run.json"]))
+    handler.emit(event(LogEvent.JOB_FINISHED, job_id=4))
+    assert "first results" not in capsys.readouterr().err
+
+
+def test_a_part_that_fails_tells_no_first_results(handler, capsys):
+    summary = "results/parts/tiny/summary.csv"
+    fields = {"rule_name": "a", "output": [summary], "wildcards": {"part": "parts/tiny/"}}
+    handler.emit(event(LogEvent.JOB_INFO, jobid=1, **fields))
+    handler.emit(event(LogEvent.JOB_ERROR, rule_name="a", jobid=1))
+    assert capsys.readouterr().err == "FAILED: a (job 1)\n"
+
+
 def told(folder, cpu, imports):
     """The log of a job that has told its CPU."""
     log = folder / f"{cpu}.log"

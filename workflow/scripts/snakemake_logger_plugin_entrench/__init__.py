@@ -1,4 +1,4 @@
-"""Progress of a sweep in Snakemake's log: jobs done, time left, stage; at the end where time went.
+"""Progress of a sweep: jobs done, time left, stage, first results; at the end where time went.
 
 Snakemake finds this package by its name when `workflow/scripts` is on PYTHONPATH:
 `snakemake --logger entrench`.
@@ -8,6 +8,8 @@ import logging
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,16 @@ QUIET_SECONDS = 5.0  # at most one progress line in this time, unless a stage be
 LOG_LINES = 12  # last lines of a failed job's log that are shown
 
 
+@dataclass(frozen=True)
+class Job:
+    """A job that runs: when it began, its logs, and the file to tell of when it has ended well."""
+
+    rule: str
+    began: float
+    logs: list[Path] = field(default_factory=list)
+    first_result: Path | None = None
+
+
 class LogHandler(LogHandlerBase):
     """Prints one line of progress at a time, and every warning and failure in full."""
 
@@ -35,7 +47,7 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         """Start empty: events fill these in."""
         self.planned: dict[str, int] = {}
-        self.running: dict[int, tuple[str, float, list[Path]]] = {}
+        self.running: dict[int, Job] = {}
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.cpu = CpuAccount()
         self.started = time.monotonic()
@@ -48,7 +60,9 @@ class LogHandler(LogHandlerBase):
         if event == LogEvent.RUN_INFO:
             self._plan(record.stats)
         elif event == LogEvent.JOB_INFO:
-            self.running[record.jobid] = (record.rule_name, time.monotonic(), _logs(record))
+            self.running[record.jobid] = Job(
+                record.rule_name, time.monotonic(), _logs(record), _first_result(record)
+            )
         elif event == LogEvent.JOB_FINISHED:
             self._finish(record.job_id)
         elif event == LogEvent.JOB_ERROR:
@@ -70,11 +84,14 @@ class LogHandler(LogHandlerBase):
         self.planned = {rule: count for rule, count in stats.items() if rule != "total"}
         self._say(f"{sum(self.planned.values())} jobs to do")
 
-    def _finish(self, job: int) -> None:
+    def _finish(self, number: int) -> None:
         now = time.monotonic()
-        rule, began, logs = self.running.pop(job, ("?", now, []))
-        self.seconds[rule].append(now - began)
-        self.cpu.add(rule, logs, now - began)
+        job = self.running.pop(number, Job("?", now))
+        rule = job.rule
+        self.seconds[rule].append(now - job.began)
+        self.cpu.add(rule, job.logs, now - job.began)
+        if job.first_result:
+            self._say(f"first results: {job.first_result}")
         if rule in self.stages and now - self.last_line < QUIET_SECONDS:
             return
         self.stages.add(rule)
@@ -134,8 +151,21 @@ def _is_for_users(record: logging.LogRecord, event: LogEvent | None) -> bool:
 
 
 def _logs(record: Any) -> list[Path]:
-    """The logs of a job; Snakemake may write a remark in brackets after a path."""
-    return [Path(str(log).split(" (")[0]) for log in getattr(record, "log", None) or []]
+    return _paths(getattr(record, "log", None) or [])
+
+
+def _first_result(record: Any) -> Path | None:
+    """The summary or the drawn figure that a job makes of a part of the sweep."""
+    wildcards = getattr(record, "wildcards", None) or {}
+    if not str(wildcards.get("part", "")).startswith("parts/"):
+        return None
+    made = _paths(record.output)
+    return next((p for p in made if p.name == "summary.csv" or p.suffix == ".png"), None)
+
+
+def _paths(files: Iterable[Any]) -> list[Path]:
+    """Files as an event lists them; Snakemake may write a remark in brackets after a path."""
+    return [Path(str(file).split(" (")[0]) for file in files]
 
 
 def _clock(seconds: float) -> str:
