@@ -52,7 +52,7 @@ rule pool_sample:
         "../../environment.yml"
     resources:
         **machine(size_of_model, "batch_size", "vllm_memory_percent"),
-        parts=first_parts,
+        parts=parts_of_first_draw,
     params:
         spec=spec_of_organism(pool_spec),
     shell:
