@@ -4,6 +4,7 @@ import copy
 import csv
 import io
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from entrench.planning.machine import Machine
 from entrench.planning.plan import as_csv, measured_seconds, plan_rows, state
 from entrench.planning.report import as_markdown
 from entrench.study.config.check import load_config
-from entrench.study.draws import Pools
+from entrench.study.draws import Pools, pool_parts
 from entrench.study.specs.tables import partial_spec
 from entrench.study.sweep import expand
 from entrench.study.unpinned import unpinned
@@ -142,6 +143,23 @@ def test_a_probe_needs_the_reward_model_that_no_method_reads():
         found[enabled] = Counter(job.stage for job in sweep_jobs(config, expand(config)))
     assert (found[True]["reward_make"], found[True]["reward_score"]) == (1, 0)
     assert found[False]["reward_make"] == 0
+
+
+def test_a_pool_costs_what_its_parts_cost():
+    config = load_config(DEMO)
+    job = next(job for job in sweep_jobs(config, expand(config)) if job.stage == "pool_sample")
+    assert job.parts == pool_parts(config)
+    for stage in ("pool_extend", "reward_extend"):
+        start = job_cost(config, replace(job, stage=stage, parts=("none",))).seconds
+        each = [
+            job_cost(config, replace(job, stage=stage, parts=(part,))).seconds - start
+            for part in job.parts
+        ]
+        whole = job_cost(config, replace(job, stage=stage)).seconds
+        assert start + sum(each) == pytest.approx(whole)
+        costs_nothing = {part for part, cost in zip(job.parts, each, strict=True) if cost == 0}
+        unscored = {"chain_of_thought", "json", "self_score@samples", "responses@pairs_clean"}
+        assert costs_nothing == (set() if stage == "pool_extend" else unscored)
 
 
 def test_done_jobs_leave_what_is_to_do(tmp_path, monkeypatch, study):

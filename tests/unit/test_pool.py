@@ -132,8 +132,9 @@ def test_a_pool_in_several_draws_is_the_pool_in_one():
         ("samples", "refinement", "chain_of_thought"),
         ("self_score@samples",),
     ):
-        before = merged(drawn)
-        drawn.append(sample_pool(Echo(), whole.only(parts), IDENTITY, rows(2), before))
+        engine = Echo()
+        drawn.append(sample_pool(engine, whole.only(parts), IDENTITY, rows(2), merged(drawn)))
+        assert len(engine.calls) == len(parts)  # what lies in an earlier draw is not drawn again
     assert [len(draw) for draw in drawn] == [2 * 3, 2 * 2, 2 * 5, 2 * 3]
     assert {row["set"] for row in drawn[-1]} == {"samples"}
 

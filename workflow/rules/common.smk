@@ -178,7 +178,7 @@ def subject_slot(slot):
     )
 
 
-def first_parts(wildcards):
+def parts_of_first_draw(wildcards):
     """A resource function: the parts of the first draw. It decides no row, so no job reruns."""
     return POOLS.text(POOLS.draws(organism_of(wildcards))[0])
 

@@ -54,7 +54,7 @@ rule pool_sample:
     threads: cores_of(size_of_model)
     resources:
         **machine(size_of_model, "batch_size", "vllm_memory_percent"),
-        parts=first_parts,
+        parts=parts_of_first_draw,
     params:
         spec=spec_of_organism(pool_spec),
     shell:
