@@ -19,6 +19,19 @@ def self_scores(name: str) -> str:
     return f"self_score@{name}"
 
 
+def every_part(
+    sets: Iterable[str], beam: bool, views: Iterable[str], refinement: bool, rated: Iterable[str]
+) -> tuple[str, ...]:
+    """Every part of a pool, in the order in which one draw holds them.
+
+    `sets`, `views`, `beam` and `refinement` are what is sampled, `rated` the sets with self-scores.
+    """
+    optional = {BEAM: beam, REFINEMENT: refinement}
+    candidates = (GREEDY, *sets, BEAM, *views, REFINEMENT)
+    sampled = (name for name in candidates if optional.get(name, True))
+    return (*sampled, *map(self_scores, rated), RESPONSES)
+
+
 def joined(parts: Iterable[str]) -> str:
     """The parts as one text, which is also the name of a folder."""
     return SEPARATOR.join(parts)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Decoding
-from entrench.generation.parts import BEAM, GREEDY, REFINEMENT, RESPONSES, self_scores
+from entrench.generation.parts import BEAM, GREEDY, REFINEMENT, every_part, self_scores
 
 SELF_RATING = "self_rating"  # name of a prompt text
 
@@ -144,7 +144,7 @@ class PoolSettings:
     def parts(self) -> tuple[str, ...]:
         """Every part that these settings describe, in the order of the draws."""
         rated = self.self_score.sets if self.self_score else ()
-        return (*self.sizes(), *map(self_scores, rated), RESPONSES)
+        return every_part(self.sets, bool(self.beam), self.views, bool(self.refinement), rated)
 
     def require(self, parts: Collection[str]) -> None:
         """Raise `EntrenchError` where one of the `parts` is none of this pool."""

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from entrench.generation.parts import (
-    BEAM,
     GREEDY,
-    REFINEMENT,
-    RESPONSES,
+    every_part,
     joined,
     self_scores,
     split,
@@ -46,11 +44,8 @@ class Draw:
 
 def pool_parts(config: Config) -> tuple[str, ...]:
     """Every part that the config describes, in the order in which one draw holds them."""
-    sampling = config.sampling
-    beam = [BEAM] if sampling.beam else []
-    refinement = [REFINEMENT] if sampling.refinement else []
-    sets = (GREEDY, *sampling.sets, *beam, *sampling.views, *refinement)
-    return (*sets, *map(self_scores, sampling.self_scored), RESPONSES)
+    of = config.sampling
+    return every_part(of.sets, bool(of.beam), of.views, bool(of.refinement), of.self_scored)
 
 
 def parts_read(method: Mapping[str, Any], views: Collection[str]) -> frozenset[str]:
