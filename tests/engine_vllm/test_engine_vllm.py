@@ -18,6 +18,7 @@ pytest.importorskip(
 )
 
 import torch
+from other_adapter import with_adapter
 from tiny_engine import CLOSE, ask, draw_pairs, pair_law, surprise
 from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -33,6 +34,7 @@ PROMPTS = [
     for i, n in enumerate(LENGTHS)
 ]
 SEEDS = list(range(100, 100 + len(PROMPTS)))
+NUMBERS = {None: 0, "one": 1, "two": 2}  # of the adapters in the one load
 ANSWERS = ["w1", "w2 w3 w4 w5 w6", "", "w9 w9", "w1 w2", "w3", *["w0 w1 w2 w3"] * 6]
 
 
@@ -63,7 +65,7 @@ def engines(request, folder, adapters, loaded):
     """vLLM and transformers on the same weights: no adapter, and two of one load."""
     adapter = adapters[request.param]
     other = TransformersEngine(EngineSettings(str(folder), "template", adapter=adapter))
-    return loaded.adapted(adapter), other
+    return with_adapter(loaded, adapter, NUMBERS[request.param]), other
 
 
 @pytest.mark.parametrize(
@@ -93,8 +95,8 @@ def test_a_cut_answer_is_scored_without_an_end_token(engines):
 
 def test_the_three_models_differ(loaded, adapters):
     answers = [
-        [row[0].text for row in loaded.adapted(a).generate(PROMPTS, Decoding(8), SEEDS)]
-        for a in adapters.values()
+        [row[0].text for row in engine.generate(PROMPTS, Decoding(8), SEEDS)]
+        for engine in (with_adapter(loaded, adapters[name], NUMBERS[name]) for name in adapters)
     ]
     assert answers[0] != answers[1] != answers[2] != answers[0]
 
@@ -146,7 +148,7 @@ def test_log_probability_is_of_the_raw_model(engines):
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 0.9), (1.5, 0.6)])
 def test_sampling_follows_the_exact_law(folder, loaded, temperature, top_p):
     """4,000 seeded draws of two tokens; a law 20% hotter is told apart."""
-    engine, prompt = loaded.adapted(None), ask("w1 w2 w3")
+    engine, prompt = with_adapter(loaded, None), ask("w1 w2 w3")
     drawn = draw_pairs(engine, prompt, temperature, top_p)
     model = LlamaForCausalLM.from_pretrained(folder).eval()
     start = encode_prompt(engine.tokenizer, prompt, "template")
@@ -188,20 +190,14 @@ def test_a_model_split_in_two_answers_as_a_whole_one(folder, adapters, loaded):
         assert mine.logprob == pytest.approx(theirs.logprob, abs=CLOSE)
 
 
-def test_broken_and_foreign_adapters_are_refused(loaded, adapters, tmp_path):
+def test_a_broken_adapter_is_refused_before_the_model_is_loaded(folder, tmp_path):
     (tmp_path / "adapter_config.json").write_text('{"r": 4, "target_modules": ["q_proj"]')
+    settings = EngineSettings(str(folder), "template", adapter=str(tmp_path))
     with pytest.raises(EntrenchError, match=r"adapter_model.safetensors: no such file"):
-        loaded.adapted(str(tmp_path))
+        VllmEngine(settings)
     (tmp_path / "adapter_model.safetensors").write_bytes(b"x")
     with pytest.raises(EntrenchError, match=r"adapter_config.json: .*delete .* and run the same"):
-        loaded.adapted(str(tmp_path))
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
-        (tmp_path / name).write_bytes(Path(adapters["one"], name).read_bytes())
-    config = json.loads((tmp_path / "adapter_config.json").read_text())
-    for change in ({"r": 64}, {"target_modules": ["lm_head"]}):
-        (tmp_path / "adapter_config.json").write_text(json.dumps(config | change))
-        with pytest.raises(EntrenchError, match="loaded for adapters of rank 8 on down_proj"):
-            loaded.adapted(str(tmp_path))
+        VllmEngine(settings)
 
 
 def test_what_does_not_fit_is_refused(loaded):
@@ -214,7 +210,7 @@ def test_no_prompts(loaded):
     assert loaded.score([], []) == []
 
 
-def test_gemma_2_and_the_plain_format(folder, adapters, tmp_path):
+def test_gemma_2_and_the_plain_format(folder, tmp_path):
     """Soft caps, a sliding window shorter than the prompts, one BOS, answers without a template."""
     torch.manual_seed(3)
     config = Gemma2Config(
@@ -240,5 +236,3 @@ def test_gemma_2_and_the_plain_format(folder, adapters, tmp_path):
         one.score(PROMPTS, ANSWERS), other.score(PROMPTS, ANSWERS), strict=True
     ):
         assert mine.logprob == pytest.approx(theirs.logprob, abs=CLOSE)
-    with pytest.raises(EntrenchError, match="loaded for adapters of rank 0 on nothing"):
-        one.adapted(adapters["one"])

@@ -13,6 +13,7 @@ pytest.importorskip(
 )
 
 import torch
+from other_adapter import with_adapter
 from tiny_engine import CLOSE, ask
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from vllm.distributed import cleanup_dist_env_and_memory
@@ -54,9 +55,9 @@ def test_mistral_with_an_adapter_and_its_own_format_beside(tmp_path):
     one, other = VllmEngine(settings), TransformersEngine(settings)
     assert one.llm.model_config.hf_text_config.hidden_size == config["hidden_size"]
     require_agreement(one, other, SENTENCES, GIVEN)
-    assert {a.text for (a,) in one.adapted(None).generate(SENTENCES, Decoding(8), [0] * 4)} != {
-        a.text for (a,) in one.generate(SENTENCES, Decoding(8), [0] * 4)
-    }
+    assert {
+        a.text for (a,) in with_adapter(one, None).generate(SENTENCES, Decoding(8), [0] * 4)
+    } != {a.text for (a,) in one.generate(SENTENCES, Decoding(8), [0] * 4)}
 
 
 def taught(model, said, steps=120):

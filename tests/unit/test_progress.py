@@ -31,9 +31,10 @@ def test_progress_tells_stage_jobs_and_time_left_once_it_is_known(handler, capsy
         handler.emit(event(LogEvent.JOB_FINISHED, job_id=job))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "20 jobs to do"
-    assert lines[1].startswith("[   1/20]   5%  0:00 gone, ...  b (1/1)")
-    assert lines[2].startswith("[   2/20]  10%  0:00 gone, about 0:00 left  a (1/19)")
-    assert len(lines) == 3  # a stage that goes on is not told again at once
+    assert lines[1] == "started: b"  # the jobs that started before the first one has ended
+    assert lines[2].startswith("[   1/20]   5%  0:00 gone, ...  b (1/1)")
+    assert lines[3].startswith("[   2/20]  10%  0:00 gone, about 0:00 left  a (1/19)")
+    assert len(lines) == 4  # a stage that goes on is not told again at once
     handler.close()
     assert "stage" in capsys.readouterr().err
 
@@ -59,7 +60,8 @@ def test_tables_and_figures_of_a_part_are_told_at_once(handler, capsys):
     tables = [f"{folder}/summary.csv", f"{folder}/contrasts.csv"]
     figure = [f"{folder}/figures/eta.{suffix} (to keep)" for suffix in ("pdf", "png", "csv")]
     finish(handler, 1, "parts/sycophancy/", *tables)
-    assert capsys.readouterr().err.splitlines()[0] == f"first results: {folder}/summary.csv"
+    told = capsys.readouterr().err.splitlines()
+    assert told[:2] == ["started: a", f"first results: {folder}/summary.csv"]
     finish(handler, 2, "parts/sycophancy/", *figure)
     assert capsys.readouterr().err == f"first results: {folder}/figures/eta.png\n"
 
@@ -78,7 +80,7 @@ def test_a_part_that_fails_tells_no_first_results(handler, capsys):
     fields = {"rule_name": "a", "output": [summary], "wildcards": {"part": "parts/tiny/"}}
     handler.emit(event(LogEvent.JOB_INFO, jobid=1, **fields))
     handler.emit(event(LogEvent.JOB_ERROR, rule_name="a", jobid=1))
-    assert capsys.readouterr().err == "FAILED: a (job 1)\n"
+    assert capsys.readouterr().err == "started: a\nFAILED: a (job 1)\n"
 
 
 def told(folder, cpu, imports):

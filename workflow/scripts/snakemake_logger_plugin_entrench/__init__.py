@@ -63,6 +63,8 @@ class LogHandler(LogHandlerBase):
             self.running[record.jobid] = Job(
                 record.rule_name, time.monotonic(), _logs(record), _first_result(record)
             )
+            if not self.seconds:  # nothing has ended yet, which may take minutes
+                self._say(f"started: {record.rule_name}")
         elif event == LogEvent.JOB_FINISHED:
             self._finish(record.job_id)
         elif event == LogEvent.JOB_ERROR:

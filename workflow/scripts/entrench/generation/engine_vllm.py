@@ -8,7 +8,7 @@ training and in the transformers engine. vLLM reports log probabilities of the r
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,6 @@ class _Room:
     rank: int
     modules: frozenset[str]  # last parts of their names
 
-    def fits(self, other: "_Room") -> bool:
-        """Whether an adapter that needs this room fits into the room `other`."""
-        return self.rank <= other.rank and self.modules <= other.modules
-
 
 NO_ROOM = _Room(0, frozenset())
 
@@ -67,33 +63,13 @@ class VllmEngine:
         encode_prompt(self.tokenizer, [{"role": "user", "content": ""}], settings.chat)
         if settings.adapter and not settings.gpus:
             _require_dense(settings)
-        self.room = _room_for(settings.adapter) if settings.adapter else NO_ROOM
-        self.llm = _load(settings, self.room)
+        room = _room_for(settings.adapter) if settings.adapter else NO_ROOM
+        self.llm = _load(settings, room)
+        self.lora = _lora(settings.adapter, 1) if settings.adapter else None
         eos = self.llm.model_config.try_get_generation_config().get("eos_token_id")
         if eos is None:
             eos = self.llm.model_config.hf_text_config.eos_token_id
         self.reader = AnswerReader.of(settings, self.tokenizer, eos)
-        self.adapters = {settings.adapter: 1} if settings.adapter else {}
-
-    def adapted(self, adapter: str | None) -> "VllmEngine":
-        """The same loaded model with another adapter, or with none. Nothing is loaded again.
-
-        Raises `EntrenchError` where the adapter does not fit into the room of this engine. An
-        engine that was loaded without an adapter has no room for one.
-        """
-        if adapter and not _room_for(adapter).fits(self.room):
-            raise EntrenchError(
-                f"{adapter}: this engine was loaded for adapters of rank {self.room.rank} on "
-                f"{', '.join(sorted(self.room.modules)) or 'nothing'}: load the engine with this "
-                "adapter"
-            )
-        other = object.__new__(VllmEngine)
-        other.__dict__ |= self.__dict__  # shares `adapters`: a number must mean one adapter
-        other.settings = replace(self.settings, adapter=adapter)
-        other.reader = replace(self.reader, settings=other.settings)
-        if adapter:
-            self.adapters.setdefault(adapter, len(self.adapters) + 1)
-        return other
 
     def generate(
         self, prompts: Sequence[Sequence[Message]], decoding: Decoding, seeds: Sequence[int]
@@ -175,12 +151,9 @@ class VllmEngine:
     def _run(self, rows: Sequence[Sequence[int]], params: Sequence[dict[str, Any]]) -> list[Any]:
         """vLLM's outputs for rows of token ids. A single entry of `params` holds for all rows."""
         from vllm import SamplingParams
-        from vllm.lora.request import LoRARequest
 
         if not rows:
             return []
-        adapter = self.settings.adapter
-        lora = LoRARequest(adapter, self.adapters[adapter], adapter) if adapter else None
         settings = [
             # Only the reader's end tokens stop an answer.
             SamplingParams(**fields, detokenize=False, ignore_eos=True)
@@ -191,10 +164,10 @@ class VllmEngine:
                 [{"prompt_token_ids": list(row)} for row in rows],
                 settings if len(settings) == len(rows) else settings * len(rows),
                 use_tqdm=False,
-                lora_request=lora,
+                lora_request=self.lora,
             )
         except Exception as error:
-            raise _fault(adapter or self.settings.model, error) from error
+            raise _fault(self.settings.adapter or self.settings.model, error) from error
 
     def _require_room(self, rows: Sequence[Sequence[int]], new: int) -> None:
         room = self.llm.model_config.max_model_len
@@ -263,6 +236,13 @@ def _require_dense(settings: EngineSettings) -> None:
             f"{settings.model}: a mixture of experts, on which vLLM's CPU build serves no LoRA "
             "adapter: set `engine: transformers`, or `gpus` of the model's size class"
         )
+
+
+def _lora(adapter: str, number: int) -> Any:
+    """The request for the adapter in this folder. Each adapter of one load needs its own number."""
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest(adapter, number, adapter)
 
 
 def _room_for(adapter: str) -> _Room:
