@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from entrench.generation.engine_vllm import VllmEngine, _lora
+from entrench.generation.engine_vllm import VllmEngine
 
 
 def with_adapter(engine: VllmEngine, adapter: str | None, number: int = 1) -> VllmEngine:
@@ -14,5 +14,5 @@ def with_adapter(engine: VllmEngine, adapter: str | None, number: int = 1) -> Vl
     other.__dict__ |= engine.__dict__
     other.settings = replace(engine.settings, adapter=adapter)
     other.reader = replace(engine.reader, settings=other.settings)
-    other.lora = _lora(adapter, number) if adapter else None
+    other.lora_number = number
     return other

@@ -65,7 +65,7 @@ class VllmEngine:
             _require_dense(settings)
         room = _room_for(settings.adapter) if settings.adapter else NO_ROOM
         self.llm = _load(settings, room)
-        self.lora = _lora(settings.adapter, 1) if settings.adapter else None
+        self.lora_number = 1  # each adapter of one load needs its own
         eos = self.llm.model_config.try_get_generation_config().get("eos_token_id")
         if eos is None:
             eos = self.llm.model_config.hf_text_config.eos_token_id
@@ -151,9 +151,12 @@ class VllmEngine:
     def _run(self, rows: Sequence[Sequence[int]], params: Sequence[dict[str, Any]]) -> list[Any]:
         """vLLM's outputs for rows of token ids. A single entry of `params` holds for all rows."""
         from vllm import SamplingParams
+        from vllm.lora.request import LoRARequest
 
         if not rows:
             return []
+        adapter = self.settings.adapter
+        lora = LoRARequest(adapter, self.lora_number, adapter) if adapter else None
         settings = [
             # Only the reader's end tokens stop an answer.
             SamplingParams(**fields, detokenize=False, ignore_eos=True)
@@ -164,10 +167,10 @@ class VllmEngine:
                 [{"prompt_token_ids": list(row)} for row in rows],
                 settings if len(settings) == len(rows) else settings * len(rows),
                 use_tqdm=False,
-                lora_request=self.lora,
+                lora_request=lora,
             )
         except Exception as error:
-            raise _fault(self.settings.adapter or self.settings.model, error) from error
+            raise _fault(adapter or self.settings.model, error) from error
 
     def _require_room(self, rows: Sequence[Sequence[int]], new: int) -> None:
         room = self.llm.model_config.max_model_len
@@ -236,13 +239,6 @@ def _require_dense(settings: EngineSettings) -> None:
             f"{settings.model}: a mixture of experts, on which vLLM's CPU build serves no LoRA "
             "adapter: set `engine: transformers`, or `gpus` of the model's size class"
         )
-
-
-def _lora(adapter: str, number: int) -> Any:
-    """The request for the adapter in this folder. Each adapter of one load needs its own number."""
-    from vllm.lora.request import LoRARequest
-
-    return LoRARequest(adapter, number, adapter)
 
 
 def _room_for(adapter: str) -> _Room:
