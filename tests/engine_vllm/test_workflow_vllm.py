@@ -15,8 +15,9 @@ pytest.importorskip(
 RESULTS = "results/micro"
 ORGANISM = f"{RESULTS}/organisms/tiny/spurious_correlation/seed0"
 FILES = ("candidates.jsonl", "completions.jsonl")
-# Greedy draft, beam and views; not the refinement, which is sampled.
-FIXED = ("greedy", "beam", "chain_of_thought", "json")
+# Greedy draft and views; the samples are drawn. No method of this sweep reads beam, so its pool has
+# none: beam answers of both engines are compared in test_engine_vllm.py.
+FIXED = ("greedy", "chain_of_thought", "json")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_the_engines_give_the_same_undrawn_answers(workspace):
                 assert (a["text"], a["tokens"]) == (b["text"], b["tokens"])
                 assert a["logprob"] == pytest.approx(b["logprob"], abs=1e-3)
                 compared += 1
-    assert compared >= 8 * 4 + 12  # prompts of the pool and of the evaluation
+    assert compared == 8 * 3 + 12  # prompts of the pool and of the evaluation
 
 
 def test_one_engine_start_for_each_job_that_generates(workspace):
