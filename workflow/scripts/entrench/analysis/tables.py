@@ -34,7 +34,7 @@ def scalar(value: object) -> float:
 def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
     """Write a CSV atomically; null is an empty cell. Raises ValueError on NaN."""
     for name, dtype in frame.schema.items():
-        if dtype == NUMBER and frame[name].is_nan().any():
+        if dtype == pl.Float64 and frame[name].is_nan().any():
             raise ValueError(f"{path}: column {name} holds NaN, null was meant")
     with atomic_path(path) as temporary:
         frame.write_csv(temporary)
@@ -49,7 +49,7 @@ def read_table(path: str | os.PathLike[str], columns: Columns) -> pl.DataFrame:
     try:
         head = pl.read_csv(Path(path), n_rows=0).columns
         types = {name: columns[name].type if name in columns else NUMBER for name in head}
-        frame = pl.read_csv(Path(path), schema=types)
+        frame = pl.read_csv(Path(path), schema=pl.Schema(types))
     except FileNotFoundError:
         raise EntrenchError(f"{path}: no such file: let the workflow make it") from None
     except pl.exceptions.PolarsError as error:
