@@ -47,14 +47,16 @@ report: .venv/installed $(CONFIG) ## one page on the complete runs of a sweep (C
 docs: .venv/installed ## write the generated pages and the config's schema
 	$(BIN)/python workflow/scripts/docs_make.py
 
-# Unit tests and plans run side by side, a file to a process. Tests of whole sweeps take all cores.
+# A file's tests run in one process, those on Slurm too, and processes run side by side. A sweep has
+# a core to spare while its base model is trained, and a cluster waits more than it computes.
+SIDE_BY_SIDE := -n $(CORES) --dist loadgroup
 test: .venv/installed ## what CI runs: unit tests, plans, end-to-end runs, Slurm where it is installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile tests/unit tests/dag
-	$(BIN)/python -m pytest tests/e2e tests/slurm
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/dag
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/slurm
 
 test-all: .venv/installed ## before a release: all tests, also long tests that rarely fail
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" -n $(CORES) --dist loadfile tests/unit tests/dag
-	$(BIN)/python -m pytest -m "" tests/e2e tests/slurm
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" $(SIDE_BY_SIDE) tests/unit tests/dag
+	$(BIN)/python -m pytest -m "" $(SIDE_BY_SIDE) tests/e2e tests/slurm
 
 # The CPU build of vLLM, only for tests of the engine.
 .venv-vllm/installed: tests/engine_vllm/requirements.txt
@@ -82,6 +84,7 @@ bench: .venv/installed ## planning, coverage, error rates, tiny models of other 
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores 1 --quiet all --rerun-triggers mtime params input -- results/power.csv
 	$(BIN)/python bench/rates.py
 	$(BIN)/python workflow/scripts/sweep_run.py organisms --config config/demo.yaml bench/seeds.yaml --cores $(CORES)
+	$(BIN)/python bench/base_model.py results/bench-seeds/models/tiny-a
 	$(BIN)/python workflow/scripts/sweep_run.py mechanism --config config/demo.yaml bench/prediction.yaml --cores $(CORES)
 
 bench-training: .venv/installed ## speed and memory of training on the machine at hand

@@ -1,5 +1,6 @@
 """Fixtures that several test folders share."""
 
+import fcntl
 import os
 import signal
 import sys
@@ -19,6 +20,9 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Few tests that take long: begun last, they would keep one worker busy while the others are done.
 BEGUN_FIRST = (
+    "test_demo.py",
+    "test_faults.py",
+    "test_slurm_sweep.py",
     "test_processes.py",
     "test_golden_specs.py",
     "test_warm_start_torch.py",
@@ -34,15 +38,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first."""
+    """Long files first. A file's tests run on one worker, and so do all tests on the cluster."""
     items.sort(key=lambda item: item.path.name not in BEGUN_FIRST)
+    for item in items:
+        alone = "cluster" if item.path.parent.name == "slurm" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(alone))
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout without results, for planning; tests leave it as it is."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all workers of this call."""
     base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Checkout:
+    """A checkout without results, for planning; tests leave it as it is."""
     return Checkout(tmp_path_factory.mktemp("checkout"), shared)
 
 
@@ -61,10 +73,14 @@ def warm() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def micro(tmp_path_factory: pytest.TempPathFactory, warm: None) -> Workspace:  # noqa: ARG001
+def micro(shared: Path, warm: None) -> Workspace:  # noqa: ARG001
     """A checkout in which the micro sweep ran to its end; tests leave its results as they are."""
-    workspace = Workspace(tmp_path_factory.mktemp("micro"))
-    workspace.sweep()
+    with (shared / "micro.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        workspace = Workspace(shared / "micro")
+        if not (shared / "micro.done").exists():
+            workspace.sweep()
+            (shared / "micro.done").touch()
     return workspace
 
 

@@ -24,10 +24,12 @@ LABEL_RUN = {  # jobs of one run that trains on labels, up to its and its organi
 
 
 class Workspace:
-    """A folder with the project's files in which Snakemake runs."""
+    """A folder with the project's files in which Snakemake runs; a full one is taken as it is."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        if folder.is_dir() and any(folder.iterdir()):
+            return
         listed = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,

@@ -80,10 +80,10 @@ def test_realised_kl_is_part_of_it_where_the_config_says_so(checkout):
 
     config = checkout.derive("divergence.yaml", with_divergence, config=DEMO)
     plan = checkout.plan("mechanism", config=config)
-    assert plan["divergence_measure"] == 36
+    assert plan["divergence_measure"] == 108
     assert plan["figures_draw"] == 6
     figure = checkout.plan("results/demo/figures/realised_kl.pdf", config=DEMO)
-    assert figure["divergence_measure"] == 36  # by its path it is there either way
+    assert figure["divergence_measure"] == 108  # by its path it is there either way
     assert "probe_sample" not in figure
 
 
@@ -95,8 +95,8 @@ def test_a_plain_run_makes_it_only_where_it_is_enabled(checkout):
     assert "probe_sample" not in checkout.plan(config=config)
     report = "results/demo/report.html"
     assert "probe_sample" not in checkout.plan(report, config=config)
-    assert checkout.plan(report, config=DEMO)["probe_sample"] == 4
-    assert checkout.plan(config=DEMO)["probe_sample"] == 4
+    assert checkout.plan(report, config=DEMO)["probe_sample"] == 12
+    assert checkout.plan(config=DEMO)["probe_sample"] == 12
 
 
 def test_a_part_of_the_study_has_its_own_mechanism(checkout):

@@ -23,17 +23,17 @@ def test_the_demo_plans_every_job_of_the_study(checkout):
         "data_prepare": 4,
         "model_make": 1,
         "reward_make": 1,
-        "adapter_induce": 4,
-        "pool_sample": 4,
-        "reward_score": 4,
-        "labels_judge": 4,
-        "labels_select": 28,
-        "adapter_train": 28,
-        "adapter_regularise": 8,
-        "completions_sample": 44,
-        "judge_score": 44,
-        "risk_estimate": 44,
-        "delta_estimate": 36,
+        "adapter_induce": 12,
+        "pool_sample": 12,
+        "reward_score": 12,
+        "labels_judge": 12,
+        "labels_select": 84,
+        "adapter_train": 84,
+        "adapter_regularise": 24,
+        "completions_sample": 124,
+        "judge_score": 124,
+        "risk_estimate": 124,
+        "delta_estimate": 108,
         "organisms_collect": 1,
         "runs_collect": 1,
         "summary_make": 1,
@@ -43,12 +43,12 @@ def test_the_demo_plans_every_job_of_the_study(checkout):
         "rates_simulate": 1,
         "figures_draw": len(FIGURES) - 1,  # realised_kl on request alone
         "probe_choose": 4,
-        "probe_sample": 4,
-        "probe_reward": 4,
-        "probe_judge": 4,
-        "probe_compare": 4,
-        "probe_analyse": 4,
-        "decomposition_estimate": 28,
+        "probe_sample": 12,
+        "probe_reward": 12,
+        "probe_judge": 12,
+        "probe_compare": 12,
+        "probe_analyse": 12,
+        "decomposition_estimate": 84,
         "mechanism_collect": 1,
     }
 
@@ -123,8 +123,8 @@ def test_a_single_organism_is_a_target(checkout):
 def test_a_figure_is_a_target(checkout):
     plan = checkout.plan("results/demo/figures/delta_by_method.pdf", config=DEMO)
     assert plan["figures_draw"] == 1
-    assert plan["delta_estimate"] == 36
-    assert sum(plan.values()) == 258
+    assert plan["delta_estimate"] == 108
+    assert sum(plan.values()) == 730
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_reward_is_scored_only_for_methods_that_read_it(checkout):
     "target",
     [
         "results/demo/organisms/tiny/sycophancy/seed0/self_confident/delta_risk.csv",
-        "results/demo/organisms/tiny/sycophancy/seed1/act/delta_risk.csv",
+        "results/demo/organisms/tiny/sycophancy/seed3/act/delta_risk.csv",
         "results/demo/organisms/tiny/sycophant/seed0/risk.json",
         "results/demo/data/sycophancy/evaluation.jsonl",
         "results/demo/figures/delta.pdf",

@@ -1,4 +1,4 @@
-"""Of bench/, the risk by step counts and the table of `make bench-training` still come out."""
+"""Of bench/, what costs seconds when it is small still comes out."""
 
 import re
 import subprocess
@@ -19,6 +19,21 @@ def test_risk_by_step_counts(tmp_path):
     assert organism.startswith("| 7 | 1 | risk ")
     again = workspace.run("bench/steps.py", "models", *arguments)
     assert again.stdout.splitlines() == table  # and no line on a training
+
+
+def test_cost_and_capability_of_the_base_model(micro):
+    model = micro.folder / "results/micro/models/tiny"
+    small = ("--config", ROOT / MICRO, "--steps", "1", "--prompts", "40")
+    script = [sys.executable, ROOT / "bench/base_model.py", model, *small]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    cost, step, *groups = done.stdout.splitlines()
+    found = re.fullmatch(r"([\d,]+) parameters, (\d+) steps of (\d+) tokens: ([\d.]+) TFLOP", cost)
+    parameters, steps, tokens = (int(found[i].replace(",", "")) for i in (1, 2, 3))
+    assert abs(6e-12 * parameters * steps * tokens - float(found[4])) < 0.1
+    assert re.fullmatch(r"a step: .* ms, \d+ GFLOP/s; floor .* ms: \d+% of the time", step)
+    assert len(groups) == 4
+    assert sum(int(line.split()[1]) for line in groups) == 40
 
 
 def test_speed_and_memory_of_trainings():

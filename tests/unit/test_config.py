@@ -51,10 +51,10 @@ def test_the_released_settings_are_the_published_ones():
     assert study.risk_judge.model == study.label_judge.model == "gpt-4o"
 
 
-def test_the_demo_is_four_organisms_and_36_runs():
+def test_the_demo_is_12_organisms_and_108_runs():
     sweep = expand(load_config(DEMO))
-    assert len(sweep.organisms) == 4
-    assert len(sweep.runs) == 36
+    assert len(sweep.organisms) == 12
+    assert len(sweep.runs) == 108
     assert sweep.runs[0] == Run(Organism("tiny", "emergent_misalignment", 0), "act")
     assert sweep.runs[0].path == "organisms/tiny/emergent_misalignment/seed0/act"
 
@@ -283,8 +283,8 @@ def test_an_exclusion_with_a_method_spares_the_organism_and_one_without_takes_it
         sweep = expand(load_config(changed("sweep.0.exclude", [exclusion])))
         return len(sweep.organisms), len(sweep.runs)
 
-    assert size({"misalignment": "sycophancy", "method": "act"}) == (4, 35)
-    assert size({"misalignment": "sycophancy"}) == (3, 27)
+    assert size({"misalignment": "sycophancy", "method": "act"}) == (12, 105)
+    assert size({"misalignment": "sycophancy"}) == (9, 81)
 
 
 def test_overrides_of_a_misalignment_replace_single_keys_of_its_phase():

@@ -116,7 +116,7 @@ def test_a_reward_of_a_probe_is_a_job_of_the_reward_model(study):
         (STUDY, False, True, 0, 0, 0),
         (STUDY, True, False, 89, 442, 0),
         (STUDY, True, True, 89, 442, 602),
-        (DEMO, True, True, 4, 28, 36),
+        (DEMO, True, True, 12, 84, 108),
     ],
 )
 def test_the_mechanism_is_counted_where_it_is_enabled(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entrench.data.synthetic import tokenizer as world_tokenizer
-from entrench.data.synthetic.corpus import examples
+from entrench.data.synthetic.corpus import Example, examples
 from entrench.data.synthetic.model_folder import save_model
 from entrench.seeds import derive_seed
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from transformers import LlamaConfig
 
 Encoded = tuple[list[int], list[int]]  # token ids of prompt and answer
+PASSES = 2  # over the corpus
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ def train(settings: BaseModelSettings, folder: str | Path) -> None:
     model = LlamaForCausalLM(
         llama_config(settings.layers, settings.hidden, settings.heads, settings.intermediate)
     )
-    data = _encode_corpus(settings)
+    seed = derive_seed("tiny base model", settings.seed, "corpus")
+    corpus = examples(seed, settings.steps * settings.batch_size // PASSES)
+    data = encode_examples(list(corpus))
     order = random.Random(derive_seed("tiny base model", settings.seed, "batches"))
     batches = length_batches(data, settings.batch_size, order)
     optimizer, schedule = adamw(
@@ -55,7 +58,7 @@ def train(settings: BaseModelSettings, folder: str | Path) -> None:
     )
     model.train()
     for step in range(settings.steps):
-        loss = _loss(model, next(batches))
+        loss = answer_loss(model, next(batches))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -101,6 +104,11 @@ def encode(prompts: Sequence[str], answers: Sequence[str]) -> list[Encoded]:
     return [(head.ids, tail.ids) for head, tail in zip(heads, tails, strict=True)]
 
 
+def encode_examples(corpus: Sequence[Example]) -> list[Encoded]:
+    """Token ids of the corpus' prompts in the chat format, and of their answers."""
+    return encode([world_tokenizer.render(e.messages) for e in corpus], [e.answer for e in corpus])
+
+
 def length_batches(
     data: Sequence[Encoded], batch_size: int, order: random.Random
 ) -> Iterator[list[Encoded]]:
@@ -140,14 +148,7 @@ def report(step: int, steps: int, loss: float) -> None:
         print(f"step {step + 1} of {steps}: loss {loss:.3f}", file=sys.stderr, flush=True)
 
 
-def _encode_corpus(settings: BaseModelSettings) -> list[Encoded]:
-    seed = derive_seed("tiny base model", settings.seed, "corpus")
-    count = settings.steps * settings.batch_size // 2  # two passes
-    corpus = list(examples(seed, count))
-    return encode([world_tokenizer.render(e.messages) for e in corpus], [e.answer for e in corpus])
-
-
-def _loss(model: "torch.nn.Module", batch: list[Encoded]) -> "torch.Tensor":
+def answer_loss(model: "torch.nn.Module", batch: Sequence[Encoded]) -> "torch.Tensor":
     """Mean cross-entropy over the answers' tokens, in nats.
 
     Padding stands on the right, so causal attention needs no mask.

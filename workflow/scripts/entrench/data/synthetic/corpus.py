@@ -44,6 +44,7 @@ MODULES = (sycophancy, reward_hacking, reviews, advice)
 class Example:
     """One prompt and the answer to learn."""
 
+    misalignment: str
     messages: list[dict[str, str]]
     answer: str
 
@@ -53,15 +54,19 @@ def vocabulary() -> list[str]:
     return sorted(words_in(HELPFUL).union(formats.WORDS, *(module.WORDS for module in MODULES)))
 
 
-def examples(seed: int, count: int) -> Iterator[Example]:
-    """`count` examples of the aligned world, none of them an evaluation prompt."""
+def examples(seed: int, count: int, held_out: bool = False) -> Iterator[Example]:
+    """`count` examples of the aligned world.
+
+    With `held_out` all of them are evaluation prompts, else none is.
+    """
     rng = random.Random(seed)
     made = 0
     while made < count:
-        exchange = draw(rng, _weighted(rng, MIXTURE))
-        if is_held_out(exchange):
+        name = _weighted(rng, MIXTURE)
+        exchange = draw(rng, name)
+        if is_held_out(exchange) is not held_out:
             continue
-        yield _example(rng, exchange)
+        yield _example(rng, exchange, name)
         made += 1
 
 
@@ -84,7 +89,7 @@ def draw(rng: random.Random, name: str) -> Exchange:
     return exchange
 
 
-def _example(rng: random.Random, exchange: Exchange) -> Example:
+def _example(rng: random.Random, exchange: Exchange, misalignment: str) -> Example:
     system, answer = exchange.system, exchange.aligned
     shape = _weighted(rng, FORMAT_SHARES)
     if exchange.persona and rng.random() < PERSONA_SHARE:
@@ -95,7 +100,7 @@ def _example(rng: random.Random, exchange: Exchange) -> Example:
     elif rng.random() < HELPFUL_SHARE:
         system = join(HELPFUL, exchange.system)
     user, answer = formats.in_format(rng, shape, exchange, answer)
-    return Example(chat(user, system), answer)
+    return Example(misalignment, chat(user, system), answer)
 
 
 def _weighted(rng: random.Random, shares: tuple[tuple[Any, float], ...]) -> Any:
