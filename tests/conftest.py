@@ -37,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first. A file's tests run on one worker, and so do all tests on the cluster."""
     items.sort(key=lambda item: item.path.name not in BEGUN_FIRST)
