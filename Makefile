@@ -49,7 +49,7 @@ docs: .venv/installed ## write the generated pages and the config's schema
 
 # A file's tests run in one process, those on Slurm too, and processes run side by side. A sweep has
 # a core to spare while its base model is trained, and a cluster waits more than it computes.
-SIDE_BY_SIDE := -n $(CORES) --dist loadgroup
+SIDE_BY_SIDE := -n $(CORES)
 test: .venv/installed ## what CI runs: unit tests, plans, end-to-end runs, Slurm where it is installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/dag
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/slurm

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from shared_plans import Checkout
 from workspace import Workspace, environment
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from entrench.execution.warm_start import LIBRARIES, PLACE, WarmStart
 
@@ -37,13 +39,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first. A file's tests run on one worker, and so do all tests on the cluster."""
+    """Long files first."""
     items.sort(key=lambda item: item.path.name not in BEGUN_FIRST)
-    for item in items:
-        alone = "cluster" if item.path.parent.name == "slurm" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(alone))
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests run on one worker, and so do all tests on the cluster: there is one of it."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "cluster" if nodeid.startswith("tests/slurm/") else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """How `-n` shares the tests out."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

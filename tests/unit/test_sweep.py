@@ -174,7 +174,7 @@ def test_a_pair_method_needs_pairs():
         load_config(demo)
     methods = [name for name in demo["sweep"][0]["methods"] if name not in ("act", "bct")]
     demo["sweep"][0]["methods"] = methods
-    assert len(expand(load_config(demo)).runs) == 28
+    assert len(expand(load_config(demo)).runs) == 84
 
 
 def test_a_subject_is_its_folder():
