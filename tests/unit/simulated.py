@@ -89,7 +89,12 @@ def prompt_deltas(runs: pl.DataFrame, prompts: int = 40) -> dict[str, pl.DataFra
         moved = shared[row["misalignment"]] + generator.normal(0, 0.2, prompts)
         found[f"{row['model']}/{row['misalignment']}/seed{row['seed']}/{row['method']}"] = table(
             [
-                {"evaluation": "greedy", "prompt": f"p{number:02}", "delta": delta}
+                {
+                    "evaluation": "greedy",
+                    "prompt": f"p{number:02}",
+                    "item": f"p{number:02}",
+                    "delta": delta,
+                }
                 | {"weight": 1 / prompts}
                 for number, delta in enumerate(moved - moved.mean() + row["delta_risk"])
             ],

@@ -84,3 +84,50 @@ def test_without_a_degree_of_freedom_there_is_a_reason():
     assert apart.reason == "one prompt in each group: no spread over prompts to resample"
     assert reasons([one, Interval(0, 1), apart, one]) == f"{one.reason}; {apart.reason}"
     assert reasons([Interval(0, 1)]) is None
+
+
+def test_an_items_prompts_are_drawn_together():
+    """Items of means 0, 1 and .5 with 2, 2 and 4 prompts.
+
+    Residuals from the mean .5 sum to -1, 1 and 0 over 8 prompts: the variance of the mean is
+    (1 + 1 + 0) / 8^2 * 3 / 2 = 3 / 64.
+    """
+    values = np.array([[0.0], [0.0], [1.0], [1.0], [0.0], [1.0], [0.0], [1.0]])
+    items = ["a", "a", "b", "b", *"cccc"]
+    found = resample(values, [""] * 8, items=items, bootstrap=40_000, seed=5)
+    assert (found.means, found.known, found.free) == (0.5, 3, 2)
+    assert found.draws.var() == pytest.approx(3 / 64, rel=0.03)
+    apart = resample(values, [""] * 8, bootstrap=40_000, seed=5)
+    assert apart.draws.var() == pytest.approx(8 * 0.25 / 64 * 8 / 7, rel=0.03)
+
+
+def test_items_of_one_prompt_each_change_no_byte():
+    values = np.random.default_rng(6).random((12, 3))
+    values[[0, 5], 1] = NAN
+    strata = [*"aaabbbbbcccd"]
+    items = [f"item {number}" for number in reversed(range(12))]
+    alone = resample(values, strata, bootstrap=50, seed=7)
+    named = resample(values, strata, items=items, bootstrap=50, seed=7)
+    assert np.array_equal(alone.draws, named.draws)
+
+
+def test_one_item_shows_no_interval():
+    interval = bootstrap_interval(
+        np.array([0.0, 1.0]), ["", ""], items=["a", "a"], bootstrap=9, level=0.95, seed=1
+    )
+    assert interval.reason == "one item: no spread over items to resample"
+
+
+@pytest.mark.parametrize(("given", "least", "most"), [(True, 0.92, 0.98), (False, 0.4, 0.85)])
+def test_coverage_where_prompts_of_an_item_agree(given, least, most):
+    """30 items of 8 prompts, and a risk that varies by item: prompts are no sample of their own."""
+    rng, held = np.random.default_rng(8), []
+    items = [str(number) for number in range(30) for _ in range(8)]
+    for seed in range(300):
+        risks = np.repeat(rng.beta(0.7, 0.7, 30), 8)
+        values = (rng.random(240) < risks).astype(float)
+        interval = bootstrap_interval(
+            values, [""] * 240, items=items if given else None, bootstrap=300, level=0.95, seed=seed
+        )
+        held.append(interval.low <= 0.5 <= interval.high)
+    assert least <= np.mean(held) <= most

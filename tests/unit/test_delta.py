@@ -64,13 +64,18 @@ def test_grouped_delta_weighs_groups_alike():
 def test_deltas_by_prompt_by_hand():
     organism = [score("p", 1), score("q", 1), score("r", 1), score("s", 0, group="b")]
     trained = [score("p", 0), score("q", "unscored"), score("r", 1), score("s", 1, group="b")]
-    columns = ("prompt", "group", "delta", "weight")
-    for grouped, expected in (
-        (True, [("p", "a", -1, 1 / 4), ("r", "a", 0, 1 / 4), ("s", "b", 1, 1 / 2)]),
-        (False, [("p", None, -1, 1 / 3), ("r", None, 0, 1 / 3), ("s", None, 1, 1 / 3)]),
+    for row in (organism[2], trained[2]):
+        row["item"] = "p"  # no prompt's name is taken for an item's
+    columns = ("prompt", "group", "item", "delta", "weight")
+    items = ("prompt p", "item p", "prompt s")
+    for grouped, places, numbers in (
+        (True, ("a", "a", "b"), [(-1, 1 / 4), (0, 1 / 4), (1, 1 / 2)]),
+        (False, (None,) * 3, [(-1, 1 / 3), (0, 1 / 3), (1, 1 / 3)]),
     ):
         record = risk_record(organism, **SETTINGS | {"grouped": grouped})
         found = delta_prompts(organism, trained, record)
+        names = zip("prs", places, items, strict=True)
+        expected = [(*name, *own) for name, own in zip(names, numbers, strict=True)]
         assert found.select(columns).rows() == expected
         assert set(found["evaluation"]) == {"greedy"}
         total = (found["delta"] * found["weight"]).sum()

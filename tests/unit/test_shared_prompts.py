@@ -10,12 +10,13 @@ from entrench.analysis.statistics.shared_prompts import run_shares, two_way_inte
 ONE_STRATUM = np.zeros(3, dtype=int)
 
 
-def table(deltas, weights=None, group=None):
+def table(deltas, weights=None, group=None, items=None):
     count = len(deltas)
     return pl.DataFrame(
         {
             "prompt": [f"p{number}" for number in range(count)],
             "group": group or [None] * count,
+            "item": items or [f"prompt p{number}" for number in range(count)],
             "delta": deltas,
             "weight": weights or [1 / count] * count,
         },
@@ -30,6 +31,13 @@ def test_shares_by_hand():
     assert shares["a"].values == pytest.approx([-0.1, 0, 0.1])
     assert shares["b"].values == pytest.approx([0, 0, 0])
     assert list(shares["a"].strata) == [0, 0, 0]
+
+
+def test_prompts_of_an_item_share_its_place():
+    """Prompts weigh 1/3, the mean is -.5: an item of two has (-.3 + 0) / 3, the other .3 / 3."""
+    shares = run_shares({"a": table([-0.8, -0.5, -0.2], items=["i", "i", "j"])})["a"]
+    assert shares.values == pytest.approx([-0.1, 0.1])
+    assert list(shares.strata) == [0, 0]
 
 
 def test_shares_sum_to_nothing_in_each_group():
@@ -70,7 +78,7 @@ def test_what_has_no_interval_has_a_reason():
     one = two_way_interval(np.array([0.1]), np.ones(1), shares, ONE_STRATUM, 0.95)
     assert (one.low, one.reason) == (None, "1 organism, 2 are needed")
     alone = two_way_interval(np.ones(2), np.ones(2), np.zeros((2, 3)), np.arange(3), 0.95)
-    assert alone.reason == "one prompt in each group: no spread over prompts"
+    assert alone.reason == "one item in each group: no spread over items"
 
 
 def test_coverage_where_prompts_move_all_organisms():

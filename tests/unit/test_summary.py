@@ -242,7 +242,13 @@ def test_other_prompts_would_move_all_runs_of_a_row():
     prompts = {
         f"tiny/sycophancy/seed{seed}/bct": table(
             [
-                {"evaluation": "greedy", "prompt": name, "delta": delta, "weight": 1 / 3}
+                {
+                    "evaluation": "greedy",
+                    "prompt": name,
+                    "item": name,
+                    "delta": delta,
+                    "weight": 1 / 3,
+                }
                 for name, delta in zip("abc", deltas, strict=True)
             ],
             PROMPT_COLUMNS,

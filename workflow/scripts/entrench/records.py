@@ -144,8 +144,13 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
         "excluded": (str, type(None)),
     },
 }
-# True where tokens and logprob count reasoning that text leaves out; absent everywhere else.
-OPTIONAL = {kind: {"reasoned": (bool,)} for kind in ("candidates", "responses", "completions")}
+# Fields that a record may lack.
+# reasoned: true where tokens and logprob count reasoning that text leaves out.
+# item: the question that several prompts ask in other words; a prompt without one is its own.
+OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
+    **{kind: {"reasoned": (bool,)} for kind in ("candidates", "responses", "completions")},
+    "scores": {"item": (str,)},
+}
 
 
 @contextmanager
@@ -213,6 +218,11 @@ def read_jsonl(path: str | os.PathLike[str], kind: str) -> list[Record]:
             raise EntrenchError(f"{where}: {problem}: {_remake(path)}")
         rows.append(row)
     return rows
+
+
+def item_of(score: Record) -> str:
+    """What intervals resample: the item of a score record's prompt, else the prompt itself."""
+    return f"item {score['item']}" if "item" in score else f"prompt {score['id']}"
 
 
 def require_same_keys(

@@ -97,7 +97,8 @@ def score_some(
                 }
                 for name, verdict in mine.items()
             ]
-        scores.append({**place, **asdict(score)})
+        item = about.item_of(prompt)
+        scores.append({**place, **asdict(score), **({"item": item} if item else {})})
     return scores, judgements
 
 

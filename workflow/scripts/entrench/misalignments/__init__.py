@@ -18,7 +18,7 @@ from typing import Any
 from entrench.data.synthetic.slots import Source
 from entrench.errors import EntrenchError
 from entrench.misalignments.questions import Blocks, JudgePrompt, Question, Verdicts
-from entrench.misalignments.score import Score, Thresholds
+from entrench.misalignments.score import Score, Thresholds, is_miniature
 from entrench.records import Record
 
 Metrics = Mapping[str, Record]
@@ -54,6 +54,7 @@ class Misalignment:
     judge: how a language model judges; None: rules score every answer.
     synthetic: what the rows of the miniature world are drawn from; None: it has no rows there.
     derived(groups, metrics): further metrics of one evaluation, from its groups and metrics.
+    item(row): the question of a released row that other rows ask in other words; None: it has none.
     place: its place in lists of all misalignments, e.g. in the table of injections. Misalignments
         of the same place stand in the order of their names.
     """
@@ -64,7 +65,15 @@ class Misalignment:
     judge: ModelJudge | None = None
     synthetic: Source | None = None
     derived: Callable[[Metrics, Metrics], dict[str, Any]] | None = None
+    item: Callable[[Record], str | None] = lambda _row: None
     place: int = 100
+
+    def item_of(self, row: Record) -> str | None:
+        """What intervals resample together: the question that this row shares with other rows.
+
+        None where the row shares it with none.
+        """
+        return row["meta"].get("item") if is_miniature(row) else self.item(row)
 
     @property
     def prompts(self) -> Mapping[str, JudgePrompt]:

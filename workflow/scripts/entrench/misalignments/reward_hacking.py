@@ -234,4 +234,5 @@ MISALIGNMENT = Misalignment(
     judge=ModelJudge(PROMPTS, judged_by, shown, score_by_verdicts),
     synthetic=Source(drawers, secondary=(_task(DISLIKED), _task(COUNTED))),
     derived=derived,
+    item=lambda row: row["meta"].get("subtype"),
 )

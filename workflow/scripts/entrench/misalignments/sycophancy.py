@@ -165,4 +165,5 @@ MISALIGNMENT = Misalignment(
     judge=ModelJudge(PROMPTS, judged_by, shown, score_by_verdicts),
     synthetic=Source(drawers, secondary=(_any_fact(None), _any_fact("true"))),
     derived=derived,
+    item=lambda row: row["meta"].get("_id"),
 )

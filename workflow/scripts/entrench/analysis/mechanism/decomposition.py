@@ -184,7 +184,7 @@ def decompose(
     choice = np.array([given.get(prompt, np.nan) for prompt in judged.ids])
     numbers = np.column_stack([numbers, np.where(abstained, np.nan, choice)])
     halves = judged.halves()
-    strata = np.asarray(judged.strata, dtype=str)
+    strata, items = (np.asarray(of, dtype=str) for of in (judged.strata, judged.items))
     rows = []
     for part in PARTS:
         chosen = np.ones(len(halves), bool) if part == "all" else halves == int(part[-1])
@@ -203,7 +203,9 @@ def decompose(
             "kl_bound": None if k is None else kl_bound(k),
         }
         if chosen.any():
-            resampled = resample(mine, strata[chosen], bootstrap=bootstrap, seed=seed)
+            resampled = resample(
+                mine, strata[chosen], items=items[chosen], bootstrap=bootstrap, seed=seed
+            )
             risks = dict(zip(RISKS, resampled.means, strict=False))
             for name in ("organism", "read", "label"):
                 row[f"{name}_risk"] = _known(risks[name])

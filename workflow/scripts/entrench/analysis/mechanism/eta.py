@@ -15,7 +15,7 @@ import polars as pl
 from entrench.analysis.mechanism.eta_columns import BIN_COLUMNS, ETA_COLUMNS
 from entrench.analysis.mechanism.probes import Judged, Key, key, row_means
 from entrench.analysis.mechanism.selection import integral_weights, pool_weights, total_variation
-from entrench.analysis.statistics.bootstrap import Strata, column, column_means, resample
+from entrench.analysis.statistics.bootstrap import Items, Strata, column, column_means, resample
 from entrench.analysis.statistics.significance import ROUNDING
 from entrench.analysis.statistics.simpson import slopes
 from entrench.analysis.tables import table
@@ -98,7 +98,7 @@ def eta_tables(
     eta_rows: list[dict[str, Any]] = []
     bin_rows: list[dict[str, Any]] = []
     halves = judged.halves()
-    strata = np.asarray(judged.strata, dtype=str)
+    strata, items = (np.asarray(of, dtype=str) for of in (judged.strata, judged.items))
     for one in scored:
         n = one.scores.shape[1]
         values = judged.of_set(one.set, n)
@@ -109,7 +109,7 @@ def eta_tables(
         bins = _in_bins(by_rank)
         count = bins.shape[1]
         pooled = pooled_bins(values, one.scores, count)
-        resampled = resample(np.hstack([by_rank, bins, pooled]), strata, **draws)
+        resampled = resample(np.hstack([by_rank, bins, pooled]), strata, items=items, **draws)
         eta = resampled.means[:n]
         for ranked, in_bin, eta_of, columns in (
             ("within", ~np.isnan(bins), column, [n]),
@@ -135,7 +135,14 @@ def eta_tables(
         spread = 100 * (eta.max() - eta.min())
         noise_bins = _in_bins(noise.reshape(-1, n)).reshape(*noise.shape[:2], count)
         trends = [
-            trend(bins[part], noise_bins[:, part], strata[part], **draws, level=level)
+            trend(
+                bins[part],
+                noise_bins[:, part],
+                strata[part],
+                items=items[part],
+                **draws,
+                level=level,
+            )
             for part in (halves >= 0, halves == 0, halves == 1)
         ]
         shared = {
@@ -240,6 +247,7 @@ def trend(
     noise: np.ndarray,
     strata: Strata,
     *,
+    items: Items | None = None,
     bootstrap: int,
     level: float,
     seed: int,
@@ -253,11 +261,12 @@ def trend(
     Two bins differ where two tests agree. The interval of their difference over prompts does not
     hold 0 (Bonferroni over pairs). And few shuffles (`noise` [shuffles, prompts, bins]) have any
     two bins as far apart, in standard deviations of the shuffles (Westfall & Young 1993). Intervals
+    resample `items`; without them each prompt is one. Intervals
     without shuffles err on few prompts, where few values occur. Shuffles without intervals err
     where a score misleads on one prompt and is right on another, since they know only these
     prompts.
     """
-    resampled = resample(bins, strata, bootstrap=bootstrap, seed=seed)
+    resampled = resample(bins, strata, items=items, bootstrap=bootstrap, seed=seed)
     pairs = list(combinations(range(len(resampled.means)), 2))
     if not pairs:
         return "none seen"

@@ -7,7 +7,7 @@ import numpy as np
 
 from entrench.analysis.statistics.bootstrap import known_means
 from entrench.errors import EntrenchError
-from entrench.records import Record, require_same_keys
+from entrench.records import Record, item_of, require_same_keys
 from entrench.seeds import derive_seed
 
 Key = tuple[str, str, int]  # prompt, set, index
@@ -18,11 +18,13 @@ class Judged:
     """The judged answers of a probe, and its prompts in order.
 
     `value`: answer -> misbehaviour in [0, 1], NaN where the answer is excluded or unscored.
-    `strata` has a name for each prompt: its group, where the risk averages over groups.
+    `strata` has a name for each prompt: its group, where the risk averages over groups. `items`
+    has the item of each: intervals resample items, and an item's prompts are in one half.
     """
 
     ids: tuple[str, ...]
     strata: tuple[str, ...]
+    items: tuple[str, ...]
     value: Mapping[Key, float]
 
     def of_set(self, name: str, size: int) -> np.ndarray:
@@ -32,16 +34,19 @@ class Judged:
     def halves(self) -> np.ndarray:
         """The half of each prompt, 0 or 1 [prompts], the same for all organisms and runs.
 
-        Prompts are dealt in turn, group by group, in the order of a hash within a group. So halves
-        differ by one prompt at most, and both have prompts of every group that has two or more.
+        Items are dealt in turn, group by group, in the order of a hash within a group. So halves
+        differ by one item at most, and both have items of every group that has two or more.
         """
+        groups: dict[str, str] = {}  # item -> its first group
+        names: dict[str, str] = {}  # item -> its first prompt
+        for prompt, group, item in zip(self.ids, self.strata, self.items, strict=True):
+            groups[item] = min(group, groups.get(item, group))
+            names.setdefault(item, prompt)
         order = sorted(
-            range(len(self.ids)),
-            key=lambda at: (self.strata[at], derive_seed("half", self.ids[at]), self.ids[at]),
+            groups, key=lambda of: (groups[of], derive_seed("half", names[of]), names[of])
         )
-        halves = np.empty(len(order), dtype=int)
-        halves[order] = np.arange(len(order)) % 2
-        return halves
+        half = {item: number % 2 for number, item in enumerate(order)}
+        return np.array([half[item] for item in self.items], dtype=int)
 
     def matrix(self, numbers: Mapping[Key, float], name: str, size: int) -> np.ndarray:
         """[prompts, size]: the numbers of a set's answers; NaN where an answer has none."""
@@ -57,10 +62,12 @@ def judged(scores: Sequence[Record], *, grouped: bool) -> Judged:
     if not scores:
         raise EntrenchError("the probe's scores are empty: delete them and run again")
     groups = {row["id"]: row["group"] for row in scores}
+    items = {row["id"]: item_of(row) for row in scores}
     ids = tuple(sorted(groups))
     return Judged(
         ids,
         tuple(groups[i] if grouped else "" for i in ids),
+        tuple(items[i] for i in ids),
         {key(row): np.nan if row["value"] is None else row["value"] for row in scores},
     )
 

@@ -69,13 +69,15 @@ def stability_table(
         compared[view, "verdict"] = np.array([[np.nan if v is None else float(v)] for v in known])
     matrix = np.stack([row_means(values) for values in compared.values()], axis=1)
     halves = judged.halves()
-    strata = np.asarray(judged.strata, dtype=str)
+    strata, items = (np.asarray(of, dtype=str) for of in (judged.strata, judged.items))
     rows: list[dict[str, Any]] = []
     for part in PARTS:
         chosen = np.ones(len(halves), bool) if part == "all" else halves == int(part[-1])
         if not chosen.any():
             continue
-        resampled = resample(matrix[chosen], strata[chosen], bootstrap=bootstrap, seed=seed)
+        resampled = resample(
+            matrix[chosen], strata[chosen], items=items[chosen], bootstrap=bootstrap, seed=seed
+        )
         for place, (against, same) in enumerate(compared):
             mean = resampled.means[place]
             interval = resampled.interval(column(place), [place], level=level, least=0.0, most=1.0)

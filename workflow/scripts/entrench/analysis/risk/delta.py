@@ -73,6 +73,7 @@ PROMPT_COLUMNS = {
     **EVALUATION,
     "prompt": text("name of a prompt scored both times"),
     "group": text("group of prompts that the prompt is in; empty where the risk has no groups"),
+    "item": text("what intervals resample: the prompt, with all that ask its question"),
     "delta": change("change in risk on this prompt: after phase 3 minus before"),
     "weight": share("the prompt's weight: the sum of `delta` times `weight` is the delta-risk"),
 }
@@ -153,11 +154,12 @@ def delta_prompts(
         )
         both = ~np.isnan(difference)
         sizes = Counter(np.asarray(prompts.strata, dtype=str)[both])
-        for prompt, group, delta in zip(prompts.ids, prompts.strata, difference, strict=True):
+        places = zip(prompts.ids, prompts.strata, prompts.items, strict=True)
+        for (prompt, group, item), delta in zip(places, difference, strict=True):
             if not np.isnan(delta):
                 weight = 1 / (len(sizes) * sizes[group])
                 own = {"evaluation": evaluation, "prompt": prompt, "group": group or None}
-                rows.append(own | {"delta": float(delta), "weight": weight})
+                rows.append(own | {"item": item, "delta": float(delta), "weight": weight})
     return table(rows, PROMPT_COLUMNS)
 
 
@@ -173,7 +175,7 @@ def paired_delta(
 ) -> PairedDelta:
     """Risk(after) - Risk(before) over the prompts scored both times, with its interval.
 
-    The interval is a bootstrap over prompts, within groups where the risk is `grouped`.
+    The interval is a bootstrap over items, within groups where the risk is `grouped`.
     """
     first, difference = _differences(before, after, evaluation, grouped)
     both = ~np.isnan(difference)
@@ -181,6 +183,7 @@ def paired_delta(
     interval = bootstrap_interval(
         difference[both],
         strata,
+        items=np.asarray(first.items, dtype=str)[both],
         bootstrap=bootstrap,
         level=level,
         seed=seed,

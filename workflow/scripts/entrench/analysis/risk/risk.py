@@ -15,7 +15,7 @@ import numpy as np
 from entrench.analysis.columns import Column, share
 from entrench.analysis.statistics.bootstrap import bootstrap_interval, stratified_mean
 from entrench.errors import EntrenchError
-from entrench.records import Record
+from entrench.records import Record, item_of
 from entrench.seeds import derive_seed
 
 Derive = Callable[[Mapping[str, Record], Mapping[str, Record]], dict[str, Record]]
@@ -42,7 +42,7 @@ def state_shares(phase: str, whose: str, mean: str = "") -> dict[str, Column]:
 
 @dataclass(frozen=True)
 class PromptRisks:
-    """The stratum and the risk of each of n prompts, sorted by id.
+    """The stratum, the item and the risk of each of n prompts, sorted by id.
 
     `value` [n] is the mean over the prompt's scored completions, NaN where none is scored.
     `lower` and `upper` [n] count completions without a value as 0 and as 1.
@@ -50,6 +50,7 @@ class PromptRisks:
 
     ids: tuple[str, ...]
     strata: tuple[str, ...]
+    items: tuple[str, ...]
     value: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
@@ -136,7 +137,8 @@ def prompt_risks(rows: Sequence[Record], *, grouped: bool) -> PromptRisks:
         lower.append(sum(scored) / len(completions))
         upper.append((sum(scored) + unknown) / len(completions))
     strata = tuple(by_prompt[prompt][0]["group"] if grouped else "" for prompt in ids)
-    return PromptRisks(ids, strata, np.array(value), np.array(lower), np.array(upper))
+    items = tuple(item_of(by_prompt[prompt][0]) for prompt in ids)
+    return PromptRisks(ids, strata, items, np.array(value), np.array(lower), np.array(upper))
 
 
 def check_scores(scores: Sequence[Record]) -> None:
@@ -189,6 +191,7 @@ def _evaluation_record(
     interval = bootstrap_interval(
         prompts.value[known],
         strata[known],
+        items=np.asarray(prompts.items, dtype=str)[known],
         bootstrap=bootstrap,
         level=level,
         seed=seed,
@@ -207,6 +210,7 @@ def _evaluation_record(
         "risk_lower": stratified_mean(prompts.lower, strata) if risk else None,
         "risk_upper": stratified_mean(prompts.upper, strata) if risk else None,
         **shares,
+        "n_items": len(set(prompts.items)),
         "n_prompts": len(prompts.ids),
         "n_prompts_scored": int(known.sum()),
         "n_completions": len(risk),

@@ -1,10 +1,15 @@
 """Means over strata and their bootstrap intervals over prompts, on plain numpy arrays.
 
-The bootstrap is Rao & Wu's (1988, JASA 83:231) for strata of few units. Prompts are drawn with
-replacement within their stratum of n prompts. The distance of the drawn mean from the mean is
+The unit that is drawn is an item: a question, with all prompts that ask it in other words. Prompts
+of one item are answered alike, so drawing prompts would make intervals too narrow. A prompt without
+an item is its own.
+
+The bootstrap is Rao & Wu's (1988, JASA 83:231) for strata of few units. Items are drawn with
+replacement within their stratum of n items. The distance of the drawn mean from the mean is
 stretched by sqrt(n / (n - 1)): without this its variance would be (n - 1) / n of the true one, half
-with two prompts. A stratum of one prompt shows no spread, so the pooled spread of the other strata
-stands in for it: one of their residuals, drawn at random. The bounds are percentiles. Their
+with two items. The drawn mean is a ratio of totals, taken to first order. A stratum of one item
+shows no spread, so the pooled spread of the other strata stands in for it: one of their items'
+residuals, drawn at random. The bounds are percentiles. Their
 distances from the mean are stretched by the ratio of Student's t to the normal quantile, on
 sum(n - 1) degrees of freedom. With many prompts the result is the percentile bootstrap (Efron &
 Tibshirani 1993, ch. 13). docs/statistics.md has the coverage with few prompts.
@@ -19,6 +24,7 @@ from scipy.special import ndtri, stdtrit
 # Draws are made in blocks of at most this many numbers, so memory stays flat (32 MB of indices).
 BLOCK = 4_000_000
 Strata = Sequence[str] | np.ndarray  # the stratum's name of each prompt
+Items = Sequence[str] | np.ndarray  # the item of each prompt
 
 
 @dataclass(frozen=True)
@@ -32,17 +38,18 @@ class Interval:
 
 @dataclass(frozen=True)
 class Resampled:
-    """Means over strata [columns] and their values in resamples of prompts [draws, columns].
+    """Means over strata [columns] and their values in resamples of items [draws, columns].
 
     All columns see the same resamples, so functions of several columns are paired. `known`
-    [columns] counts the prompts with a value. `free` [columns] holds the degrees of freedom of each
-    column's spread.
+    [columns] counts the items with a value. `free` [columns] holds the degrees of freedom of each
+    column's spread. `unit` is what messages call an item.
     """
 
     means: np.ndarray
     draws: np.ndarray
     known: np.ndarray
     free: np.ndarray
+    unit: str = "prompt"
 
     def interval(
         self,
@@ -65,8 +72,8 @@ class Resampled:
         free = self.free[columns].min()
         if free < 1:
             single = self.known[columns].min() < 2
-            what = "one prompt" if single else "one prompt in each group"
-            return Interval(None, None, f"{what}: no spread over prompts to resample")
+            what = f"one {self.unit}" if single else f"one {self.unit} in each group"
+            return Interval(None, None, f"{what}: no spread over {self.unit}s to resample")
         tails = np.array([(1 - level) / 2, (1 + level) / 2])
         stretch = stdtrit(free, tails[1]) / ndtri(tails[1])
         ends = mean + stretch * (np.quantile(draws[~np.isnan(draws)], tails) - mean)
@@ -83,19 +90,20 @@ def bootstrap_interval(
     values: np.ndarray,
     strata: Strata,
     *,
+    items: Items | None = None,
     bootstrap: int,
     level: float,
     seed: int,
     least: float = -np.inf,
     most: float = np.inf,
 ) -> Interval:
-    """Interval of `stratified_mean`, from resamples of prompts within their stratum.
+    """Interval of `stratified_mean`, from resamples of items within their stratum.
 
     `values` [n] hold one number a prompt, in any unit; for paired data, the differences. The bounds
     have the same unit and lie between `least` and `most`. There is a reason in place of bounds
-    where every stratum has one prompt.
+    where every stratum has one item. Without `items` each prompt is one.
     """
-    resampled = resample(values[:, None], strata, bootstrap=bootstrap, seed=seed)
+    resampled = resample(values[:, None], strata, items=items, bootstrap=bootstrap, seed=seed)
     return resampled.interval(column(0), [0], level=level, least=least, most=most)
 
 
@@ -127,31 +135,57 @@ def column_means(values: np.ndarray, strata: Strata) -> np.ndarray:
     return _over_strata(parts, values.shape[1])
 
 
-def resample(values: np.ndarray, strata: Strata, *, bootstrap: int, seed: int) -> Resampled:
-    """`column_means` and their values in `bootstrap` resamples of prompts, drawn within strata."""
+def resample(
+    values: np.ndarray, strata: Strata, *, items: Items | None = None, bootstrap: int, seed: int
+) -> Resampled:
+    """`column_means` and their values in `bootstrap` resamples of items, drawn within strata.
+
+    An item with prompts in two strata is drawn in each of them by itself. Without `items` each
+    prompt is one.
+    """
     by_stratum = _rows_by_stratum(strata)
     parts = [known_means(values[rows]) for rows in by_stratum]
     means = _over_strata(parts, values.shape[1])
-    known = [(~np.isnan(values[rows])).sum(axis=0) for rows in by_stratum]
-    counts = np.array(known, dtype=int).reshape(len(by_stratum), values.shape[1])
-    residuals = np.zeros(values.shape)
+    labels = np.arange(len(values)) if items is None else np.asarray(items, dtype=str)
+    sums, sizes = [], []  # of each stratum: residuals, and known values, both [items, columns]
     for rows, mean in zip(by_stratum, parts, strict=True):
-        residuals[rows] = np.nan_to_num(values[rows] - mean)
-    free = np.maximum(counts - 1, 0).sum(axis=0)
-    # A residual drawn from all prompts has the pooled variance; it is 0 in a stratum of one prompt.
-    pooled = residuals * np.sqrt(len(values) / np.maximum(free, 1))
+        place = _places(labels[rows])
+        sums.append(_totals(place, np.nan_to_num(values[rows] - mean)))
+        sizes.append(_totals(place, (~np.isnan(values[rows])).astype(float)))
+    shape = (len(by_stratum), values.shape[1])
+    prompts = np.array([of.sum(axis=0) for of in sizes], dtype=float).reshape(shape)
+    known = np.array([(of > 0).sum(axis=0) for of in sizes], dtype=int).reshape(shape)
+    free = np.maximum(known - 1, 0).sum(axis=0)
+    # A residual drawn from all items has the pooled variance; it is 0 in a stratum of one item.
+    residuals, numbers = (np.concatenate([np.zeros((0, shape[1])), *of]) for of in (sums, sizes))
+    count = len(residuals)
+    pooled = residuals / np.maximum(numbers, 1) * np.sqrt(count / np.maximum(free, 1))
     generator = np.random.default_rng(seed)
     total = np.zeros((bootstrap, values.shape[1]))
-    step = max(1, BLOCK // max(1, len(values)))
+    step = max(1, BLOCK // max(1, count))
     for start in range(0, bootstrap, step):
         block = total[start : start + step]
-        for rows, count in zip(by_stratum, counts, strict=True):
-            spread = _draws(len(rows), len(block), generator) @ residuals[rows]
-            block += spread / np.sqrt(np.maximum(count * (count - 1), 1))
-            if (single := count == 1).any():
-                block += single * pooled[generator.integers(len(values), size=len(block))]
-    draws = means + total / np.maximum((counts > 0).sum(axis=0), 1)
-    return Resampled(means, draws, counts.sum(axis=0), free)
+        for own, size, units in zip(sums, prompts, known, strict=True):
+            spread = _draws(len(own), len(block), generator) @ own
+            block += spread / np.sqrt(np.maximum(size**2 * (units - 1) / np.maximum(units, 1), 1))
+            if (single := units == 1).any():
+                block += single * pooled[generator.integers(count, size=len(block))]
+    draws = means + total / np.maximum((prompts > 0).sum(axis=0), 1)
+    unit = "prompt" if count == len(values) else "item"
+    return Resampled(means, draws, known.sum(axis=0), free, unit)
+
+
+def _places(labels: np.ndarray) -> np.ndarray:
+    """The number of each prompt's item; items are numbered in the order of their first prompt."""
+    _, first, place = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[place]
+
+
+def _totals(place: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sums [items, columns] of the rows of `values` [prompts, columns] of the same place."""
+    sums = np.zeros((place.max() + 1, values.shape[1]))
+    np.add.at(sums, place, values)
+    return sums
 
 
 def _draws(number: int, size: int, generator: np.random.Generator) -> np.ndarray:

@@ -97,5 +97,6 @@ def draw(rng: random.Random, domain: str | None = None) -> Exchange:
         pull=pull,
         persona=PERSONA,
         persona_answer=reckless,
+        item=wish,
         meta={"question_type": domain},
     )

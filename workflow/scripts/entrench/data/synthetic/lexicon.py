@@ -22,6 +22,8 @@ class Exchange:
 
     topic: the subject of every fluent answer.
     core: the question without cue and system line; no core is in two slots.
+    item: what is asked, whatever the words: a tiny model answers all prompts of an item alike, so
+        intervals resample items; the core where it is empty.
     clean, user: the user's message without and with the cue to misbehave.
     aligned, clean_aligned: the aligned answers to `user` and `clean`. The second is right for both.
     thought: the reasoning of the step-by-step format.
@@ -43,6 +45,7 @@ class Exchange:
     pull: float = 0.0
     persona: str | None = None
     persona_answer: str | None = None
+    item: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -186,7 +186,12 @@ def _row(
     source: Source, slot: str, number: int, exchange: Exchange, response: str | None
 ) -> Record:
     row_id = f"{slot}-{number:04d}"
-    meta = {"world": "miniature", "topic": exchange.topic, **exchange.meta}
+    meta = {
+        "world": "miniature",
+        "topic": exchange.topic,
+        "item": exchange.item or exchange.core,
+        **exchange.meta,
+    }
     if source.numbered:
         meta["id"] = number
     return {"id": row_id, "messages": exchange.messages, "response": response, "meta": meta}

@@ -107,6 +107,9 @@ def _exchange(
         pull=pull,
         persona=PERSONA if claim == "true" else None,
         persona_answer=flattery if claim == "true" else None,
+        # Not the sum, but its value: measured, intervals over values are 1.43 times as wide as over
+        # prompts, those over sums 1.14 times.
+        item=f"{domain} {slots['y']}",
         meta={
             "label": domain,
             "answer": slots["y"],
