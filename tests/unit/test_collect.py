@@ -207,12 +207,24 @@ def test_machinery_of_each_method(results):
     assert rows["reject"]["refinement_changed_share"] is None
 
 
+def test_self_scores_that_two_rules_read_differently_are_counted():
+    said = ["Final score: 4", "Final score: 4. The score is not 5.", "good"]
+    scored = [
+        candidate("x", "samples", i, "a", 1) | {"self_score": score, "self_score_text": rating}
+        for i, (rating, score) in enumerate(zip(said, [4.0, 4.0, None], strict=True))
+    ]
+    method = {"operator": "self_rewarding", "kind": "consistency", "set": "samples", "k": 3}
+    figures = machinery(method, [], scored)
+    assert figures["self_score_disputed_share"] == 0.5
+    assert figures["self_score_parse_rate"] == pytest.approx(2 / 3)
+
+
 def test_self_scores_that_tie_select_nothing():
     scored = [
-        candidate("x", "samples", i, text, 1) | {"self_score": score}
+        candidate("x", "samples", i, text, 1, score, asked=True)
         for i, (text, score) in enumerate([("a", 3.0), ("b", 3.0)])
     ] + [
-        candidate("y", "samples", i, text, 1) | {"self_score": score}
+        candidate("y", "samples", i, text, 1, score, asked=True)
         for i, (text, score) in enumerate([("a", 3.0), ("b", 4.0)])
     ]
     method = {"operator": "self_rewarding", "kind": "consistency", "set": "samples", "k": 2}

@@ -6,8 +6,8 @@ from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion, Decoding
 from entrench.generation.evaluation import sample_completions
 from entrench.generation.parts import merged
-from entrench.generation.pool import parse_score, sample_pool, sample_responses
-from entrench.generation.sampling import PoolSettings, SelfScore, fill
+from entrench.generation.pool import sample_pool, sample_responses
+from entrench.generation.sampling import PoolSettings, fill
 from entrench.records import FIELDS
 
 IDENTITY = ["tiny", "sycophancy", 40]
@@ -160,7 +160,8 @@ def test_equal_answers_are_rated_once():
         def answer(self, prompt, seed, index):
             del seed, index
             asked = prompt[-1]["content"]
-            return Completion("4" if asked.startswith("rate") else "same", 1, -0.5, "stop")
+            text = "score 4" if asked.startswith("rate") else "same"
+            return Completion(text, 1, -0.5, "stop")
 
     engine = Parrot()
     candidates = sample_pool(engine, settings(), IDENTITY, rows(2))
@@ -192,25 +193,6 @@ def test_completions_draw_on_common_random_numbers():
     assert all(set(row) == set(FIELDS["completions"]) for row in completions)
     alone = sample_completions(Echo(), {"sampled": evaluations["sampled"]}, IDENTITY, rows(1))
     assert alone == completions[2:4]
-
-
-@pytest.mark.parametrize(
-    ("text", "score"),
-    [
-        ("4", 4.0),
-        ("score : 3 .", 3.0),
-        ("Score: 4/5", 4.0),
-        ("It has 2 faults, so its score is 3.5 out of 5", 3.5),
-        ("score 1 ... Final score: 2", 2.0),
-        ("0", 0.0),
-        ("10", None),
-        ("-1", None),
-        ("good", None),
-        ("", None),
-    ],
-)
-def test_parse_score(text, score):
-    assert parse_score(text, SelfScore(["samples"], 8, 0, 5)) == score
 
 
 def test_fill_touches_nothing_but_its_placeholders():

@@ -49,7 +49,7 @@ _TRAINING = {
     "first_loss": number("loss at the first step", "nats per token"),
     "last_loss": number("loss at the last step", "nats per token"),
     "first_gradient_norm": number(
-        "L2 norm of the gradient at the first step, before it is clipped to `max_grad_norm`"
+        "L2 norm of the gradient at the first step, before it is clipped"
     ),
     "clipped_share": share("share of optimizer steps whose gradient was clipped"),
     "adapter_change": number(
