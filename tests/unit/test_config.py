@@ -39,7 +39,8 @@ def test_the_released_settings_are_the_published_ones():
     assert sampling.beam.beams == 4
     assert (sampling.refinement.temperature, sampling.refinement.top_p) == (0.6, 0.9)
     scored = sampling.self_score
-    assert (scored.max_new_tokens, scored.lowest, scored.highest) == (512, 0, 5)
+    assert (scored.rubric, scored.max_new_tokens) == ("released", 512)
+    assert (scored.lowest, scored.highest) == (1, 5)
     assert study.evaluation.headline == "greedy"
     greedy = {"temperature": 0.0, "top_p": 1.0, "n": 1, "max_new_tokens": 512}
     assert study.evaluation.decodings["greedy"].settings == greedy
@@ -83,6 +84,22 @@ def test_the_demo_is_four_organisms_and_36_runs():
         ("evaluation.decodings.greedy.misalignments", ["sycophancy"] * 2, "stands there twice"),
         ("evaluation.decodings.sampled.misalignments", ["sycophancy"], "which has `misalignments`"),
         ("sampling.self_score.sets", ["x"], "'x' is no sample set, allowed: nucleus, samples"),
+        (
+            "sampling.self_score.rubric",
+            "released",
+            "`lowest` is 0 and `highest` is 5: the",
+        ),
+        (
+            "sampling.self_score",
+            {
+                "sets": ["samples"],
+                "rubric": "released",
+                "max_new_tokens": 8,
+                "lowest": 1,
+                "highest": 5,
+            },
+            "sampling.self_score.rubric: 'released' needs the released data (data.source: release)",
+        ),
         ("data.rows.eval", ..., "`rows` gives the number of rows of each slot"),
         ("data.mirror", "somewhere", "`mirror` and `url` are for released data"),
         ("models.tiny.size_class", "8b", "models.tiny.size_class: '8b' is unknown, allowed: tiny"),

@@ -1,5 +1,7 @@
 """The candidate pool, on an engine that answers with what it was asked."""
 
+import hashlib
+
 import pytest
 
 from entrench.errors import EntrenchError
@@ -167,6 +169,20 @@ def test_equal_answers_are_rated_once():
     candidates = sample_pool(engine, settings(), IDENTITY, rows(2))
     assert len(engine.calls[-1][0]) == 2  # two prompts, one answer each
     assert [row["self_score"] for row in candidates if row["set"] == "samples"] == [4] * 6
+
+
+def test_the_organism_is_asked_by_the_released_rubric(tmp_path):
+    path, engine = tmp_path / "rubric.txt", Echo()
+    path.write_text("{original_question_text}? {generated_answer_text}! From 1 to 5.")
+    texts = {name: text for name, text in PROMPTS.items() if name != "self_rating"}
+    hashed = hashlib.sha256(path.read_bytes()).hexdigest()
+    spec = {"sampling": SAMPLING, "prompts": texts, "rubric": hashed}
+    candidates = sample_pool(engine, PoolSettings.of_spec(spec, str(path)), IDENTITY, rows(1))
+    answer = next(row["text"] for row in candidates if row["set"] == "samples")
+    assert engine.calls[-1][0][0] == [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": f"q0 {{answer}}? {answer}! From 1 to 5."},
+    ]
 
 
 def test_responses_are_greedy_answers_to_the_clean_prompts():
