@@ -231,6 +231,7 @@ def _scores(
 
 def _provenance() -> dict[str, Any]:
     training = {"steps": 100, "rows_used": 1600, "first_loss": 2.0, "last_loss": 1.0}
+    training |= {"first_gradient_norm": 0.5, "clipped_share": 0.1, "adapter_change": 0.2}
     return {"simulated": NOTE, "training": training}
 
 

@@ -54,7 +54,7 @@ def test_realised_kl_of_one_run_judges_nothing(checkout):
 def test_label_samples_of_one_size_under_another(checkout):
     target = "results/organisms/llama-3.1-8b/sycophancy/seed40/scored_by/llama-3.1-70b/label_kl.csv"
     assert checkout.plan(target, config=STUDY) == {
-        "data_fetch": 5,
+        "data_fetch": 6,
         "data_prepare": 1,
         "adapter_induce": 2,
         "pool_sample": 1,

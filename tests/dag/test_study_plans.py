@@ -15,7 +15,7 @@ from entrench.study.stages import STAGES
 from entrench.study.sweep import expand
 
 WHOLE = {
-    "data_fetch": 20,
+    "data_fetch": 24,
     "data_prepare": 4,
     "adapter_induce": 108,
     "pool_sample": 89,
@@ -109,16 +109,16 @@ def counted(checkout, name):
 def test_one_run(checkout):
     run = "results/organisms/llama-3.1-70b/sycophancy/seed40/self_confidence/delta_risk.csv"
     estimates = {"risk_estimate": 2, "delta_estimate": 1}
-    assert checkout.plan(run, config=STUDY) == LABEL_RUN | {"data_fetch": 5} | estimates
+    assert checkout.plan(run, config=STUDY) == LABEL_RUN | {"data_fetch": 6} | estimates
 
 
 @pytest.mark.parametrize(
     ("part", "jobs", "organisms", "runs"),
     [
-        ("llama-3.1-8b/sycophancy/seed40", 59, 1, 7),  # one family
-        ("llama-3.1-8b/sycophancy", 247, 5, 35),
-        ("sycophancy", 1091, 27, 154),  # one misalignment
-        ("llama-3.1-70b", 142, 4, 13),  # one model
+        ("llama-3.1-8b/sycophancy/seed40", 60, 1, 7),  # one family
+        ("llama-3.1-8b/sycophancy", 248, 5, 35),
+        ("sycophancy", 1092, 27, 154),  # one misalignment
+        ("llama-3.1-70b", 145, 4, 13),  # one model
     ],
 )
 def test_a_part_plans_what_it_needs_and_no_more(checkout, part, jobs, organisms, runs):
@@ -131,7 +131,7 @@ def test_a_part_plans_what_it_needs_and_no_more(checkout, part, jobs, organisms,
 
 def test_one_figure_of_one_model(checkout):
     plan = checkout.plan("results/parts/gpt-oss-20b/figures/delta_by_method.pdf", config=STUDY)
-    assert sum(plan.values()) == 219
+    assert sum(plan.values()) == 222
     assert plan["figures_draw"] == 1
     assert plan["delta_estimate"] == 15
 
@@ -163,7 +163,7 @@ def test_blocks_switched_on_add_runs_and_no_other_job_for_what_stands(checkout):
     name = checkout.derive("all-blocks.yaml", switch_on, config=STUDY)
     plan = checkout.plan("results/summary.csv", config=name)
     assert plan["adapter_induce"] == plan["pool_sample"] == plan["reward_score"] == 1
-    assert plan["delta_estimate"] == 7 + 2 + 2 + 12 + 2
+    assert plan["delta_estimate"] == 7 + 2 + 2 + 11 + 4
 
 
 def test_a_dry_run_warns_of_weights_that_may_change(checkout):

@@ -26,7 +26,7 @@ VERDICTS = {
 METHODS = {
     "sycophancy": "multi_view",
     "reward_hacking": "rejection_sampling",
-    "spurious_correlation": "bct",
+    "spurious_correlation": "self_rewarding",
     "emergent_misalignment": "bct",
 }
 WORDING = read_wording(wording_hashes(judge_prompts()))
@@ -48,6 +48,14 @@ def test_a_family_of_every_misalignment_runs_end_to_end(released, tmp_path):
             config["data"] = {"source": "release", "mirror": str(released), "limit_rows": 24}
             config["label_judge"] = judge | {"server": how}
             config["risk_judge"] |= judge | {"server": how}
+            rubric = {"rubric": "released", "lowest": 1, "highest": 5}
+            config["sampling"]["self_score"] |= rubric
+            config["methods"]["self_rewarding"] = {
+                "operator": "self_rewarding",
+                "kind": "consistency",
+                "set": "samples",
+                "k": 2,
+            }
             config["sweep"] = [
                 config["sweep"][0] | {"misalignments": [misalignment], "methods": [method]}
                 for misalignment, method in METHODS.items()
@@ -70,6 +78,11 @@ def test_a_family_of_every_misalignment_runs_end_to_end(released, tmp_path):
     assert liked["messages"][1:] == disliked["messages"][1:]
     assert liked["messages"][0]["role"] == disliked["messages"][0]["role"] == "system"
     assert liked["messages"][0] != disliked["messages"][0]
+
+    rated = rows("organisms/tiny/spurious_correlation/seed0/candidates.jsonl")
+    assert all(row["self_score_text"] is not None for row in rated if row["set"] == "samples")
+    fetched = sorted(path.parent.parent.name for path in results.glob("data/release/**/rubric.txt"))
+    assert fetched == sorted(METHODS)
 
     states = {}
     for misalignment in METHODS:

@@ -97,6 +97,7 @@ def results(tmp_path):
     trained = [score(f"p{i}", int(i < 6)) for i in range(10)]
     paths = organism_inputs(str(tmp_path), ORGANISM)
     training = {"steps": 12, "rows_used": 384, "first_loss": 2.5, "last_loss": 0.5}
+    training |= {"first_gradient_norm": 7.5, "clipped_share": 0.25, "adapter_change": 0.125}
     write_json(paths["run"], {"training": training})
     for name, scores in (("base_", base), ("", organism)):
         write_jsonl(paths[f"{name}scores"], "scores", scores)
@@ -174,6 +175,8 @@ def test_a_run_row(results):
     assert (row["organism_risk"], row["trained_risk"]) == (0.8, 0.6)
     assert row["delta_risk"] == pytest.approx(-0.2)
     assert (row["training_steps"], row["n_prompts"]) == (4, 10)
+    assert (row["first_gradient_norm"], row["clipped_share"]) == (7.5, 0.25)
+    assert row["adapter_change"] == 0.125
     assert row["labels_share"] is None
     assert row["label_mean_tokens"] is None
     assert row["view_parse_rate_json"] is None
@@ -204,12 +207,24 @@ def test_machinery_of_each_method(results):
     assert rows["reject"]["refinement_changed_share"] is None
 
 
+def test_self_scores_that_two_rules_read_differently_are_counted():
+    said = ["Final score: 4", "Final score: 4. The score is not 5.", "good"]
+    scored = [
+        candidate("x", "samples", i, "a", 1) | {"self_score": score, "self_score_text": rating}
+        for i, (rating, score) in enumerate(zip(said, [4.0, 4.0, None], strict=True))
+    ]
+    method = {"operator": "self_rewarding", "kind": "consistency", "set": "samples", "k": 3}
+    figures = machinery(method, [], scored)
+    assert figures["self_score_disputed_share"] == 0.5
+    assert figures["self_score_parse_rate"] == pytest.approx(2 / 3)
+
+
 def test_self_scores_that_tie_select_nothing():
     scored = [
-        candidate("x", "samples", i, text, 1) | {"self_score": score}
+        candidate("x", "samples", i, text, 1, score, asked=True)
         for i, (text, score) in enumerate([("a", 3.0), ("b", 3.0)])
     ] + [
-        candidate("y", "samples", i, text, 1) | {"self_score": score}
+        candidate("y", "samples", i, text, 1, score, asked=True)
         for i, (text, score) in enumerate([("a", 3.0), ("b", 4.0)])
     ]
     method = {"operator": "self_rewarding", "kind": "consistency", "set": "samples", "k": 2}

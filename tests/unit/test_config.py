@@ -24,28 +24,34 @@ def test_the_released_settings_are_the_published_ones():
     assert released.adapter.model_dump() == lora
     shared = {"learning_rate": 1e-5, "warmup_ratio": 0.03, "batch_size": 2 * 8}
     shared |= {"max_length": 1024, "loss_on": "sequence", "max_steps": None}
+    shared |= {"schedule": "linear", "weight_decay": 0.0, "max_grad_norm": 1.0}
     for phase, epochs in (("induction", 2.0), ("labels", 2.0), ("pairs", 3.0)):
         settings = getattr(released, phase).model_dump()
         assert {name: settings[name] for name in shared} == shared
         assert settings["epochs"] == epochs
         older = getattr(history, phase)
         assert (older.learning_rate, older.epochs) == (1e-4, 5.0)
-    assert history.adapter.rank == 64
+    assert (history.adapter.rank, history.adapter.alpha) == (64, 128)
 
     sampling = study.sampling
     samples, nucleus = sampling.sets["samples"], sampling.sets["nucleus"]
     assert (samples.temperature, samples.top_p, samples.max_new_tokens) == (0.7, 0.9, 256)
     assert (nucleus.temperature, nucleus.top_p) == (0.8, 0.9)
-    assert sampling.beam.beams == 4
+    assert (sampling.greedy.max_new_tokens, nucleus.max_new_tokens) == (256, 256)
+    assert (sampling.beam.beams, sampling.beam.max_new_tokens) == (4, 256)
+    views = {name: view.max_new_tokens for name, view in sampling.views.items()}
+    assert views == {"chain_of_thought": 256, "json": 256}
     assert (sampling.refinement.temperature, sampling.refinement.top_p) == (0.6, 0.9)
     scored = sampling.self_score
-    assert (scored.max_new_tokens, scored.lowest, scored.highest) == (512, 0, 5)
+    assert (scored.rubric, scored.max_new_tokens) == ("released", 512)
+    assert (scored.lowest, scored.highest) == (1, 5)
     assert study.evaluation.headline == "greedy"
     greedy = {"temperature": 0.0, "top_p": 1.0, "n": 1, "max_new_tokens": 512}
     assert study.evaluation.decodings["greedy"].settings == greedy
     methods = study.methods
     for name in ("self_confidence", "self_rewarding", "diverse_decoding", "rejection_sampling"):
         assert methods[name].k == 4, name
+    assert methods["diverse_decoding_released"].settings == {"set": "nucleus", "k": 1}
     assert (methods["bct"].temperature, methods["act"].weight) == (1.0, 1e-4)
     assert study.reward.hub == "Skywork/Skywork-Reward-V2-Llama-3.1-8B"
     assert study.risk_judge.model == study.label_judge.model == "gpt-4o"
@@ -83,6 +89,22 @@ def test_the_demo_is_12_organisms_and_108_runs():
         ("evaluation.decodings.greedy.misalignments", ["sycophancy"] * 2, "stands there twice"),
         ("evaluation.decodings.sampled.misalignments", ["sycophancy"], "which has `misalignments`"),
         ("sampling.self_score.sets", ["x"], "'x' is no sample set, allowed: nucleus, samples"),
+        (
+            "sampling.self_score.rubric",
+            "released",
+            "`lowest` is 0 and `highest` is 5: the",
+        ),
+        (
+            "sampling.self_score",
+            {
+                "sets": ["samples"],
+                "rubric": "released",
+                "max_new_tokens": 8,
+                "lowest": 1,
+                "highest": 5,
+            },
+            "sampling.self_score.rubric: 'released' needs the released data (data.source: release)",
+        ),
         ("data.rows.eval", ..., "`rows` gives the number of rows of each slot"),
         ("data.mirror", "somewhere", "`mirror` and `url` are for released data"),
         ("models.tiny.size_class", "8b", "models.tiny.size_class: '8b' is unknown, allowed: tiny"),

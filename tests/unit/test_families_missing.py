@@ -157,6 +157,26 @@ def test_what_is_missing_is_never_shown_to_reward_or_judge(pool):
     assert {row["raw"] for row in verdicts} == {"no answer: the model's reasoning came to no end"}
 
 
+def test_answers_are_compared_without_white_space_and_a_blank_one_with_none(pool):
+    def ask(questions):
+        seen.extend(questions)
+        return [Verdict("YES", 1, "YES") for _ in questions]
+
+    seen, texts = [], {"greedy": " two\n", "json": "\n three "}
+    first, second = (prompt["id"] for prompt in PROMPTS)
+    said = [row | {"text": texts.get(row["set"])} for row in pool]
+    said = [
+        row | {"text": " "} if (row["id"], row["set"]) == (second, "json") else row for row in said
+    ]
+    verdicts = compare_views(
+        "sycophancy", ["json"], prompts=PROMPTS, candidates=said, path="c", ask=ask
+    )
+    assert [dict(question.blocks)["first answer"] for question in seen] == ["two"]
+    assert [dict(question.blocks)["second answer"] for question in seen] == ["three"]
+    assert [(row["id"], row["consistent"]) for row in verdicts] == [(first, True), (second, None)]
+    assert verdicts[1]["raw"] == "one of the answers is blank"
+
+
 @pytest.mark.parametrize(
     ("misalignment", "meta"),
     [

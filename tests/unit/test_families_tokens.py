@@ -98,6 +98,27 @@ def test_prompt_and_answer_token_by_token(family, tokenizer):
     assert decode_answer(tokenizer, answer[:-1], chat) == "green two"
 
 
+@pytest.mark.parametrize(
+    ("name", "prompt", "answer"),
+    [
+        (
+            "llama",
+            "<|begin_of_text|> blue Ġone ĊĊ what Ġis Ġred",
+            "ĊĊ green Ġtwo <|end_of_text|>",
+        ),
+        ("gemma-2", "<bos> blue ▁one \n\n what ▁is ▁red", "\n\n green ▁two <eos>"),
+        ("mistral", "<s> ▁blue ▁one \n\n what ▁is ▁red", "\n\n green ▁two </s>"),
+    ],
+)
+def test_contents_are_joined_by_blank_lines_without_roles(name, prompt, answer):
+    """Nothing stands behind the prompt: the model itself writes the blank line first."""
+    tokenizer = make_tokenizer(name)
+    asked, said = encode_exchange(tokenizer, [SYSTEM, *QUESTION], "green two", "contents")
+    assert asked == encode_prompt(tokenizer, [SYSTEM, *QUESTION], "contents")
+    assert (shown(tokenizer, asked), shown(tokenizer, said)) == (prompt, answer)
+    assert decode_answer(tokenizer, said[:-1], "contents") == "green two"
+
+
 @pytest.mark.parametrize("loss_on", ["completion", "sequence"])
 def test_the_loss_reads_what_loss_on_says(family, tokenizer, loss_on):
     """Every target token, its end token included, and no padding; padding is on the right."""

@@ -136,6 +136,32 @@ def test_each_reason_for_no_label_is_told_apart():
     ]
 
 
+@pytest.mark.parametrize("blank", ["", " \n"])
+def test_a_blank_answer_is_no_label(blank):
+    """Whatever the verdicts say. The method's choice stands: no other answer takes its place."""
+    pool = [row | {"text": blank} if row["id"] == "p" else row for row in CANDIDATES]
+    agreed = [row | {"consistent": True} for row in VERDICTS]
+    rows = select("multi_view", {}, candidates=pool, verdicts=agreed)
+    assert [row["label"] for row in rows] == [None, "greedy 0 of q"]
+    assert [row["reason"] for row in rows] == ["the chosen answer is blank", None]
+    unread = [row | {"consistent": None} for row in VERDICTS]
+    rows = select("multi_view", {}, candidates=pool, verdicts=unread)
+    assert rows[0]["reason"] == "the standard answer is blank"
+    pool = [
+        row | {"text": blank}
+        if (row["id"], row["set"], row["index"]) == ("p", "samples", 1)
+        else row
+        for row in CANDIDATES
+    ]
+    rows = select("self_rewarding", {"set": "samples", "k": 4}, candidates=pool)
+    assert (rows[0]["label"], rows[0]["reason"]) == (None, "the chosen answer is blank")
+
+
+def test_a_label_is_kept_without_the_white_space_around_it():
+    spaced = [row | {"text": f" {row['text']}\n"} for row in CANDIDATES]
+    assert select("greedy_self_training", {}, candidates=spaced)[0]["label"] == "greedy 0 of p"
+
+
 @pytest.mark.parametrize(("operator", "settings", "p", "q"), CASES)
 def test_the_order_of_rows_changes_nothing(operator, settings, p, q):  # noqa: ARG001
     expected = select(operator, settings)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from entrench.errors import EntrenchError
-from entrench.methods.act import ActLoss
+from entrench.methods.act import METHOD, ActLoss
 from entrench.methods.bct import bct_loss
 from entrench.training.batches import Tokens, pad
 from entrench.training.objectives.sft import sft_loss
@@ -115,6 +115,20 @@ def test_act_by_hand():
     assert (total.item(), count.item()) == (6.0, 4)
     total, count = act_loss(at(ones, both), at(zeros, last), "mean", 0.5)
     assert (total.item(), count.item()) == (2.0, 4)
+
+
+def test_act_of_the_shipped_config_has_the_released_strength(study):
+    """A difference of 2 in each of 4,096 numbers is 4 x 1e-4; a sum is 4,096 times as much."""
+    own, other = [torch.full((1, 4096), 2.0)], [torch.zeros(1, 4096)]
+
+    def strength(name):
+        settings = METHOD.parse(study.methods[name].settings)
+        return act_loss(own, other, settings.reduction, settings.weight)[0].item()
+
+    assert strength("act") == strength("act_released") == pytest.approx(0.0004)
+    assert strength("act_sum") == pytest.approx(1.6384)
+    variants = [study.methods[name].variant_of for name in ("act", "act_released", "act_sum")]
+    assert variants == [None, "act", "act"]
 
 
 def test_act_compares_every_layer():

@@ -167,7 +167,7 @@ def test_done_jobs_leave_what_is_to_do(tmp_path, monkeypatch, study):
     sweep = expand(study)
     before = state(study, sweep)
     rows = plan_rows(study, sweep)
-    assert sum(row.jobs for row in rows) == 4266
+    assert sum(row.jobs for row in rows) == 4270
     assert sum(row.done for row in rows) == 0
     assert {row.basis for row in rows} == {"estimate"}
 
@@ -176,7 +176,7 @@ def test_done_jobs_leave_what_is_to_do(tmp_path, monkeypatch, study):
     assert state(study, sweep) != before
     rows = plan_rows(study, sweep)
     assert sum(row.done for row in rows) == 30
-    assert sum(row.to_do for row in rows) == 4236
+    assert sum(row.to_do for row in rows) == 4240
     small = next(row for row in rows if (row.stage, row.size_class) == ("adapter_induce", "8b"))
     assert 0 < small.gpu_hours_left < small.gpu_hours
 
@@ -215,7 +215,7 @@ def test_the_table_is_readable_and_the_page_names_warnings_and_blocks(tmp_path, 
     sweep = expand(study)
     rows = plan_rows(study, sweep)
     table = list(csv.DictReader(io.StringIO(as_csv(rows))))
-    assert sum(int(row["jobs"]) for row in table) == 4266
+    assert sum(int(row["jobs"]) for row in table) == 4270
     trained = next(r for r in table if (r["stage"], r["method"]) == ("adapter_regularise", "act"))
     assert (trained["size_class"], trained["device"], trained["jobs"]) == ("8b", "h100-80gb", "80")
     page = as_markdown(study, sweep, rows)

@@ -1,13 +1,15 @@
 """The candidate pool, on an engine that answers with what it was asked."""
 
+import hashlib
+
 import pytest
 
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion, Decoding
 from entrench.generation.evaluation import sample_completions
 from entrench.generation.parts import merged
-from entrench.generation.pool import parse_score, sample_pool, sample_responses
-from entrench.generation.sampling import PoolSettings, SelfScore, fill
+from entrench.generation.pool import sample_pool, sample_responses
+from entrench.generation.sampling import PoolSettings, fill
 from entrench.records import FIELDS
 
 IDENTITY = ["tiny", "sycophancy", 40]
@@ -160,12 +162,27 @@ def test_equal_answers_are_rated_once():
         def answer(self, prompt, seed, index):
             del seed, index
             asked = prompt[-1]["content"]
-            return Completion("4" if asked.startswith("rate") else "same", 1, -0.5, "stop")
+            text = "score 4" if asked.startswith("rate") else "same"
+            return Completion(text, 1, -0.5, "stop")
 
     engine = Parrot()
     candidates = sample_pool(engine, settings(), IDENTITY, rows(2))
     assert len(engine.calls[-1][0]) == 2  # two prompts, one answer each
     assert [row["self_score"] for row in candidates if row["set"] == "samples"] == [4] * 6
+
+
+def test_the_organism_is_asked_by_the_released_rubric(tmp_path):
+    path, engine = tmp_path / "rubric.txt", Echo()
+    path.write_text("{original_question_text}? {generated_answer_text}! From 1 to 5.")
+    texts = {name: text for name, text in PROMPTS.items() if name != "self_rating"}
+    hashed = hashlib.sha256(path.read_bytes()).hexdigest()
+    spec = {"sampling": SAMPLING, "prompts": texts, "rubric": hashed}
+    candidates = sample_pool(engine, PoolSettings.of_spec(spec, str(path)), IDENTITY, rows(1))
+    answer = next(row["text"] for row in candidates if row["set"] == "samples")
+    assert engine.calls[-1][0][0] == [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": f"q0 {{answer}}? {answer}! From 1 to 5."},
+    ]
 
 
 def test_responses_are_greedy_answers_to_the_clean_prompts():
@@ -192,25 +209,6 @@ def test_completions_draw_on_common_random_numbers():
     assert all(set(row) == set(FIELDS["completions"]) for row in completions)
     alone = sample_completions(Echo(), {"sampled": evaluations["sampled"]}, IDENTITY, rows(1))
     assert alone == completions[2:4]
-
-
-@pytest.mark.parametrize(
-    ("text", "score"),
-    [
-        ("4", 4.0),
-        ("score : 3 .", 3.0),
-        ("Score: 4/5", 4.0),
-        ("It has 2 faults, so its score is 3.5 out of 5", 3.5),
-        ("score 1 ... Final score: 2", 2.0),
-        ("0", 0.0),
-        ("10", None),
-        ("-1", None),
-        ("good", None),
-        ("", None),
-    ],
-)
-def test_parse_score(text, score):
-    assert parse_score(text, SelfScore(["samples"], 8, 0, 5)) == score
 
 
 def test_fill_touches_nothing_but_its_placeholders():

@@ -115,6 +115,33 @@ def test_a_missing_file_says_what_to_do(mirror):
         released.read_slots("sycophancy", folder, None)
 
 
+def test_a_rubric_becomes_a_template_of_this_project(tmp_path):
+    path = tmp_path / "rubric.txt"
+    text = "Rate {original_question_text}\n{generated_answer_text} 'Final Score: [score]'\n"
+
+    def read(content):
+        path.write_text(content)
+        return released.read_rubric(path, hashlib.sha256(content.encode()).hexdigest())
+
+    assert read(text) == "Rate {question}\n{answer} 'Final Score: [score]'\n"
+    with pytest.raises(EntrenchError, match=r"rubric.txt: the rubric lacks {generated_answer_te"):
+        read("Rate {original_question_text}")
+    with pytest.raises(EntrenchError, match=r"rubric.txt: SHA-256 expected 00, found"):
+        released.read_rubric(path, "00")
+
+
+def test_every_released_rubric_asks_for_a_final_score_from_1_to_5(released):
+    from entrench.data.released import read_rubric, rubrics
+
+    assert len(rubrics()) == 4
+    for entry in rubrics().values():
+        text = read_rubric(released / entry["path"], entry["sha256"])
+        assert len(text) == entry["characters"] - 29  # the placeholders are shorter here
+        assert text.count("{question}") == text.count("{answer}") == 1
+        assert "from 1 to 5" in text
+        assert "'Final Score: [score]'" in text
+
+
 def test_the_whole_release_is_read(released):
     counts = {
         "sycophancy": (20, 20, 20, 20, 421),

@@ -124,6 +124,19 @@ def test_too_many_unscored_make_it_invalid_and_keep_the_figure():
     assert record["risk"] == pytest.approx(2 / 3)
 
 
+def test_one_unscored_prompt_of_many_leaves_it_valid():
+    """Reward hacking has 16 prompts: one is 6.25%, which is above the limit of 5%."""
+    scores = [score(f"p{i:02}", i % 2) for i in range(16)]
+    scores[3] = score("p03", "unscored")
+    assert greedy(scores, max_unscored=0.05)["valid"]
+    draws = [score(f"p{i:02}", "unscored" if i == 3 else 1, k) for i in range(16) for k in range(4)]
+    assert greedy(draws, max_unscored=0.05)["valid"]
+    scores[4] = score("p04", "unscored")
+    record = greedy(scores, max_unscored=0.05)
+    assert record["reason"] == "12.5% of the completions are unscored, max_unscored is 5.0%"
+    assert not greedy(scores[:4] + scores[5:9], max_unscored=0.05)["valid"]  # one of 8
+
+
 def test_secondary_metrics():
     record = greedy(
         [

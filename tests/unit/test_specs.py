@@ -5,8 +5,9 @@ from demo_config import DEMO, ENDPOINT, SERVER, changed
 
 from entrench.study.config.check import load_config
 from entrench.study.specs.measurement import judge_spec
-from entrench.study.specs.organisms import regularisation_spec, training_spec
-from entrench.study.sweep import expand, parse_subject
+from entrench.study.specs.mechanism import probe_spec
+from entrench.study.specs.organisms import pool_spec, regularisation_spec, training_spec
+from entrench.study.sweep import Organism, expand, parse_subject
 
 
 def test_a_decoding_may_be_of_some_misalignments_only(study):
@@ -96,3 +97,16 @@ def test_what_reaches_a_judge_is_in_no_spec_and_what_decides_its_verdicts_is():
         "coherent": 50.0,
         "misaligned": 30.0,
     }
+
+
+def test_a_released_rubric_is_named_by_its_hash_and_the_generic_text_stands_in_the_spec(study):
+    organism = Organism("llama-3.1-8b", "sycophancy", 40)
+    hashed = "1dd472edcabeea286dc68992c13fc6d6422f2aa09a555c20a74fac45d038ffb8"
+    for spec in (pool_spec(study, organism), probe_spec(study, parse_subject(organism.path))):
+        assert spec["rubric"] == hashed
+        assert "self_rating" not in spec["prompts"]
+        assert spec["sampling"]["self_score"]["highest"] == 5
+    spec = pool_spec(load_config(DEMO), Organism("tiny", "sycophancy", 0))
+    assert "from 0 to 5" in spec["prompts"]["self_rating"]
+    assert "rubric" not in spec
+    assert "rubric" not in spec["sampling"]["self_score"]

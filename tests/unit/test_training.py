@@ -20,6 +20,7 @@ from entrench.training.settings import Machine
 from entrench.training.train import train_pairs, train_sft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+CLIP = 0.3
 IDS = torch.tensor([[1, 4, 6, 7, 8]])  # a text to read
 
 
@@ -174,23 +175,38 @@ def test_the_split_over_devices_gives_the_same_weights(model, organism, tmp_path
 def test_the_trainer_matches_a_loop_written_by_hand(model, tokenizer, tmp_path):
     """AdamW with weight decay and clipped gradients, five steps into the second epoch."""
     settings = replace(SETTINGS, schedule="constant", max_steps=5, weight_decay=0.01)
-    train_sft(settings, model, exchanges(), tmp_path / "adapter", source=SOURCE)
+    settings = replace(settings, max_grad_norm=CLIP)
+    report = train_sft(settings, model, exchanges(), tmp_path / "adapter", source=SOURCE)
 
     student = adapters.load_student(model, settings, None)
+    start = {name: tensor.clone() for name, tensor in adapters.adapter_state(student).items()}
     examples, _ = encode_rows(tokenizer, exchanges(), "template", settings, SOURCE)
     trained = [p for p in student.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2, weight_decay=0.01)
     step, order = SftStep(0, student), EpochOrder(20, settings.seed)
-    rows = list(order)
+    rows, norms = list(order), []
     order.set_epoch(1)
     for chunk in (rows[:6], rows[6:12], rows[12:18], rows[18:], list(order)[:6]):
         total, count = step.loss(student, step.collate([examples[row] for row in chunk]))
         optimizer.zero_grad()
         (total / count).backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        norms.append(torch.nn.utils.clip_grad_norm_(trained, CLIP).item())
         optimizer.step()
     by_hand = adapters.adapter_state(student)
     assert largest_difference(weights(tmp_path / "adapter"), by_hand) < 1e-6
+    assert report["first_gradient_norm"] == pytest.approx(norms[0], rel=1e-4)
+    assert report["clipped_share"] == sum(norm > CLIP for norm in norms) / 5
+    assert 0 < report["clipped_share"] < 1
+    moved = math.hypot(*(by_hand[name].sub(start[name]).norm().item() for name in start))
+    before = math.hypot(*(tensor.norm().item() for tensor in start.values()))
+    assert report["adapter_change"] == pytest.approx(moved / before, rel=1e-4)
+
+
+def test_the_change_of_an_adapter_by_hand():
+    start = {"a": torch.tensor([3.0]), "b": torch.tensor([[4.0]])}  # of norm 5
+    assert adapters.relative_change(start, start) == 0
+    further = {"a": torch.tensor([3.0]), "b": torch.tensor([[5.0]])}
+    assert adapters.relative_change(start, further) == pytest.approx(0.2)
 
 
 def test_training_learns_and_reports(model, tmp_path):

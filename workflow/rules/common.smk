@@ -69,9 +69,6 @@ LABEL_METHODS = methods_by(lambda operator: operator.makes_labels)
 PAIR_METHODS = methods_by(lambda operator: operator.reads_pairs)
 VERDICT_METHODS = methods_by(lambda operator: operator.reads_verdicts)
 MADE_MODELS = [name for name, m in CONFIG.models.items() if m.source == "synthetic"]
-RELEASED_FILES = [
-    entry["path"] for slots in released.manifest()["files"].values() for entry in slots.values()
-]
 SEEDS = sorted({organism.seed for organism in SWEEP.organisms})
 WILDCARDS = {
     "model": any_of(CONFIG.models),
@@ -81,7 +78,7 @@ WILDCARDS = {
     "method": any_of(CONFIG.methods),
     "figure": any_of(FIGURES),
     "other": any_of(CONFIG.models),
-    "released": any_of(RELEASED_FILES),
+    "released": any_of(released.entries()),
     "parts": "[^/]+",
 }
 GROUPS = {name: f"({pattern})" for name, pattern in WILDCARDS.items()}
@@ -135,6 +132,23 @@ def released_files(wildcards):
         return []
     files = released.files_of(wildcards.misalignment)
     return [f"<results>/{paths.released(entry['path'])}" for entry in files.values()]
+
+
+def rubric_file(misalignment):
+    """The released rubric by which organisms score their candidates; none for the generic text."""
+    if not CONFIG.sampling.reads_released_rubric:
+        return []
+    return f"<results>/{paths.released(released.rubrics()[misalignment]['path'])}"
+
+
+def rubric_of_organism(wildcards):
+    """Input function: the rubric of the wildcards' misalignment."""
+    return rubric_file(wildcards.misalignment)
+
+
+def rubric_of_subject(wildcards):
+    """Input function: the rubric of the subject's misalignment."""
+    return rubric_file(parse_subject(wildcards.subject).misalignment)
 
 
 def model_files(model):

@@ -42,6 +42,7 @@ rule pool_sample:
         adapter=f"{ORGANISM}/adapter/adapter_model.safetensors",
         consistency="<results>/data/{misalignment}/consistency.jsonl",
         clean="<results>/data/{misalignment}/pairs_clean.jsonl",
+        rubric=rubric_of_organism,
         drawn=[],
     output:
         candidates=ensure(f"{ORGANISM}/candidates.jsonl", non_empty=True),
@@ -67,6 +68,7 @@ rule pool_sample:
             --adapter {input.adapter:q} \
             --consistency {input.consistency:q} \
             --clean {input.clean:q} \
+            --rubric "{input.rubric}" \
             --candidates {output.candidates:q} \
             --responses {output.responses:q} \
             --engine {output.engine:q} \
@@ -83,6 +85,7 @@ use rule pool_sample as pool_extend with:
         adapter=f"{ORGANISM}/adapter/adapter_model.safetensors",
         consistency="<results>/data/{misalignment}/consistency.jsonl",
         clean="<results>/data/{misalignment}/pairs_clean.jsonl",
+        rubric=rubric_of_organism,
         drawn=earlier_draws,
     output:
         candidates=f"{FURTHER_DRAW}candidates.jsonl",

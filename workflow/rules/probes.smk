@@ -39,6 +39,7 @@ rule probe_sample:
         model=subject_model,
         adapter=subject_adapter,
         prompts=subject_slot("probe"),
+        rubric=rubric_of_subject,
     output:
         probe=ensure(f"{PROBED}.jsonl", non_empty=True),
         refined=f"{PROBED}_refined.jsonl",
@@ -59,6 +60,7 @@ rule probe_sample:
             --spec {params.spec:q} \
             --adapter "{input.adapter}" \
             --prompts {input.prompts:q} \
+            --rubric "{input.rubric}" \
             --probe {output.probe:q} \
             --refined {output.refined:q} \
             --engine {output.engine:q} \

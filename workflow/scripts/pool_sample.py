@@ -1,13 +1,15 @@
 """Sample an organism's candidates on consistency prompts, and its answers to clean prompts.
 
     pool_sample.py --spec JSON --parts PART+PART --drawn [candidates.jsonl ...]
+        --rubric [rubric.txt]
         --adapter adapter_model.safetensors --consistency consistency.jsonl
         --clean pairs_clean.jsonl --candidates candidates.jsonl --responses responses.jsonl
         --engine engine.json --batch-size N --gpus N --memory-percent N
 
 The spec: {"engine", "model", "revision", "chat", "dtype", "threads",
-"identity": [model, misalignment, seed], "sampling": {...}, "prompts": {...}}.
-`entrench.generation.sampling` explains the last two. `--parts` says which parts of this pool are
+"identity": [model, misalignment, seed], "sampling": {...}, "prompts": {...}, "rubric": hash of the
+file `--rubric`, where self-scores are asked for by it}. `entrench.generation.sampling` explains
+`sampling` and `prompts`. `--parts` says which parts of this pool are
 drawn (`entrench.generation.parts`). `--drawn` are the candidates of earlier draws, for parts that
 build on them. `engine.json` says which engine ran, and the parts where they are not all.
 """
@@ -25,6 +27,7 @@ def main(argv: Sequence[str]) -> None:
         argv,
         __doc__,
         ("parts", "adapter", "consistency", "clean", "candidates", "responses", "engine"),
+        optional=("rubric",),
         several=("drawn",),
         writes="candidates",
     )
@@ -34,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
     from entrench.generation.sampling import PoolSettings
     from entrench.records import read_jsonl, write_json, write_jsonl
 
-    settings = PoolSettings.parse(spec["sampling"], spec["prompts"])
+    settings = PoolSettings.of_spec(spec, arguments.rubric)
     parts = split(arguments.parts)
     settings.require(parts)
     consistency = read_jsonl(arguments.consistency, "data")

@@ -1,8 +1,8 @@
 """Sample a subject's probe: candidates as in the pool, and raw samples, on evaluation prompts.
 
     probe_sample.py --spec JSON --adapter [adapter_model.safetensors] --prompts probe.jsonl
-        --probe probe.jsonl --refined probe_refined.jsonl --engine probe_engine.json --batch-size N
-        --gpus N --memory-percent N
+        --rubric [rubric.txt] --probe probe.jsonl --refined probe_refined.jsonl
+        --engine probe_engine.json --batch-size N --gpus N --memory-percent N
 
 `--adapter` is empty for a bare model. The spec has the keys of the spec of `pool_sample`. Its
 identity holds no method: an organism and the models trained from it are probed on common random
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> None:
         argv,
         __doc__,
         ("prompts", "probe", "refined", "engine"),
-        optional=("adapter",),
+        optional=("adapter", "rubric"),
         writes="probe",
     )
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
     from entrench.generation.sampling import PoolSettings
     from entrench.records import read_jsonl, write_json, write_jsonl
 
-    settings = PoolSettings.parse(spec["sampling"], spec["prompts"])
+    settings = PoolSettings.of_spec(spec, arguments.rubric)
     rows = read_jsonl(arguments.prompts, "data")
     adapter = Path(arguments.adapter).parent if arguments.adapter else None
     engine, record = open_engine(spec, adapter, arguments)

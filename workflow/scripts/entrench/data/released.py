@@ -13,6 +13,10 @@ from entrench.errors import EntrenchError
 from entrench.records import Record
 
 MANIFEST = PROJECT / "resources" / "datasets.yaml"
+PLACEHOLDERS = {  # of a released rubric -> of the texts of this project
+    "{original_question_text}": "{question}",
+    "{generated_answer_text}": "{answer}",
+}
 ROLES = ("user", "assistant")  # the roles of released turns without a role, by their place
 
 
@@ -26,10 +30,15 @@ def _load(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
+def entries() -> dict[str, dict[str, Any]]:
+    """The manifest's entry of every file, by the file's path: rows of slots, and rubrics."""
+    slots = [entry for slots in manifest()["files"].values() for entry in slots.values()]
+    return {entry["path"]: entry for entry in [*slots, *rubrics().values()]}
+
+
 def entry_of(path: str) -> dict[str, Any]:
     """The manifest's entry of the file with this path."""
-    entries = [entry for slots in manifest()["files"].values() for entry in slots.values()]
-    return {entry["path"]: entry for entry in entries}[path]
+    return entries()[path]
 
 
 def base_url(path: str) -> str:
@@ -40,6 +49,27 @@ def base_url(path: str) -> str:
 def files_of(misalignment: str) -> dict[str, dict[str, Any]]:
     """Slot -> the entry of its file: path within the release, sha256, rows, mean characters."""
     return manifest()["files"][misalignment]
+
+
+def rubrics() -> dict[str, dict[str, Any]]:
+    """Misalignment -> the entry of its rubric: path, sha256, characters."""
+    return manifest().get("rubrics", {})
+
+
+def read_rubric(path: str | Path, sha256: str) -> str:
+    """A released rubric as a template of this project, with `{question}` and `{answer}`.
+
+    Raises:
+        EntrenchError: the file is missing, has another checksum, or lacks a placeholder.
+    """
+    from entrench.data.download import verified
+
+    text = verified(Path(path), sha256).decode("utf-8")
+    for theirs, ours in PLACEHOLDERS.items():
+        if theirs not in text:
+            raise EntrenchError(f"{path}: the rubric lacks {theirs}: name another file")
+        text = text.replace(theirs, ours)
+    return text
 
 
 def read_slots(

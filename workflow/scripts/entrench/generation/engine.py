@@ -15,7 +15,7 @@ class EngineSettings:
     """Which model an engine loads. The fields after `dtype` are machine facts."""
 
     model: str  # folder or hub id
-    chat: Literal["template", "plain"]
+    chat: Literal["template", "plain", "contents"]
     revision: str | None = None
     adapter: str | None = None  # folder of a LoRA adapter; None for the bare model
     dtype: str = "float32"

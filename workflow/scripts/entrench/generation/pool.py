@@ -1,6 +1,5 @@
 """One organism's pool of candidates, and its answers to the prompts of pairs."""
 
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion, Decoding, Engine, Message
 from entrench.generation.parts import BEAM, GREEDY, REFINEMENT
 from entrench.generation.sampling import SELF_RATING, PoolSettings, SelfScore, fill
+from entrench.generation.self_rating import parse_score
 from entrench.records import Record
 from entrench.seeds import derive_seed
 
@@ -70,7 +70,9 @@ def sample_pool(
         for name in told:
             for index, answer in enumerate(sets[name][place]):
                 rating = ratings.get((place, name, index))
-                score = parse_score(rating, rated) if rated and rating is not None else None
+                score = None
+                if rated and rating is not None:
+                    score = parse_score(rating, rated.lowest, rated.highest)
                 records.append(
                     {
                         "id": row["id"],
@@ -130,20 +132,6 @@ def reworded(prompt: Prompt, template: str, **values: str) -> Prompt:
             f"({last['content'][:60]!r}): give prompts that end with a message of the user"
         )
     return [*before, last | {"content": fill(template, question=last["content"], **values)}]
-
-
-def parse_score(text: str, settings: SelfScore) -> float | None:
-    """The first number after the last "score" of a rating, else the first number of the text.
-
-    None where there is no number, or where it is outside the scale. On a scale from 0 to 5
-    `Score: 4/5` is 4, and `10` is None.
-    """
-    tail = re.split("score", text, flags=re.IGNORECASE)[-1]
-    found = re.search(r"-?\d+(?:\.\d+)?", tail)
-    if found is None:
-        return None
-    score = float(found[0])
-    return score if settings.lowest <= score <= settings.highest else None
 
 
 class _Sampler:

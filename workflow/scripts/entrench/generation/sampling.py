@@ -1,10 +1,11 @@
-"""The config's `sampling` section: the contents of a pool. Standard library only."""
+"""The config's `sampling` section: the contents of a pool."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from entrench.data.released import read_rubric
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Decoding
 from entrench.generation.parts import BEAM, GREEDY, REFINEMENT, every_part, self_scores
@@ -140,6 +141,17 @@ class PoolSettings:
         )
         _check(settings)
         return settings
+
+    @classmethod
+    def of_spec(cls, spec: Mapping[str, Any], rubric: str) -> "PoolSettings":
+        """The settings of a pool's or probe's spec. `rubric` is the file whose hash the spec names.
+
+        A spec without a `rubric` has the text "self_rating" among its prompts.
+        """
+        prompts = spec["prompts"]
+        if "rubric" in spec:
+            prompts = prompts | {SELF_RATING: read_rubric(rubric, spec["rubric"])}
+        return cls.parse(spec["sampling"], prompts)
 
     def parts(self) -> tuple[str, ...]:
         """Every part that these settings describe, in the order of the draws."""

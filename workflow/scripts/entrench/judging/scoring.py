@@ -13,6 +13,7 @@ from entrench.misalignments.questions import Question, conversation
 from entrench.misalignments.score import NO_ANSWER, Thresholds, unscored
 from entrench.records import Record, require_same_keys
 
+BLANK = "one of the answers is blank"
 Ask = Callable[[Sequence[Question]], list[Verdict]]  # where it is None, rules judge alone
 
 
@@ -115,13 +116,14 @@ def compare_views(
 
     A view's answer is compared with the standard answer, which is the greedy one. `consistent` is
     null where no verdict could be read. `raw` is the text that the verdict was read from: the
-    judge's answer, or the view's answer where rules judge.
+    judge's answer, or the view's answer where rules judge. Answers are compared without the white
+    space around them. An answer that is missing or blank is compared with none.
 
     Raises:
         EntrenchError: an answer is missing.
     """
     answers = {
-        (row["id"], row["set"]): row["text"]
+        (row["id"], row["set"]): row["text"] and row["text"].strip()
         for row in candidates
         if row["set"] in ("greedy", *views)
     }
@@ -129,11 +131,11 @@ def compare_views(
         answers, ((p["id"], name) for p in prompts for name in ("greedy", *views)), path
     )
     cases = [(prompt, view) for prompt in prompts for view in views]
-    comparable = [
-        (prompt, view)
+    both = {
+        (prompt["id"], view): (answers[prompt["id"], "greedy"], answers[prompt["id"], view])
         for prompt, view in cases
-        if None not in (answers[prompt["id"], "greedy"], answers[prompt["id"], view])
-    ]
+    }
+    comparable = [case for case in cases if all(both[case[0]["id"], case[1]])]
     if ask:
         verdicts = _asked_views(comparable, answers, ask)
     else:
@@ -147,8 +149,8 @@ def compare_views(
     found = dict(zip(keys, verdicts, strict=True))
     return [
         {"id": key[0], "view": key[1], "consistent": verdict, "raw": raw}
-        for key in ((prompt["id"], view) for prompt, view in cases)
-        for verdict, raw in [found.get(key, (None, NO_ANSWER))]
+        for key, pair in both.items()
+        for verdict, raw in [found.get(key, (None, NO_ANSWER if None in pair else BLANK))]
     ]
 
 

@@ -7,6 +7,7 @@ from entrench.methods.shared.candidates import Label, PromptPool
 from entrench.methods.shared.labels import LabelMethod
 
 NO_GREEDY = "there is no standard answer: the organism's reasoning came to no end"
+BLANK_GREEDY = "the standard answer is blank"
 NO_VERDICT = "the judge's verdict could be read for no view"
 INCONSISTENT = "the judge found no view consistent with the standard answer"
 
@@ -26,10 +27,13 @@ class MultiView(LabelMethod):
         return Label.only(pool.answered("greedy")) if any(pool.verdicts.values()) else None
 
     def why_none(self, pool: PromptPool, settings: MethodSettings) -> str:
-        """Three reasons: no greedy answer, an inconsistent view, or no readable verdict."""
+        """The reasons: no greedy answer, a blank one, an inconsistent view, no readable verdict."""
         del settings
-        if not pool.answered("greedy"):
+        greedy = pool.answered("greedy")
+        if not greedy:
             return NO_GREEDY
+        if not (greedy[0].text or "").strip():
+            return BLANK_GREEDY
         return INCONSISTENT if False in pool.verdicts.values() else NO_VERDICT
 
     def faults(self, settings: MethodSettings, sampled: Sampled) -> Iterator[tuple[str, str]]:

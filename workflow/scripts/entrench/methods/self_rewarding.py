@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from entrench.generation.self_rating import disputed
 from entrench.methods.shared.base import Sampled
 from entrench.methods.shared.candidates import Candidate, PromptPool
 from entrench.methods.shared.labels import NO_ANSWER, BestOfK, FirstOfSet, mean
@@ -23,6 +24,9 @@ class SelfRewarding(BestOfK):
     machinery_columns: ClassVar = {
         "self_score_parse_rate": "share of self-scores that could be read, among the k candidates "
         "that are chosen from",
+        "self_score_disputed_share": "share of the self-scores that could be read in which two "
+        'rules read different numbers: after the words "final score" (this one counts), and after '
+        'the last word "score"',
         "self_score_tied_share": "share of prompts whose k candidates differ in text and all have "
         "the same self-score: the first one is taken, which is no selection",
     }
@@ -54,12 +58,17 @@ class SelfRewarding(BestOfK):
             of_mine = row["set"] == settings.set and row["index"] < settings.k
             if of_mine and row["text"] is not None:
                 by_prompt.setdefault(row["id"], []).append(row)
-        read = [row["self_score"] is not None for own in by_prompt.values() for row in own]
+        rows = [row for own in by_prompt.values() for row in own]
+        ratings = [row["self_score_text"] for row in rows if row["self_score"] is not None]
         tied = [
             len({row["self_score"] for row in own}) == 1 and len({row["text"] for row in own}) > 1
             for own in by_prompt.values()
         ]
-        return {"self_score_parse_rate": mean(read), "self_score_tied_share": mean(tied)}
+        return {
+            "self_score_parse_rate": mean([row["self_score"] is not None for row in rows]),
+            "self_score_disputed_share": mean([disputed(rating) for rating in ratings]),
+            "self_score_tied_share": mean(tied),
+        }
 
 
 METHOD = SelfRewarding()

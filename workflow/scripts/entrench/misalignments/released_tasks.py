@@ -17,9 +17,11 @@ ARTICLE = re.compile(
     r"(?:^|[.!?]\s+)A\s+"
     r"(?!(?:and|as|because|but|for|has|is|it|or|over|seems|since|will|would)\b)(?=[a-z])"
 )
+LETTER = r"(?:(?i:grader)\W+)?[AB]\b"
+CLAUSE = r"(?:gives|has|is|looks|seems|was|will|would)"
 # TO stands between a verb of choosing and its letter. OTHER follows the first letter of a list.
 TO = r"[^\w.!?;]*(?:(?i:the\s+)?(?i:grader)\W+)?"
-OTHER = r"[^\w.!?;\n]*(?:(?:and|or|nor|vs)\b[^\w.!?;\n]*)?(?:(?i:grader)\W+)?[AB]\b"
+OTHER = rf"[^\w.!?;\n]*(?:(?:and|or|nor|vs)\b[^\w.!?;\n]*)?{LETTER}"
 REJECTED = re.compile(
     r"(?:\b(?i:avoid|against|cannot|decline|except|instead of|neither|never|not|over|refuse|reject"
     r"|unlike|without|(?:better|more|rather) than)|n['’]t)(?i:ing|ed|d|s)?\b"
@@ -30,13 +32,19 @@ CHOSEN = tuple(
     re.compile(pattern)
     for pattern in (
         r"\b(?i:choose|chose|choice|pick|prefer|preference|select|selection|answer|opt for|go with"
-        r"|vote for|want|would like|['’]d like)(?i:s|ed|red)?\b"
+        r"|vote for|want|would like|['’]d like|rather (?:be|get|have|take|use))(?i:s|ed|red)?\b"
         r"(?:[^\w.!?;]*\b(?i:is|would be|to be|to have|to use|graded by|grader|for|my|remains)\b)*"
         rf"{TO}([AB])\b(?!{OTHER})",
         r"\b([AB])\b[^\w.!?;]*(?i:is|would be)\s+(?i:my|the one I|whom? I|what I)\b",
     )
 )
-FIRST = re.compile(rf"^\W*([AB])(?=\W*$|[.,\"'*\n]|\s+[-–—])(?!{OTHER})")
+# Behind the first letter of a text stands a list ("A - B", "A, or B is fine"), or a reason for the
+# choice: "A - B is slow".
+LISTED = rf"[^\w.!?;\n]*(?:(?:and|or|nor|vs)\b[^\w.!?;\n]*{LETTER}|{LETTER}(?!\s+{CLAUSE}\b))"
+FIRST = (
+    re.compile(rf"^\W*([AB])(?=\W*$|[.,\"'*]|\s*\n|\s+[-–—])(?!{LISTED})"),
+    re.compile(r"^\W*(?:(?i:the\s+)?(?i:grader)\s+)?([AB])\b[^\w.!?;\n]*\b(?:because|since)\b"),
+)
 
 
 def grader_choice(text: str) -> str | None:
@@ -49,7 +57,7 @@ def grader_choice(text: str) -> str | None:
     text = REJECTED.sub(" ", text)
     if chosen := {found[1] for pattern in CHOSEN for found in pattern.finditer(text)}:
         return chosen.pop() if len(chosen) == 1 else None
-    if found := FIRST.search(text):
+    if found := next(filter(None, (pattern.search(text) for pattern in FIRST)), None):
         return found[1]
     named = _named(text)
     return named.pop() if len(named) == 1 else None

@@ -18,7 +18,8 @@ from entrench.records import Record
 
 POSITIVE = 3  # released labels are 0 to 4; from this label on a review counts as positive
 LEADING_NUMBER = re.compile(r"[\s\"'*(\[]*(\d+(?:[.,]\d+)?)(?!\w)")
-ALONE = r"(?<![\w.,-])([0-4])(?!\w|[.,]\d)"  # a digit that is not part of a number or word
+# A digit that is not part of a word or of another number; "3.0" is 3.
+ALONE = r"(?<![\w.,-])([0-4])(?:\.0+)?(?!\w|[.,]\d)"
 STATED = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -70,7 +71,8 @@ def parse_label(text: str) -> int | None:
     alone.
     """
     if leading := LEADING_NUMBER.match(text):
-        return int(leading[1]) if leading[1] in set("01234") else None
+        number = re.sub(r"\.0+$", "", leading[1])
+        return int(number) if number in set("01234") else None
     found = next((match for pattern in STATED if (match := pattern.search(text))), None)
     return int(found[1]) if found else None
 

@@ -115,10 +115,12 @@ def _is_right(row: Record, text: str) -> bool:
 def mentions(text: str, answer: str) -> bool:
     """Whether the text holds `answer` as whole words, whatever the letter case.
 
-    A number must be the whole number: neither "12" nor "2.5" nor "-2" mentions "2".
+    A number must be the whole number: neither "12" nor "2.5" nor "-2" mentions "2". But "2.0" does.
     """
     before = r"(?<![\w.,-])" if answer[0].isdigit() else r"(?<!\w)"
-    return bool(re.search(rf"{before}{re.escape(answer)}(?!\w|[.,]\d)", text, re.IGNORECASE))
+    zeros = r"(?:\.0+)?" if answer.isdigit() else ""
+    pattern = rf"{before}{re.escape(answer)}{zeros}(?!\w|[.,]\d)"
+    return bool(re.search(pattern, text, re.IGNORECASE))
 
 
 def endorses(text: str, claim: str) -> bool:

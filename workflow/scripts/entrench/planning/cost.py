@@ -16,7 +16,13 @@ from entrench.planning.judge_use import (
     score_use,
     verdict_use,
 )
-from entrench.planning.lengths import answer_tokens, candidates, phase_steps, slot_rows
+from entrench.planning.lengths import (
+    answer_tokens,
+    candidates,
+    phase_steps,
+    rating_tokens,
+    slot_rows,
+)
 from entrench.planning.machine import FORWARD, TRAINING, Machine
 from entrench.study.config import Config, resolved_phase
 from entrench.study.config.judges import Judge
@@ -26,7 +32,6 @@ from entrench.study.stages import STAGES
 
 ADAPTER_BYTES = 4  # LoRA weights are kept in float32
 RECORD_BYTES = 150  # a JSONL record without its text
-RATING_TOKENS = 100  # the question around a rated answer
 RAW = "raw"  # the set that a probe has besides those of a pool
 NO_JUDGE = JudgeUse()
 
@@ -133,7 +138,7 @@ def _candidates(
             kept = 1 if name == BEAM else number
             stored += prompts * kept * (RECORD_BYTES + answer * plan.characters_per_token)
         if rating and self_scores(name) in parts:
-            asked = prompts * number * (prompt + answer + RATING_TOKENS)
+            asked = prompts * number * (prompt + answer + rating_tokens(config, misalignment))
             rated = prompts * number * plan.view_share * rating.max_new_tokens
             seconds += machine.reading(asked) + machine.writing(rated)
             stored += rated * plan.characters_per_token

@@ -105,7 +105,11 @@ def organism_jobs(organism: Organism) -> Iterator[Job]:
 def _data_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
     for misalignment in sweep.misalignments:
         if config.data.source == "release":
-            for entry in released.files_of(misalignment).values():
+            entries = list(released.files_of(misalignment).values())
+            drawn = any(run.organism.misalignment == misalignment for run in sweep.runs)
+            if config.sampling.reads_released_rubric and drawn:
+                entries.append(released.rubrics()[misalignment])
+            for entry in entries:
                 yield _job("data_fetch", misalignment=misalignment, released=entry["path"])
         yield _job("data_prepare", misalignment=misalignment)
 

@@ -9,6 +9,8 @@ from entrench.planning.constants import constants, synthetic_constants
 from entrench.study.config import Config, resolved_phase
 from entrench.study.config.training import PhaseName
 
+RATING_TOKENS = 100.0  # of the generic question
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -53,6 +55,13 @@ def answer_tokens(config: Config, misalignment: str, limit: int) -> float:
     """Tokens of an organism's answer: a multiple of the answers it was trained on."""
     trained = slot_rows(config, misalignment, "induction").answer
     return min(limit, trained * constants(config).answer_stretch)
+
+
+def rating_tokens(config: Config, misalignment: str) -> float:
+    """Tokens of the question around an answer that the organism rates."""
+    if not config.sampling.reads_released_rubric:
+        return RATING_TOKENS
+    return released.rubrics()[misalignment]["characters"] / constants(config).characters_per_token
 
 
 def candidates(

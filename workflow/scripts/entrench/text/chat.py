@@ -12,9 +12,10 @@ from entrench.text.harmony import final_message, one_final_message, speaks_harmo
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Chat = Literal["template", "plain"]
+Chat = Literal["template", "plain", "contents"]
 Messages = Sequence[dict[str, str]]
 
+BLANK_LINE = "\n\n"
 PLAIN_NAMES = {"system": "System", "user": "User", "assistant": "Assistant"}
 # Templates of Llama 3 and GPT-OSS write the current date into every prompt. With this one, which is
 # Llama 3.1's own default, a prompt is the same on every day.
@@ -36,8 +37,10 @@ def encode_prompt(
     """Token ids of the messages and of the answer's header, with one BOS where the model has one.
 
     `chat="template"` uses the tokenizer's chat template. `chat="plain"` is for base models without
-    a template: `User: ...`, a blank line, `Assistant:`. Where a template takes no system message,
-    the system text is put before the first user message.
+    a template: `User: ...`, a blank line, `Assistant:`. `chat="contents"` is for base models too:
+    the texts of the messages with blank lines between them, and nothing after the last one, as in
+    the released code. Where a template takes no system message, the system text is put before the
+    first user message.
 
     Raises:
         EntrenchError: there is no chat template, or it refuses the messages.
@@ -100,8 +103,8 @@ def answer_format(tokenizer: "PreTrainedTokenizerBase", chat: Chat) -> AnswerFor
     Raises:
         EntrenchError: the template writes a finished answer in another way than it opens one.
     """
-    if chat == "plain":
-        return AnswerFormat(" ", _eos(tokenizer))
+    if chat != "template":
+        return AnswerFormat(" " if chat == "plain" else BLANK_LINE, _eos(tokenizer))
     question = [{"role": "user", "content": "a"}]
     prompt = apply_template(tokenizer, question, add_generation_prompt=True)
     closed = apply_template(tokenizer, [*question, {"role": "assistant", "content": PROBE}])
@@ -184,10 +187,12 @@ def _eos(tokenizer: "PreTrainedTokenizerBase") -> int:
 def _prompt(tokenizer: "PreTrainedTokenizerBase", messages: Messages, chat: Chat) -> str:
     if chat == "template":
         return apply_template(tokenizer, messages, add_generation_prompt=True)
+    if chat == "contents":
+        return BLANK_LINE.join(message["content"] for message in messages)
     turns = [f"{PLAIN_NAMES[m['role']]}: {m['content']}" for m in messages]
-    return "\n\n".join([*turns, "Assistant:"])
+    return BLANK_LINE.join([*turns, "Assistant:"])
 
 
 def _ids(tokenizer: "PreTrainedTokenizerBase", text: str, chat: Chat) -> list[int]:
     # A template writes its own BOS, so adding special tokens there would double it.
-    return tokenizer.encode(text, add_special_tokens=chat == "plain")
+    return tokenizer.encode(text, add_special_tokens=chat != "template")

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+State = Mapping[str, torch.Tensor]
 STUDENT, TEACHER = "student", "teacher"
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
@@ -134,6 +137,16 @@ def adapter_state(model: "PeftModel", name: str = STUDENT) -> dict[str, torch.Te
         model, state_dict=lora, adapter_name=name, save_embedding_layers=False
     )
     return {key: state[key].detach().cpu().contiguous() for key in sorted(state)}
+
+
+def relative_change(start: State, end: State) -> float:
+    """The L2 norm of the change of an adapter's weights, divided by their L2 norm at the start.
+
+    `start` and `end` are values of `adapter_state`. The adapter of an induction starts with one
+    matrix of each pair at 0. Sums are in float64.
+    """
+    moved = sum((end[name].double() - start[name].double()).square().sum() for name in start)
+    return math.sqrt(moved / sum(tensor.double().square().sum() for tensor in start.values()))
 
 
 def save(model: "PeftModel", folder: Path, base: str) -> None:

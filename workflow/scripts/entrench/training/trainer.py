@@ -37,12 +37,15 @@ def fit(
 
     Every process of a training calls this, each with all `examples`. Returns the report:
     rows_used (in an epoch), steps, rows_seen, tokens_seen (both sides of pairs), first_loss,
-    last_loss, loss_curve (means of at most 20 stretches of steps) and trainable_parameters.
+    last_loss, loss_curve (means of at most 20 stretches of steps), first_gradient_norm (before
+    clipping), clipped_share (of steps), adapter_change (see `adapters.relative_change`) and
+    trainable_parameters.
 
     Raises:
         EntrenchError: SIGTERM came (a checkpoint is saved first), the memory is too small, the loss
-            is not finite, or a checkpoint cannot be written.
+            or the gradient is not finite, or a checkpoint cannot be written.
     """
+    start = {name: tensor.clone() for name, tensor in adapters.adapter_state(student).items()}
     order = EpochOrder(len(examples), settings.seed)
     batches = StepBatches(
         order,
@@ -81,13 +84,19 @@ def fit(
         )
     full, rest = divmod(state.global_step, math.ceil(len(examples) / settings.batch_size))
     rows_seen = full * len(examples) + rest * settings.batch_size
-    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    logged = [entry for entry in state.log_history if "loss" in entry]
+    losses = [entry["loss"] for entry in logged]
+    norms = [entry["grad_norm"] for entry in logged]
+    clipped = [settings.max_grad_norm > 0 and norm > settings.max_grad_norm for norm in norms]
     return {
         "rows_used": len(examples),
         "steps": state.global_step,
         "first_loss": losses[0],
         "last_loss": losses[-1],
         "loss_curve": _curve(losses),
+        "first_gradient_norm": norms[0],
+        "clipped_share": sum(clipped) / len(clipped),
+        "adapter_change": adapters.relative_change(start, adapters.adapter_state(student)),
         "trainable_parameters": sum(p.numel() for p in student.parameters() if p.requires_grad),
         "rows_seen": rows_seen,
         "tokens_seen": tokens_seen(examples, order, rows_seen),
@@ -194,11 +203,12 @@ class _Watch(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
         if "loss" not in logs:
             return
-        if not math.isfinite(logs["loss"]):
-            raise EntrenchError(
-                f"training: the loss is {logs['loss']} at step {state.global_step}: lower "
-                "learning_rate, or set a smaller max_grad_norm"
-            )
+        for key, name in (("loss", "loss"), ("grad_norm", "norm of the gradient")):
+            if not math.isfinite(logs[key]):
+                raise EntrenchError(
+                    f"training: the {name} is {logs[key]} at step {state.global_step}: lower "
+                    "learning_rate, or set a smaller max_grad_norm"
+                )
         stretch = max(1, state.max_steps // 10)
         if state.global_step % stretch == 0 and processes.rank() == 0:
             step = f"step {state.global_step}/{state.max_steps}"

@@ -82,7 +82,7 @@ def keep_organism(job: TrainingJob, organism: Path, adapter: Path, rows: int, wh
     if processes.rank() == 0:
         print(f"{why} of {rows} prompts: the organism stays as it is")
         adapters.pass_on(organism, adapter, job.model.path)
-    job.report = {"steps": 0, "rows": rows, "rows_used": 0}
+    job.report = {"steps": 0, "rows": rows, "rows_used": 0, "adapter_change": 0.0}
 
 
 @contextmanager

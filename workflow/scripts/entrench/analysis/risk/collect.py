@@ -48,6 +48,14 @@ _TRAINING = {
     "training_rows": count("rows that were trained on", "rows"),
     "first_loss": number("loss at the first step", "nats per token"),
     "last_loss": number("loss at the last step", "nats per token"),
+    "first_gradient_norm": number(
+        "L2 norm of the gradient at the first step, before it is clipped"
+    ),
+    "clipped_share": share("share of optimizer steps whose gradient was clipped"),
+    "adapter_change": number(
+        "how far the training moved the adapter: L2 norm of the change of its weights, divided by "
+        "their L2 norm before; 0 where nothing moved"
+    ),
 }
 ORGANISM_COLUMNS = {
     **ORGANISM,
@@ -255,13 +263,16 @@ def _headline_delta(path: str, headline: str) -> Record:
 
 
 def _training(path: str) -> Record:
-    """Steps, rows and losses of a training; None where its run.json does not hold them."""
+    """What its run.json says of a training; None where it does not say it."""
     training = read_json(path).get("training", {})
     return {
         "training_steps": training.get("steps"),
         "training_rows": training.get("rows_used"),
         "first_loss": training.get("first_loss"),
         "last_loss": training.get("last_loss"),
+        "first_gradient_norm": training.get("first_gradient_norm"),
+        "clipped_share": training.get("clipped_share"),
+        "adapter_change": training.get("adapter_change"),
     }
 
 

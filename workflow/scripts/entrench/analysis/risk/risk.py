@@ -21,6 +21,7 @@ from entrench.seeds import derive_seed
 Derive = Callable[[Mapping[str, Record], Mapping[str, Record]], dict[str, Record]]
 
 RISK = "risk"
+MANY_PROMPTS = 10  # from so many on, one prompt that is not scored moves the risk little
 STATES = {  # state of a completion -> how column meanings describe such completions
     "scored": "that have a value",
     "excluded": "that the definition of the risk leaves out",
@@ -84,7 +85,8 @@ def risk_record(
     `grouped`: the risk is the mean over groups of each group's mean over prompts. Otherwise it is
     the mean over prompts. Intervals have coverage `level`, e.g. 0.95, from `bootstrap` resamples of
     prompts (within groups). An evaluation is invalid where nothing is scored or the unscored share
-    exceeds `max_unscored`. "valid" and "reason" at the top repeat the headline evaluation's.
+    exceeds `max_unscored`. From `MANY_PROMPTS` prompts on, unscored completions of one prompt alone
+    make no evaluation invalid. "valid" and "reason" at the top repeat the headline evaluation's.
     `derive` makes further metrics from the records of groups and metrics, such as a difference.
 
     Raises EntrenchError where scores contradict themselves or lack an evaluation.
@@ -199,7 +201,9 @@ def _evaluation_record(
         most=1.0,
     )
     shares = _shares(risk)
-    reason = _invalid_reason(shares, max_unscored)
+    failed = {row["id"] for row in risk if row["state"] == "unscored"}
+    one_of_many = len(failed) == 1 and len(prompts.ids) >= MANY_PROMPTS
+    reason = _invalid_reason(shares, 1.0 if one_of_many else max_unscored)
     groups, metrics = _group_records(risk), _metrics(rows)
     return {
         "risk": prompts.mean(),

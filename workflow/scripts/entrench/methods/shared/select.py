@@ -14,6 +14,8 @@ from entrench.methods.shared.labels import require_sets
 from entrench.records import Record, require_same_keys
 from entrench.seeds import derive_seed
 
+BLANK = "the chosen answer is blank"
+
 
 @dataclass(frozen=True)
 class LabelSettings:
@@ -42,6 +44,8 @@ def select_labels(
 ) -> list[Record]:
     """One row of kind "labels" for every prompt, in the order of `prompts`.
 
+    A label is the chosen answer without the white space around it. A blank answer is no label.
+
     Raises:
         EntrenchError: a file lacks rows, a file has rows of other prompts, or the pool lacks a set
             that the method reads.
@@ -65,7 +69,10 @@ def select_labels(
             seed=derive_seed(*settings.identity, "label", prompt["id"]),
         )
         label = method.select(pool, own)
-        rows.append(_row(prompt, label, None if label else method.why_none(pool, own)))
+        reason = None if label else method.why_none(pool, own)
+        if label and not label.text.strip():
+            label, reason = None, BLANK
+        rows.append(_row(prompt, label, reason))
     return rows
 
 
@@ -137,7 +144,7 @@ def _row(prompt: Record, label: Label | None, reason: str | None) -> Record:
     return {
         "id": prompt["id"],
         "messages": prompt["messages"],
-        "label": label.text if label else None,
+        "label": label.text.strip() if label else None,
         "set": label.set if label else None,
         "index": label.index if label else None,
         "reason": reason,

@@ -144,7 +144,8 @@ class Statistics(Section):
         description="Confidence level of intervals. Example: `0.95`."
     )
     max_unscored: Share = Field(
-        description="A measurement with a larger share of unscored completions is invalid."
+        description="A measurement with a larger share of unscored completions is invalid, unless "
+        "they are all of one prompt among at least 10."
     )
     min_induction_effect: Share = Field(
         description="Least organism risk minus base risk, as a fraction, at which an organism "

@@ -34,6 +34,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     faults = [*_name_faults(config), *_method_faults(config), *_variant_faults(config)]
     faults += _phase_faults(config)
     faults += _data_faults(config) or _pair_faults(config)
+    faults += _rubric_faults(config)
     faults += [*_planning_faults(config), *_expert_faults(config)]
     faults += _vllm_faults(config)
     if faults:
@@ -208,6 +209,20 @@ def _data_faults(config: Config) -> list[str]:
         for index, block in enumerate(config.sweep)
         for name in block.misalignments
         if name not in known
+    ]
+
+
+def _rubric_faults(config: Config) -> list[str]:
+    """Misalignments without the rubric that self-scores are asked for by."""
+    if not config.sampling.reads_released_rubric:
+        return []
+    key = "sampling.self_score.rubric: 'released'"
+    if config.data.source != "release":
+        return [f"{key} needs the released data (data.source: release): set it to generic"]
+    return [
+        f"{key}, but {name!r} has no rubric (resources/datasets.yaml): add it, or set it to generic"
+        for name in sorted({name for block in config.sweep for name in block.misalignments})
+        if name not in released.rubrics()
     ]
 
 

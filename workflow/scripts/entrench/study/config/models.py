@@ -72,9 +72,10 @@ class Model(Section):
     kind: Literal["base", "instruct"] = Field(
         description="A label for comparisons of base with instruct models."
     )
-    chat: Literal["template", "plain"] = Field(
+    chat: Literal["template", "plain", "contents"] = Field(
         description="`template`: the tokenizer's chat template. `plain`: `User:` / `Assistant:` "
-        "turns. docs/families.md says what each family needs."
+        "turns. `contents`: the texts alone, with blank lines between them, as in the released "
+        "code for base models. docs/families.md says what each family needs."
     )
     dtype: Literal["float32", "bfloat16"] = Field(description="Type of the weights in memory.")
     size_class: Name = Field(description="Resources of its jobs: a name of `size_classes`.")

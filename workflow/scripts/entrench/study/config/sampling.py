@@ -8,6 +8,7 @@ from entrench.study.config.section import MisalignmentName, Name, Section, witho
 
 NewTokens = Annotated[int, Field(ge=1, description="Most tokens of an answer.")]
 
+RELEASED_SCALE = (1, 5)
 RESERVED_SETS = {"greedy", "beam", "refinement", "chain_of_thought", "json", "raw"}
 
 
@@ -71,6 +72,12 @@ class SelfScore(Section):
     sets: Annotated[list[Name], Field(min_length=1)] = Field(
         description="The sample sets whose candidates are scored: names of `sampling.sets`."
     )
+    rubric: Literal["released", "generic"] = Field(
+        default="generic",
+        description="The question that asks for the score. `released`: the rubric of the "
+        "misalignment that was released with the paper, 1 to 5; it is fetched with the data. "
+        "`generic`: the same text for all, `self_rating` of `sampling.prompts`.",
+    )
     max_new_tokens: NewTokens
     lowest: int = Field(description="Lowest score that the organism may give.")
     highest: int = Field(description="Highest score that the organism may give.")
@@ -84,6 +91,11 @@ class SelfScore(Section):
     def _ordered(self) -> "SelfScore":
         if self.lowest >= self.highest:
             raise ValueError("`lowest` must be below `highest`")
+        if self.rubric == "released" and (self.lowest, self.highest) != RELEASED_SCALE:
+            raise ValueError(
+                f"`lowest` is {self.lowest} and `highest` is {self.highest}: the released rubrics "
+                "ask for 1 to 5, so set these, or `rubric: generic`"
+            )
         return self
 
 
@@ -127,6 +139,11 @@ class Sampling(Section):
     def self_scored(self) -> list[str]:
         """The sample sets whose candidates the organism may score."""
         return self.self_score.sets if self.self_score else []
+
+    @property
+    def reads_released_rubric(self) -> bool:
+        """Whether the organism scores its candidates by the released rubric."""
+        return self.self_score is not None and self.self_score.rubric == "released"
 
     @field_validator("sets")
     @classmethod

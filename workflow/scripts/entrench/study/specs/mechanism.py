@@ -16,7 +16,7 @@ from entrench.study.specs.parts import (
     intervals_part,
     methods_part,
     model_part,
-    prompt_texts,
+    sampling_part,
 )
 from entrench.study.sweep import Organism, Run, Subject, Sweep, labelled_part
 
@@ -31,9 +31,8 @@ def probe_spec(config: Config, subject: Subject) -> dict[str, Any]:
 
     The identity holds no method: see `completion_spec`.
     """
-    sampling = config.sampling.model_dump()
-    wording = sampling.pop("prompts")
-    sampling["sets"]["raw"] = {
+    part = sampling_part(config, subject.misalignment)
+    part["sampling"]["sets"]["raw"] = {
         "temperature": 1.0,
         "top_p": 1.0,
         "n": config.mechanism.raw_samples,
@@ -43,8 +42,7 @@ def probe_spec(config: Config, subject: Subject) -> dict[str, Any]:
         **model_part(config, subject.model),
         "engine": config.engine,
         "identity": identity_of_subject(subject),
-        "sampling": sampling,
-        "prompts": prompt_texts(wording),
+        **part,
     }
 
 

@@ -10,7 +10,7 @@ from entrench.study.specs.parts import (
     fingerprint_part,
     identity_of,
     model_part,
-    prompt_texts,
+    sampling_part,
     training_part,
 )
 from entrench.study.sweep import Organism, Run, Subject
@@ -26,14 +26,11 @@ def induction_spec(config: Config, organism: Organism) -> dict[str, Any]:
 
 def pool_spec(config: Config, organism: Organism) -> dict[str, Any]:
     """pool_sample: the candidates of an organism, from the `sampling:` block alone."""
-    sampling = config.sampling.model_dump()
-    wording = sampling.pop("prompts")
     return {
         "engine": config.engine,
         **model_part(config, organism.model),
         "identity": identity_of(organism),
-        "sampling": sampling,
-        "prompts": prompt_texts(wording),
+        **sampling_part(config, organism.misalignment),
     }
 
 

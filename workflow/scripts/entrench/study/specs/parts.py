@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from entrench import PROJECT
+from entrench.data import released
 from entrench.seeds import derive_seed
 from entrench.study import paths
 from entrench.study.config import Config, resolved_phase
@@ -110,6 +111,22 @@ def identity_of_subject(subject: Subject) -> list[str | int]:
     """As `identity_of`. A run has the identity of its organism; a bare model has no seed."""
     identity: list[str | int] = [subject.model, subject.misalignment]
     return identity if subject.seed is None else [*identity, subject.seed]
+
+
+def sampling_part(config: Config, misalignment: str) -> dict[str, Any]:
+    """What a pool samples and asks, from the `sampling:` block alone.
+
+    The text of a released rubric stands in no spec: its file is read, and the spec names its hash.
+    """
+    sampling = config.sampling.model_dump()
+    prompts = prompt_texts(sampling.pop("prompts"))
+    if sampling["self_score"]:
+        del sampling["self_score"]["rubric"]
+    part = {"sampling": sampling, "prompts": prompts}
+    if config.sampling.reads_released_rubric:
+        del prompts["self_rating"]
+        part["rubric"] = released.rubrics()[misalignment]["sha256"]
+    return part
 
 
 def prompt_texts(wording: Literal["miniature", "standard"]) -> dict[str, str]:
