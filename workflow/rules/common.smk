@@ -2,16 +2,9 @@
 
 import gc
 import re
-import sys
 from functools import cache
-from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
-
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
-
-from entrench.errors import EntrenchError
 
 try:
     from entrench.methods.shared.catalogue import METHODS
