@@ -22,6 +22,7 @@ NUMBERS = re.compile(
     r"|0[bx][0-9a-fA-F_]+"
     r"|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)"  # base 60
 )
+MOST_DIGITS = 18  # all whole numbers of so many digits fit into 64 bits
 SWITCHES = re.compile(r"yes|no|on|off", re.IGNORECASE)
 
 
@@ -130,6 +131,8 @@ def _events(path: Path, text: str) -> Iterator[Any]:
 
 def _plain_fault(value: str) -> str | None:
     """What is wrong with a text without quotes; None where it means what it looks like."""
+    if re.fullmatch(r"[-+]?[0-9_:]+", value) and len(value) > MOST_DIGITS:
+        return f"a number of {len(value)} digits: no key takes more than {MOST_DIGITS}"
     if NUMBERS.fullmatch(value):
         return (
             f"{value} means {yaml.safe_load(value)!r} in YAML: write a decimal number without "
