@@ -243,6 +243,9 @@ def test_a_missing_or_foreign_file_ends_in_one_message(results):
     delta = Path(files["delta"])
     whole = delta.read_text()
     delta.write_text(whole.splitlines()[0] + "\n")
+    with pytest.raises(EntrenchError, match=r"delta_risk.csv: 0 rows, 1 were written: delete"):
+        runs_of(results)
+    delta.with_name(".delta_risk.csv.rows").unlink()
     with pytest.raises(EntrenchError, match="0 rows of evaluation 'greedy', expected one"):
         runs_of(results)
     delta.write_bytes(whole.encode()[:-40] + b"\xff")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrench.analysis.mechanism.probes import require_whole
+from entrench.analysis.mechanism.probes import require_verdicts, require_whole
 from entrench.errors import EntrenchError
 from entrench.generation.engine import Completion
 from entrench.generation.probe import score_refined
@@ -122,3 +122,17 @@ def test_scores_or_rewards_that_lack_an_answer_are_refused():
         require_whole(probe, scores[:1], rewards, paths)
     with pytest.raises(EntrenchError, match=r"probe_rewards\.jsonl: 1 of 4 records are missing"):
         require_whole(probe, scores, rewards[1:], paths)
+
+
+def test_a_probe_without_a_verdict_on_each_view_is_refused():
+    rows = [
+        {"id": id_, "view": view, "consistent": True, "raw": ""}
+        for id_ in "ab"
+        for view in ("json", "cot")
+    ]
+    require_verdicts(rows, "ab", ["cot", "json"], "v.jsonl")
+    require_verdicts([], "ab", [], "v.jsonl")
+    with pytest.raises(EntrenchError, match=r"v.jsonl: 1 of 4 records are missing, \('b', 'cot'\)"):
+        require_verdicts(rows[:-1], "ab", ["cot", "json"], "v.jsonl")
+    with pytest.raises(EntrenchError, match=r"v.jsonl: 4 of 4 records are missing"):
+        require_verdicts([], "ab", ["cot", "json"], "v.jsonl")

@@ -53,6 +53,52 @@ def test_a_file_cut_within_a_line_is_refused(tmp_path, cut):
         records.read_jsonl(path, "rewards")
 
 
+def test_each_line_tells_how_many_lines_were_written(tmp_path):
+    path = tmp_path / "rewards.jsonl"
+    records.write_jsonl(path, "rewards", [GOOD, GOOD | {"id": "b"}])
+    assert path.read_text().splitlines() == [
+        '{"id": "a", "set": "greedy", "index": 0, "reward": 0.5, "rows": 2}',
+        '{"id": "b", "set": "greedy", "index": 0, "reward": 0.5, "rows": 2}',
+    ]
+
+
+@pytest.mark.parametrize("kept", [[0], [2], [0, 2], [0, 1, 2, 2]])
+def test_a_file_that_lost_or_won_whole_lines_is_refused(tmp_path, kept):
+    path = tmp_path / "rewards.jsonl"
+    records.write_jsonl(path, "rewards", [GOOD | {"id": id_} for id_ in "abc"])
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[line] for line in kept))
+    with pytest.raises(EntrenchError) as caught:
+        records.read_jsonl(path, "rewards")
+    assert str(caught.value) == (
+        f"{path}: {len(kept)} rows, 3 were written: delete {path} and run the same command again "
+        "to make it anew"
+    )
+
+
+def test_lines_of_two_files_are_no_file(tmp_path):
+    path = tmp_path / "rewards.jsonl"
+    records.write_jsonl(path, "rewards", [GOOD, GOOD])
+    path.write_text(path.read_text() + json.dumps(GOOD) + "\n")
+    with pytest.raises(EntrenchError, match="line 3: it tells of None rows in the file, the first"):
+        records.read_jsonl(path, "rewards")
+
+
+def test_a_file_of_an_earlier_version_tells_no_number_and_is_read(tmp_path):
+    path = tmp_path / "rewards.jsonl"
+    path.write_text(json.dumps(GOOD) + "\n")
+    assert records.read_jsonl(path, "rewards") == [GOOD]
+
+
+def test_only_some_files_may_be_empty(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text("")
+    assert records.read_jsonl(path, "verdicts") == []
+    for kind in ("candidates", "completions", "scores", "labels", "rewards"):
+        with pytest.raises(EntrenchError, match=r"x.jsonl: it holds no row: delete"):
+            records.read_jsonl(path, kind)
+
+
 def test_a_failing_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "x.json"
     records.write_json(path, {"a": 1})

@@ -2,16 +2,9 @@
 
 import gc
 import re
-import sys
 from functools import cache
-from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
-
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
-
-from entrench.errors import EntrenchError
 
 try:
     from entrench.methods.shared.catalogue import METHODS
@@ -22,7 +15,7 @@ except EntrenchError as error:  # a file of one of the two rooms is not whole
     raise WorkflowError(str(error)) from None
 
 from entrench.data import released
-from entrench.execution import scheduler
+from entrench.execution import input_functions, scheduler
 from entrench.generation.parts import split
 from entrench.study import paths, unpinned
 from entrench.study.config import FIGURES, SLOTS
@@ -38,6 +31,7 @@ from entrench.study.sweep import expand as expand_sweep
 # and in vain, which takes a tenth of the time.
 gc.set_threshold(200_000, 50, 100)
 scheduler.change()
+input_functions.change()
 
 if stands_alone(workflow.config_settings.replace_workflow_config, workflow.remote_exec):
     config.clear()

@@ -36,7 +36,10 @@ def has_heavy_jobs():
 def record_planned_outputs():
     """Record the outputs that this head is about to make."""
     jobs = workflow.dag.needrun_jobs()
-    interrupted.record(PLANNED_OUTPUTS, [str(path) for job in jobs for path in job.output])
+    try:
+        interrupted.record(PLANNED_OUTPUTS, [str(path) for job in jobs for path in job.output])
+    except EntrenchError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def forget_made_outputs():

@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> None:
     spec = command.parse_spec(arguments.spec)
 
     from entrench.analysis.mechanism.eta import eta_tables, selectors
-    from entrench.analysis.mechanism.probes import judged, require_whole
+    from entrench.analysis.mechanism.probes import judged, require_verdicts, require_whole
     from entrench.analysis.mechanism.stability import stability_table
     from entrench.analysis.tables import write_table
     from entrench.misalignments import by_name
@@ -36,7 +36,9 @@ def main(argv: Sequence[str]) -> None:
     require_whole(
         probe, scores, rewards, {"scores": arguments.scores, "rewards": arguments.rewards}
     )
+    verdicts = read_jsonl(arguments.verdicts, "verdicts")
     answers = judged(scores, grouped=by_name()[spec["misalignment"]].grouped)
+    require_verdicts(verdicts, answers.ids, spec["views"], arguments.verdicts)
     scored = selectors(
         answers,
         probe,
@@ -46,7 +48,6 @@ def main(argv: Sequence[str]) -> None:
         spec.get("selectors", ()),
     )
     eta, bins = eta_tables(answers, scored, **settings)
-    verdicts = read_jsonl(arguments.verdicts, "verdicts")
     write_table(bins, arguments.bins)
     write_table(
         stability_table(answers, probe, verdicts, spec["sets"], **settings), arguments.stability

@@ -9,8 +9,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from entrench.execution import command
+from entrench.study.config_files import check_config
 from entrench.study.stages import STAGES
 
 
@@ -20,6 +22,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--config", required=True)
     parser.add_argument("--cores", required=True)
     arguments = parser.parse_args(argv)
+    check_config(Path(arguments.config))
     rules = [stage.name for stage in STAGES.values() if stage.reports]
     snakemake = [
         *("-m", "snakemake", "--cores", arguments.cores, "--quiet", "host", "progress", "reason"),

@@ -30,7 +30,10 @@ def main(argv: Sequence[str]) -> None:
         raise EntrenchError(f"--cores is {arguments.cores}: give at least 1")
 
     from entrench.execution import head
+    from entrench.study.config_files import check_config
 
+    for config in arguments.config:
+        check_config(config)
     folder = Path.cwd()
     head.clear_the_way(folder, arguments.config)
     head.run_snakemake(arguments.config, arguments.cores, arguments.targets or DEFAULT_TARGETS)

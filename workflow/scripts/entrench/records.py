@@ -1,6 +1,8 @@
 """The JSONL records that pass between stages: strict reads, atomic writes. Standard library only.
 
 The fields of each file follow. A line is one JSON object; `id` is the prompt's id within its slot.
+Each line ends with `rows`, the number of lines of its file: a file that lost lines says so by any
+line that is left. Readers take the number off.
 
 data/{misalignment}/{slot}.jsonl
     id str, messages [{role, content}] without the answer, response str | null, meta object
@@ -151,6 +153,8 @@ OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
     **{kind: {"reasoned": (bool,)} for kind in ("candidates", "responses", "completions")},
     "scores": {"item": (str,)},
 }
+# Files of these kinds may hold no row: prompts without pairs, and judges by rules.
+MAY_BE_EMPTY = {"data", "responses", "verdicts", "judgements"}
 
 
 @contextmanager
@@ -195,34 +199,52 @@ def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
 
 def write_jsonl(path: str | os.PathLike[str], kind: str, rows: Iterable[Record]) -> None:
     """Write records of one `kind` (a key of `FIELDS`) atomically; check them as on reading."""
+    rows = list(rows)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
         for number, row in enumerate(rows, start=1):
             problem = _problem(kind, row)
             if problem:
                 raise EntrenchError(f"{path}: row {number} to write: {problem}")
-            handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+            handle.write(json.dumps(row | {"rows": len(rows)}, ensure_ascii=False) + "\n")
 
 
 def read_jsonl(path: str | os.PathLike[str], kind: str) -> list[Record]:
-    """Read records of one `kind`; a bad or cut line is an `EntrenchError` naming file and line.
+    """Read records of one `kind`, all that were written.
 
-    A file that was cut between two lines looks whole: readers check with `require_same_keys` that
-    no row is missing.
+    Raises:
+        EntrenchError: a line is bad or cut, or the file holds more or fewer rows than were written.
+            A file of an earlier version has no number of rows: readers check its keys with
+            `require_same_keys`.
     """
     rows: list[Record] = []
+    written = None
     for number, line in enumerate(_lines(path), start=1):
         where = f"{path}, line {number}"
         row = _parse(line, where, path)
+        told = row.pop("rows", None)
+        written = told if number == 1 else written
         problem = _problem(kind, row)
+        if told != written and not problem:
+            problem = f"it tells of {told!r} rows in the file, the first line of {written!r}"
         if problem:
             raise EntrenchError(f"{where}: {problem}: {_remake(path)}")
         rows.append(row)
+    if not rows and kind not in MAY_BE_EMPTY:
+        raise EntrenchError(f"{path}: it holds no row: {_remake(path)}")
+    if written is not None:
+        require_rows(len(rows), written, path)
     return rows
 
 
 def item_of(score: Record) -> str:
     """What intervals resample: the item of a score record's prompt, else the prompt itself."""
     return f"item {score['item']}" if "item" in score else f"prompt {score['id']}"
+
+
+def require_rows(found: int, written: Any, path: str | os.PathLike[str]) -> None:
+    """Refuse the file `path` unless it holds the number of rows that were written."""
+    if found != written:
+        raise EntrenchError(f"{path}: {found} rows, {written!r} were written: {_remake(path)}")
 
 
 def require_same_keys(

@@ -1,4 +1,9 @@
-"""CSV tables: fixed columns and types, strict reads, atomic writes."""
+"""CSV tables: fixed columns and types, strict reads, atomic writes.
+
+Beside a table NAME.csv lies `.NAME.csv.rows` with its number of rows: a table that lost rows is
+refused. A table is taken as it is where it was copied without this file, or where an earlier
+version wrote it.
+"""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -9,7 +14,7 @@ import polars as pl
 
 from entrench.analysis.columns import NUMBER, Columns
 from entrench.errors import EntrenchError
-from entrench.records import atomic_path
+from entrench.records import atomic_path, require_rows, write_text
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Columns) -> pl.DataFrame:
@@ -32,18 +37,25 @@ def scalar(value: object) -> float:
 
 
 def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write a CSV atomically; null is an empty cell. Raises ValueError on NaN."""
+    """Write a CSV atomically, and its number of rows; null is an empty cell.
+
+    Raises ValueError on NaN.
+    """
     for name, dtype in frame.schema.items():
         if dtype == pl.Float64 and frame[name].is_nan().any():
             raise ValueError(f"{path}: column {name} holds NaN, null was meant")
+    number = _rows_file(path)
+    number.unlink(missing_ok=True)  # first: killed in between, a table has no number, never another
     with atomic_path(path) as temporary:
         frame.write_csv(temporary)
+    write_text(number, f"{frame.height}\n")
 
 
 def read_table(path: str | os.PathLike[str], columns: Columns) -> pl.DataFrame:
     """Read a CSV with at least these columns; any further column (a metric) is a number.
 
-    Raises EntrenchError where the file is missing, lacks a column or holds another type.
+    Raises EntrenchError where the file is missing, lacks a column, holds another type, or holds
+    more or fewer rows than were written.
     """
     advice = f"delete {path} and run the same command again to make it anew"
     try:
@@ -57,4 +69,12 @@ def read_table(path: str | os.PathLike[str], columns: Columns) -> pl.DataFrame:
         raise EntrenchError(f"{path}: not the expected table ({first_line}): {advice}") from None
     if missing := [name for name in columns if name not in head]:
         raise EntrenchError(f"{path}: column {missing[0]!r} is missing: {advice}")
+    if (number := _rows_file(path)).is_file():
+        written = number.read_text(encoding="utf-8", errors="replace").strip()
+        require_rows(frame.height, int(written) if written.isdecimal() else written, path)
     return frame
+
+
+def _rows_file(path: str | os.PathLike[str]) -> Path:
+    """The file that holds the number of rows of a table."""
+    return Path(path).with_name(f".{Path(path).name}.rows")

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
-import yaml
 
 from entrench import SCRIPTS
 from entrench.errors import EntrenchError
@@ -29,7 +28,7 @@ def clear_the_way(folder: Path, configs: Sequence[Path]) -> None:
 
     Raises:
         EntrenchError: another head works in this folder, on this machine or another; its process id
-            is named. Or a config file is missing.
+            is named.
     """
     workflow = _workflow(configs)
     heads = [p for p in _processes_in(folder) if _is_head(p)]
@@ -57,7 +56,7 @@ def run_snakemake(configs: Sequence[Path], cores: int, targets: Sequence[str]) -
     """Run the workflow with these configs, each over the one before; progress goes to stderr.
 
     Raises:
-        EntrenchError: a config file is missing, or Snakemake failed and has said why.
+        EntrenchError: Snakemake failed and has said why.
     """
     status = _snakemake(
         [
@@ -76,16 +75,6 @@ def run_snakemake(configs: Sequence[Path], cores: int, targets: Sequence[str]) -
 
 
 def _workflow(configs: Sequence[Path]) -> list[str]:
-    for config in configs:
-        if not config.is_file():
-            raise EntrenchError(f"{config}: no such config file: config/demo.yaml is one")
-        try:
-            yaml.safe_load(config.read_bytes())
-        except yaml.YAMLError as error:
-            where = getattr(error, "problem_mark", None)
-            line = f"line {where.line + 1}: " if where else ""
-            what = getattr(error, "problem", None) or "it cannot be read"
-            raise EntrenchError(f"{config}: {line}not valid YAML: {what}") from None
     return ["--replace-workflow-config", "--configfile", *map(str, configs)]
 
 

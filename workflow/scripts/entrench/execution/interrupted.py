@@ -12,11 +12,15 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from entrench.errors import EntrenchError
 from entrench.records import write_text
 
 
 def record(planned: Path, outputs: Iterable[str]) -> None:
-    """Add the outputs of the jobs about to run to the record in the file `planned`."""
+    """Add the outputs of the jobs about to run to the record in the file `planned`.
+
+    This function and the others raise EntrenchError where the file does not hold a record.
+    """
     _write(planned, {*_read(planned), *outputs})
 
 
@@ -31,7 +35,18 @@ def missing(planned: Path) -> list[str]:
 
 
 def _read(planned: Path) -> list[str]:
-    return json.loads(planned.read_text(encoding="utf-8")) if planned.is_file() else []
+    if not planned.is_file():
+        return []
+    try:
+        outputs = json.loads(planned.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        outputs = None
+    if not isinstance(outputs, list) or not all(isinstance(output, str) for output in outputs):
+        raise EntrenchError(
+            f"{planned}: not a JSON list of paths, so what an interrupted sweep left to make is "
+            "not known: delete it, and name as targets the files that the sweep was making"
+        )
+    return outputs
 
 
 def _write(planned: Path, outputs: set[str]) -> None:

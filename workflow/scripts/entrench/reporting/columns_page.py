@@ -13,7 +13,10 @@ _HEAD = """\
 
 A section describes a table; its rows are the columns, in the order of the file. Names in capitals
 stand for names of the config. A cell without a value is empty. [statistics.md](statistics.md) and
-[mechanism.md](mechanism.md) say how the numbers are computed and how certain they are."""
+[mechanism.md](mechanism.md) say how the numbers are computed and how certain they are.
+
+Beside a table NAME.csv lies `.NAME.csv.rows` with its number of rows. A table that lost or won rows
+is refused by name. Copy both, or the table alone."""
 
 
 def columns_page() -> str:

@@ -88,6 +88,14 @@ def require_whole(
     require_same_keys(map(key, rewards), map(key, probe), paths["rewards"])
 
 
+def require_verdicts(
+    verdicts: Sequence[Record], ids: Sequence[str], views: Sequence[str], path: str
+) -> None:
+    """Raise EntrenchError unless the file `path` has a verdict on each view of each prompt."""
+    found = ((row["id"], row["view"]) for row in verdicts)
+    require_same_keys(found, ((i, view) for i in ids for view in views), path)
+
+
 def key(row: Record) -> Key:
     """The key of a candidate, a reward or a score record."""
     return row["id"], row["evaluation"] if "evaluation" in row else row["set"], row["index"]

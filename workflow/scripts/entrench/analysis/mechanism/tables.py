@@ -18,7 +18,7 @@ from entrench.analysis.mechanism.eta_columns import (
 from entrench.analysis.mechanism.k_scaling import K_COLUMNS
 from entrench.analysis.mechanism.prediction_columns import PREDICTION_COLUMNS
 from entrench.analysis.mechanism.stability import STABILITY_COLUMNS
-from entrench.analysis.risk.delta import DELTA_COLUMNS
+from entrench.analysis.risk.collect import headline_delta
 from entrench.analysis.statistics.significance import ROUNDING
 from entrench.analysis.tables import read_table, table
 from entrench.errors import EntrenchError
@@ -93,8 +93,7 @@ def collect_divergences(
     """The realised KL of each run, beside its headline delta-risk in percentage points."""
     rows = []
     for one in runs:
-        delta = read_table(f"{results}/{one.path}/delta_risk.csv", DELTA_COLUMNS)
-        value = delta.filter(pl.col("evaluation") == headline)["delta_risk"][0]
+        value = headline_delta(f"{results}/{one.path}/delta_risk.csv", headline)["delta_risk"]
         rows.append(
             {
                 **_run(one, methods),

@@ -195,7 +195,7 @@ def collect_runs(
                 read_jsonl(paths["verdicts"], "verdicts") if "verdicts" in paths else (),
             )
         training = _training(paths["run"])
-        delta = _headline_delta(paths["delta"], headline)
+        delta = headline_delta(paths["delta"], headline)
         if training["training_steps"] == 0:
             delta |= {"valid": False, "reason": NO_LABEL}
         rows.append(
@@ -232,6 +232,17 @@ def collect_prompts(results: str, runs: pl.DataFrame) -> dict[str, pl.DataFrame]
     return found
 
 
+def headline_delta(path: str, headline: str) -> Record:
+    """The row of a delta_risk.csv under the headline evaluation; EntrenchError where none is."""
+    rows = read_table(path, DELTA_COLUMNS).filter(pl.col("evaluation") == headline).to_dicts()
+    if len(rows) != 1:
+        raise EntrenchError(
+            f"{path}: {len(rows)} rows of evaluation {headline!r}, expected one: delete {path} and "
+            "run the same command again to make it anew"
+        )
+    return rows[0]
+
+
 def _identity(organism: Organism) -> Record:
     return {name: getattr(organism, name) for name in ORGANISM}
 
@@ -250,16 +261,6 @@ def _headline(risk: Record, headline: str, path: str) -> Record:
             f"{path}: evaluation {headline!r} is missing: delete {path} and run the same command "
             "again to make it anew"
         ) from None
-
-
-def _headline_delta(path: str, headline: str) -> Record:
-    rows = read_table(path, DELTA_COLUMNS).filter(pl.col("evaluation") == headline).to_dicts()
-    if len(rows) != 1:
-        raise EntrenchError(
-            f"{path}: {len(rows)} rows of evaluation {headline!r}, expected one: delete {path} and "
-            "run the same command again to make it anew"
-        )
-    return rows[0]
 
 
 def _training(path: str) -> Record:
