@@ -43,13 +43,14 @@ def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
 def read_table(path: str | os.PathLike[str], columns: Columns) -> pl.DataFrame:
     """Read a CSV with at least these columns; any further column (a metric) is a number.
 
-    Raises EntrenchError where the file is missing, lacks a column or holds another type.
+    Raises EntrenchError where the file is missing or cut, lacks a column or holds another type.
     """
     advice = f"delete {path} and run the same command again to make it anew"
     try:
-        head = pl.read_csv(Path(path), n_rows=0).columns
+        content = Path(path).read_bytes()
+        head = pl.read_csv(content, n_rows=0).columns
         types = {name: columns[name].type if name in columns else NUMBER for name in head}
-        frame = pl.read_csv(Path(path), schema=types)
+        frame = pl.read_csv(content, schema=types)
     except FileNotFoundError:
         raise EntrenchError(f"{path}: no such file: let the workflow make it") from None
     except pl.exceptions.PolarsError as error:
@@ -57,4 +58,6 @@ def read_table(path: str | os.PathLike[str], columns: Columns) -> pl.DataFrame:
         raise EntrenchError(f"{path}: not the expected table ({first_line}): {advice}") from None
     if missing := [name for name in columns if name not in head]:
         raise EntrenchError(f"{path}: column {missing[0]!r} is missing: {advice}")
+    if not content.endswith(b"\n"):  # a number that lost its last digits is a number too
+        raise EntrenchError(f"{path}: cut short: {advice}")
     return frame

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -99,6 +100,9 @@ def _message(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError):
         return _file_system_message(error)
+    # Libraries in Rust (safetensors, tokenizers, polars) have errors of their own for the same.
+    if code := re.search(r"\(os error (\d+)\)", str(error)):
+        return _file_system_message(OSError(int(code[1]), os.strerror(int(code[1]))))
     torch = sys.modules.get("torch")  # not imported for this: most scripts do not need it
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         lines = str(error).strip().splitlines() or ["no more is known"]
