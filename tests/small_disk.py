@@ -25,7 +25,8 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run([umount, folder], check=True)
+        # Lazily: a writer that failed may still hold a file.
+        subprocess.run([umount, "--lazy", folder], check=True)
 
 
 def make_read_only(folder: Path) -> None:

@@ -131,11 +131,10 @@ def test_a_damaged_json_is_named_by_the_job_that_reads_it(copy):
     }
 
 
-def test_deltas_by_prompt_that_lost_rows_are_named_by_the_summary(copy):
+def test_deltas_by_prompt_that_lost_digits_are_named_by_the_summary(copy):
     path = f"{ORGANISM}/bct/delta_prompts.csv"
-    lines = (copy.folder / path).read_bytes().splitlines(keepends=True)
-    lost = {path: b"".join(lines[:-1])}
-    ((log, said),) = logs_of(copy, f"{RESULTS}/summary.csv", lost).items()
-    assert log == "summary_make.log"
-    (line,) = said
-    assert line.startswith(f"error: {path}: rows of evaluation 'sampled' are missing: the weights")
+    cut = {path: (copy.folder / path).read_bytes()[:-4]}
+    remake = f"delete {path} and run the same command again to make it anew"
+    assert logs_of(copy, f"{RESULTS}/summary.csv", cut) == {
+        "summary_make.log": [f"error: {path}: cut short: {remake}"]
+    }

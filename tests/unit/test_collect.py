@@ -180,24 +180,14 @@ def test_deltas_by_prompt_are_read(results):
     assert table.height == 10
 
 
-@pytest.mark.parametrize(
-    ("keep", "problem"),
-    [
-        (-1, "cut short"),  # the newline
-        (-4, "cut short"),  # digits of a number
-        (-40, "cut short"),
-        ("last line", "rows of evaluation 'greedy' are missing: the weights of all sum to 0.9,"),
-        ("line between", "rows of evaluation 'greedy' are missing: the weights of all sum to 0.9,"),
-        ("header", "rows of evaluation 'greedy' are missing: the weights of all sum to 0,"),
-    ],
-)
-def test_deltas_by_prompt_that_are_cut_are_named(results, keep, problem):
+@pytest.mark.parametrize("keep", [-1, -4, -40, "last line", "line between", "header"])
+def test_deltas_by_prompt_that_are_cut_are_named(results, keep):
     path, collected = prompts_of_bct(results)
     text = path.read_text()
     lines = text.splitlines(keepends=True)
     left = {"last line": lines[:-1], "line between": lines[:4] + lines[5:], "header": lines[:1]}
     path.write_text("".join(left[keep]) if keep in left else text[:keep])
-    with pytest.raises(EntrenchError, match=f"^{path}: {problem}"):
+    with pytest.raises(EntrenchError, match=f"^{path}: .*delete {path} and run the same command"):
         collected()
 
 

@@ -16,6 +16,7 @@ from entrench.execution import cpu_time
 
 STARTED = time.monotonic()
 TRACEBACK = "Traceback"
+TORCH_SAVES = r"inline_container\.cc.* unexpected pos|PytorchStreamWriter failed writing"
 
 
 def run(main: Callable[[Sequence[str]], None], *, is_job: bool = True) -> None:
@@ -98,11 +99,14 @@ def _message(error: Exception) -> str | None:
     """The message of an error that a user can mend; None for any other error."""
     if isinstance(error, EntrenchError):
         return str(error)
-    if isinstance(error, OSError):
-        return _file_system_message(error)
-    # Libraries in Rust (safetensors, tokenizers, polars) have errors of their own for the same.
+    # Libraries in Rust (safetensors, tokenizers, polars) and torch tell faults of the file system
+    # by errors of their own.
     if code := re.search(r"\(os error (\d+)\)", str(error)):
         return _file_system_message(OSError(int(code[1]), os.strerror(int(code[1]))))
+    if isinstance(error, RuntimeError) and re.search(TORCH_SAVES, str(error)):
+        return _file_system_message(OSError(errno.ENOSPC, "torch could not write a file whole"))
+    if isinstance(error, OSError):
+        return _file_system_message(error)
     torch = sys.modules.get("torch")  # not imported for this: most scripts do not need it
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         lines = str(error).strip().splitlines() or ["no more is known"]
