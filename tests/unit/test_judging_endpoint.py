@@ -176,6 +176,7 @@ ODD = [
     (lambda _line: completion(None), "", 100),
     (lambda line: completion(line, finish=["stop"]), "{line}", 100),
     (lambda line: completion(line, finish="\udfff"), "{line}", 100),
+    (lambda line: completion(line, finish="refused"), "{line}", 100),
     (lambda line: completion(line) | {"usage": [100]}, "{line}", None),
     *(
         (lambda line, tokens=tokens: completion(line, tokens), "{line}", kept)
@@ -214,7 +215,7 @@ def test_what_a_careless_server_sends_is_kept_and_never_asked_for_again(cache):
         assert [verdict.value for verdict in verdicts] == read
         assert judge_of(server, cache).ask(asked) == verdicts
         assert server.number == len(ODD) + 3  # three answers without a verdict
-    assert judge.usage.prompt_tokens == 2**63 - 1 + 10 * 100
+    assert judge.usage.prompt_tokens == 2**63 - 1 + 11 * 100
 
 
 def test_a_body_is_read_where_python_refuses_its_digits_and_bytes():

@@ -50,6 +50,10 @@ class _Unusable(Exception):
     """The server answered, but not with a chat completion."""
 
 
+class _Refusal(Answer):
+    """What a server says in place of an answer. It is not kept: it costs nothing and may pass."""
+
+
 class Calls:
     """One batch of calls, which are given up together. `sent` and `failed` count calls."""
 
@@ -91,7 +95,7 @@ class Calls:
                 return None
             try:
                 answer = await self._repeated(client, request)
-                if answer.finish != "refused":
+                if not isinstance(answer, _Refusal):
                     answer = self._cache.put(request, attempt, answer)
             except Exception as fault:
                 # The first fault ends the batch. Calls in flight still finish, and are kept.
@@ -147,7 +151,7 @@ class Calls:
         except BadRequestError as error:
             text = str(error).lower()
             if any(mark in text for mark in ABOUT_THE_PROMPT):
-                return Answer(self._clean(str(error)), "refused", 0, 0)
+                return _Refusal(self._clean(str(error)), "refused", 0, 0)
             raise
         finally:
             self.failed += answer is None
