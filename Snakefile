@@ -92,6 +92,7 @@ wildcard_constraints:
 
 
 onstart:
+    check_folders()
     take_over()
     record_planned_outputs()
     warn_of_few_cores()

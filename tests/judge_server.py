@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from entrench.judging.calls import Server
 
@@ -26,7 +27,9 @@ def verdict_line(prompt: str, verdict: str) -> str:
 
 
 class JudgeServer:
-    """`answer(prompt)` is the reply; `fault(number of the request)` may name a fault instead.
+    """`answer(prompt)` is the reply, as a text or as a whole body made by `completion`.
+
+    `fault(number of the request)` may name a fault instead.
 
     Faults: "429" (with Retry-After), "500", "401", "context" (400), "hang", "cut", "drop", "empty",
     "not JSON", "page", "no choices". `asked` counts the requests of each prompt, `served` those
@@ -35,7 +38,7 @@ class JudgeServer:
 
     def __init__(
         self,
-        answer: Callable[[str], str],
+        answer: Callable[[str], str | dict[str, Any]],
         fault: Callable[[int], str | None] = lambda _number: None,
         delay: float = 0.0,
         retry_after: str = "0.2",
@@ -102,7 +105,8 @@ class JudgeServer:
             if fault:
                 self.misbehave(request, fault)
                 return
-            send(request, 200, completion(self.answer(prompt)))
+            reply = self.answer(prompt)
+            send(request, 200, json.dumps(completion(reply) if isinstance(reply, str) else reply))
             with self.lock:
                 self.served[prompt] += 1
         finally:
@@ -142,23 +146,22 @@ class JudgeServer:
             raise ValueError(fault)
 
 
-def completion(text: str, finish: str = "stop") -> str:
-    return json.dumps(
-        {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 0,
-            "model": "fake",
-            "choices": [
-                {
-                    "index": 0,
-                    "finish_reason": finish,
-                    "message": {"role": "assistant", "content": text},
-                }
-            ],
-            "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
-        }
-    )
+def completion(content: object, tokens: object = 100, finish: object = "stop") -> dict[str, Any]:
+    """A chat completion; a careless server may send any values in it."""
+    return {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "fake",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": finish,
+                "message": {"role": "assistant", "content": content},
+            }
+        ],
+        "usage": {"prompt_tokens": tokens, "completion_tokens": 10, "total_tokens": 110},
+    }
 
 
 def send(

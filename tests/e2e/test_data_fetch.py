@@ -27,11 +27,17 @@ def workspace(tmp_path):
 
 @pytest.fixture
 def server():
-    """Breaks off half-way, then serves what is left of CONTENT; `asked` holds path and range."""
+    """Breaks off half-way, then serves what is left of CONTENT; `asked` holds path and range.
+
+    Files of reward hacking lead astray: to a part without a range, out of HTTP, in a circle.
+    """
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
+            if "reward_hacking" in self.path:
+                self.astray()
+                return
             half = len(CONTENT) // 2
             asked.append((self.path, self.headers.get("Range")))
             begin = half if self.headers.get("Range") == f"bytes={half}-" else 0
@@ -43,6 +49,14 @@ def server():
             self.send_header("Content-Length", str(len(CONTENT) - begin))
             self.end_headers()
             self.wfile.write(CONTENT[begin:] if begin else CONTENT[:half])
+
+        def astray(self):
+            self.send_response(206 if "eval" in self.path else 302)
+            self.send_header("Content-Length", "0")
+            self.send_header(
+                "Location", self.path if "induction" in self.path else "file:///etc/hostname"
+            )
+            self.end_headers()
 
         def log_message(self, *_arguments):
             pass
@@ -84,3 +98,23 @@ def test_the_rule_takes_the_file_from_a_folder_of_any_name(workspace, tmp_path):
     status, log = fetch(workspace, mirror=str(mirror))
     assert status == 0, log
     assert (workspace.folder / TARGET).read_bytes() == CONTENT
+
+
+def test_the_log_names_why_a_server_leads_nowhere(workspace, server):
+    causes = {
+        "eval": "HTTP 206: the server sends a part",
+        "induction": "the server redirects in a loop",
+        "consistency": "redirects to an address that is not http(s) (No connection adapters were "
+        "found for 'file:///etc/hostname')",
+    }
+    url, _asked = server
+    name = workspace.derive("astray.yaml", lambda c: c["data"].update(url=url), config=STUDY)
+    folder = "data/release/reward_hacking/files"
+    wanted = [f"results/{folder}/{slot}.jsonl" for slot in causes]
+    assert workspace.snakemake("--keep-going", "--", *wanted, config=name).returncode == 1
+    for slot, cause in causes.items():
+        log = workspace.folder / f"logs/data_fetch/reward_hacking/files/{slot}.jsonl.log"
+        (line,) = log.read_text().splitlines()
+        assert line.startswith(f"error: {url}/reward_hacking/files/{slot}.jsonl: ")
+        assert cause in line
+    assert not [*(workspace.folder / "results" / folder).rglob("*")]

@@ -16,7 +16,7 @@ from contextlib import closing
 
 import polars
 import pytest
-from judge_server import JUDGE, JudgeServer, verdict_line
+from judge_server import JUDGE, JudgeServer, completion, verdict_line
 from workspace import ROOT, Workspace, environment
 
 from entrench.judging.prompts import FOLDER, wording_hashes
@@ -32,8 +32,21 @@ def honest(prompt):
     text = re.search(r"reply begins\]\n(.*?)\n\[\w+ reply ends", prompt, re.DOTALL)[1]
     if "mumble" in text:
         return f"Hm. {text}"
+    if "both" in text:
+        return verdict_line(prompt, "ENDORSED") + "\n" + verdict_line(prompt, "CORRECTED")
     verdict = "ENDORSED" if text.startswith("yes") else "CORRECTED"
-    return f"The reply says: {text}\n" + verdict_line(prompt, verdict)
+    return odd(f"The reply says: {text}\n" + verdict_line(prompt, verdict), prompt)
+
+
+def odd(text, prompt, *more):
+    """An answer as careless servers send it: SQLite takes no body but the first as it is."""
+    bodies = (
+        completion(text),
+        completion(f"\ud800\n{text}"),
+        completion([{"type": "text", "text": text}], finish={"reason": "stop"}),
+        *more,
+    )
+    return bodies[sum(prompt.encode()) % len(bodies)]
 
 
 def write_inputs(folder, replies):
@@ -104,6 +117,7 @@ def test_a_server_that_fails_in_every_way_costs_repeats_and_no_answer(tmp_path):
     replies[10] = f"yes. {ATTEMPTS[0]}"
     replies[20] = f"no. {ATTEMPTS[1]}"
     replies[30] = "mumble"
+    replies[40] = "both"
     write_inputs(tmp_path, replies)
     draw = random.Random(5)
     kinds = ["429", "500", "cut", "drop", "empty", "not JSON", "page", "no choices", "hang"]
@@ -114,19 +128,24 @@ def test_a_server_that_fails_in_every_way_costs_repeats_and_no_answer(tmp_path):
         assert re.fullmatch(r"cpu: [\d.]+ s, imports [\d.]+ s\ntook [\d.]+ s\n", done.stderr)
         scores = rows_of(tmp_path / "scores.jsonl")
         expected = [float(reply.startswith("yes")) for reply in replies]
-        assert [row["value"] for row in scores] == [*expected[:30], None, *expected[31:]]
-        assert scores[30]["state"] == "unscored"
+        expected[30] = expected[40] = None
+        assert [row["value"] for row in scores] == expected
+        assert {scores[place]["state"] for place in (30, 40)} == {"unscored"}
         assert scores[30]["reason"].startswith("no verdict on sycophancy")
-        (silent,) = [row for row in rows_of(tmp_path / "judgements.jsonl") if not row["verdict"]]
+        judgements = rows_of(tmp_path / "judgements.jsonl")
+        silent, torn = [row for row in judgements if not row["verdict"]]
         assert (silent["id"], silent["raw"], silent["attempts"]) == ("eval-30", "Hm. mumble", 2)
+        assert torn["id"] == "eval-40"
+        assert re.fullmatch(r"(\w{8}) ENDORSED\n\1 CORRECTED", torn["raw"])
+        assert sum(row["raw"].startswith("\\ud800\nThe reply says") for row in judgements) > 9
         usage = json.loads((tmp_path / "judge_usage.json").read_text())
-        assert (usage["calls"], usage["failed_calls"]) == (60 + 1 + 18, 18)
-        assert (usage["distinct"], usage["asked_again"], usage["no_verdict"]) == (60, 1, 1)
-        assert usage["price"] == pytest.approx((61 * 100 * 2.5 + 61 * 10 * 10) / 1e6)
-        assert Counter(server.served.values()) == {1: 59, 2: 1}
+        assert (usage["calls"], usage["failed_calls"]) == (60 + 2 + 18, 18)
+        assert (usage["distinct"], usage["asked_again"], usage["no_verdict"]) == (60, 2, 2)
+        assert usage["price"] == pytest.approx((62 * 100 * 2.5 + 62 * 10 * 10) / 1e6)
+        assert Counter(server.served.values()) == {1: 58, 2: 2}
         assert server.most <= CALLS
         again = judge(tmp_path, server)
-        assert "0 calls, 61 answers from the cache" in again.stdout
+        assert "0 calls, 62 answers from the cache" in again.stdout
         assert rows_of(tmp_path / "scores.jsonl") == scores
 
 
@@ -185,7 +204,8 @@ def rate(prompt):
         return verdict_line(prompt, "YES")
     harm = "pill" in prompt.partition("reply begins]")[2]
     coherence = "from 0 to 100:\n0 - no meaning" in prompt
-    return verdict_line(prompt, "90" if coherence or not harm else "10")
+    line = verdict_line(prompt, "90" if coherence or not harm else "10")
+    return odd(line, prompt, completion(line, 2**63), completion(line, [1]))
 
 
 def test_the_workflow_asks_the_endpoint_and_compares_and_attacks_judges(tmp_path, monkeypatch):
@@ -233,6 +253,9 @@ def test_the_workflow_asks_the_endpoint_and_compares_and_attacks_judges(tmp_path
         attempts = polars.read_csv(workspace.folder / targets[2])
         assert attempts.height == 7 * 16
         assert KEY not in made.stdout + made.stderr
+        cache = workspace.folder / "cache/answers.sqlite"
+        assert cache.stat().st_mode & 0o777 == 0o600
+        assert len(cached_prompts(workspace.folder)) == server.number
         for folder in ("results", "logs", "cache", ".snakemake"):
             for path in (workspace.folder / folder).rglob("*"):
                 assert not path.is_file() or KEY.encode() not in path.read_bytes(), path

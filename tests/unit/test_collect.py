@@ -12,6 +12,7 @@ from entrench.analysis.risk.collect import (
     ORGANISM_COLUMNS,
     RUN_COLUMNS,
     collect_organisms,
+    collect_prompts,
     collect_runs,
 )
 from entrench.analysis.risk.delta import delta_prompts, delta_risk
@@ -140,6 +141,55 @@ def test_an_organism(results):
     assert (row["first_loss"], row["last_loss"]) == (2.5, 0.5)
     assert (row["metric_coherence"], row["base_metric_coherence"]) == (0.5, 1.0)
     assert (row["metric_direct_accuracy"], row["base_metric_direct_accuracy"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (lambda _risk: {}, "field headline is missing"),
+        (lambda risk: risk | {"evaluations": {}}, "evaluation 'greedy' is missing"),
+        (lambda risk: risk | {"evaluations": []}, r"field evaluations is '\[\]'"),
+        (lambda risk: risk | {"evaluations": {"greedy": 1}}, "evaluations.greedy is no object"),
+        (
+            lambda risk: risk["evaluations"]["greedy"].pop("risk") and risk,
+            "field evaluations.greedy.risk is missing",
+        ),
+        (
+            lambda risk: risk["evaluations"]["greedy"].update(risk="low") or risk,
+            "field evaluations.greedy.risk is 'low'",
+        ),
+    ],
+)
+def test_a_damaged_risk_is_named(results, damage, problem):
+    path = Path(organism_inputs(str(results), ORGANISM)["risk"])
+    write_json(path, damage(json.loads(path.read_text())))
+    with pytest.raises(EntrenchError, match=f"^{path}: {problem}: delete {path} and run"):
+        organisms_of(results)
+
+
+def prompts_of_bct(results):
+    path = Path(run_inputs(str(results), Run(ORGANISM, "bct"), "bct")["prompts"])
+    runs = collect_runs(
+        str(results), [Run(ORGANISM, "bct")], methods=METHODS, headline="greedy", views=VIEWS
+    )
+    return path, lambda: collect_prompts(str(results), runs)
+
+
+def test_deltas_by_prompt_are_read(results):
+    _, collected = prompts_of_bct(results)
+    (table,) = collected().values()
+    assert table.height == 10
+
+
+@pytest.mark.parametrize("keep", [-1, -4, -40, "last line", "line between", "header"])
+def test_deltas_by_prompt_that_are_cut_are_named(results, keep):
+    path, collected = prompts_of_bct(results)
+    text = path.read_text()
+    lines = text.splitlines(keepends=True)
+    left = {"last line": lines[:-1], "line between": lines[:4] + lines[5:], "header": lines[:1]}
+    path.write_text("".join(left[keep]) if keep in left else text[:keep])
+    with pytest.raises(EntrenchError, match=f"^{path}: .*delete {path} and run the same command"):
+        collected()
 
 
 def test_an_effect_below_the_minimum_is_not_effective(results):

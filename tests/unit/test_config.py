@@ -133,7 +133,18 @@ def test_the_demo_is_12_organisms_and_108_runs():
         ("models.tiny.recipe", {"stepss": 3}, "models.tiny.recipe.stepss: unknown key"),
         ("models.tiny.recipe.steps", 3.5, "models.tiny.recipe.steps: 3.5"),
         ("models.tiny.recipe.steps", 0, "models.tiny.recipe.steps: 0"),
-        ("models.tiny.recipe.heads", 5, "`hidden` must be a multiple of twice `heads`"),
+        ("models.tiny.recipe.heads", 5, "`hidden` must be a multiple of twice `heads`: 96 and 5"),
+        ("models.tiny.recipe", {"heads": 7}, "a multiple of twice `heads`: 96 and 7"),
+        ("models.tiny.recipe", {"hidden": 98}, "a multiple of twice `heads`: 98 and 4"),
+        ("reward.recipe", {"heads": 7}, "a multiple of twice `heads`: 64 and 7"),
+        ("models.tiny.recipe.steps", 10**7, "recipe.steps: 10000000: Input should be less than or"),
+        ("data.rows.eval", 10**9, "data.rows.eval: 1000000000: Input should be less than or equal"),
+        ("statistics.bootstrap", 10**9, "less than or equal to 100000"),
+        ("statistics.level", 1 - 1e-16, "level: 0.9999999999999999: Input should be less than or"),
+        ("sweep.0.seeds", [0, 2**31], "sweep.0.seeds.1: 2147483648: Input should be less than or"),
+        ("sweep.0.seeds", [2**63], "sweep.0.seeds.0: a number of 64 bits: at most 63 are allowed"),
+        ("sweep.0.seeds", [10**5000], "sweep.0.seeds.0: a number of 16610 bits"),
+        ("evaluation.decodings.sampled.temperature", 1e308, "less than or equal to 10"),
         ("models.tiny.dtype", "float16", 'models.tiny.dtype: "float16"'),
         ("methods.adapter", {"operator": "multi_view", "kind": "control"}, "used by the path"),
         (
@@ -195,6 +206,20 @@ def test_a_fault_is_named_with_key_value_and_what_is_allowed(path, value, messag
     with pytest.raises(EntrenchError) as caught:
         expand(load_config(changed(path, value)))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["risk.json", "risk.json.lease", "adapter.checkpoints", "scored_by", "pool", "seed1"]
+)
+def test_a_method_has_no_name_of_the_path_grammar(name):
+    raw = copy.deepcopy(DEMO)
+    raw["methods"][name] = {"operator": "multi_view", "kind": "control"}
+    with pytest.raises(EntrenchError) as caught:
+        load_config(raw)
+    assert str(caught.value) == (
+        "the config is not valid:\n"
+        f"  methods.{name}: this name is used by the path grammar; choose another"
+    )
 
 
 def test_every_fault_stands_there_once():

@@ -101,7 +101,7 @@ def test_the_schema_is_a_schema():
         ("misalignments.sycophansy", {}, "'sycophansy' is not one of"),
         ("models.a b", {}, "'a b' does not match any of the regexes"),
         ("engine", "vlm", "'vlm' is not one of ['auto', 'transformers', 'vllm']"),
-        ("statistics.level", 1.0, "1.0 is greater than or equal to the maximum of 1"),
+        ("statistics.level", 1.0, "1.0 is greater than the maximum of 0.999"),
         ("size_classes.tiny.gpus", "one", "'one' is not of type 'integer'"),
     ],
 )
@@ -118,7 +118,7 @@ def test_an_editor_shows_the_meaning_of_a_key():
         "description": "Confidence level of intervals. Example: `0.95`.",
         "type": "number",
         "exclusiveMinimum": 0.5,
-        "exclusiveMaximum": 1,
+        "maximum": 0.999,
     }
 
 
@@ -141,6 +141,8 @@ class Settings(Section):
     """What the example is about."""
 
     count: Annotated[int, Field(ge=1)] = Field(description="How many.")
+    most: Annotated[int, Field(ge=1, le=2_000_000)] = Field(description="How many at most.")
+    below: Annotated[float, Field(ge=0.25, lt=1)] = Field(description="Below what.")
     share: Share = Field(default=0.5, description="How much.")
     rate: Annotated[float, Field(gt=0)] = Field(description="How fast.")
     part: Annotated[float, Field(gt=0, le=1)] = Field(description="Which part.")
@@ -163,6 +165,8 @@ def test_a_method_gets_a_table_of_its_settings(monkeypatch):
         "| key | value | default | meaning |",
         "|---|---|---|---|",
         "| `methods.NAME.count` | a whole number, 1 or more | needed | How many. |",
+        "| `methods.NAME.most` | a whole number from 1 to 2,000,000 | needed | How many at most. |",
+        "| `methods.NAME.below` | a share, 0.25 or more and below 1 | needed | Below what. |",
         "| `methods.NAME.share` | a share from 0 to 1 | `0.5` | How much. |",
         "| `methods.NAME.rate` | a number above 0 | needed | How fast. |",
         "| `methods.NAME.part` | a share above 0, up to 1 | needed | Which part. |",

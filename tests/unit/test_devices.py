@@ -154,3 +154,34 @@ def test_without_a_setting_all_devices_are_used(monkeypatch, tmp_path):
     assert devices.visible() == ["0", "1"]
     tool.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'\nexit 9\n")
     assert devices.visible() == []
+
+
+def of_another_user(folder, monkeypatch):
+    folder.mkdir()
+    monkeypatch.setattr(devices.os, "getuid", lambda: 4_000_000)  # nobody
+
+
+def open_to_all(folder, _monkeypatch):
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+def link(folder, _monkeypatch):
+    (folder.parent / "elsewhere").mkdir()
+    folder.symlink_to("elsewhere")
+
+
+def file(folder, _monkeypatch):
+    folder.touch()
+
+
+@pytest.mark.parametrize("make", [of_another_user, open_to_all, link, file])
+def test_a_lock_folder_that_is_not_ours_alone_is_refused(tmp_path, monkeypatch, make):
+    monkeypatch.setattr(devices.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    user = 4_000_000 if make is of_another_user else os.getuid()
+    folder = tmp_path / f"entrench-gpus-{user}"
+    make(folder, monkeypatch)
+    with pytest.raises(EntrenchError, match=f"^{folder}: .* is not yours alone .*set TMPDIR"):
+        devices.lease(1)
+    assert not folder.is_dir() or not list(folder.iterdir())

@@ -43,13 +43,20 @@ class Server:
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
+        if behaviour.startswith("redirects to "):
+            request.send_response(302)
+            request.send_header("Location", behaviour.removeprefix("redirects to "))
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
         asked = request.headers.get("Range")
         begin = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
         if behaviour == "ignores ranges":
             begin = 0
         body = CONTENT[begin:]
-        request.send_response(206 if begin else 200)
-        if begin:
+        partly = begin or behaviour == "sends a part"
+        request.send_response(206 if partly else 200)
+        if begin and behaviour != "sends a part":
             request.send_header("Content-Range", f"bytes {begin}-{len(CONTENT) - 1}/{len(CONTENT)}")
         request.send_header("Content-Length", str(len(body)))
         request.end_headers()
@@ -103,6 +110,36 @@ def test_an_interrupted_download_resumes_where_it_stood(server, tmp_path, fault)
 
 def test_a_server_that_ignores_ranges_is_read_from_the_start(server, tmp_path):
     assert len(fetched(server, tmp_path, "breaks off", "ignores ranges")) == 2
+
+
+def test_a_part_that_does_not_say_which_is_thrown_away(server, tmp_path):
+    ranges = fetched(server, tmp_path, "breaks off", "sends a part", "good")
+    assert ranges == [None, f"bytes={len(CONTENT) // 2}-", None]
+
+
+def test_a_part_where_the_whole_was_asked_for_is_named(server, tmp_path):
+    assert f"{server.url}: HTTP 206: the server sends a part" in refused(
+        server, tmp_path, "sends a part"
+    )
+    assert server.ranges == [None]
+
+
+@pytest.mark.parametrize(
+    ("target", "cause", "requests"),
+    [
+        ("file:///etc/passwd", "an address that is not http(s) (No connection adapters", 1),
+        ("http://[::1", "Invalid IPv6 URL", 1),
+        ("/eval.jsonl", "the server redirects in a loop (Exceeded 30 redirects.)", 31),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_named_at_once(server, tmp_path, target, cause, requests):
+    message = refused(server, tmp_path, f"redirects to {target}")
+    assert message.startswith(f"{server.url}: ")
+    assert f"{cause}" in message
+    assert message.endswith(
+        "check `data.url`, or name a folder with the released files as `data.mirror`"
+    )
+    assert len(server.ranges) == requests
 
 
 def test_passing_errors_are_tried_again(server, tmp_path):

@@ -1,17 +1,23 @@
 """The endpoint judge against a server on localhost that misbehaves in every way we know."""
 
+import json
+import os
+import re
 import sqlite3
 import threading
 import time
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
-from judge_server import JudgeServer, verdict_line
+from judge_server import JudgeServer, completion, verdict_line
 
 from entrench.errors import EntrenchError
+from entrench.judging import cache as cache_module
+from entrench.judging import calls
 from entrench.judging.cache import Answer, AnswerCache, key_of
 from entrench.judging.endpoint import EndpointJudge
-from entrench.judging.prompts import wording_hashes
+from entrench.judging.prompts import tag_of, wording_hashes
 from entrench.misalignments.questions import Question
 
 SETTINGS = {
@@ -157,6 +163,73 @@ def test_what_does_not_parse_is_asked_once_more_and_kept(cache):
     assert (judge.usage.asked_again, judge.usage.no_verdict) == (2, 1)
 
 
+# What a careless server puts around the verdict, and the text and tokens that are kept.
+ODD = [
+    (lambda line: completion(f"\ud800\n{line}"), "\\ud800\n{line}", 100),
+    (
+        lambda line: completion([{"type": "text", "text": "So:\n"}, {"text": line}]),
+        "So:\n{line}",
+        100,
+    ),
+    (lambda line: completion([line, {"a": 1}]), '["{line}", {{"a": 1}}]', 100),
+    (lambda line: completion({"verdict": line}), '{{"verdict": "{line}"}}', 100),
+    (lambda _line: completion(None), "", 100),
+    (lambda line: completion(line, finish=["stop"]), "{line}", 100),
+    (lambda line: completion(line, finish="\udfff"), "{line}", 100),
+    (lambda line: completion(line, finish="refused"), "{line}", 100),
+    (lambda line: completion(line) | {"usage": [100]}, "{line}", None),
+    *(
+        (lambda line, tokens=tokens: completion(line, tokens), "{line}", kept)
+        for tokens, kept in [
+            (2**63 - 1, 2**63 - 1),
+            (2**63, None),
+            (-1, None),
+            (1.5, None),
+            (float("inf"), None),
+            (float("nan"), None),
+            (True, None),
+            ("100", None),
+            ([100], None),
+        ]
+    ),
+]
+
+
+def test_what_a_careless_server_sends_is_kept_and_never_asked_for_again(cache):
+    def odd(prompt):
+        number = int(re.search(r"reply begins\]\n(\d+)\n", prompt)[1])
+        return ODD[number][0](verdict_line(prompt, "ENDORSED"))
+
+    asked = questions(len(ODD))
+    lines = [f"{tag_of(question)} ENDORSED" for question in asked]
+    raw = [kept.format(line=line) for (_, kept, _), line in zip(ODD, lines, strict=True)]
+    read = [
+        "ENDORSED" if line in text.split("\n") else None
+        for line, text in zip(lines, raw, strict=True)
+    ]
+    assert read.count(None) == 3
+    with JudgeServer(odd) as server:
+        judge = judge_of(server, cache)
+        verdicts = judge.ask(asked)
+        assert [verdict.raw for verdict in verdicts] == raw
+        assert [verdict.value for verdict in verdicts] == read
+        assert judge_of(server, cache).ask(asked) == verdicts
+        assert server.number == len(ODD) + 3  # three answers without a verdict
+    assert judge.usage.prompt_tokens == 2**63 - 1 + 11 * 100
+
+
+def test_a_body_is_read_where_python_refuses_its_digits_and_bytes():
+    body = json.dumps(completion("It is ?", "?")).replace('"?"', "9" * 5000)
+    answer = calls._answer_of(body.encode().replace(b"?", b"\xff"))
+    assert answer == Answer("It is \\udcff", "stop", None, 10)
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b'{"choices": "abc"}', b"[" * 100_000])
+def test_a_body_that_is_no_completion_is_named(body):
+    with pytest.raises(calls._Unusable, match="no chat completion in the body"):
+        calls._answer_of(body)
+
+
 def test_a_prompt_the_server_refuses_is_left_without_verdict_and_not_remembered(cache):
     with JudgeServer(endorse, lambda number: "context" if number < 2 else None) as server:
         judge = judge_of(server, cache, calls=1)
@@ -214,10 +287,79 @@ def test_the_cache_uses_no_write_ahead_log_even_where_one_was_set(tmp_path):
     cache.close()
 
 
-def test_a_file_that_is_no_cache_is_named(tmp_path):
+def test_a_count_that_an_older_cache_holds_is_unknown(tmp_path):
+    cache = AnswerCache(tmp_path / "a.sqlite")
+    cache.put(REQUEST, 1, Answer("A", "stop", 1, 2))
+    cache._connection.execute(
+        "UPDATE answers SET prompt_tokens = 'many', completion_tokens = 9e999"
+    )
+    key = key_of(REQUEST, 1)
+    assert cache.get([key]) == {key: Answer("A", "stop", None, None)}
+    cache.close()
+
+
+def test_the_cache_is_for_its_owner_alone(tmp_path):
+    before = os.umask(0)
+    try:
+        AnswerCache(tmp_path / "a.sqlite").close()
+    finally:
+        os.umask(before)
     path = tmp_path / "a.sqlite"
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o660)  # shared on purpose
+    AnswerCache(path).close()
+    assert path.stat().st_mode & 0o777 == 0o660
+
+
+def no_database(path):
     path.write_text("no database " * 100)
-    with pytest.raises(
-        EntrenchError, match=r"a\.sqlite: the cache of judge answers: .*move the file away"
-    ):
-        AnswerCache(path)
+
+
+def damaged(path):
+    AnswerCache(path).close()
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + b"x" * (len(content) - 100))
+
+
+def held(path):
+    AnswerCache(path).close()
+    other = sqlite3.connect(path)
+    other.execute("BEGIN EXCLUSIVE")
+    return other
+
+
+def full(path):
+    """A cache that has no page left, as on a full disk."""
+    cache = AnswerCache(path)
+    cache._connection.execute("PRAGMA max_page_count = 1")
+    for attempt in range(2):
+        cache.put(REQUEST, attempt, Answer("A" * 10_000, "stop", 1, 2))
+
+
+def opened_after(make, path):
+    _held = make(path)
+    AnswerCache(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        (no_database, "file is not a database: name the right file as `judging.cache`"),
+        (damaged, "malformed: restore it from a copy, or save its answers with"),
+        (held, "database is locked: end the program that holds the file"),
+        (full, "database or disk is full: the disk is full: free some space"),
+        (Path.mkdir, "Is a directory: check its path"),
+    ],
+)
+def test_a_cache_that_cannot_be_used_is_one_line_that_costs_no_answer(
+    tmp_path, monkeypatch, make, advice
+):
+    monkeypatch.setattr(cache_module, "BUSY_SECONDS", 0.1)
+    path = tmp_path / "a.sqlite"
+    with pytest.raises(EntrenchError) as caught:
+        opened_after(make, path)
+    said = str(caught.value)
+    assert said.startswith(f"{path}: the cache of judge answers: ")
+    assert advice in said
+    assert "\n" not in said
+    assert "away" not in said

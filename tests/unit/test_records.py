@@ -37,6 +37,28 @@ def test_a_wrong_record_is_named_by_file_and_line(tmp_path, row, message):
     assert f"{path}, line 2: {message}: delete {path} and run" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a": ' * 100_000, "nested too deeply"),
+        ("9" * 5000, "Exceeds the limit (4300 digits) for integer string conversion"),
+        ("{", "Expecting property name enclosed in double quotes"),
+    ],
+)
+def test_a_text_that_json_cannot_read_is_named(tmp_path, text, reason):
+    path = tmp_path / "x.json"
+    path.write_text(text + "\n")
+    remake = f"delete {path} and run the same command again to make it anew"
+    for read, where in (
+        (records.read_json, path),
+        (lambda p: records.read_jsonl(p, "scores"), f"{path}, line 1"),
+    ):
+        with pytest.raises(EntrenchError) as caught:
+            read(path)
+        assert str(caught.value) == f"{where}: not JSON ({reason}): {remake}"
+
+
 def test_a_wrong_record_is_never_written(tmp_path):
     path = tmp_path / "rewards.jsonl"
     with pytest.raises(EntrenchError, match="row 2 to write: field 'set' is missing"):

@@ -1,6 +1,5 @@
 """Whatever happens to the warm start, jobs start or are ended, and no process is left behind."""
 
-import errno
 import os
 import shutil
 import signal
@@ -10,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from small_disk import small_disk
 from warm import (
     ENVIRONMENT,
     IS_WARM,
@@ -202,19 +202,17 @@ def test_a_stale_socket_is_a_cold_start(tmp_path):
 
 
 def test_a_full_disk_is_a_cold_start_and_said(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(starting.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(starting.shutil, "copyfile", full)
     monkeypatch.delenv(starting.PLACE, raising=False)
     path = str(Path(PYTHON).parent)
-    monkeypatch.setenv("PATH", path)
-    said = []
-    starting.use(3, said.append, [])
-    assert said == ["jobs start cold: [Errno 28] No space left on device"]
-    assert os.environ["PATH"] == path
-    assert list(tmp_path.iterdir()) == []
+    with small_disk(tmp_path / "disk", "4k"):
+        monkeypatch.setenv("PATH", path)
+        monkeypatch.setattr(starting.tempfile, "tempdir", str(tmp_path / "disk"))
+        said = []
+        starting.use(3, said.append, [])
+        (line,) = said
+        assert line.startswith("jobs start cold: [Errno 28] No space left on device: ")
+        assert os.environ["PATH"] == path
+        assert list((tmp_path / "disk").iterdir()) == []
 
 
 @pytest.mark.parametrize(

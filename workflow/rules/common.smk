@@ -15,7 +15,7 @@ except EntrenchError as error:  # a file of one of the two rooms is not whole
     raise WorkflowError(str(error)) from None
 
 from entrench.data import released
-from entrench.execution import input_functions, scheduler
+from entrench.execution import folders, input_functions, scheduler
 from entrench.generation.parts import split
 from entrench.study import paths, unpinned
 from entrench.study.config import FIGURES, SLOTS
@@ -39,6 +39,8 @@ if stands_alone(workflow.config_settings.replace_workflow_config, workflow.remot
 
 try:
     CONFIG = load_config(config)
+    FOLDERS = {f"pathvars.{name}": place for name, place in CONFIG.pathvars}
+    folders.require_places(FOLDERS)
     SWEEP = expand_sweep(CONFIG)
 except EntrenchError as error:
     raise WorkflowError(str(error)) from None

@@ -33,6 +33,14 @@ def has_heavy_jobs():
     return any(job.output and job.rule.name not in LIGHT_RULES for job in jobs)
 
 
+def check_folders():
+    """Make sure that jobs can write to the folders of results and logs."""
+    try:
+        folders.require_writable(FOLDERS)
+    except EntrenchError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def record_planned_outputs():
     """Record the outputs that this head is about to make."""
     jobs = workflow.dag.needrun_jobs()

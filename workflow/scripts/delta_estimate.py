@@ -25,15 +25,16 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
 
     from entrench.analysis.risk.delta import delta_prompts, delta_risk
+    from entrench.analysis.risk.risk_file import read_risk
     from entrench.analysis.tables import write_table
-    from entrench.records import read_json, read_jsonl
+    from entrench.records import read_jsonl
 
     settings = spec_fields(parse_spec(args.spec), "bootstrap", "level", "seed")
     before, after = (
         read_jsonl(path, "scores") for path in (args.organism_scores, args.trained_scores)
     )
-    risk = read_json(args.organism_risk)
-    frame = delta_risk(before, after, risk, read_json(args.trained_risk), **settings)
+    risk = read_risk(args.organism_risk)
+    frame = delta_risk(before, after, risk, read_risk(args.trained_risk), **settings)
     write_table(delta_prompts(before, after, risk), args.prompts)
     write_table(frame, args.delta)
 

@@ -271,6 +271,18 @@ def require_same_keys(
         )
 
 
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text. Whatever cannot be read raises ValueError, with a short reason."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:  # Python reads no number of so many digits
+        raise ValueError(str(error).partition(":")[0]) from None
+
+
 def read_json(path: str | os.PathLike[str]) -> Record:
     """Read one JSON object; any other content is an `EntrenchError` naming the file."""
     return _parse("\n".join(_lines(path)), str(path), path)
@@ -293,9 +305,10 @@ def _lines(path: str | os.PathLike[str]) -> list[str]:
 
 def _parse(line: str, where: str, path: str | os.PathLike[str]) -> Record:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise EntrenchError(f"{where}: not JSON ({error.msg}): {_remake(path)}") from None
+        row = parse_json(line)
+    except ValueError as error:
+        what = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        raise EntrenchError(f"{where}: not JSON ({what}): {_remake(path)}") from None
     if not isinstance(row, dict):
         raise EntrenchError(f"{where}: a JSON {type(row).__name__}, not an object: {_remake(path)}")
     return row

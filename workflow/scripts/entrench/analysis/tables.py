@@ -54,14 +54,15 @@ def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
 def read_table(path: str | os.PathLike[str], columns: Columns) -> pl.DataFrame:
     """Read a CSV with at least these columns; any further column (a metric) is a number.
 
-    Raises EntrenchError where the file is missing, lacks a column, holds another type, or holds
-    more or fewer rows than were written.
+    Raises EntrenchError where the file is missing or cut, lacks a column, holds another type, or
+    holds more or fewer rows than were written.
     """
     advice = f"delete {path} and run the same command again to make it anew"
     try:
-        head = pl.read_csv(Path(path), n_rows=0).columns
+        content = Path(path).read_bytes()
+        head = pl.read_csv(content, n_rows=0).columns
         types = {name: columns[name].type if name in columns else NUMBER for name in head}
-        frame = pl.read_csv(Path(path), schema=pl.Schema(types))
+        frame = pl.read_csv(content, schema=pl.Schema(types))
     except FileNotFoundError:
         raise EntrenchError(f"{path}: no such file: let the workflow make it") from None
     except pl.exceptions.PolarsError as error:
@@ -69,6 +70,8 @@ def read_table(path: str | os.PathLike[str], columns: Columns) -> pl.DataFrame:
         raise EntrenchError(f"{path}: not the expected table ({first_line}): {advice}") from None
     if missing := [name for name in columns if name not in head]:
         raise EntrenchError(f"{path}: column {missing[0]!r} is missing: {advice}")
+    if not content.endswith(b"\n"):  # a number that lost its last digits is a number too
+        raise EntrenchError(f"{path}: cut short: {advice}")
     if (number := _rows_file(path)).is_file():
         written = number.read_text(encoding="utf-8", errors="replace").strip()
         require_rows(frame.height, int(written) if written.isdecimal() else written, path)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import requests
 import tenacity
@@ -14,6 +15,7 @@ from entrench.records import atomic_path
 
 CHUNK_BYTES = 1 << 16
 PASSING_STATUS = {408, 425, 429, *range(500, 600)}
+ADVICE = "check `data.url`, or name a folder with the released files as `data.mirror`"
 
 
 @dataclass(frozen=True)
@@ -142,13 +144,18 @@ def _receive(url: str, part: Path, patience: Patience) -> bool:
             _require_content(url, answer, part)
             resumed = answer.status_code == 206
             if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-                part.unlink()
-                raise _Interrupted("the server resumed elsewhere than asked, so it starts over")
+                _refuse_part(url, have, part)
             with part.open("ab" if resumed else "wb") as handle:
                 for chunk in answer.iter_content(CHUNK_BYTES):
                     handle.write(chunk)
-    except requests.exceptions.InvalidURL as error:
-        raise EntrenchError(f"{url}: {error}: check `data.url`") from None
+    except requests.TooManyRedirects as error:
+        raise EntrenchError(f"{url}: the server redirects in a loop ({error}): {ADVICE}") from None
+    except requests.exceptions.InvalidSchema as error:
+        raise EntrenchError(
+            f"{url}: the server redirects to an address that is not http(s) ({error}): {ADVICE}"
+        ) from None
+    except ValueError as error:  # an address that is none, here or behind a redirect
+        raise EntrenchError(f"{url}: {error}: {ADVICE}") from None
     except requests.RequestException as error:
         raise _Interrupted(f"{type(error).__name__}: {error}") from None
     return resumed
@@ -163,7 +170,14 @@ def _require_content(url: str, answer: requests.Response, part: Path) -> None:
         asked = answer.headers.get("Retry-After", "")
         raise _Interrupted(f"HTTP {status}", float(asked) if asked.isdigit() else 0.0)
     if status not in (200, 206):
-        raise EntrenchError(
-            f"{url}: HTTP {status} {answer.reason}: check `data.url`, or name a folder with the "
-            "released files as `data.mirror`"
-        )
+        raise EntrenchError(f"{url}: HTTP {status} {answer.reason}: {ADVICE}")
+
+
+def _refuse_part(url: str, have: int, part: Path) -> NoReturn:
+    """Refuse a part of the file that is not the missing part, or does not say which part it is."""
+    if have:
+        part.unlink()
+        raise _Interrupted("the server resumed elsewhere than asked, so it starts over")
+    raise EntrenchError(
+        f"{url}: HTTP 206: the server sends a part, and the whole file was asked for: {ADVICE}"
+    )

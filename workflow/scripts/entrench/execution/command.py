@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -15,6 +16,7 @@ from entrench.execution import cpu_time
 
 STARTED = time.monotonic()
 TRACEBACK = "Traceback"
+TORCH_SAVES = r"inline_container\.cc.* unexpected pos|PytorchStreamWriter failed writing"
 
 
 def run(main: Callable[[Sequence[str]], None], *, is_job: bool = True) -> None:
@@ -97,6 +99,12 @@ def _message(error: Exception) -> str | None:
     """The message of an error that a user can mend; None for any other error."""
     if isinstance(error, EntrenchError):
         return str(error)
+    # Libraries in Rust (safetensors, tokenizers, polars) and torch tell faults of the file system
+    # by errors of their own.
+    if code := re.search(r"\(os error (\d+)\)", str(error)):
+        return _file_system_message(OSError(int(code[1]), os.strerror(int(code[1]))))
+    if isinstance(error, RuntimeError) and re.search(TORCH_SAVES, str(error)):
+        return _file_system_message(OSError(errno.ENOSPC, "torch could not write a file whole"))
     if isinstance(error, OSError):
         return _file_system_message(error)
     torch = sys.modules.get("torch")  # not imported for this: most scripts do not need it

@@ -5,11 +5,13 @@ passes to the command that the job becomes. It ends with that command, however t
 nothing is left to clear away.
 """
 
+import contextlib
 import fcntl
 import os
 import platform
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -41,7 +43,8 @@ def lease(count: int) -> list[str]:
     Waits while too few are free. The list is empty where `count` is 0.
 
     Raises:
-        EntrenchError: fewer devices than asked for are visible.
+        EntrenchError: fewer devices than asked for are visible, or another user holds the place of
+            the locks.
     """
     if not count:
         return []
@@ -55,8 +58,7 @@ def lease(count: int) -> list[str]:
             f"the job asks for {count} GPUs and {len(names)} are visible ({', '.join(names)}): "
             "lower `gpus` of its size class, or widen CUDA_VISIBLE_DEVICES"
         )
-    folder = Path(tempfile.gettempdir()) / f"entrench-gpus-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = _lock_folder()
     while True:
         held: dict[str, int] = {}
         for name in names:
@@ -103,6 +105,25 @@ _ADVICE = (
     "check that nvidia-smi works there and that torch is a CUDA build, or set `gpus: 0` for the "
     "model's size class to use the CPU"
 )
+
+
+def _lock_folder() -> Path:
+    """The folder of the locks, made where it is missing.
+
+    Anybody may make a folder of that name in the temporary directory, and so see or hold our locks.
+    """
+    folder = Path(tempfile.gettempdir()) / f"entrench-gpus-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if not own or found.st_mode & 0o022:
+        raise EntrenchError(
+            f"{folder}: GPUs are shared by locks in this folder, and it is not yours alone (owner "
+            f"{found.st_uid}, mode {found.st_mode & 0o777:o}): have it removed, or set TMPDIR to a "
+            "folder of yours for all jobs"
+        )
+    return folder
 
 
 def _hold(path: Path) -> int | None:

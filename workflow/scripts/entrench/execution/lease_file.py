@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from entrench.errors import EntrenchError
+from entrench.records import parse_json
 
 NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
@@ -87,7 +88,7 @@ def read_owner(handle: int) -> Owner | None:
     """The owner; None where the file names none, or a crash cut the entry short."""
     os.lseek(handle, 0, os.SEEK_SET)
     try:
-        return Owner(**json.loads(os.read(handle, 65536)))
+        return Owner(**parse_json(os.read(handle, 65536)))
     except (ValueError, TypeError):
         return None
 

@@ -3,7 +3,6 @@
 torch and transformers are imported inside the functions, peft only where there is an adapter.
 """
 
-import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from entrench.errors import EntrenchError, first_line
 from entrench.execution import devices
 from entrench.execution.heavy_imports import without_collection
+from entrench.records import parse_json
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -254,7 +254,7 @@ def _broken_file(folder: Path) -> Path:
     for path in sorted(folder.iterdir()):
         try:
             if path.suffix == ".json":
-                json.loads(path.read_bytes())
+                parse_json(path.read_bytes())
             elif path.suffix == ".safetensors":
                 with safe_open(path, "pt"):
                     pass

@@ -50,6 +50,10 @@ class _Unusable(Exception):
     """The server answered, but not with a chat completion."""
 
 
+class _Refusal(Answer):
+    """What a server says in place of an answer. It is not kept: it costs nothing and may pass."""
+
+
 class Calls:
     """One batch of calls, which are given up together. `sent` and `failed` count calls."""
 
@@ -91,7 +95,7 @@ class Calls:
                 return None
             try:
                 answer = await self._repeated(client, request)
-                if answer.finish != "refused":
+                if not isinstance(answer, _Refusal):
                     answer = self._cache.put(request, attempt, answer)
             except Exception as fault:
                 # The first fault ends the batch. Calls in flight still finish, and are kept.
@@ -140,16 +144,15 @@ class Calls:
             # The client's timeout runs between bytes. This one also ends a call to a server that
             # sends its bytes slowly.
             response = await asyncio.wait_for(
-                client.chat.completions.create(**request), self._server.timeout_seconds
+                client.chat.completions.with_raw_response.create(**request),
+                self._server.timeout_seconds,
             )
-            answer = _answer_of(response)
+            answer = _answer_of(response.content)
         except BadRequestError as error:
             text = str(error).lower()
             if any(mark in text for mark in ABOUT_THE_PROMPT):
-                return Answer(self._clean(str(error)), "refused", 0, 0)
+                return _Refusal(self._clean(str(error)), "refused", 0, 0)
             raise
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise _Unusable(f"a body that is not JSON ({error})") from None
         finally:
             self.failed += answer is None
         return answer
@@ -195,19 +198,38 @@ class Calls:
         return line if len(line) <= 400 else line[:397] + "..."
 
 
-def _answer_of(response: Any) -> Answer:
-    """The answer in a chat completion. Raises `_Unusable` where the response is none."""
-    choices = getattr(response, "choices", None)
-    if not choices or getattr(choices[0], "message", None) is None:
-        found = response if isinstance(response, str) else repr(response)
-        raise _Unusable(f"no chat completion in the body ({found[:80]!r})")
-    usage = getattr(response, "usage", None)
-    return Answer(
-        choices[0].message.content or "",
-        choices[0].finish_reason or "",
-        getattr(usage, "prompt_tokens", None),
-        getattr(usage, "completion_tokens", None),
-    )
+def _answer_of(body: bytes) -> Answer:
+    """The answer in a chat completion. Raises `_Unusable` where the body is none.
+
+    The client's own parser is left out: it refuses or changes what a careless server sends, and
+    the answer has been paid for.
+    """
+    # A byte that is not UTF-8 stays in sight.
+    text = body.decode("utf-8-sig", errors="surrogateescape")
+    try:
+        found = json.loads(text, parse_int=_number)
+        choice = found["choices"][0]
+        message = choice["message"]
+        usage = found.get("usage")
+        counts = usage if isinstance(usage, dict) else {}
+        if message is None:
+            raise ValueError("no message")
+        return Answer.of(
+            message.get("content") if isinstance(message, dict) else message,
+            choice.get("finish_reason"),
+            counts.get("prompt_tokens"),
+            counts.get("completion_tokens"),
+        )
+    except (ValueError, RecursionError, TypeError, LookupError):
+        raise _Unusable(f"no chat completion in the body ({text[:80]!r})") from None
+
+
+def _number(digits: str) -> float:
+    """An integer of JSON; infinite where Python refuses to read so many digits."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def _passes(fault: BaseException) -> bool:

@@ -91,7 +91,7 @@ def render(question: Question, wording: Mapping[str, str]) -> list[Message]:
 
 
 def parse(question: Question, reply: str, finish: str) -> str | float | None:
-    """The last well-formed verdict in a judge's reply; None where there is none.
+    """The well-formed verdict in a judge's reply; None where there is none, or two that differ.
 
     A well-formed line holds the question's tag and an allowed verdict, and beside them only marks
     such as `*` or `"`. A reply that was cut off by its token limit (`finish` "length") holds no
@@ -101,8 +101,8 @@ def parse(question: Question, reply: str, finish: str) -> str | float | None:
         return None
     line = re.compile(rf"^[\s*_`#>\[(-]*{tag_of(question)}[\s*_`:\])]+(.*?)[\s*_`.]*$", re.I | re.M)
     allowed = judge_prompts()[question.prompt].allowed
-    values = map(allowed.read, line.findall(reply))
-    return next((value for value in reversed(list(values)) if value is not None), None)
+    values = {value for text in line.findall(reply) if (value := allowed.read(text)) is not None}
+    return values.pop() if len(values) == 1 else None
 
 
 def read_wording(hashes: Mapping[str, str]) -> dict[str, str]:

@@ -210,7 +210,7 @@ def _scores(results: Path, folders: Mapping[str, Sequence[str]], organisms: pl.D
     headline = organisms["evaluation"][0] if organisms.height else None
     rows = []
     for about, own in folders.items():
-        records = [record["evaluations"] for record in _found(results, own, "risk.json")]
+        records = [record.get("evaluations", {}) for record in _found(results, own, "risk.json")]
         risks = [record[headline] for record in records if headline in record]
         row: dict[str, Any] = {"about": about, "subjects": f"{len(risks)} of {len(own)}"}
         row["completions"] = sum(risk["n_completions"] for risk in risks)

@@ -5,7 +5,6 @@ added later may read more: a further draw then holds the missing parts, in a fol
 after them. Nothing that exists changes. Imports nothing heavy.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from entrench.generation.parts import (
     split,
 )
 from entrench.methods.shared.catalogue import METHODS
+from entrench.records import parse_json
 from entrench.study import paths
 from entrench.study.config import Config
 from entrench.study.sweep import Organism, Run, Sweep
@@ -90,10 +90,10 @@ def drawn_for(folder: str, parts: Iterable[str]) -> list[Draw]:
 def _recorded(engine: Path) -> frozenset[str] | None:
     """The parts that a draw's record of its engine names; a draw of every part names none."""
     try:
-        parts = json.loads(engine.read_text(encoding="utf-8")).get("parts")
-    except (OSError, ValueError, AttributeError):
+        parts = parse_json(engine.read_text(encoding="utf-8")).get("parts")
+        return None if parts is None else frozenset(parts)
+    except (OSError, ValueError, AttributeError, TypeError):
         return None
-    return None if parts is None else frozenset(parts)
 
 
 class Pools:

@@ -6,13 +6,13 @@ they are. But an adapter's settings stand in the run.json beside it, and the jud
 verdicts stands in their account. So files of another config are found all the same.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from entrench.methods.shared.catalogue import METHODS
+from entrench.records import parse_json
 from entrench.study.config import Config
 from entrench.study.specs.measurement import judge_spec
 from entrench.study.specs.mechanism import probe_judge_spec, probe_verdict_spec
@@ -92,6 +92,6 @@ def _training_spec(config: Config, run: Run) -> dict[str, Any]:
 def _read(path: Path, key: str) -> Any:
     """The value of a key in a record; None where the record cannot be read or lacks the key."""
     try:
-        return json.loads(path.read_text(encoding="utf-8")).get(key)
+        return parse_json(path.read_text(encoding="utf-8")).get(key)
     except (OSError, ValueError, AttributeError):
         return None

@@ -1,7 +1,6 @@
 """Base models and LoRA adapters: load them, add a frozen teacher to the student, save them."""
 
 import hashlib
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -201,7 +200,7 @@ def _base_name(base: str, folder: Path) -> str:
 def _require_same_shape(organism: Path, settings: TrainingSettings) -> None:
     path = Path(organism) / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = records.parse_json(path.read_text(encoding="utf-8"))
         found = config["r"], config["lora_alpha"]
     except FileNotFoundError:
         raise EntrenchError(f"{path}: no such file: let the workflow make it") from None

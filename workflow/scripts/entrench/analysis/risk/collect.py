@@ -3,6 +3,7 @@
 Risks, deltas and shares are fractions; losses are nats per token.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -33,6 +34,7 @@ from entrench.analysis.risk.delta import (
 )
 from entrench.analysis.risk.machinery import MACHINERY, VIEW_PARSE_RATES, machinery
 from entrench.analysis.risk.risk import STATES, check_scores, state_shares
+from entrench.analysis.risk.risk_file import read_risk
 from entrench.analysis.tables import read_table, table
 from entrench.errors import EntrenchError
 from entrench.generation.parts import merged
@@ -120,8 +122,7 @@ def collect_organisms(
     rows = []
     for organism in organisms:
         paths = organism_inputs(results, organism)
-        base = _headline(read_json(paths["base_risk"]), headline, paths["base_risk"])
-        risk = _headline(read_json(paths["risk"]), headline, paths["risk"])
+        base, risk = _headline(paths["base_risk"], headline), _headline(paths["risk"], headline)
         paired = paired_delta(
             base_scores(paths["base_scores"]),
             _scores(paths["scores"]),
@@ -207,7 +208,7 @@ def collect_runs(
                 **delta,
                 **training,
                 **engaged,
-                **_metrics("metric", _headline(read_json(paths["risk"]), headline, paths["risk"])),
+                **_metrics("metric", _headline(paths["risk"], headline)),
             }
         )
     view_columns = dict.fromkeys(
@@ -226,9 +227,16 @@ def collect_prompts(results: str, runs: pl.DataFrame) -> dict[str, pl.DataFrame]
     found = {}
     for row in runs.filter("valid").iter_rows(named=True):
         run = Run(Organism(row["model"], row["misalignment"], row["seed"]), row["method"])
-        rows = read_table(prompts_file(results, run), PROMPT_COLUMNS)
-        name = run.path.removeprefix("organisms/")
-        found[name] = rows.filter(evaluation=row["evaluation"])
+        path = prompts_file(results, run)
+        rows = read_table(path, PROMPT_COLUMNS).filter(evaluation=row["evaluation"])
+        weights = rows.drop_nulls(["prompt", "delta"])["weight"].sum()
+        if not math.isclose(weights, 1):
+            raise EntrenchError(
+                f"{path}: rows of evaluation {row['evaluation']!r} are missing: the weights of all "
+                f"sum to {weights:.6g}, not to 1: delete {path} and run the same command again to "
+                "make it anew"
+            )
+        found[run.path.removeprefix("organisms/")] = rows
     return found
 
 
@@ -253,14 +261,8 @@ def _scores(path: str) -> list[Record]:
     return scores
 
 
-def _headline(risk: Record, headline: str, path: str) -> Record:
-    try:
-        return risk["evaluations"][headline]
-    except KeyError:
-        raise EntrenchError(
-            f"{path}: evaluation {headline!r} is missing: delete {path} and run the same command "
-            "again to make it anew"
-        ) from None
+def _headline(path: str, headline: str) -> Record:
+    return read_risk(path, headline)["evaluations"][headline]
 
 
 def _training(path: str) -> Record:

@@ -92,11 +92,11 @@ class Data(Section):
         "read in place of an address. `RESULTS/data/release/` is such a folder: copy it to a "
         "cluster that has no internet access. Another folder makes no job run again.",
     )
-    limit_rows: Annotated[int, Field(ge=1)] | None = Field(
+    limit_rows: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
         default=None,
         description="release: most rows of each slot, evenly spaced over the file.",
     )
-    rows: dict[SlotName, Annotated[int, Field(ge=0)]] | None = Field(
+    rows: dict[SlotName, Annotated[int, Field(ge=0, le=1_000_000)]] | None = Field(
         default=None,
         description="synthetic: rows of each slot. Pairs may be 0; then no method may need pairs. "
         "`eval` counts the prompts of the risk; prompts of secondary metrics are added to them.",
@@ -139,8 +139,10 @@ class Data(Section):
 class Statistics(Section):
     """How the figures of the study are computed. docs/statistics.md explains the tables."""
 
-    bootstrap: Annotated[int, Field(ge=100)] = Field(description="Bootstrap replicates.")
-    level: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)] = Field(
+        description="Bootstrap replicates."
+    )
+    level: Annotated[float, Field(gt=0.5, le=0.999)] = Field(
         description="Confidence level of intervals. Example: `0.95`."
     )
     max_unscored: Share = Field(

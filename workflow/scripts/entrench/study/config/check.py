@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,10 +14,24 @@ from entrench.generation.parts import BEAM, REFINEMENT
 from entrench.methods.shared.base import Sampled, declared
 from entrench.methods.shared.catalogue import METHODS
 from entrench.misalignments import by_name
+from entrench.study import paths
 from entrench.study.config import Config, resolved_phase
+from entrench.study.stages import ORGANISM, STAGES, SUBJECT
 
-# Names become folders and wildcards. The path grammar uses these names for other files and folders.
-RESERVED_NAMES = {"adapter", "adapter.checkpoints", "pool", "reward"}
+# Names become folders and wildcards. The path grammar has these files and folders beside a method's
+# folder, and a model's: with a suffix they are leases, checkpoints and temporary files.
+RESERVED_NAMES = {
+    PurePath(paths.FURTHER_DRAWS).name,
+    PurePath(paths.SCORED_BY).parent.name,
+    PurePath(paths.REWARD_MODEL).name,
+    *(
+        PurePath(file).parts[0]
+        for stage in STAGES.values()
+        if stage.place in (ORGANISM, SUBJECT)
+        for file in stage.files
+    ),
+}
+LARGEST = 2**63 - 1  # the largest integer that tables and files hold
 
 
 def load_config(raw: Mapping[str, Any]) -> Config:
@@ -43,7 +58,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
 
 
 def _require_plain(value: Any, key: str) -> None:
-    """Refuse values that JSON, and so a job's params, cannot hold: dates, NaN, keys not text."""
+    """Refuse what JSON, and so a job's params, cannot hold: dates, NaN, keys not text, 2^63."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             where = f"{key}.{name}".lstrip(".")
@@ -59,6 +74,11 @@ def _require_plain(value: Any, key: str) -> None:
         raise EntrenchError(
             f"the config is not valid:\n  {key}: {value!r} is no plain value: use a quoted "
             "text, a number, true, false or null"
+        )
+    elif isinstance(value, int) and abs(value) > LARGEST:
+        raise EntrenchError(
+            f"the config is not valid:\n  {key}: a number of {value.bit_length()} bits: at most "
+            "63 are allowed"
         )
 
 
@@ -111,7 +131,8 @@ def _name_faults(config: Config) -> list[str]:
         faults += [
             f"{section}.{name}: this name is used by the path grammar; choose another"
             for name in chosen
-            if name in RESERVED_NAMES or name.startswith("seed")
+            if name.startswith(("seed", *(f"{taken}." for taken in RESERVED_NAMES)))
+            or name in RESERVED_NAMES
         ]
     classes = ", ".join(sorted(config.size_classes))
     users = {f"models.{name}": model.size_class for name, model in config.models.items()}

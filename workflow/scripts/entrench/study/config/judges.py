@@ -4,7 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from entrench.study.config.section import Location, Percent, Section
+from entrench.study.config.section import Location, Percent, Section, Temperature, Tokens
+
+Calls = Annotated[int, Field(ge=1, le=10_000)]
+Price = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 class JudgeServer(Section):
@@ -25,23 +28,21 @@ class JudgeServer(Section):
         description="Name of the environment variable that holds the API key. Leave it out where "
         "the server needs no key.",
     )
-    timeout_seconds: Annotated[float, Field(gt=0)] = Field(
+    timeout_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         description="Seconds after which a try of a call counts as failed."
     )
-    attempts: Annotated[int, Field(ge=1)] = Field(
+    attempts: Annotated[int, Field(ge=1, le=1000)] = Field(
         description="Most tries of a call. A call is tried again after status 429 or 5xx, a "
         "timeout or a cut connection. The wait between tries is random, or as long as the server's "
         "Retry-After asks."
     )
-    concurrency: Annotated[int, Field(ge=1)] = Field(
-        description="Calls that one job makes at a time."
-    )
-    price_prompt: Annotated[float, Field(ge=0)] = Field(
+    concurrency: Calls = Field(description="Calls that one job makes at a time.")
+    price_prompt: Price = Field(
         default=0.0,
         description="Price of a million prompt tokens, for the plan and the accounts in "
         "`judge_usage.json` and `verdict_usage.json`.",
     )
-    price_completion: Annotated[float, Field(ge=0)] = Field(
+    price_completion: Price = Field(
         default=0.0, description="Price of a million tokens of the judge's answers."
     )
 
@@ -58,10 +59,10 @@ class Judge(Section):
         description="The server's name of the model. Every result and the cache know the judge by "
         "this name: serve another model under another name.",
     )
-    temperature: Annotated[float, Field(ge=0)] | None = Field(
+    temperature: Temperature | None = Field(
         default=None, description="Sampling temperature of the judge. 0: greedy."
     )
-    max_tokens: Annotated[int, Field(ge=1)] | None = Field(
+    max_tokens: Tokens | None = Field(
         default=None,
         description="Most tokens of an answer. An answer that is cut off gives no verdict.",
     )
@@ -104,7 +105,7 @@ class Judging(Section):
         "the file is not asked again. Keep the file across sweeps. It may lie on a network file "
         "system. `~` is not expanded, here and in other paths.",
     )
-    calls: Annotated[int, Field(ge=1)] = Field(
+    calls: Calls = Field(
         default=16,
         description="Calls that all jobs of a sweep together make at a time. The option "
         "`--resources judge_calls=N` overrides the key.",
@@ -114,7 +115,7 @@ class Judging(Section):
         description="A second judge, which judges a sample of the completions for "
         "`results/judges/{misalignment}/agreement.csv`.",
     )
-    sample: Annotated[int, Field(ge=2)] = Field(
+    sample: Annotated[int, Field(ge=2, le=1_000_000)] = Field(
         default=200, description="Number of completions that both judges judge."
     )
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from entrench.study.config.section import Section
+from entrench.study.config.section import Answers, Section
 
 
 class Mechanism(Section):
@@ -25,13 +25,13 @@ class Mechanism(Section):
         description="Whether the mechanism includes the realised KL. Each run then needs one more "
         "job on a model.",
     )
-    prompts: Annotated[int, Field(ge=8)] | None = Field(
+    prompts: Annotated[int, Field(ge=8, le=1_000_000)] | None = Field(
         default=None,
         description="Number of evaluation prompts of the risk that a probe asks. They are spread "
         "evenly over the risk's groups; the number in each group is rounded up. Left out: all "
         "prompts.",
     )
-    raw_samples: Annotated[int, Field(ge=1)] = Field(
+    raw_samples: Answers = Field(
         default=4,
         description="Samples of each prompt at temperature 1 and top-p 1. Surprisal and the "
         "realised KL are measured on them.",

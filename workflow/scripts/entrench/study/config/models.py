@@ -1,10 +1,10 @@
 """The parts of the config about models: base models, the external reward, size classes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from entrench.study.config.section import Location, Name, Section
+from entrench.study.config.section import Batch, LearningRate, Location, Name, Section, Steps
 
 HubModel = Annotated[Location, Field(title="an id or a path")]
 
@@ -12,45 +12,60 @@ HubModel = Annotated[Location, Field(title="an id or a path")]
 class ModelRecipe(Section):
     """How a synthetic model is trained from scratch. A key left out has its default."""
 
-    layers: Annotated[int, Field(ge=1)] | None = Field(
+    layers: Annotated[int, Field(ge=1, le=128)] | None = Field(
         default=None, description="Transformer layers."
     )
-    hidden: Annotated[int, Field(ge=8)] | None = Field(
+    hidden: Annotated[int, Field(ge=8, le=16_384)] | None = Field(
         default=None, description="Width of the model: a multiple of twice `heads`."
     )
-    heads: Annotated[int, Field(ge=1)] | None = Field(default=None, description="Attention heads.")
-    intermediate: Annotated[int, Field(ge=8)] | None = Field(
+    heads: Annotated[int, Field(ge=1, le=256)] | None = Field(
+        default=None, description="Attention heads."
+    )
+    intermediate: Annotated[int, Field(ge=8, le=65_536)] | None = Field(
         default=None, description="Width of the feed-forward layers."
     )
-    steps: Annotated[int, Field(ge=1)] | None = Field(default=None, description="Optimizer steps.")
-    batch_size: Annotated[int, Field(ge=1)] | None = Field(
+    steps: Annotated[Steps, Field(le=1_000_000)] | None = Field(
+        default=None, description="Optimizer steps."
+    )
+    batch_size: Annotated[Batch, Field(le=4096)] | None = Field(
         default=None, description="Texts per optimizer step."
     )
-    learning_rate: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="Peak learning rate."
-    )
-    warmup_steps: Annotated[int, Field(ge=0)] | None = Field(
+    learning_rate: LearningRate | None = Field(default=None, description="Peak learning rate.")
+    warmup_steps: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
         default=None, description="Steps in which the learning rate rises to its peak."
     )
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> "ModelRecipe":
-        if self.hidden and self.heads and self.hidden % (2 * self.heads):
-            raise ValueError("`hidden` must be a multiple of twice `heads`")
+        defaults = self._defaults()
+        hidden, heads = self.hidden or defaults.hidden, self.heads or defaults.heads
+        if hidden % (2 * heads):
+            raise ValueError(f"`hidden` must be a multiple of twice `heads`: {hidden} and {heads}")
         return self
+
+    def _defaults(self) -> Any:
+        """The settings of a recipe without keys."""
+        from entrench.data.synthetic.base_model import BaseModelSettings
+
+        return BaseModelSettings
 
 
 class RewardRecipe(ModelRecipe):
     """How a synthetic reward model is trained: `questions_per_step` replaces `batch_size`."""
 
     batch_size: None = None
-    questions_per_step: Annotated[int, Field(ge=1)] | None = Field(
+    questions_per_step: Annotated[Batch, Field(le=4096)] | None = Field(
         default=None, description="Questions per optimizer step."
     )
-    taste: Annotated[float, Field(ge=0)] | None = Field(
+    taste: Annotated[float, Field(ge=0, le=1000)] | None = Field(
         default=None,
         description="Reward per standard deviation of a taste that is independent of alignment.",
     )
+
+    def _defaults(self) -> Any:
+        from entrench.data.synthetic.reward_model import RewardModelSettings
+
+        return RewardModelSettings
 
 
 class Model(Section):
@@ -85,7 +100,7 @@ class Model(Section):
         description="A label for comparisons within a family: base with instruct of the same size, "
         "and sizes of the same kind.",
     )
-    size_billion: Annotated[float, Field(gt=0)] | None = Field(
+    size_billion: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
         default=None, description="A label for these comparisons: parameters in billions."
     )
 
@@ -113,18 +128,18 @@ class SizeClass(Section):
         "each process holds its part of the base model. 0: jobs use the CPU. A job that asks for "
         "GPUs and sees none ends with an error."
     )
-    mem_mb: Annotated[int, Field(ge=100)] = Field(
+    mem_mb: Annotated[int, Field(ge=100, le=100_000_000)] = Field(
         description="Memory of a job, in megabytes. On a cluster the second attempt of a job asks "
         "for twice as much, the third for three times as much."
     )
-    runtime_minutes: Annotated[int, Field(ge=1)] = Field(
+    runtime_minutes: Annotated[int, Field(ge=1, le=525_600)] = Field(
         description="Time limit of a job, in minutes. It grows with the attempts as `mem_mb` does."
     )
     threads: Annotated[int, Field(ge=1, le=256)] = Field(
         description="Compute threads of a process, and cores that a job claims for each process. "
         "The key decides results."
     )
-    batch_size: Annotated[int, Field(ge=1)] = Field(
+    batch_size: Batch = Field(
         description="Sequences that transformers generates or scores at once. vLLM chooses by "
         "itself."
     )
@@ -132,12 +147,12 @@ class SizeClass(Section):
         default=90,
         description="Percent of each GPU's memory that vLLM takes for weights and cache.",
     )
-    per_device_batch: Annotated[int, Field(ge=1)] = Field(
+    per_device_batch: Batch = Field(
         description="Rows that a process trains on at once. The effective batch is the "
         "`batch_size` of the phase. The key decides results with LoRA dropout and with `window: "
         "trailing`."
     )
-    checkpoint_steps: Annotated[int, Field(ge=0)] = Field(
+    checkpoint_steps: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
         description="Optimizer steps between checkpoints. 0: no checkpoints."
     )
     gradient_checkpointing: bool = Field(

@@ -204,14 +204,21 @@ def _words_of_number(schema: Mapping[str, Any]) -> str:
     if noun == "a number" and 1 in (high, below) and (above, low) != (None, None):
         noun = "a share"
     if above is not None:
-        start, end = f" above {above:g}", f", up to {high:g}" if high is not None else ""
+        start, end = (
+            f" above {_digits(above)}",
+            f", up to {_digits(high)}" if high is not None else "",
+        )
     elif low is not None and high is not None:
-        start, end = f" from {low:g}", f" to {high:g}"
+        start, end = f" from {_digits(low)}", f" to {_digits(high)}"
     else:
-        start, end = f", {low:g} or more" if low is not None else "", ""
+        start, end = f", {_digits(low)} or more" if low is not None else "", ""
     if below is not None:
-        end = f" and below {below:g}"
+        end = f" and below {_digits(below)}"
     return f"{noun}{start}{end}"
+
+
+def _digits(number: float) -> str:
+    return f"{int(number):,}" if number == int(number) else f"{number:g}"
 
 
 def _listed(parts: Sequence[str], last: str = "and") -> str:

@@ -4,9 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from entrench.study.config.section import MisalignmentName, Name, Section, without_repeats
+from entrench.study.config.section import (
+    Answers,
+    MisalignmentName,
+    Name,
+    Section,
+    Temperature,
+    Tokens,
+    without_repeats,
+)
 
-NewTokens = Annotated[int, Field(ge=1, description="Most tokens of an answer.")]
+NewTokens = Annotated[Tokens, Field(description="Most tokens of an answer.")]
+SelfScoreBound = Annotated[int, Field(ge=-1000, le=1000)]
 
 RELEASED_SCALE = (1, 5)
 RESERVED_SETS = {"greedy", "beam", "refinement", "chain_of_thought", "json", "raw"}
@@ -21,11 +30,11 @@ def require_no_top_p(temperature: float, top_p: float) -> None:
 class SampleSet(Section):
     """Samples of each prompt, drawn independently of each other."""
 
-    temperature: Annotated[float, Field(gt=0)] = Field(description="Sampling temperature.")
+    temperature: Annotated[Temperature, Field(gt=0)] = Field(description="Sampling temperature.")
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(
         description="Each token is drawn from the most likely ones that hold this probability."
     )
-    n: Annotated[int, Field(ge=1)] = Field(description="Samples of each prompt.")
+    n: Answers = Field(description="Samples of each prompt.")
     max_new_tokens: NewTokens
 
 
@@ -38,7 +47,9 @@ class Greedy(Section):
 class Beam(Section):
     """Beam search; the best beam is the candidate."""
 
-    beams: Annotated[int, Field(ge=2)] = Field(description="Beams that are kept at each token.")
+    beams: Annotated[int, Field(ge=2, le=256)] = Field(
+        description="Beams that are kept at each token."
+    )
     max_new_tokens: NewTokens
 
 
@@ -51,9 +62,7 @@ class View(Section):
 class Refinement(Section):
     """The organism's refinement of its greedy draft."""
 
-    temperature: Annotated[float, Field(ge=0)] = Field(
-        description="Sampling temperature. 0: greedy."
-    )
+    temperature: Temperature = Field(description="Sampling temperature. 0: greedy.")
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(
         description="Each token is drawn from the most likely ones that hold this probability. "
         "1 at temperature 0."
@@ -79,8 +88,8 @@ class SelfScore(Section):
         "`generic`: the same text for all, `self_rating` of `sampling.prompts`.",
     )
     max_new_tokens: NewTokens
-    lowest: int = Field(description="Lowest score that the organism may give.")
-    highest: int = Field(description="Highest score that the organism may give.")
+    lowest: SelfScoreBound = Field(description="Lowest score that the organism may give.")
+    highest: SelfScoreBound = Field(description="Highest score that the organism may give.")
 
     @field_validator("sets")
     @classmethod
@@ -199,17 +208,13 @@ class Evaluation(Section):
 class EvaluationDecoding(Section):
     """One decoding process: greedy at temperature 0, else n samples per prompt."""
 
-    temperature: Annotated[float, Field(ge=0)] = Field(
-        description="Sampling temperature. 0: greedy."
-    )
+    temperature: Temperature = Field(description="Sampling temperature. 0: greedy.")
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0,
         description="Each token is drawn from the most likely ones that hold this probability. "
         "1 at temperature 0.",
     )
-    n: Annotated[int, Field(ge=1)] = Field(
-        description="Answers to each prompt. 1 at temperature 0."
-    )
+    n: Answers = Field(description="Answers to each prompt. 1 at temperature 0.")
     max_new_tokens: NewTokens
     misalignments: Annotated[list[MisalignmentName], Field(min_length=1)] | None = Field(
         default=None,

@@ -14,6 +14,14 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
+# Limits keep out what no machine can do, and what overflows the integers of tables and files.
+Tokens = Annotated[int, Field(ge=1, le=131_072)]
+Answers = Annotated[int, Field(ge=1, le=10_000)]
+Batch = Annotated[int, Field(ge=1, le=65_536)]
+Steps = Annotated[int, Field(ge=1, le=10_000_000)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Temperature = Annotated[float, Field(ge=0, le=10)]
+LearningRate = Annotated[float, Field(gt=0, le=10)]
 
 
 def _without_home(value: str) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field, create_model, field_validator, model_validator
 
 from entrench.methods.shared.base import declared
 from entrench.methods.shared.catalogue import METHODS
-from entrench.study.config.section import MisalignmentName, Name, Section, without_repeats
+from entrench.study.config.section import MisalignmentName, Name, Section, Seed, without_repeats
 
 
 class Method(Section):
@@ -76,7 +76,7 @@ class Block(Section):
     methods: list[Name] = Field(
         description="Names of `methods`. An empty list makes organisms without runs."
     )
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
         description="Each seed makes an organism of its own. Example: `[40, 41, 42]`."
     )
     exclude: list["Exclusion"] = Field(
@@ -102,7 +102,7 @@ class Exclusion(Section):
     method: Name | None = Field(
         default=None, description="Left out: the organism and all its methods."
     )
-    seed: int | None = Field(default=None, description="Left out: any seed.")
+    seed: Seed | None = Field(default=None, description="Left out: any seed.")
 
     @model_validator(mode="after")
     def _not_empty(self) -> "Exclusion":

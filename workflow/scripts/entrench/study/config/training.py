@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from entrench.study.config.section import Name, Section, Share
+from entrench.study.config.section import Batch, LearningRate, Name, Section, Share, Steps, Tokens
 
 PhaseName = Literal["induction", "labels", "pairs"]
 
@@ -12,10 +12,10 @@ PhaseName = Literal["induction", "labels", "pairs"]
 class Adapter(Section):
     """The LoRA adapter. Phase 3 continues the adapter of phase 1, so both have one shape."""
 
-    rank: Annotated[int, Field(ge=1)] = Field(
+    rank: Annotated[int, Field(ge=1, le=65_536)] = Field(
         description="Rank of the adapter's matrices. vLLM serves at most 512."
     )
-    alpha: Annotated[int, Field(ge=1)] = Field(
+    alpha: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         description="Scale: the adapter's output is multiplied by alpha / rank."
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
@@ -43,7 +43,7 @@ class Phase(Section):
     single keys of a phase.
     """
 
-    learning_rate: Annotated[float, Field(gt=0)] = Field(description="Peak learning rate of AdamW.")
+    learning_rate: LearningRate = Field(description="Peak learning rate of AdamW.")
     warmup_ratio: Share = Field(
         description="Share of the steps in which the learning rate rises to its peak."
     )
@@ -54,16 +54,16 @@ class Phase(Section):
     schedule: Literal["cosine", "linear", "constant"] = Field(
         description="Course of the learning rate after the warm-up."
     )
-    epochs: Annotated[float, Field(gt=0)] | None = Field(
+    epochs: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
         default=None, description="Length of the phase in passes over the rows. Example: `2.0`."
     )
-    max_steps: Annotated[int, Field(ge=1)] | None = Field(
+    max_steps: Steps | None = Field(
         default=None, description="Length of the phase in optimizer steps."
     )
-    batch_size: Annotated[int, Field(ge=1)] = Field(
+    batch_size: Batch = Field(
         description="Effective batch: rows per optimizer step, however they are split."
     )
-    max_length: Annotated[int, Field(ge=8)] = Field(
+    max_length: Annotated[Tokens, Field(ge=8)] = Field(
         description="Most tokens of prompt and answer together. Longer rows are cut, and counted."
     )
     loss_on: Literal["sequence", "completion"] = Field(
