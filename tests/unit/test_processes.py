@@ -320,4 +320,4 @@ def test_one_process_passes_the_organism_on(script, model, organism, tmp_path):
     assert output.count("2 prompts: the organism stays as it is") == 1, output
     assert weights(tmp_path / "adapter").keys() == weights(organism).keys()
     report = json.loads((tmp_path / "adapter" / "run.json").read_text())["training"]
-    assert report == {"steps": 0, "rows": 2, "rows_used": 0}
+    assert report == {"steps": 0, "rows": 2, "rows_used": 0, "adapter_change": 0.0}
