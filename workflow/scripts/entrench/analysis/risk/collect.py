@@ -1,4 +1,4 @@
-"""The tables organisms.csv and runs.csv: a row per organism, a row per run.
+"""The tables organisms.csv and runs.csv: a row per organism, a row per training of a run.
 
 Risks, deltas and shares are fractions; losses are nats per token.
 """
@@ -13,6 +13,7 @@ from entrench.analysis.columns import (
     EFFECTIVE,
     EVALUATION,
     ORGANISM,
+    REPEAT,
     RUN,
     Column,
     Columns,
@@ -77,6 +78,7 @@ ORGANISM_METRICS = {
 }
 RUN_COLUMNS = {
     **RUN,
+    **REPEAT,
     **{name: column for name, column in DELTA_COLUMNS.items() if name != "headline"},
     **_TRAINING,
     **MACHINERY,
@@ -196,6 +198,7 @@ def collect_runs(
                 "method": run.method,
                 "operator": method["operator"],
                 "kind": method["kind"],
+                "repeat": run.repeat,
                 **delta,
                 **training,
                 **engaged,
@@ -211,13 +214,14 @@ def collect_runs(
 
 
 def collect_prompts(results: str, runs: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Name of each valid run of runs.csv -> its delta_prompts.csv under the headline evaluation.
+    """Name of each valid row of runs.csv -> its delta_prompts.csv under the headline evaluation.
 
-    A run's name is MODEL/MISALIGNMENT/seedSEED/METHOD.
+    The name is MODEL/MISALIGNMENT/seedSEED/METHOD, and /repeatREPEAT for a repeat.
     """
     found = {}
     for row in runs.filter("valid").iter_rows(named=True):
-        run = Run(Organism(row["model"], row["misalignment"], row["seed"]), row["method"])
+        organism = Organism(row["model"], row["misalignment"], row["seed"])
+        run = Run(organism, row["method"], row["repeat"])
         rows = read_table(prompts_file(results, run), PROMPT_COLUMNS)
         name = run.path.removeprefix("organisms/")
         found[name] = rows.filter(evaluation=row["evaluation"])

@@ -1,6 +1,7 @@
 """Reading a config: every fault is a line that names the key, its value and the allowed values."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -110,7 +111,7 @@ def _name_faults(config: Config) -> list[str]:
         faults += [
             f"{section}.{name}: this name is used by the path grammar; choose another"
             for name in chosen
-            if name in RESERVED_NAMES or name.startswith("seed")
+            if name in RESERVED_NAMES or re.match(r"seed|repeat\d+$", name)
         ]
     classes = ", ".join(sorted(config.size_classes))
     users = {f"models.{name}": model.size_class for name, model in config.models.items()}
