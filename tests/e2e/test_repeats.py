@@ -17,11 +17,10 @@ ORGANISM = f"{RESULTS}/organisms/tiny/spurious_correlation/seed0"
 
 @pytest.fixture
 def finished(micro, tmp_path) -> Workspace:
-    """A checkout with the results of the micro sweep."""
+    """A checkout with the results of the micro sweep and Snakemake's records of them."""
     workspace = Workspace(tmp_path / "repeats")
-    (workspace.folder / "results").mkdir()
-    source = micro.folder / RESULTS
-    subprocess.run(["cp", "-a", source, workspace.folder / "results"], check=True)
+    for name in ("results", ".snakemake"):
+        subprocess.run(["cp", "-a", micro.folder / name, workspace.folder], check=True)
     return workspace
 
 
@@ -82,10 +81,3 @@ def test_repeats_train_again_on_what_is_there_and_a_run_still_counts_once(finish
         assert row["n_runs"] == 1
         assert row["mean_delta_pp"] == pytest.approx(100 * deltas.mean())
     assert finished.plan(table, config=config) == {}
-
-
-def test_the_mechanism_and_the_report_of_a_repeated_sweep_make_no_probe_anew(finished):
-    config = finished.derive("repeats.yaml", repeat_two)
-    plan = finished.plan("all", "mechanism", f"{RESULTS}/report.html", config=config)
-    assert not {rule for rule in plan if rule.startswith(("probe", "decomp", "labels", "pool"))}
-    assert plan["mechanism_collect"] == plan["report_make"] == 1
