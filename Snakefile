@@ -25,6 +25,8 @@
 #           completions.jsonl  engine.json  scores.jsonl  risk.json
 #           delta_risk.csv                          phase 3 - phase 1
 #           delta_prompts.csv                       the same for each evaluation prompt
+#           repeat{r}/                              phase 3 once more, with another training seed;
+#                                                   r: 2, 3, ...; the same files from adapter/ on
 #   <results>/data/{misalignment}/probe.jsonl       the evaluation prompts of all probes
 #   <results>/{subject}/                            the mechanism: a probe of any subject
 #       probe.jsonl  probe_refined.jsonl            its samples on these prompts

@@ -126,7 +126,8 @@ def simulated_deltas(
                 before, after, risk, risk_record(after, **asked, **told), **told
             ).to_dicts()
             identity = {"model": organism.model, "misalignment": organism.misalignment}
-            rows[run] = delta | identity | {"seed": organism.seed, "method": run.method}
+            identity |= {"seed": organism.seed, "method": run.method, "repeat": run.repeat}
+            rows[run] = delta | identity
             prompts[run] = delta_prompts(before, after, risk)
     return rows, prompts
 

@@ -131,8 +131,7 @@ def measure(config: Config, sweep: Sweep, results: Path) -> None:
     for organism in sweep.organisms:
         before = risk(Subject(organism.model, organism.misalignment, organism.seed, None))
         for run in (run for run in sweep.runs if run.organism == organism):
-            subject = Subject(organism.model, organism.misalignment, organism.seed, run.method)
-            after = risk(subject)
+            after = risk(run.subject)
             spec = delta_spec(config, run)
             resampling = {name: spec[name] for name in ("bootstrap", "level", "seed")}
             frame = delta_risk(before[0], after[0], before[1], after[1], **resampling)

@@ -131,7 +131,10 @@ def write_sweep(config: Config, sweep: Sweep, results: Path, seed: int) -> Truth
             write_jsonl(own / "rewards.jsonl", "rewards", _rewards(prompts, generator))
         for run in runs:
             rows = _trained_scores(decodings, run, truth, luck, generator)
-            _write_run(config, run, results / run.path, rows, generator)
+            write_jsonl(results / run.path / "scores.jsonl", "scores", rows)
+            write_json(results / run.path / "run.json", _provenance())
+            if run.repeat == 1:
+                _write_labels(config, run, results / run.method_path, generator)
     one_age(results)
     return truth
 
@@ -177,15 +180,7 @@ def _trained_scores(
     return _scores(decodings, risk, again, generator, 0.2 if invalid else UNSCORED)
 
 
-def _write_run(
-    config: Config,
-    run: Run,
-    folder: Path,
-    scores: Iterator[Record],
-    generator: np.random.Generator,
-) -> None:
-    write_jsonl(folder / "scores.jsonl", "scores", scores)
-    write_json(folder / "run.json", _provenance())
+def _write_labels(config: Config, run: Run, folder: Path, generator: np.random.Generator) -> None:
     method = config.methods[run.method]
     operator = METHODS[method.operator]
     prompts = _pool_prompts(run.organism)

@@ -129,6 +129,7 @@ def _run(method: str, kind: str, organism: float, trained: float) -> dict[str, o
         "method": method,
         "operator": method,
         "kind": kind,
+        "repeat": 1,
         "evaluation": "greedy",
         "valid": True,
         "organism_risk": organism,

@@ -42,7 +42,7 @@ def study(models: int, seeds: int, noise: float = 6.0, seed: int = 0) -> dict[st
                     parts, kl, delta = _run(draw, noise)
                     rows["decomposition"] += [run | row for row in parts]
                     divergence.append(run | {"delta_pp": delta} | kl)
-                    runs.append(run | {"delta_risk": delta / 100})
+                    runs.append(run | {"repeat": 1, "delta_risk": delta / 100})
     tables = {name: table(found, STUDY_COLUMNS[name]) for name, found in rows.items()}
     tables["divergence"] = table(divergence, STUDY_COLUMNS["divergence"])
     methods = {name: {"operator": name, "set": "samples", "k": 4} for name in SELECTORS}

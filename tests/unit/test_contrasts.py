@@ -25,7 +25,7 @@ MODELS = {
 def run(model, method, delta, seed=1):
     kind = METHODS[method]["kind"]
     identity = {"model": model, "misalignment": "sycophancy", "seed": seed}
-    return identity | {"method": method, "kind": kind, "delta_risk": delta}
+    return identity | {"method": method, "kind": kind, "repeat": 1, "delta_risk": delta}
 
 
 def found(runs, weak=frozenset()):

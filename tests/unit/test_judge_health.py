@@ -47,9 +47,14 @@ def organisms():
 @pytest.fixture
 def runs():
     rows = [
-        {"trained_unscored_share": unscored, "valid": True, "trained_excluded_share": 0.0}
+        {"model": "a", "seed": seed, "method": "m", "repeat": 1}
+        | {"trained_unscored_share": unscored, "valid": True, "trained_excluded_share": 0.0}
         | {"self_score_parse_rate": rate, "view_parse_rate_json": view}
-        for unscored, rate, view in ((0.0, 0.5, None), (0.3, 0.7, None), (0.0, None, 1.0))
+        for seed, unscored, rate, view in (
+            (0, 0.0, 0.5, None),
+            (1, 0.3, 0.7, None),
+            (2, 0.0, None, 1.0),
+        )
     ]
     columns = RUN_COLUMNS | {"view_parse_rate_json": share("")}
     return table([row | {"misalignment": "sycophancy"} for row in rows], columns)

@@ -21,7 +21,7 @@ NO_LABELS = table([], STUDY_COLUMNS["decomposition"])
 
 def run(method, model, delta, seed=0, valid=True):
     about = {"model": model, "misalignment": "sycophancy", "seed": seed}
-    return about | {"method": method, "valid": valid, "delta_risk": delta}
+    return about | {"method": method, "repeat": 1, "valid": valid, "delta_risk": delta}
 
 
 def decomposed(method, model, label_risk, read_risk):

@@ -11,12 +11,17 @@ from entrench.figures import realised_kl, selection_vs_shift, surprisal_vs_delta
 from entrench.reporting.mechanism_tables import decomposition_table
 
 WHO = {"model": "m", "misalignment": "sycophancy", "seed": 0}
+FIRST, SECOND = (WHO | {"repeat": number} for number in (1, 2))
 ORGANISMS = pl.DataFrame([WHO | {"effective": False}])
 
 
 def test_validity_and_effect_of_induction_are_joined():
     runs = pl.DataFrame(
-        [WHO | {"method": "b", "valid": False}, WHO | {"method": "a", "valid": True}]
+        [
+            FIRST | {"method": "b", "valid": False},
+            FIRST | {"method": "a", "valid": True},
+            SECOND | {"method": "a", "valid": False},  # the mechanism is about first trainings
+        ]
     )
     rows = [WHO | {"method": name, "part": part} for name in "ab" for part in ("all", "half 0")]
     frame = with_validity(table(rows, STUDY_COLUMNS["decomposition"]), runs, ORGANISMS)
@@ -32,7 +37,7 @@ def test_validity_and_effect_of_induction_are_joined():
 
 
 def test_a_run_that_the_table_of_runs_lacks_is_named():
-    runs = pl.DataFrame([WHO | {"method": "a", "valid": True}])
+    runs = pl.DataFrame([FIRST | {"method": "a", "valid": True}])
     frame = table([WHO | {"method": "b"}], STUDY_COLUMNS["decomposition"])
     with pytest.raises(EntrenchError, match=r"runs.csv has no row of .*, 'b'"):
         with_validity(frame, runs, ORGANISMS)

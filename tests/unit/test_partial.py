@@ -35,10 +35,21 @@ def test_a_method_without_a_complete_run_has_a_row_too():
         "m/sycophancy/seed1/act",
     ]
     assert missing_table(SWEEP, complete).rows() == [
-        ("m", "sycophancy", 0, "greedy"),
-        ("m", "sycophancy", 1, "act"),
-        ("m", "sycophancy", 1, "greedy"),
+        ("m", "sycophancy", 0, "greedy", 1),
+        ("m", "sycophancy", 1, "act", 1),
+        ("m", "sycophancy", 1, "greedy", 1),
     ]
+
+
+def test_a_missing_repeat_is_named():
+    sweep = Sweep((ONE,), (RUNS[0], Run(ONE, "act", 2), Run(ONE, "act", 3)))
+    complete = Sweep((ONE,), (RUNS[0], Run(ONE, "act", 3)))
+    assert missing_table(sweep, complete).rows() == [("m", "sycophancy", 0, "act", 2)]
+    marked = mark_partial(table([], SUMMARY_COLUMNS), sweep, complete, METHODS)
+    assert marked.select("method", "n_planned", "n_missing", "missing_runs").row(0) == (
+        *("act", 3, 1),
+        "m/sycophancy/seed0/act/repeat2",
+    )
 
 
 def test_a_complete_sweep_misses_nothing():

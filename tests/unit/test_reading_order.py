@@ -51,6 +51,7 @@ def test_the_first_parts_are_an_organism_and_its_misalignment(config):
         ("completions_sample", {"subject": "base/tiny/sycophancy"}, 8),
         ("adapter_induce", {"model": "tiny", "misalignment": "sycophancy", "seed": "2"}, 8),
         ("completions_sample", subject("sycophancy", 2, "bct"), 8),
+        ("completions_sample", subject("sycophancy", 2, "bct/repeat2"), 8),
         ("summary_make", {"part": "parts/tiny/sycophancy/seed2/"}, 8),
         ("summary_make", {"part": "parts/sycophancy/"}, 8),
         ("judge_score", subject("sycophancy", 0), 6),

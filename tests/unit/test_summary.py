@@ -36,6 +36,7 @@ def run(delta, seed=40, method="bct", kind="consistency", model="tiny", **more):
         "method": method,
         "operator": method,
         "kind": kind,
+        "repeat": 1,
         "evaluation": "greedy",
         "valid": valid,
         "reason": None if valid else "trained: 9.0% unscored",

@@ -72,6 +72,7 @@ WILDCARDS = {
     "slot": any_of(SLOTS),
     "seed": any_of(SEEDS),
     "method": any_of(CONFIG.methods),
+    "repeat": f"|{any_of(map(paths.repeat, range(2, SWEEP.most_repeats + 1)))}",
     "figure": any_of(FIGURES),
     "other": any_of(CONFIG.models),
     "released": any_of(released.entries()),
@@ -81,6 +82,7 @@ GROUPS = {name: f"({pattern})" for name, pattern in WILDCARDS.items()}
 WILDCARDS["subject"] = "|".join(paths.SUBJECTS).format(**GROUPS)
 WILDCARDS["part"] = "|".join(["", *paths.PARTS]).format(**GROUPS)
 ORGANISM = f"<results>/{paths.ORGANISM}"
+METHOD = f"<results>/{paths.METHOD}"
 RUN = f"<results>/{paths.RUN}"
 FURTHER_DRAW = f"{ORGANISM}/{paths.FURTHER_DRAW}"
 # For tables and figures that exist of the complete runs too.
@@ -93,8 +95,9 @@ def organism_of(wildcards):
 
 
 def run_of(wildcards):
-    """The run these wildcards name."""
-    return Run(organism_of(wildcards), wildcards.method)
+    """The run these wildcards name; a folder that all repeats share is that of the first."""
+    number = wildcards.get("repeat", "").removeprefix(paths.REPEAT) or 1
+    return Run(organism_of(wildcards), wildcards.method, int(number))
 
 
 def spec(builder, identity):
@@ -225,4 +228,4 @@ def rewards_for_labels(wildcards):
 
 def verdicts_for_labels(wildcards):
     """Input function: verdicts, where the method reads them."""
-    return f"{RUN}/verdicts.jsonl" if reads_verdicts(CONFIG, wildcards.method) else []
+    return f"{METHOD}/verdicts.jsonl" if reads_verdicts(CONFIG, wildcards.method) else []

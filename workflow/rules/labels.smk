@@ -8,8 +8,8 @@ rule labels_judge:
         prompts="<results>/data/{misalignment}/consistency.jsonl",
         candidates=read_draws("candidates.jsonl"),
     output:
-        verdicts=f"{RUN}/verdicts.jsonl",
-        usage=ensure(f"{RUN}/verdict_usage.json", non_empty=True),
+        verdicts=f"{METHOD}/verdicts.jsonl",
+        usage=ensure(f"{METHOD}/verdict_usage.json", non_empty=True),
     log:
         "<logs>/labels_judge/{model}/{misalignment}/seed{seed}/{method}.log",
     wildcard_constraints:
@@ -45,7 +45,7 @@ rule labels_select:
         rewards=rewards_for_labels,
         verdicts=verdicts_for_labels,
     output:
-        labels=ensure(f"{RUN}/labels.jsonl", non_empty=True),
+        labels=ensure(f"{METHOD}/labels.jsonl", non_empty=True),
     log:
         "<logs>/labels_select/{model}/{misalignment}/seed{seed}/{method}.log",
     wildcard_constraints:

@@ -103,7 +103,7 @@ rule delta_estimate:
         delta=ensure(f"{RUN}/delta_risk.csv", non_empty=True),
         prompts=ensure(f"{RUN}/delta_prompts.csv", non_empty=True),
     log:
-        "<logs>/delta_estimate/{model}/{misalignment}/seed{seed}/{method}.log",
+        "<logs>/delta_estimate/{model}/{misalignment}/seed{seed}/{method}{repeat}.log",
     localrule: True
     conda:
         "../../environment.yml"

@@ -19,7 +19,7 @@ rule label_risk_estimate:
         organism_scores=f"{ORGANISM}/scores.jsonl",
         trained_scores=[],
     output:
-        table=ensure(f"{RUN}/label_risk.csv", non_empty=True),
+        table=ensure(f"{METHOD}/label_risk.csv", non_empty=True),
     log:
         "<logs>/label_risk_estimate/{model}/{misalignment}/seed{seed}/{method}.log",
     wildcard_constraints:
@@ -55,9 +55,9 @@ use rule label_risk_estimate as decomposition_estimate with:
         rewards=f"{ORGANISM}/probe_rewards.jsonl",
         verdicts=f"{ORGANISM}/probe_verdicts.jsonl",
         organism_scores=f"{ORGANISM}/scores.jsonl",
-        trained_scores=f"{RUN}/scores.jsonl",
+        trained_scores=f"{METHOD}/scores.jsonl",
     output:
-        table=ensure(f"{RUN}/decomposition.csv", non_empty=True),
+        table=ensure(f"{METHOD}/decomposition.csv", non_empty=True),
     log:
         "<logs>/decomposition_estimate/{model}/{misalignment}/seed{seed}/{method}.log",
     localrule: True
@@ -67,10 +67,10 @@ rule divergence_measure:
     input:
         model=model_of,
         organism=f"{ORGANISM}/adapter/adapter_model.safetensors",
-        trained=f"{RUN}/adapter/adapter_model.safetensors",
+        trained=f"{METHOD}/adapter/adapter_model.safetensors",
         prompts="<results>/data/{misalignment}/probe.jsonl",
     output:
-        divergence=ensure(f"{RUN}/divergence.jsonl", non_empty=True),
+        divergence=ensure(f"{METHOD}/divergence.jsonl", non_empty=True),
     log:
         "<logs>/divergence_measure/{model}/{misalignment}/seed{seed}/{method}.log",
     conda:

@@ -1,4 +1,5 @@
 # Phase 3: training goes on from the organism's adapter, on labels or by a loss on prompt pairs.
+# A repeat trains again on the same labels or pairs, with another training seed.
 
 from entrench.study.specs.organisms import regularisation_spec, training_spec
 
@@ -7,13 +8,13 @@ rule adapter_train:
     input:
         model=model_of,
         organism=f"{ORGANISM}/adapter/adapter_model.safetensors",
-        labels=f"{RUN}/labels.jsonl",
+        labels=f"{METHOD}/labels.jsonl",
     output:
         config=f"{RUN}/adapter/adapter_config.json",
         weights=ensure(f"{RUN}/adapter/adapter_model.safetensors", non_empty=True),
         run=f"{RUN}/run.json",
     log:
-        "<logs>/adapter_train/{model}/{misalignment}/seed{seed}/{method}.log",
+        "<logs>/adapter_train/{model}/{misalignment}/seed{seed}/{method}{repeat}.log",
     wildcard_constraints:
         method=any_of(LABEL_METHODS),
     conda:
@@ -52,7 +53,7 @@ rule adapter_regularise:
         weights=ensure(f"{RUN}/adapter/adapter_model.safetensors", non_empty=True),
         run=f"{RUN}/run.json",
     log:
-        "<logs>/adapter_regularise/{model}/{misalignment}/seed{seed}/{method}.log",
+        "<logs>/adapter_regularise/{model}/{misalignment}/seed{seed}/{method}{repeat}.log",
     wildcard_constraints:
         method=any_of(PAIR_METHODS),
     conda:

@@ -72,7 +72,8 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     ),
     "runs": Table(
         "runs.csv",
-        "A row is a run: a method on an organism, under the headline evaluation.",
+        "A row is a run: a method on an organism, under the headline evaluation. A repeat of the "
+        "run has a row of its own.",
         RUN_COLUMNS,
         VIEW_PARSE_RATES | RUN_METRICS,
     ),

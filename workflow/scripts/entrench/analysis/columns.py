@@ -112,6 +112,12 @@ RUN = {
     "operator": text("the operator behind the method; methods can share one"),
     "kind": text("`consistency`, or `control`: trained without any selection for consistency"),
 }
+REPEAT = {
+    "repeat": count(
+        "1 for the first training of a run, 2 and more for its repeats: the same labels or pairs, "
+        "another training seed"
+    )
+}
 EVALUATION = {"evaluation": text("the decoding under which risk was measured")}
 EFFECTIVE = {
     "effective": yes_no(

@@ -8,6 +8,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from entrench.analysis.risk.repeats import mean_over_repeats
 from entrench.analysis.summary.summary import main_rows
 from entrench.analysis.tables import scalar
 from entrench.figures.layout import beside_axis, misalignment_panels, name_methods
@@ -15,7 +16,11 @@ from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method
 
 
 def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
-    """One row per run (what = "run") and per mean (what = "mean"), in percentage points."""
+    """One row per run (what = "run") and per mean (what = "mean"), in percentage points.
+
+    A run with repeats has one row: its mean over them.
+    """
+    runs = mean_over_repeats(runs)
     dots = runs.filter("valid").select(
         "misalignment",
         "method",

@@ -4,6 +4,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from entrench.analysis.risk.repeats import mean_over_repeats
 from entrench.figures.layout import misalignment_panels
 from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, HALO, INK, spread, style
 
@@ -16,11 +17,14 @@ _LABEL_GAP = 7.0  # distance between two labels, in percent of risk
 def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
     """Risks in percent, over the valid runs. The column `what` says what a row is.
 
-    "run": one run. "method": the mean over a method's runs. "organisms": the mean over organisms,
-    each counted once; it has no trained risk. n counts the runs or organisms.
+    "run": one run, as the mean over its repeats. "method": the mean over a method's runs.
+    "organisms": the mean over organisms, each counted once; it has no trained risk. n counts the
+    runs or organisms.
     """
-    joined = runs.filter("valid").join(
-        organisms.select(*_ORGANISM, "base_risk"), on=_ORGANISM, how="left"
+    joined = (
+        mean_over_repeats(runs)
+        .filter("valid")
+        .join(organisms.select(*_ORGANISM, "base_risk"), on=_ORGANISM, how="left")
     )
     percent = [(100 * pl.col(f"{stage}_risk")).alias(f"{stage}_percent") for stage in _STAGES]
     each = joined.select(*_ORGANISM, "method", "kind", *percent).sort(*_ORGANISM, "method")

@@ -8,6 +8,7 @@ from entrench.data import released
 from entrench.generation.parts import split
 from entrench.methods.shared.base import Method
 from entrench.methods.shared.catalogue import METHODS
+from entrench.study import paths
 from entrench.study.config import Config
 from entrench.study.draws import Draw, Pools
 from entrench.study.stages import MEASUREMENT_STAGES, PROBE_STAGES, STAGES
@@ -64,7 +65,7 @@ def sweep_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
         yield from of_organism.get(organism, ())
         yield from _organism_measurements(organism)
     for run in sweep.runs:
-        yield from run_jobs(config, run)
+        yield from run_jobs(config, run) if run.repeat == 1 else _training_jobs(config, run)
     for stage in TABLES:
         yield _job(stage, part="")
     if config.mechanism.enabled:
@@ -72,18 +73,22 @@ def sweep_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
 
 
 def run_jobs(config: Config, run: Run) -> Iterator[Job]:
-    """The jobs of one run, from its labels to its delta-risk, without its organism's jobs."""
+    """The jobs of one run, from its labels to its delta-risk, without its organism's jobs.
+
+    Repeats of a run have the jobs of its labels in common.
+    """
     operator = _operator(config, run)
     if operator.reads_verdicts:
         yield _run_job("labels_judge", run)
     if operator.makes_labels:
         yield _run_job("labels_select", run)
-        yield _run_job("adapter_train", run)
-    else:
-        yield _run_job("adapter_regularise", run)
-    organism = run.organism
-    subject = Subject(organism.model, organism.misalignment, organism.seed, run.method)
-    yield from _measurement_jobs(subject, run.method)
+    yield from _training_jobs(config, run)
+
+
+def _training_jobs(config: Config, run: Run) -> Iterator[Job]:
+    labelled = _operator(config, run).makes_labels
+    yield _run_job("adapter_train" if labelled else "adapter_regularise", run)
+    yield from _measurement_jobs(run.subject, run.method)
     yield _run_job("delta_estimate", run)
 
 
@@ -132,7 +137,7 @@ def _organism_measurements(organism: Organism) -> Iterator[Job]:
 def _mechanism_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
     """Each probe of an organism with runs on labels, the tables made from it, the realised KL."""
     labelled = labelled_part(config, sweep)
-    compared = sweep.runs if config.mechanism.divergence else ()
+    compared = sweep.first.runs if config.mechanism.divergence else ()
     asked = {o.misalignment for o in labelled.organisms} | {
         run.organism.misalignment for run in compared
     }
@@ -171,7 +176,8 @@ def _pool_job(stage: str, organism: Organism, draw: Draw, pools: Pools) -> Job:
 
 
 def _run_job(stage: str, run: Run) -> Job:
-    return _job(stage, **asdict(run.organism), method=run.method)
+    names = asdict(run.organism) | {"method": run.method, "repeat": paths.repeat(run.repeat)}
+    return _job(stage, **names)
 
 
 def _job(stage: str, **names: str | int) -> Job:

@@ -17,7 +17,8 @@ def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:
     """The page: totals, models, stages, blocks, warnings, and where the figures come from."""
     parts = [
         "# Plan of the sweep",
-        f"{len(sweep.organisms)} organisms, {len(sweep.runs)} runs, results in "
+        f"{len(sweep.organisms)} organisms, {len(sweep.first.runs)} runs"
+        f"{_repeats(len(sweep.runs) - len(sweep.first.runs))}, results in "
         f"`{config.pathvars.results}`.",
         _totals(config, rows),
         "## Models",
@@ -135,8 +136,13 @@ def _block_table(config: Config) -> str:
     for index, block in enumerate(config.sweep):
         organisms, runs = unroll(block, index)
         name = block.name or f"sweep.{index}"
-        lines.append((name, "on" if block.enabled else "off", f"{len(organisms)}", f"{len(runs)}"))
-    return _table(("block", "", "organisms", "runs"), lines)
+        counts = f"{len(organisms)}", f"{len(runs) // block.repeats}", f"{block.repeats}"
+        lines.append((name, "on" if block.enabled else "off", *counts))
+    return _table(("block", "", "organisms", "runs", "trainings of each"), lines)
+
+
+def _repeats(number: int) -> str:
+    return f" and {number} {'repeat' if number == 1 else 'repeats'} of them" if number else ""
 
 
 def _warnings(config: Config, sweep: Sweep) -> str:

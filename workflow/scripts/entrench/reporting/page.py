@@ -11,12 +11,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from entrench.analysis.catalogue import TABLES
+from entrench.analysis.risk.repeats import RUN_KEY
 from entrench.analysis.summary.summary import ALL_METHODS, main_rows
 from entrench.analysis.tables import scalar
 from entrench.reporting.captions import alternative, figure_caption, table_caption
 from entrench.reporting.formatting import NONE, Frames
 from entrench.reporting.provenance import Provenance
 from entrench.reporting.questions import QUESTIONS, in_short
+from entrench.study import paths
 
 _TEMPLATES = Path(__file__).parent
 # Measured with config/demo.yaml on two types of CPU.
@@ -98,7 +100,9 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
     found = []
     if "missing" in frames and (missing := frames["missing"].height):
         found.append(f"{_are(missing, 'run')} missing; missing.csv says which.")
-    if invalid := sorted(_named(runs.filter(~runs["valid"]), "method")):
+    refused = runs.filter(~runs["valid"])
+    named = zip(_named(refused, "method"), refused["repeat"], strict=True)
+    if invalid := sorted(name + paths.repeat(number) for name, number in named):
         found.append(f"{_are(len(invalid), 'invalid run')} left out: {', '.join(invalid)}.")
     if weak := sorted(_named(organisms.filter(~organisms["effective"]))):
         found.append(
@@ -109,7 +113,7 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
     if unscored.height:
         worst = scalar(unscored["trained_unscored_share"].max())
         found.append(
-            f"{_counted(unscored.height, 'run')} with unscored completions, at most {worst:.1%} "
+            f"{_counted(_runs(unscored), 'run')} with unscored completions, at most {worst:.1%} "
             "of a run's completions."
         )
     if "decomposition" not in frames:
@@ -146,11 +150,17 @@ def _named(frame: Any, *further: str) -> list[str]:
     return ["/".join(map(str, row)) for row in frame.select(columns).iter_rows()]
 
 
+def _runs(frame: Any) -> int:
+    """The runs of some rows of runs.csv, each once: without its repeats."""
+    return frame.select(RUN_KEY).n_unique()
+
+
 def _counts(frames: Frames) -> dict[str, int]:
-    organisms = frames["organisms"]
+    organisms, runs = frames["organisms"], frames["runs"]
     return {
         "models": organisms["model"].n_unique(),
         "misalignments": organisms["misalignment"].n_unique(),
         "organisms": organisms.height,
-        "runs": frames["runs"].height,
+        "runs": _runs(runs),
+        "repeats": runs.height - _runs(runs),
     }

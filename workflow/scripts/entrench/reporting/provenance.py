@@ -20,6 +20,7 @@ from entrench.execution.provenance import run_record
 from entrench.judging.prompts import judge_prompts, wording_hashes
 from entrench.records import Record, read_json
 from entrench.reporting.formatting import Column, Table, text, whole, written
+from entrench.study import paths
 
 _PACKAGES = (
     *("docutils", "jinja2", "matplotlib", "numpy", "polars", "scipy", "snakemake", "statsmodels"),
@@ -41,7 +42,10 @@ def provenance(
 ) -> Provenance:
     """The provenance of the organisms and runs in these tables, from files below `results`."""
     organism_folders = [_folder(row) for row in organisms.iter_rows(named=True)]
-    run_folders = [f"{_folder(row)}/{row['method']}" for row in runs.iter_rows(named=True)]
+    run_folders = [
+        f"{_folder(row)}/{row['method']}{paths.repeat(row['repeat'])}"
+        for row in runs.iter_rows(named=True)
+    ]
     bases = sorted({f"base/{m}/{a}" for m, a in organisms.select("model", "misalignment").rows()})
     trained = organism_folders + run_folders
     measured = bases + trained

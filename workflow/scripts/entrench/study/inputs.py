@@ -27,7 +27,7 @@ def organism_inputs(results: str, organism: Organism) -> dict[str, str]:
 def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
     """The files that a row of runs.csv is made from, by name, without those of `pool_inputs`.
 
-    A label method has labels, and verdicts where it reads them.
+    A label method has labels, and verdicts where it reads them. Repeats share them.
     """
     folder = PurePath(results, run.path)
     files = {
@@ -38,9 +38,9 @@ def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
     }
     properties = METHODS[operator]
     if properties.makes_labels:
-        files["labels"] = f"{folder}/labels.jsonl"
+        files["labels"] = f"{PurePath(results, run.method_path)}/labels.jsonl"
     if properties.reads_verdicts:
-        files["verdicts"] = f"{folder}/verdicts.jsonl"
+        files["verdicts"] = f"{PurePath(results, run.method_path)}/verdicts.jsonl"
     return files
 
 
@@ -67,13 +67,13 @@ def prompts_file(results: str, run: Run) -> str:
 
 
 def mechanism_inputs(results: str, sweep: Sweep) -> list[str]:
-    """The files that the mechanism's tables are made from. All runs of `sweep` are on labels."""
+    """The files that the mechanism's tables are made from; `sweep` is a `labelled_part`."""
     names = ("eta.csv", "eta_bins.csv", "stability.csv")
     files = [f"{PurePath(results, o.path)}/{name}" for o in sweep.organisms for name in names]
     return files + [f"{PurePath(results, run.path)}/decomposition.csv" for run in sweep.runs]
 
 
 def divergence_inputs(results: str, sweep: Sweep) -> list[str]:
-    """The files of every run of a sweep that the table of the realised KL is made from."""
+    """The files that the realised KL of a sweep's runs is made from: of their first trainings."""
     names = ("divergence.jsonl", "delta_risk.csv")
-    return [f"{PurePath(results, run.path)}/{name}" for run in sweep.runs for name in names]
+    return [f"{PurePath(results, run.path)}/{name}" for run in sweep.first.runs for name in names]

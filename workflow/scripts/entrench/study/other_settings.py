@@ -59,11 +59,9 @@ def _recorded(config: Config, sweep: Sweep) -> Iterator[Made]:
         yield from _judged(config, subject)
     for run in sweep.runs:
         yield run.path, ADAPTER, partial(_training_spec, config, run)
-        if reads_verdicts(config, run.method):
+        if reads_verdicts(config, run.method) and run.repeat == 1:
             yield run.path, VERDICTS, partial(_judge_of, verdict_spec, config, run)
-        organism = run.organism
-        subject = Subject(organism.model, organism.misalignment, organism.seed, run.method)
-        yield from _judged(config, subject)
+        yield from _judged(config, run.subject)
 
 
 def _judged(config: Config, subject: Subject) -> Iterator[Made]:

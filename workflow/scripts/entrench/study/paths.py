@@ -2,12 +2,15 @@
 
 The comment at the top of the Snakefile shows the same for a reader. Names in braces are wildcards,
 as in a rule. `{subject}` is the folder of a measurement. `{part}` is empty, or the folder of a part
-of the sweep with its slash. All paths lie below `<results>`. Imports nothing.
+of the sweep with its slash. `{repeat}` is empty for the first training of a run, or /repeat and its
+number: the second training is /repeat2. All paths lie below `<results>`. Imports nothing.
 """
 
 BASE = "base/{model}/{misalignment}"
 ORGANISM = "organisms/{model}/{misalignment}/seed{seed}"
-RUN = f"{ORGANISM}/{{method}}"
+METHOD = f"{ORGANISM}/{{method}}"
+RUN = f"{METHOD}{{repeat}}"
+REPEAT = "/repeat"
 SUBJECTS = (BASE, ORGANISM, RUN)
 FURTHER_DRAWS = "pool/"
 FURTHER_DRAW = f"{FURTHER_DRAWS}{{parts}}/"
@@ -46,9 +49,19 @@ def organism(model: str, misalignment: str, seed: int) -> str:
     return ORGANISM.format(model=model, misalignment=misalignment, seed=seed)
 
 
-def run(model: str, misalignment: str, seed: int, method: str) -> str:
-    """Folder of a run."""
-    return RUN.format(model=model, misalignment=misalignment, seed=seed, method=method)
+def method(model: str, misalignment: str, seed: int, name: str) -> str:
+    """Folder of a method on an organism: its first training, and what its repeats share."""
+    return METHOD.format(model=model, misalignment=misalignment, seed=seed, method=name)
+
+
+def run(model: str, misalignment: str, seed: int, name: str, number: int = 1) -> str:
+    """Folder of a method's first training on an organism, or of the repeat with this number."""
+    return method(model, misalignment, seed, name) + repeat(number)
+
+
+def repeat(number: int) -> str:
+    """The `{repeat}` of a folder: empty for 1, which is the first training."""
+    return "" if number == 1 else f"{REPEAT}{number}"
 
 
 def slot(misalignment: str, name: str) -> str:

@@ -80,7 +80,8 @@ FURTHER_DRAW = Place(
     f"{paths.ORGANISM}/{paths.FURTHER_DRAW}",
     "{rule}/{model}/{misalignment}/seed{seed}/{parts}.log",
 )
-RUN = Place(f"{paths.RUN}/", "{rule}/{model}/{misalignment}/seed{seed}/{method}.log")
+METHOD = Place(f"{paths.METHOD}/", "{rule}/{model}/{misalignment}/seed{seed}/{method}.log")
+RUN = Place(f"{paths.RUN}/", "{rule}/{model}/{misalignment}/seed{seed}/{method}{repeat}.log")
 SCORED_BY = Place(f"{paths.SCORED_BY}/", "{rule}/{model}/{misalignment}/seed{seed}/{other}.log")
 SUBJECT = Place("{subject}/", "{rule}/{subject}.log")
 JUDGED = Place(f"{paths.JUDGES}/{{misalignment}}/", "{rule}/{misalignment}.log")
@@ -119,8 +120,8 @@ STAGES = {
         ),
         Stage("reward_score", ORGANISM, ("rewards.jsonl",), "inference", "reward model"),
         Stage("reward_extend", FURTHER_DRAW, ("rewards.jsonl",), "inference", "reward model"),
-        Stage("labels_judge", RUN, ("verdicts.jsonl", "verdict_usage.json"), "judging"),
-        Stage("labels_select", RUN, ("labels.jsonl",), "local"),
+        Stage("labels_judge", METHOD, ("verdicts.jsonl", "verdict_usage.json"), "judging"),
+        Stage("labels_select", METHOD, ("labels.jsonl",), "local"),
         Stage("adapter_train", RUN, paths.ADAPTER_FILES, "training", "model"),
         Stage("adapter_regularise", RUN, paths.ADAPTER_FILES, "training", "model"),
         Stage(
@@ -164,9 +165,9 @@ STAGES = {
             "judging",
         ),
         Stage("probe_analyse", SUBJECT, ("eta.csv", "eta_bins.csv", "stability.csv"), "local"),
-        Stage("label_risk_estimate", RUN, ("label_risk.csv",), None),
-        Stage("decomposition_estimate", RUN, ("decomposition.csv",), "local"),
-        Stage("divergence_measure", RUN, ("divergence.jsonl",), "inference", "model"),
+        Stage("label_risk_estimate", METHOD, ("label_risk.csv",), None),
+        Stage("decomposition_estimate", METHOD, ("decomposition.csv",), "local"),
+        Stage("divergence_measure", METHOD, ("divergence.jsonl",), "inference", "model"),
         Stage(
             "labels_cross", SCORED_BY, ("cross.jsonl", "label_kl.csv", "engine.json"), None, "model"
         ),

@@ -1,4 +1,4 @@
-"""The sweep of a config: its organisms, its runs, and their folders."""
+"""The sweep of a config: its organisms, its runs and their repeats, and the folders of all."""
 
 import base64
 import bz2
@@ -37,16 +37,32 @@ class Organism:
 
 @dataclass(frozen=True, order=True)
 class Run:
-    """One consistency (or control) method applied to one organism."""
+    """One training of one organism by one consistency (or control) method.
+
+    A repeat trains again, on the same labels or pairs, with another training seed. `repeat` is 1
+    for the first training, 2 for the first repeat.
+    """
 
     organism: Organism
     method: str
+    repeat: int = 1
 
     @property
     def path(self) -> str:
         """Folder below `<results>`."""
+        return self.subject.path
+
+    @property
+    def method_path(self) -> str:
+        """Folder below `<results>` of the labels and verdicts that all repeats share."""
         about = self.organism
-        return paths.run(about.model, about.misalignment, about.seed, self.method)
+        return paths.method(about.model, about.misalignment, about.seed, self.method)
+
+    @property
+    def subject(self) -> "Subject":
+        """The trained model as a subject of measurement."""
+        about = self.organism
+        return Subject(about.model, about.misalignment, about.seed, self.method, self.repeat)
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,7 @@ class Subject:
     misalignment: str
     seed: int | None  # None for a bare model
     method: str | None  # None for a bare model and an organism
+    repeat: int = 1  # 1 for the first training of a run
 
     @property
     def path(self) -> str:
@@ -65,13 +82,12 @@ class Subject:
             return paths.base(self.model, self.misalignment)
         if self.method is None:
             return paths.organism(self.model, self.misalignment, self.seed)
-        return paths.run(self.model, self.misalignment, self.seed, self.method)
+        return paths.run(self.model, self.misalignment, self.seed, self.method, self.repeat)
 
 
 _NAMES = {name: f"(?P<{name}>[^/]+)" for name in ("model", "misalignment", "method")}
-SUBJECT_PATTERNS = [
-    re.compile(pattern.format(**_NAMES, seed=r"(?P<seed>\d+)")) for pattern in paths.SUBJECTS
-]
+_NUMBERS = {"seed": r"(?P<seed>\d+)", "repeat": r"(?:/repeat(?P<repeat>[2-9]|[1-9]\d+))?"}
+SUBJECT_PATTERNS = [re.compile(pattern.format(**_NAMES, **_NUMBERS)) for pattern in paths.SUBJECTS]
 
 
 def parse_subject(path: str) -> Subject:
@@ -80,16 +96,17 @@ def parse_subject(path: str) -> Subject:
         if match := pattern.fullmatch(path):
             names = match.groupdict()
             seed = int(names["seed"]) if "seed" in names else None
-            return Subject(names["model"], names["misalignment"], seed, names.get("method"))
+            repeat = int(names.get("repeat") or 1)
+            return Subject(names["model"], names["misalignment"], seed, names.get("method"), repeat)
     raise EntrenchError(
         f"{path}: no subject of measurement: use base/MODEL/MISALIGNMENT or "
-        "organisms/MODEL/MISALIGNMENT/seedSEED[/METHOD]"
+        "organisms/MODEL/MISALIGNMENT/seedSEED[/METHOD[/repeatREPEAT]]"
     )
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """All organisms and runs of a config, sorted."""
+    """All organisms and runs of a config, sorted. Each repeat of a run is a `Run` of its own."""
 
     organisms: tuple[Organism, ...]
     runs: tuple[Run, ...]
@@ -104,33 +121,48 @@ class Sweep:
         """Misalignments that an organism shows."""
         return tuple(sorted({organism.misalignment for organism in self.organisms}))
 
+    @cached_property
+    def first(self) -> "Sweep":
+        """The same organisms with the first training of each run: no repeats."""
+        return Sweep(self.organisms, tuple(run for run in self.runs if run.repeat == 1))
+
+    @cached_property
+    def most_repeats(self) -> int:
+        """The largest number of trainings of a run."""
+        return max((run.repeat for run in self.runs), default=1)
+
 
 Cells = list[list[Any]]
 
 
 def cells(sweep: Sweep) -> Cells:
-    """A sweep in short: [[model, misalignment, seeds, methods], ...].
+    """A sweep in short: [[model, misalignment, seeds, runs], ...].
 
-    Seeds of a model and misalignment that have the same methods stand together.
+    A run is the name of its method; a repeat is the name and its number. Seeds of a model and
+    misalignment that have the same runs stand together.
     """
-    methods: dict[Organism, list[str]] = {organism: [] for organism in sweep.organisms}
+    short: dict[Organism, list[str | tuple[str, int]]] = {one: [] for one in sweep.organisms}
     for run in sweep.runs:
-        methods[run.organism].append(run.method)
+        short[run.organism].append(run.method if run.repeat == 1 else (run.method, run.repeat))
     groups: dict[tuple[Any, ...], list[int]] = {}
-    for organism, names in methods.items():
-        key = organism.model, organism.misalignment, tuple(names)
+    for organism, runs in short.items():
+        key = organism.model, organism.misalignment, tuple(runs)
         groups.setdefault(key, []).append(organism.seed)
-    return [[model, about, seeds, list(names)] for (model, about, names), seeds in groups.items()]
+    return [[model, about, seeds, list(runs)] for (model, about, runs), seeds in groups.items()]
 
 
 def from_cells(short: Cells) -> Sweep:
     """The sweep that `cells` has shortened to this."""
     organisms = {
-        Organism(model, misalignment, seed): methods
-        for model, misalignment, seeds, methods in short
+        Organism(model, misalignment, seed): runs
+        for model, misalignment, seeds, runs in short
         for seed in seeds
     }
-    runs = [Run(organism, name) for organism, names in organisms.items() for name in names]
+    runs = [
+        Run(organism, run) if isinstance(run, str) else Run(organism, *run)
+        for organism, own in organisms.items()
+        for run in own
+    ]
     return Sweep(tuple(sorted(organisms)), tuple(sorted(runs)))
 
 
@@ -172,9 +204,12 @@ def part_of(sweep: Sweep, part: str) -> Sweep:
 
 
 def labelled_part(config: Config, sweep: Sweep) -> Sweep:
-    """The runs on labels, and their organisms. Only their methods can be applied to a probe."""
+    """The first trainings on labels, and their organisms: what the mechanism is about.
+
+    Only methods that make labels can be applied to a probe.
+    """
     runs = tuple(
-        run for run in sweep.runs if METHODS[config.methods[run.method].operator].makes_labels
+        run for run in sweep.first.runs if METHODS[config.methods[run.method].operator].makes_labels
     )
     return Sweep(tuple(sorted({run.organism for run in runs})), runs)
 
@@ -182,19 +217,22 @@ def labelled_part(config: Config, sweep: Sweep) -> Sweep:
 def expand(config: Config) -> Sweep:
     """Unroll the blocks of `config.sweep` that are switched on.
 
-    An organism may stand in several blocks. A run may not, even if a block is switched off: so
-    every block can be switched on. A block that adds nothing is refused, and so is an exclusion
-    that matches nothing.
+    An organism may stand in several blocks. A run may stand in several blocks with different
+    `repeats`: the largest number is made. It may not stand in two with the same number, even if a
+    block is switched off: so every block can be switched on. A block that adds nothing is refused,
+    and so is an exclusion that matches nothing.
 
     Raises:
         EntrenchError: a run stands twice, or a block or an exclusion does nothing; names it.
     """
     organisms: set[Organism] = set()
-    block_of: dict[Run, int] = {}
+    block_of: dict[Run, int] = {}  # the last training of a run in a block -> the block
     runs: set[Run] = set()
     for index, block in enumerate(config.sweep):
         own_organisms, own_runs = unroll(block, index)
         for run in own_runs:
+            if run.repeat != block.repeats:
+                continue
             if run in block_of:
                 raise _fault(
                     index,
@@ -203,7 +241,7 @@ def expand(config: Config) -> Sweep:
             block_of[run] = index
         if not block.enabled:
             continue
-        if not own_runs and organisms.issuperset(own_organisms):
+        if runs.issuperset(own_runs) and organisms.issuperset(own_organisms):
             raise _fault(index, "this block adds nothing to the sweep: widen it or remove it")
         organisms.update(own_organisms)
         runs.update(own_runs)
@@ -231,7 +269,8 @@ def unroll(block: Block, index: int = 0) -> tuple[list[Organism], list[Run]]:
         if excluded(organism, None):
             continue
         organisms.append(organism)
-        runs += [Run(organism, name) for name in block.methods if not excluded(organism, name)]
+        names = [name for name in block.methods if not excluded(organism, name)]
+        runs += [Run(organism, name, n) for name in names for n in range(1, block.repeats + 1)]
     if idle:
         rule = block.exclude[min(idle)].model_dump(exclude_none=True)
         message = f"{rule} matches no cell of this block that is left: mend or remove it"

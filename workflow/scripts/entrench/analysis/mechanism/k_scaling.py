@@ -19,6 +19,7 @@ from entrench.analysis.columns import (
     share,
     with_ends,
 )
+from entrench.analysis.risk.repeats import mean_over_repeats
 from entrench.analysis.statistics.clusters import cluster_interval, cluster_totals
 from entrench.analysis.tables import table
 from entrench.methods.shared.catalogue import METHODS
@@ -71,13 +72,14 @@ def k_scaling(
     For another operator they are means over the decompositions of its runs at this k, and set_risk
     is the mean risk of all answers that the operator reads.
 
-    delta_pp is the mean delta-risk of the valid runs with these settings. control_delta_pp is the
-    mean delta-risk of the set's random control. difference_pp is delta_pp minus control_delta_pp.
-    All three are over the same organisms: those with a run at every k that was trained, and of the
-    control where there is one. So the points of a curve differ only by k. Intervals are over
-    models. A number is null where the sweep has no run for it. `methods`: method -> operator, set
-    and k.
+    delta_pp is the mean delta-risk of the valid runs with these settings, each the mean over its
+    repeats. control_delta_pp is the mean delta-risk of the set's random control. difference_pp is
+    delta_pp minus control_delta_pp. All three are over the same organisms: those with a run at
+    every k that was trained, and of the control where there is one. So the points of a curve differ
+    only by k. Intervals are over models. A number is null where the sweep has no run for it.
+    `methods`: method -> operator, set and k.
     """
+    runs = mean_over_repeats(runs)
     of_setting: dict[tuple[Any, ...], list[str]] = {}
     controls: dict[str, list[str]] = {}  # sample set -> the controls that draw from it
     for name, facts in methods.items():

@@ -107,10 +107,12 @@ def collect_divergences(
 def with_validity(frame: pl.DataFrame, runs: pl.DataFrame, organisms: pl.DataFrame) -> pl.DataFrame:
     """A study table, its `valid` filled from runs.csv and its `effective` from organisms.csv.
 
+    The table is about the first training of each run, and so is `valid`.
     A column that the table does not have is not added. Raises EntrenchError where runs.csv or
     organisms.csv lacks a run or an organism of the table.
     """
-    for name, source, column in (("runs", runs, "valid"), ("organisms", organisms, "effective")):
+    first = runs.filter(pl.col("repeat") == 1)
+    for name, source, column in (("runs", first, "valid"), ("organisms", organisms, "effective")):
         if column not in frame.columns:
             continue
         keys = [*ORGANISM, *(["method"] if column == "valid" else [])]

@@ -1,4 +1,4 @@
-"""The tables organisms.csv and runs.csv: a row per organism, a row per run.
+"""The tables organisms.csv and runs.csv: a row per organism, a row per training of a run.
 
 Risks, deltas and shares are fractions; losses are nats per token.
 """
@@ -14,6 +14,7 @@ from entrench.analysis.columns import (
     EFFECTIVE,
     EVALUATION,
     ORGANISM,
+    REPEAT,
     RUN,
     Column,
     Columns,
@@ -87,6 +88,7 @@ ORGANISM_METRICS = {
 }
 RUN_COLUMNS = {
     **RUN,
+    **REPEAT,
     **{name: column for name, column in DELTA_COLUMNS.items() if name != "headline"},
     **_TRAINING,
     **MACHINERY,
@@ -205,6 +207,7 @@ def collect_runs(
                 "method": run.method,
                 "operator": method["operator"],
                 "kind": method["kind"],
+                "repeat": run.repeat,
                 **delta,
                 **training,
                 **engaged,
@@ -220,13 +223,14 @@ def collect_runs(
 
 
 def collect_prompts(results: str, runs: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Name of each valid run of runs.csv -> its delta_prompts.csv under the headline evaluation.
+    """Name of each valid row of runs.csv -> its delta_prompts.csv under the headline evaluation.
 
-    A run's name is MODEL/MISALIGNMENT/seedSEED/METHOD.
+    The name is MODEL/MISALIGNMENT/seedSEED/METHOD, and /repeatREPEAT for a repeat.
     """
     found = {}
     for row in runs.filter("valid").iter_rows(named=True):
-        run = Run(Organism(row["model"], row["misalignment"], row["seed"]), row["method"])
+        organism = Organism(row["model"], row["misalignment"], row["seed"])
+        run = Run(organism, row["method"], row["repeat"])
         path = prompts_file(results, run)
         rows = read_table(path, PROMPT_COLUMNS).filter(evaluation=row["evaluation"])
         weights = rows.drop_nulls(["prompt", "delta"])["weight"].sum()

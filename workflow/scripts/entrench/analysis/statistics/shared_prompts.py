@@ -5,7 +5,7 @@ together. Intervals over organisms or models leave this out: they take the promp
 and shares are fractions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,14 @@ def run_shares(tables: Mapping[str, pl.DataFrame]) -> dict[str, Shares]:
         values = np.bincount(places, weights * (deltas - mean[own]), len(known))
         found[name] = Shares(values, strata)
     return found
+
+
+def mean_shares(repeats: Sequence[Shares | None]) -> Shares | None:
+    """The shares of the mean over repeats of a run; None where those of a repeat are not known."""
+    known = [shares for shares in repeats if shares is not None]
+    if not known or len(known) < len(repeats):
+        return None
+    return Shares(np.mean([shares.values for shares in known], axis=0), known[0].strata)
 
 
 def two_way_interval(

@@ -16,6 +16,7 @@ from entrench.analysis.columns import (
     yes_no,
 )
 from entrench.analysis.mechanism.divergence import LABEL_KL_COLUMNS
+from entrench.analysis.risk.repeats import mean_over_repeats
 from entrench.analysis.statistics.inference import Settings, mean_interval, suppressed_interval
 from entrench.analysis.statistics.significance import ROUNDING
 from entrench.analysis.summary.summary import units_of
@@ -118,16 +119,17 @@ def compare(
     """One row per published figure, in the order of `published`; columns `COMPARISON_COLUMNS`.
 
     Our figure is over the valid runs of the methods and the kind of models that the published one
-    is about (`kinds`: model -> base or instruct). A mean is in percentage points, with its interval
-    over organisms. A share of runs is in [0, 1], with its interval over organisms, or over models
-    where there are six. same_sign compares the sides of 0, for shares the sides of one half. The
-    reason says why figures are not comparable. Figures of `synthetic` runs never are, but ours is
-    shown.
+    is about (`kinds`: model -> base or instruct), each once: as the mean over its repeats. A mean
+    is in percentage points, with its interval over organisms. A share of runs is in [0, 1], with
+    its interval over organisms, or over models where there are six. same_sign compares the sides of
+    0, for shares the sides of one half. The reason says why figures are not comparable. Figures of
+    `synthetic` runs never are, but ours is shown.
 
     The range of eta comes from `eta` (eta.csv) and the ratio of label KL from `label_kl`
     (`CROSSED_COLUMNS`), both without an interval; where they were not measured the reason says so.
     """
-    valid = runs.filter("valid").sort("model", "misalignment", "seed", "method").to_dicts()
+    rows_of_runs = mean_over_repeats(runs).filter("valid")
+    valid = rows_of_runs.sort("model", "misalignment", "seed", "method").to_dicts()
     of_mechanism = {
         RANGE: (_largest_range(eta), NO_ETA if eta is None else NO_RANGE),
         LABEL_KL: (_ratio(label_kl), NO_LABEL_KL),

@@ -15,10 +15,12 @@ import numpy as np
 import polars as pl
 
 from entrench.analysis.columns import ORGANISM, points, text
+from entrench.analysis.risk.repeats import mean_over_repeats
 from entrench.analysis.statistics.inference import Unit
 from entrench.analysis.statistics.shared_prompts import Shares
 from entrench.analysis.tables import table
 from entrench.methods.shared.catalogue import METHODS
+from entrench.study import paths
 
 Row = dict[str, Any]  # a row of runs.csv
 Facts = Mapping[str, Mapping[str, Any]]  # method or model -> its entry of the config
@@ -85,8 +87,13 @@ def contrasts(
 
 
 def contrast_table(runs: pl.DataFrame, methods: Facts, models: Facts) -> pl.DataFrame:
-    """One row per difference behind the summary's contrasts, in percentage points."""
-    ordered = runs.filter("valid").sort("misalignment", "model", "seed", "method")
+    """One row per difference behind the summary's contrasts, in percentage points.
+
+    A run's delta-risk is its mean over repeats.
+    """
+    ordered = (
+        mean_over_repeats(runs).filter("valid").sort("misalignment", "model", "seed", "method")
+    )
     rows = [
         {
             "misalignment": misalignment,
@@ -116,8 +123,8 @@ def organism_name(run: Mapping[str, Any]) -> str:
 
 
 def run_name(run: Mapping[str, Any]) -> str:
-    """The name of a run of runs.csv."""
-    return f"{organism_name(run)}/{run['method']}"
+    """The name of a row of runs.csv: of a run, or of a repeat of it."""
+    return f"{organism_name(run)}/{run['method']}{paths.repeat(run['repeat'])}"
 
 
 def _between_models(runs: Sequence[Row], models: Facts, weak: frozenset[str]) -> Iterator[Contrast]:

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from entrench.analysis.columns import ORGANISM, count, ends, number, share, text, yes_no
+from entrench.analysis.risk.repeats import RUN_KEY
 from entrench.analysis.tables import table
 
 AGREEMENT_COLUMNS = {
@@ -68,14 +69,15 @@ def judge_health(
                         an interval. They need `agreement`: misalignment -> table of judges_compare
 
     A measure without any known value has no row. A base model counts once, however many organisms
-    it carries.
+    it carries. Each repeat of a run is a trained model of its own, but reads the same self-scores
+    and verdicts: a parse rate counts them once.
     """
     rows: list[dict[str, Any]] = []
     for misalignment in sorted(set(organisms["misalignment"])):
         mine = pl.col("misalignment") == misalignment
         found = [
             *_states(organisms.filter(mine), runs.filter(mine)),
-            *_parse_rates(runs.filter(mine)),
+            *_parse_rates(runs.filter(mine).unique(RUN_KEY, keep="first", maintain_order=True)),
         ]
         if misalignment in agreement:
             found += _agreement(agreement[misalignment].row(0, named=True))

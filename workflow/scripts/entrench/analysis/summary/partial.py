@@ -2,29 +2,32 @@
 
 import polars as pl
 
-from entrench.analysis.columns import ORGANISM, RUN, count, text
+from entrench.analysis.columns import ORGANISM, REPEAT, RUN, count, text
 from entrench.analysis.summary.contrasts import Facts, pooled
 from entrench.analysis.summary.summary import ALL_METHODS, SUMMARY_COLUMNS, main_rows
 from entrench.analysis.tables import table
 from entrench.study.sweep import Run, Sweep
 
-MISSING_COLUMNS = {**ORGANISM, "method": RUN["method"]}
+MISSING_COLUMNS = {**ORGANISM, "method": RUN["method"], **REPEAT}
 MARKS = {
-    "n_planned": count("runs of the row that the sweep has", "runs"),
-    "n_missing": count("planned runs that are not complete", "runs"),
-    "missing_runs": text("the runs that are not complete, by name; missing.csv has a row for each"),
+    "n_planned": count("runs of the row that the sweep has, and their repeats", "runs"),
+    "n_missing": count("planned runs and repeats that are not complete", "runs"),
+    "missing_runs": text(
+        "the runs and repeats that are not complete, by name; missing.csv has a row for each"
+    ),
 }
 _ROW = ["misalignment", "method"]
 
 
 def missing_table(sweep: Sweep, complete: Sweep) -> pl.DataFrame:
-    """One row per run of the sweep that is not complete."""
+    """One row per run or repeat of the sweep that is not complete."""
     rows = [
         {
             "model": run.organism.model,
             "misalignment": run.organism.misalignment,
             "seed": run.organism.seed,
             "method": run.method,
+            "repeat": run.repeat,
         }
         for run in _missing(sweep, complete)
     ]

@@ -11,11 +11,12 @@ from typing import Any
 import polars as pl
 
 from entrench.analysis.columns import EVALUATION, count, share, text
+from entrench.analysis.risk.repeats import mean_over_repeats
 from entrench.analysis.risk.risk import STATES, state_shares
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.inference import Settings, Unit, infer
 from entrench.analysis.statistics.inference_columns import INFERENCE_COLUMNS, TESTS
-from entrench.analysis.statistics.shared_prompts import run_shares
+from entrench.analysis.statistics.shared_prompts import mean_shares, run_shares
 from entrench.analysis.statistics.significance import benjamini_hochberg
 from entrench.analysis.summary.contrasts import (
     Difference,
@@ -53,12 +54,14 @@ SUMMARY_COLUMNS = {
         "`all`, or `effective`: the row leaves out organisms whose induction was not shown to work"
     ),
     **EVALUATION,
-    "n_runs": count("valid runs; in a contrast, differences", "runs"),
+    "n_runs": count(
+        "valid runs, each once: the mean over its repeats; in a contrast, differences", "runs"
+    ),
     "n_organisms": count("organisms of these runs; in a contrast, pairs of them", "organisms"),
     "n_models": count("models of these runs; in a contrast, pairs or families", "models"),
     "n_invalid": count(
-        "runs left out: too many completions are unscored, or nothing was trained. A contrast "
-        "counts none: the rows of its methods do",
+        "runs left out: too many completions are unscored, or nothing was trained. Each repeat of "
+        "a run counts here. A contrast counts none: the rows of its methods do",
         "runs",
     ),
     "invalid_runs": text("the runs left out, by name"),
@@ -90,7 +93,8 @@ def summarise(
 ) -> pl.DataFrame:
     """For each misalignment: a row per method, a row over its `pooled` methods, then contrasts.
 
-    Only valid runs count; invalid_runs names the others. Where a row includes ineffective organisms
+    Only valid runs count; invalid_runs names the others. A run counts once: as the mean over its
+    valid repeats. Where a row includes ineffective organisms
     (induction not shown to work), a second row without them follows: organisms = "effective". q is
     over the whole table. For "effective" rows the table has these rows, and the row of all
     organisms where no organism was left out. A row of kind "contrast" is about differences of
@@ -106,9 +110,9 @@ def summarise(
     known = {organism_name(row) for row in organisms.iter_rows(named=True)}
     settings = Settings(bootstrap, level, epsilon, seed)
     rows: list[dict[str, Any]] = []
-    ordered = runs.sort("model", "misalignment", "seed", "method")
+    ordered = runs.sort("model", "misalignment", "seed", "method", "repeat")
     for (misalignment,), mine in ordered.group_by("misalignment", maintain_order=True):
-        parts = _parts(_with_shares(mine.to_dicts(), prompts or {}), weak, known, methods, models)
+        parts = _parts(_with_shares(mine, prompts or {}), weak, known, methods, models)
         for (method, kind), part in parts:
             for chosen in _with_and_without_ineffective(part, weak):
                 own = replace(settings, seed=derive_seed(seed, str(misalignment), method))
@@ -188,12 +192,20 @@ def _notes(summary: pl.DataFrame) -> list[str]:
 
 
 def _with_shares(
-    runs: Sequence[dict[str, Any]], prompts: Mapping[str, pl.DataFrame]
+    trainings: pl.DataFrame, prompts: Mapping[str, pl.DataFrame]
 ) -> list[dict[str, Any]]:
-    """The runs of one misalignment, each with its `Shares` by prompt, None where not known."""
-    own = {run_name(run): prompts[run_name(run)] for run in runs if run_name(run) in prompts}
-    shares = run_shares(own)
-    return [run | {"shares": shares.get(run_name(run))} for run in runs]
+    """`mean_over_repeats` of one misalignment, each with its `Shares` by prompt.
+
+    They are None where they are not known of one of its repeats.
+    """
+    behind: dict[str, list[str]] = {}  # run -> its valid trainings
+    for row in trainings.filter("valid").iter_rows(named=True):
+        behind.setdefault(run_name(row | {"repeat": 1}), []).append(run_name(row))
+    names = [name for own in behind.values() for name in own if name in prompts]
+    shares = run_shares({name: prompts[name] for name in names})
+    means = {run: mean_shares([shares.get(name) for name in own]) for run, own in behind.items()}
+    rows = mean_over_repeats(trainings).to_dicts()
+    return [run | {"shares": means.get(run_name(run)) if run["valid"] else None} for run in rows]
 
 
 def _parts(
@@ -236,7 +248,7 @@ def _with_and_without_ineffective(
 def _counted(organisms: str, units: list[Unit], runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The counts and means of a row; `runs` are the runs behind its units and the invalid runs."""
     names = {name for unit in units for name in _runs_behind(unit)}
-    valid = [run for run in runs if run_name(run) in names]
+    valid = [run for run in runs if run["valid"] and run_name(run) in names]
     invalid = [run for run in runs if not run["valid"]]
     row = {
         "units": units,

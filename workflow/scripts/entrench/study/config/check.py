@@ -1,6 +1,7 @@
 """Reading a config: every fault is a line that names the key, its value and the allowed values."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -131,8 +132,9 @@ def _name_faults(config: Config) -> list[str]:
         faults += [
             f"{section}.{name}: this name is used by the path grammar; choose another"
             for name in chosen
-            if name.startswith(("seed", *(f"{taken}." for taken in RESERVED_NAMES)))
+            if name.startswith(tuple(f"{taken}." for taken in RESERVED_NAMES))
             or name in RESERVED_NAMES
+            or re.match(r"seed|repeat\d+$", name)
         ]
     classes = ", ".join(sorted(config.size_classes))
     users = {f"models.{name}": model.size_class for name, model in config.models.items()}

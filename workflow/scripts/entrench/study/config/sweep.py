@@ -58,8 +58,8 @@ else:
 class Block(Section):
     """A block makes every combination of its models, misalignments, methods and seeds.
 
-    Combinations that `exclude` matches are left out. A run that stands in two blocks is refused,
-    and so is a block that adds nothing.
+    Combinations that `exclude` matches are left out. A run that stands in two blocks with the same
+    `repeats` is refused, and so is a block that adds nothing.
     """
 
     name: Annotated[str, Field(min_length=1)] | None = Field(
@@ -79,6 +79,14 @@ class Block(Section):
     seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
         description="Each seed makes an organism of its own. Example: `[40, 41, 42]`."
     )
+    repeats: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=1,
+        exclude_if=lambda repeats: repeats == 1,  # so that no report of before is made anew
+        description="Trainings of each run. 1: phase 3 once. 3: phase 3 twice more, on the same "
+        "organism and the same labels or pairs, each time with another training seed. Where runs "
+        "stand in several blocks, the largest number counts. So a block of its own with `seeds: "
+        "[40]` and `repeats: 3` repeats the runs of one seed.",
+    )
     exclude: list["Exclusion"] = Field(
         default_factory=list,
         description="Combinations to leave out. An entry matches a combination if every key of the "
@@ -90,6 +98,12 @@ class Block(Section):
     @classmethod
     def _once_each(cls, values: list[Any]) -> list[Any]:
         return without_repeats(values)
+
+    @model_validator(mode="after")
+    def _has_runs_to_repeat(self) -> "Block":
+        if self.repeats > 1 and not self.methods:
+            raise ValueError("`repeats` needs methods: without runs there is nothing to repeat")
+        return self
 
 
 class Exclusion(Section):

@@ -13,8 +13,10 @@ from entrench.study.sweep import Run, Subject
 def completion_spec(config: Config, subject: Subject) -> dict[str, Any]:
     """completions_sample: answers to the evaluation prompts.
 
-    The identity holds no method, and for a bare model no seed: an organism and the models trained
-    from it draw on common random numbers.
+    The identity holds no method and no repeat, and for a bare model no seed: an organism and the
+    models trained from it draw on common random numbers. So repeats of a run differ by their
+    training alone. The luck of the draws is part of each prompt's answers, and the spread over
+    prompts counts it already.
     """
     return {
         "engine": config.engine,
@@ -54,5 +56,4 @@ def risk_spec(config: Config, subject: Subject) -> dict[str, Any]:
 
 def delta_spec(config: Config, run: Run) -> dict[str, Any]:
     """delta_estimate: delta-risk of one run."""
-    subject = Subject(run.organism.model, run.organism.misalignment, run.organism.seed, run.method)
-    return risk_spec(config, subject) | {"seed": derive_seed(run.path, "delta")}
+    return risk_spec(config, run.subject) | {"seed": derive_seed(run.path, "delta")}

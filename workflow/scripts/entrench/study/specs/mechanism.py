@@ -128,5 +128,5 @@ def mechanism_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 
 
 def divergence_table_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
-    """divergence_collect: the realised KL of a sweep's runs."""
-    return {**methods_part(config, sweep), "headline": config.evaluation.headline}
+    """divergence_collect: the realised KL of a sweep's runs, after their first training."""
+    return {**methods_part(config, sweep.first), "headline": config.evaluation.headline}

@@ -72,7 +72,7 @@ def training_spec(config: Config, run: Run) -> dict[str, Any]:
     """adapter_train: phase 3 on pseudo-labels."""
     return {
         **model_part(config, run.organism.model),
-        **training_part(config, run.organism, "labels"),
+        **training_part(config, run.organism, "labels", repeat=run.repeat),
     }
 
 
@@ -83,7 +83,7 @@ def regularisation_spec(config: Config, run: Run) -> dict[str, Any]:
     together = not objective.rows_are_independent
     return {
         **model_part(config, run.organism.model),
-        **training_part(config, run.organism, "pairs", padded_together=together),
+        **training_part(config, run.organism, "pairs", together, run.repeat),
         "objective": {"operator": method.operator, **method.settings},
     }
 

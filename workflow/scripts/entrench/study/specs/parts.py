@@ -74,8 +74,11 @@ def training_part(
     organism: Organism,
     phase: PhaseName,
     padded_together: bool = False,
+    repeat: int = 1,
 ) -> dict[str, Any]:
     """The settings of a phase. All methods of a phase share one seed, and so every draw.
+
+    Each repeat has another seed, which all methods share too.
 
     How a step is split into micro-batches is a machine fact, with two exceptions. Each process
     draws dropout for all rows of a micro-batch together. And the loss may depend on the padding
@@ -84,12 +87,13 @@ def training_part(
     adapter = config.training.sets[config.training.use].adapter
     settings = resolved_phase(config, organism.misalignment, phase)
     model = config.models[organism.model]
+    further = [] if repeat == 1 else [repeat]
     part: dict[str, Any] = {
         "training": {
             **adapter.model_dump(),
             **settings.model_dump(),
             "dtype": model.dtype,
-            "seed": derive_seed(*identity_of(organism), phase, "training"),
+            "seed": derive_seed(*identity_of(organism), phase, "training", *further),
         }
     }
     if adapter.dropout > 0 or padded_together:

@@ -121,8 +121,8 @@ def _label_kl(config: Config, sweep: Sweep) -> dict[str, str]:
 
 
 def _simulated(config: Config, sweep: Sweep) -> dict[str, Any]:
-    """The runs without those of variants, and the kinds of their methods."""
-    runs = tuple(run for run in sweep.runs if config.methods[run.method].variant_of is None)
+    """The runs, each once and without those of variants, and the kinds of their methods."""
+    runs = tuple(run for run in sweep.first.runs if config.methods[run.method].variant_of is None)
     simulated = Sweep(tuple(sorted({run.organism for run in runs})), runs)
     return {
         "runs": packed(simulated),

@@ -1,0 +1,89 @@
+"""What repeats of runs add to a plan: trainings and measurements, no labels, no probe."""
+
+from collections import Counter
+
+import pytest
+import yaml
+from shared_plans import DEMO, FAMILY
+from workspace import LABEL_RUN
+
+from entrench.planning.jobs import sweep_jobs
+from entrench.study.config.check import load_config
+from entrench.study.sweep import expand
+
+REPEAT = f"{FAMILY}/multi_view/repeat2"
+
+
+@pytest.fixture(scope="module")
+def repeated(checkout) -> str:
+    """The demo, with two of its runs on sycophancy trained three times."""
+
+    def add(config):
+        block = {"misalignments": ["sycophancy"], "methods": ["act", "multi_view"], "repeats": 3}
+        config["sweep"].append(config["sweep"][0] | block)
+
+    return checkout.derive("repeats.yaml", add, DEMO)
+
+
+def test_repeats_train_and_measure_and_make_nothing_else(checkout, repeated):
+    added = Counter(checkout.plan(config=repeated))
+    added.subtract(checkout.plan(config=DEMO))
+    assert {rule: count for rule, count in added.items() if count} == {
+        "adapter_train": 2,
+        "adapter_regularise": 2,
+        "completions_sample": 4,
+        "judge_score": 4,
+        "risk_estimate": 4,
+        "delta_estimate": 4,
+    }
+
+
+def test_the_specs_of_first_trainings_know_no_repeat(checkout, repeated):
+    first, second = (
+        {
+            job.outputs[0]: job.spec
+            for job in checkout.of_config(name).needed(["all"])
+            if job.outputs
+        }
+        for name in (DEMO, repeated)
+    )
+    changed = [path for path, spec in first.items() if second[path] != spec]
+    assert changed == ["results/demo/runs.csv"]  # its spec lists the runs
+
+
+def test_a_repeat_is_a_target_and_needs_no_other_training(checkout, repeated):
+    plan = checkout.plan(f"{REPEAT}/delta_risk.csv", config=repeated)
+    estimates = {"model_make": 1, "labels_judge": 1, "risk_estimate": 2, "delta_estimate": 1}
+    assert plan == LABEL_RUN | estimates
+    jobs = checkout.of_config(repeated).needed([f"{REPEAT}/delta_risk.csv"])
+    made = {path for job in jobs for path in job.outputs if path.startswith(FAMILY)}
+    assert f"{FAMILY}/multi_view/labels.jsonl" in made
+    assert {path for path in made if path.startswith(f"{FAMILY}/multi_view/")} == {
+        *(f"{FAMILY}/multi_view/{name}" for name in ("labels.jsonl", "verdicts.jsonl")),
+        f"{FAMILY}/multi_view/verdict_usage.json",
+        *(f"{REPEAT}/adapter/adapter_{name}" for name in ("config.json", "model.safetensors")),
+        *(f"{REPEAT}/{name}" for name in ("run.json", "completions.jsonl", "engine.json")),
+        *(f"{REPEAT}/{name}" for name in ("scores.jsonl", "judgements.jsonl", "judge_usage.json")),
+        *(f"{REPEAT}/{name}" for name in ("risk.json", "delta_risk.csv", "delta_prompts.csv")),
+    }
+
+
+def test_the_files_of_the_plan_are_those_of_the_rules(checkout, repeated):
+    config = load_config(yaml.safe_load((checkout.folder / repeated).read_text()))
+    planned = {
+        f"results/demo/{path}"
+        for job in sweep_jobs(config, expand(config))
+        for path in job.outputs
+        if "repeat" in path
+    }
+    jobs = checkout.of_config(repeated).jobs
+    assert planned == {path for job in jobs for path in job.outputs if "repeat" in path}
+    assert len(planned) == 4 * 11
+
+
+@pytest.mark.parametrize("name", ["multi_view/repeat4", "multi_view/repeat1"])
+def test_a_repeat_that_the_sweep_does_not_have_has_no_rule(checkout, repeated, name):
+    target = f"{FAMILY}/{name}/delta_risk.csv"
+    done = checkout.snakemake("-n", "--", target, config=repeated)
+    assert done.returncode != 0
+    assert "MissingRuleException" in done.stdout + done.stderr

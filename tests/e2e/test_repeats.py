@@ -1,0 +1,83 @@
+"""Repeats that are added to a finished sweep: phase 3 again, and nothing that exists changes."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from workspace import Workspace
+
+from entrench.analysis.risk.collect import RUN_COLUMNS
+from entrench.analysis.summary.summary import SUMMARY_COLUMNS
+from entrench.analysis.tables import read_table
+
+RESULTS = "results/micro"
+ORGANISM = f"{RESULTS}/organisms/tiny/spurious_correlation/seed0"
+
+
+@pytest.fixture
+def finished(micro, tmp_path) -> Workspace:
+    """A checkout with the results of the micro sweep and Snakemake's records of them."""
+    workspace = Workspace(tmp_path / "repeats")
+    for name in ("results", ".snakemake"):
+        subprocess.run(["cp", "-a", micro.folder / name, workspace.folder], check=True)
+    return workspace
+
+
+def repeat_two(config):
+    config["sweep"].append(config["sweep"][0] | {"methods": ["multi_view", "bct"], "repeats": 2})
+
+
+def state(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Content and time of every file of the organism and its runs."""
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_repeats_train_again_on_what_is_there_and_a_run_still_counts_once(finished):
+    organism = finished.folder / ORGANISM
+    config = finished.derive("repeats.yaml", repeat_two)
+    before = state(organism)
+    table = f"{RESULTS}/summary.csv"
+    assert finished.plan(table, config=config) == {
+        "adapter_train": 1,
+        "adapter_regularise": 1,
+        "completions_sample": 2,
+        "judge_score": 2,
+        "risk_estimate": 2,
+        "delta_estimate": 2,
+        "runs_collect": 1,
+        "summary_make": 1,
+    }
+    finished.sweep(config, table)
+    after = state(organism)
+    assert {name: after[name] for name in before} == before
+    files = {"run.json", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
+    files |= {"completions.jsonl", "engine.json", "judgements.jsonl", "judge_usage.json"}
+    files |= {"scores.jsonl", "risk.json", "delta_risk.csv", "delta_prompts.csv"}
+    assert after.keys() - before.keys() == {
+        f"{method}/repeat2/{name}" for method in ("multi_view", "bct") for name in files
+    }
+    for method in ("multi_view", "bct"):
+        first, second = (organism / method, organism / method / "repeat2")
+        weights = "adapter/adapter_model.safetensors"
+        assert (first / weights).read_bytes() != (second / weights).read_bytes()
+        specs = [json.loads((f / "run.json").read_text())["spec"] for f in (first, second)]
+        seeds = {spec["training"].pop("seed") for spec in specs}
+        assert len(seeds) == 2
+        assert specs[0] == specs[1]
+    runs = read_table(finished.folder / RESULTS / "runs.csv", RUN_COLUMNS)
+    assert runs.select("method", "repeat").rows() == [
+        *(("bct", 1), ("bct", 2), ("multi_view", 1), ("multi_view", 2)),
+        ("rejection_sampling", 1),
+    ]
+    summary = read_table(finished.folder / table, SUMMARY_COLUMNS)
+    for method in ("multi_view", "bct"):
+        row = summary.filter(method=method, organisms="all").row(0, named=True)
+        deltas = runs.filter(method=method)["delta_risk"]
+        assert row["n_runs"] == 1
+        assert row["mean_delta_pp"] == pytest.approx(100 * deltas.mean())
+    assert finished.plan(table, config=config) == {}

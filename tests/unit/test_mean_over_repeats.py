@@ -1,0 +1,183 @@
+"""A run counts once in every table and figure, however often it was trained."""
+
+import pytest
+from demo_config import DEMO
+from unit.simulated import settings, study
+from unit.test_collect import METHODS, ORGANISM, results, runs_of  # noqa: F401
+from unit.test_comparison import compared, published
+from unit.test_judge_health import organisms  # noqa: F401
+from unit.test_k_scaling import METHODS as METHODS_OF_K
+from unit.test_k_scaling import NO_ETA, NO_LABELS
+from unit.test_k_scaling import SETTINGS as SETTINGS_OF_K
+from unit.test_summary import run, summary
+
+from entrench.analysis.mechanism.k_scaling import k_scaling
+from entrench.analysis.risk.collect import (
+    ORGANISM_COLUMNS,
+    RUN_COLUMNS,
+    collect_prompts,
+    collect_runs,
+)
+from entrench.analysis.risk.delta import PROMPT_COLUMNS
+from entrench.analysis.risk.repeats import mean_over_repeats
+from entrench.analysis.summary.contrasts import contrast_table
+from entrench.analysis.summary.judge_health import judge_health
+from entrench.analysis.summary.summary import summarise
+from entrench.analysis.tables import table
+from entrench.figures import delta_by_method, risk_trajectories
+from entrench.records import write_json
+from entrench.reporting.page import partial
+from entrench.reporting.provenance import provenance
+from entrench.study.config.check import load_config
+from entrench.study.specs.report import report_spec
+from entrench.study.sweep import Run
+
+TRAININGS = [
+    run(-0.3, 1),
+    run(-0.1, 1, repeat=2),
+    run(None, 1, repeat=3),
+    run(-0.5, 2),
+]
+
+
+def test_a_run_is_the_mean_over_its_valid_trainings():
+    rows = mean_over_repeats(table(TRAININGS, RUN_COLUMNS)).to_dicts()
+    names = ("seed", "repeat", "valid", "delta_risk", "trained_risk", "ci_low", "ci_high")
+    found = [tuple(row[name] for name in names) for row in rows]
+    assert found == [
+        (1, 1, True, pytest.approx(-0.2), pytest.approx(0.3), *map(pytest.approx, (-0.3, -0.1))),
+        (2, 1, True, -0.5, 0.0, pytest.approx(-0.6), pytest.approx(-0.4)),
+        (1, 3, False, None, None, None, None),
+    ]
+    assert rows[0]["reason"] is None
+
+
+def test_without_repeats_nothing_changes():
+    runs, _, _ = study(1, 2)
+    assert mean_over_repeats(runs).equals(runs)
+    assert mean_over_repeats(runs.clear()).equals(runs.clear())
+
+
+def test_repeats_are_no_further_organisms_of_a_summary():
+    row = summary(TRAININGS)["bct", "all"]
+    assert (row["n_runs"], row["n_organisms"], row["n_suppressed"]) == (2, 2, 2)
+    assert row["mean_delta_pp"] == pytest.approx(-35)
+    assert row["mean_trained_risk"] == pytest.approx(0.15)
+    assert (row["n_invalid"], row["invalid_runs"]) == (1, "tiny/sycophancy/seed1/bct/repeat3")
+    one = summary(TRAININGS[:2])["bct", "all"]
+    assert (one["n_runs"], one["ci_kind"]) == (1, "prompts of one run")
+    assert (one["ci_low_pp"], one["ci_high_pp"]) == pytest.approx((-30, -10))
+
+
+def test_a_run_whose_first_training_is_invalid_stands_on_its_repeat():
+    row = summary([run(None), run(-0.2, repeat=2)])["bct", "all"]
+    assert (row["n_runs"], row["mean_delta_pp"]) == (1, pytest.approx(-20))
+    assert row["mean_trained_risk"] == pytest.approx(0.3)
+    assert (row["n_invalid"], row["invalid_runs"]) == (1, "tiny/sycophancy/seed40/bct")
+
+
+def test_prompts_move_a_run_by_their_mean_over_repeats():
+    frame = table([run(-0.3, 1), run(-0.3, 1, repeat=2), run(0.6, 2)], RUN_COLUMNS)
+    rows = [{"model": "tiny", "misalignment": "sycophancy", "seed": s} for s in (1, 2)]
+    about = table([row | {"effective": True} for row in rows], ORGANISM_COLUMNS)
+    deltas = {
+        "seed1/bct": (-0.8, -0.3, 0.2),
+        "seed1/bct/repeat2": (-0.4, -0.3, -0.2),
+        "seed2/bct": (0.4, 0.4, 1.0),
+    }
+    prompts = {
+        f"tiny/sycophancy/{name}": table(
+            [
+                {"evaluation": "greedy", "prompt": prompt, "delta": delta, "weight": 1 / 3}
+                for prompt, delta in zip("abc", values, strict=True)
+            ],
+            PROMPT_COLUMNS,
+        )
+        for name, values in deltas.items()
+    }
+    told = settings(frame)
+    row = summarise(frame, about, prompts, **told).row(0, named=True)
+    # The means over repeats are -.6, -.3 and .0: the numbers of test_summary.py.
+    half = 100 * 12.7062 * (0.2025 + 0.0325 - 0.0175) ** 0.5
+    assert row["prompts_ci_low_pp"] == pytest.approx(15 - half, abs=1e-2)
+    del prompts["tiny/sycophancy/seed1/bct/repeat2"]
+    row = summarise(frame, about, prompts, **told).row(0, named=True)
+    assert row["prompts_ci_reason"] == "the deltas of each prompt are not known"
+
+
+def test_contrasts_k_and_the_paper_take_the_mean_too():
+    greedy = {"method": "greedy", "operator": "greedy_self_training", "kind": "control"}
+    runs = [*TRAININGS[:2], run(0.1, 1, **greedy), run(0.3, 1, repeat=2, **greedy)]
+    frame = table(runs, RUN_COLUMNS)
+    told = settings(frame)
+    found = contrast_table(frame, told["methods"], told["models"]).to_dicts()
+    one = next(row for row in found if row["contrast"] == "bct - greedy")
+    assert [one[f"{name}_pp"] for name in ("first", "second", "difference")] == pytest.approx(
+        [-20, 20, -40]
+    )
+    ours = compared(published(methods="bct", value=-25.0), *TRAININGS)
+    assert (ours["ours"], ours["n_runs"]) == (pytest.approx(-35), 2)
+    one, alike = ({"method": f"diverse_decoding{end}"} for end in ("", "_again"))
+    methods = METHODS_OF_K | {alike["method"]: METHODS_OF_K[one["method"]]}
+    of_k = table(
+        [run(-0.3, 1, **one), run(-0.1, 1, repeat=2, **one), run(0.4, 1, **alike)], RUN_COLUMNS
+    )
+    (row,) = k_scaling(NO_ETA, NO_LABELS, of_k, methods, **SETTINGS_OF_K).to_dicts()
+    assert (row["n_runs"], row["delta_pp"]) == (1, pytest.approx((-20 + 40) / 2))
+
+
+def test_each_training_is_a_model_that_judges_met_and_reads_the_same_self_scores(organisms):  # noqa: F811
+    runs = [row | {"self_score_parse_rate": 0.5} for row in TRAININGS]
+    frame = judge_health(table(runs, RUN_COLUMNS), organisms, {})
+    counts = {row[1:3]: row[3] for row in frame.iter_rows()}
+    assert counts["unscored", "trained models"] == 4
+    assert counts["parse rate", "self-scores"] == 2
+
+
+def test_a_figure_has_one_mark_a_run():
+    rows = [{"model": "tiny", "misalignment": "sycophancy", "seed": s} for s in (1, 2)]
+    about = [row | {"effective": True, "base_risk": 0.0} for row in rows]
+    frames = table(TRAININGS, RUN_COLUMNS), table(about, ORGANISM_COLUMNS)
+    whole = summarise(*frames, **settings(frames[0]))
+    dots = delta_by_method.data(*frames, whole).filter(what="run")
+    assert dots["delta_pp"].to_list() == pytest.approx([-20, -50])
+    shown = risk_trajectories.data(*frames, whole)
+    assert shown.filter(what="run")["trained_percent"].to_list() == pytest.approx([30, 0])
+    assert shown.filter(what="method")["n"].to_list() == [2]
+
+
+def test_a_row_of_the_table_of_runs_reads_the_labels_that_repeats_share(results):  # noqa: F811
+    first, second = (Run(ORGANISM, "multi_view", number) for number in (1, 2))
+    whole = results / first.path
+    (whole / "repeat2").mkdir()
+    for name in ("delta_risk.csv", "delta_prompts.csv", "risk.json"):
+        (whole / "repeat2" / name).write_bytes((whole / name).read_bytes())
+    write_json(whole / "repeat2" / "run.json", {"training": {"steps": 7}})
+    asked = {"methods": METHODS, "headline": "greedy", "views": ["chain_of_thought", "json"]}
+    frame = collect_runs(str(results), [first, second], **asked)
+    known = runs_of(results)["multi_view"]
+    of_training = ("repeat", "training_steps", "training_rows", "first_loss", "last_loss")
+    for row in frame.to_dicts():
+        assert {n: v for n, v in row.items() if n not in of_training} == {
+            n: v for n, v in known.items() if n not in of_training and n in row
+        }
+    assert frame.select("repeat", "training_steps").rows() == [(1, 4), (2, 7)]
+    names = ["tiny/sycophancy/seed40/multi_view", "tiny/sycophancy/seed40/multi_view/repeat2"]
+    assert list(collect_prompts(str(results), frame)) == names
+
+
+def test_the_report_names_a_repeat_and_counts_its_run_once(tmp_path):
+    config = report_spec(load_config(DEMO))["config"]
+    about = [{"model": "tiny", "misalignment": "sycophancy", "seed": s} for s in (1, 2)]
+    frames = {
+        "runs": table(TRAININGS, RUN_COLUMNS),
+        "organisms": table([row | {"effective": True} for row in about], ORGANISM_COLUMNS),
+    }
+    frames["summary"] = summarise(frames["runs"], frames["organisms"], **settings(frames["runs"]))
+    said = partial(frames, config)
+    assert said[0] == "1 invalid run is left out: tiny/sycophancy/1/bct/repeat3."
+    assert said[1].startswith("2 runs with unscored completions")
+    folder = tmp_path / "organisms/tiny/sycophancy/seed1/bct/repeat2"
+    write_json(folder / "run.json", {"simulated": "SIMULATED: x", "training": {}})
+    shown = dict(provenance(tmp_path, frames["runs"], frames["organisms"], config).facts)
+    assert shown["Training"] == "SIMULATED: x"
