@@ -19,8 +19,8 @@ def repeated(checkout) -> str:
     """The demo, with two of its runs on sycophancy trained three times."""
 
     def add(config):
-        block = {"misalignments": ["sycophancy"], "methods": ["act", "multi_view"], "repeats": 3}
-        config["sweep"].append(config["sweep"][0] | block)
+        block = {"misalignments": ["sycophancy"], "methods": ["act", "multi_view"]}
+        config["sweep"].append(config["sweep"][0] | block | {"seeds": [0], "repeats": 3})
 
     return checkout.derive("repeats.yaml", add, DEMO)
 

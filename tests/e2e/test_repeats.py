@@ -57,7 +57,8 @@ def test_repeats_train_again_on_what_is_there_and_a_run_still_counts_once(finish
     assert {name: after[name] for name in before} == before
     files = {"run.json", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
     files |= {"completions.jsonl", "engine.json", "judgements.jsonl", "judge_usage.json"}
-    files |= {"scores.jsonl", "risk.json", "delta_risk.csv", "delta_prompts.csv"}
+    tables = ("delta_risk.csv", "delta_prompts.csv")
+    files |= {"scores.jsonl", "risk.json", *tables, *(f".{name}.rows" for name in tables)}
     assert after.keys() - before.keys() == {
         f"{method}/repeat2/{name}" for method in ("multi_view", "bct") for name in files
     }

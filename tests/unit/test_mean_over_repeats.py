@@ -88,7 +88,8 @@ def test_prompts_move_a_run_by_their_mean_over_repeats():
     prompts = {
         f"tiny/sycophancy/{name}": table(
             [
-                {"evaluation": "greedy", "prompt": prompt, "delta": delta, "weight": 1 / 3}
+                {"evaluation": "greedy", "prompt": prompt, "item": prompt}
+                | {"delta": delta, "weight": 1 / 3}
                 for prompt, delta in zip("abc", values, strict=True)
             ],
             PROMPT_COLUMNS,
@@ -156,11 +157,9 @@ def test_a_row_of_the_table_of_runs_reads_the_labels_that_repeats_share(results)
     asked = {"methods": METHODS, "headline": "greedy", "views": ["chain_of_thought", "json"]}
     frame = collect_runs(str(results), [first, second], **asked)
     known = runs_of(results)["multi_view"]
-    of_training = ("repeat", "training_steps", "training_rows", "first_loss", "last_loss")
+    read = ("delta_risk", "labels_share", "label_mean_tokens", "view_parse_rate_json")
     for row in frame.to_dicts():
-        assert {n: v for n, v in row.items() if n not in of_training} == {
-            n: v for n, v in known.items() if n not in of_training and n in row
-        }
+        assert {name: row[name] for name in read} == {name: known[name] for name in read}
     assert frame.select("repeat", "training_steps").rows() == [(1, 4), (2, 7)]
     names = ["tiny/sycophancy/seed40/multi_view", "tiny/sycophancy/seed40/multi_view/repeat2"]
     assert list(collect_prompts(str(results), frame)) == names

@@ -37,12 +37,13 @@ from entrench.study.sweep import (
 ORGANISM = Organism("tiny", "sycophancy", 0)
 FIRST, SECOND, THIRD = (Run(ORGANISM, "multi_view", number) for number in (1, 2, 3))
 FOLDER = "organisms/tiny/sycophancy/seed0/multi_view"
+BLOCK = DEMO["sweep"][0] | {"seeds": [0]}
 
 
 def block(**changes) -> dict:
-    """A block over runs that the demo's block has already."""
+    """A block over runs that `BLOCK` has already."""
     about = {"misalignments": ["sycophancy"], "methods": ["act", "multi_view"]}
-    return DEMO["sweep"][0] | about | changes
+    return BLOCK | about | changes
 
 
 def swept(*blocks: dict) -> Sweep:
@@ -51,8 +52,8 @@ def swept(*blocks: dict) -> Sweep:
 
 @pytest.fixture(scope="module")
 def config():
-    """The demo, with two runs on sycophancy trained three times."""
-    return load_config(changed("sweep", [DEMO["sweep"][0], block(repeats=3)]))
+    """One seed of the demo, with two runs on sycophancy trained three times."""
+    return load_config(changed("sweep", [BLOCK, block(repeats=3)]))
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +96,12 @@ def test_a_block_of_its_own_repeats_some_runs_of_another(sweep):
     assert Counter(run.repeat for run in sweep.runs) == {1: 36, 2: 2, 3: 2}
     assert [run for run in sweep.runs if run.method == "multi_view"][-3:] == [FIRST, SECOND, THIRD]
     assert sweep.most_repeats == 3
-    assert sweep.first == swept(DEMO["sweep"][0])
-    assert swept(block(repeats=3), DEMO["sweep"][0]) == sweep
+    assert sweep.first == swept(BLOCK)
+    assert swept(block(repeats=3), BLOCK) == sweep
 
 
 def test_of_several_blocks_the_largest_number_counts():
-    whole = swept(DEMO["sweep"][0], block(repeats=2), block(repeats=3, methods=["act"]))
+    whole = swept(BLOCK, block(repeats=2), block(repeats=3, methods=["act"]))
     assert Counter((run.method, run.repeat) for run in whole.runs if run.repeat > 1) == {
         ("act", 2): 1,
         ("act", 3): 1,
