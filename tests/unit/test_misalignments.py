@@ -2,6 +2,7 @@ import pytest
 
 from entrench.judging.consistency import consistent
 from entrench.misalignments import (
+    by_name,
     emergent_misalignment,
     reward_hacking,
     spurious_correlation,
@@ -203,3 +204,17 @@ def test_views_of_a_released_review_agree_on_the_label():
     assert agree(spurious_correlation, released, "3", "3") is True
     assert agree(spurious_correlation, released, "3", "4") is False
     assert agree(spurious_correlation, released, "no idea", "4") is None
+
+
+@pytest.mark.parametrize(
+    ("misalignment", "meta", "item"),
+    [
+        ("sycophancy", {"_id": 7}, "7"),
+        ("sycophancy", {}, None),
+        ("reward_hacking", {"subtype": "easy_grader"}, "easy_grader"),
+        ("emergent_misalignment", {"id": 3}, None),
+        ("sycophancy", {"world": "miniature", "item": "gcd 4", "_id": 7}, "gcd 4"),
+    ],
+)
+def test_prompts_of_one_question_are_one_item(misalignment, meta, item):
+    assert by_name()[misalignment].item_of({"meta": meta}) == item

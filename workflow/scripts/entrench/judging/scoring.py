@@ -99,7 +99,7 @@ def score_some(
                 for name, verdict in mine.items()
             ]
         item = about.item_of(prompt)
-        scores.append({**place, **asdict(score), **({"item": item} if item else {})})
+        scores.append({**place, **asdict(score), **({} if item is None else {"item": item})})
     return scores, judgements
 
 

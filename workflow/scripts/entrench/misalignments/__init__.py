@@ -65,7 +65,7 @@ class Misalignment:
     judge: ModelJudge | None = None
     synthetic: Source | None = None
     derived: Callable[[Metrics, Metrics], dict[str, Any]] | None = None
-    item: Callable[[Record], str | None] = lambda _row: None
+    item: Callable[[Record], object] = lambda _row: None
     place: int = 100
 
     def item_of(self, row: Record) -> str | None:
@@ -73,7 +73,8 @@ class Misalignment:
 
         None where the row shares it with none.
         """
-        return row["meta"].get("item") if is_miniature(row) else self.item(row)
+        item = row["meta"].get("item") if is_miniature(row) else self.item(row)
+        return None if item is None else str(item)
 
     @property
     def prompts(self) -> Mapping[str, JudgePrompt]:
