@@ -42,7 +42,7 @@ def refused(workspace, *arguments, config=MICRO):
 
 def absurd(config):
     config["statistics"] |= {"bootstrap": 10**9, "level": 1 - 1e-16}
-    config["sweep"][0]["seeds"] = [2**62]
+    config["sweep"][0]["seeds"] = [2**40]
     config["models"]["tiny"]["recipe"] = {"heads": 7}
     config["data"]["rows"]["eval"] = 10**12
 
@@ -52,7 +52,7 @@ def test_absurd_sizes_are_refused_with_the_config(workspace):
     for line in (
         "statistics.bootstrap: 1000000000: Input should be less than or equal to 100000",
         "statistics.level: 0.9999999999999999: Input should be less than or equal to 0.999",
-        "sweep.0.seeds.0: 4611686018427387904: Input should be less than or equal to 2147483647",
+        "sweep.0.seeds.0: 1099511627776: Input should be less than or equal to 2147483647",
         'models.tiny.recipe: {"heads": 7}: `hidden` must be a multiple of twice `heads`: 96 and 7',
         "data.rows.eval: 1000000000000: Input should be less than or equal to 1000000",
     ):
