@@ -6,12 +6,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from shared_plans import Checkout
 from workspace import Workspace, environment
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 from entrench.execution.warm_start import LIBRARIES, PLACE, WarmStart
 
@@ -44,16 +43,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in BEGUN_FIRST)
 
 
-class ByFile(LoadFileScheduling):
-    """A file's tests run on one worker, and so do all tests on the cluster: there is one of it."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return "cluster" if nodeid.startswith("tests/slurm/") else super()._split_scope(nodeid)
-
-
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
-    """How `-n` shares the tests out."""
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """How `-n` shares tests out: a file's to one worker, and so all tests on the one cluster."""
+    from xdist.scheduler import LoadFileScheduling  # the environment of vLLM has no pytest-xdist
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "cluster" if nodeid.startswith("tests/slurm/") else super()._split_scope(nodeid)
+
     return ByFile(config, log)
 
 
