@@ -23,6 +23,12 @@ LABEL_RUN = {  # jobs of one run that trains on labels, up to its and its organi
 }
 
 
+def measured(trainings: int) -> dict[str, int]:
+    """The jobs that measure so many trained models, each beside its organism."""
+    stages = ("completions_sample", "judge_score", "risk_estimate", "delta_estimate")
+    return dict.fromkeys(stages, trainings)
+
+
 class Workspace:
     """A folder with the project's files in which Snakemake runs; a full one is taken as it is."""
 
@@ -43,6 +49,12 @@ class Workspace:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, target)
+
+    def take(self, other: "Workspace", *names: str) -> "Workspace":
+        """This workspace with folders of another, times kept; by default all that it has made."""
+        for name in names or ("results", ".snakemake"):
+            subprocess.run(["cp", "-a", other.folder / name, self.folder], check=True)
+        return self
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, *arguments]
@@ -100,6 +112,14 @@ class Workspace:
             str(path.relative_to(root)): path.read_bytes()
             for path in sorted(root.rglob("*"))
             if path.is_file() and path.name != "run.json"
+        }
+
+    def state(self, folder: str) -> dict[str, tuple[bytes, int]]:
+        """Content and time of every file of a folder, by its path in the workspace."""
+        return {
+            str(path.relative_to(self.folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+            for path in sorted((self.folder / folder).rglob("*"))
+            if path.is_file()
         }
 
 

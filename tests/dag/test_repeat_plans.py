@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import yaml
 from shared_plans import DEMO, FAMILY
-from workspace import LABEL_RUN
+from workspace import LABEL_RUN, measured
 
 from entrench.planning.jobs import sweep_jobs
 from entrench.study.config.check import load_config
@@ -31,10 +31,7 @@ def test_repeats_train_and_measure_and_make_nothing_else(checkout, repeated):
     assert {rule: count for rule, count in added.items() if count} == {
         "adapter_train": 2,
         "adapter_regularise": 2,
-        "completions_sample": 4,
-        "judge_score": 4,
-        "risk_estimate": 4,
-        "delta_estimate": 4,
+        **measured(4),
     }
 
 

@@ -6,7 +6,6 @@ Each starts from a finished micro sweep, so that only what is new is made.
 import csv
 import json
 import math
-import subprocess
 from pathlib import Path
 
 from workspace import MICRO, Workspace
@@ -92,10 +91,7 @@ MISALIGNMENT = Misalignment(
 
 def copy_of(micro: Workspace, folder: Path) -> Workspace:
     """A checkout with the results of the finished micro sweep."""
-    copy = Workspace(folder)
-    for name in ("results", ".snakemake"):
-        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
-    return copy
+    return Workspace(folder).take(micro)
 
 
 def added_or_changed(workspace: Workspace, before: dict[str, bytes]) -> list[str]:

@@ -137,8 +137,7 @@ def test_a_second_head_is_refused_while_the_first_works(tmp_path):
     ],
 )
 def test_a_damaged_file_is_named_and_made_again(micro, tmp_path, damaged, target, message):
-    workspace = Workspace(tmp_path / "damaged")
-    subprocess.run(["cp", "-a", micro.folder / "results", workspace.folder], check=True)
+    workspace = Workspace(tmp_path / "damaged").take(micro, "results")
     organism = Path("results/micro/organisms/tiny/spurious_correlation/seed0")
     path = workspace.folder / organism / damaged
     whole = path.read_bytes()

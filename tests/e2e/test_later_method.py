@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from workspace import MICRO, Workspace
+from workspace import MICRO, Workspace, measured
 
 from entrench.generation.parts import merged
 from entrench.records import read_jsonl, write_json
@@ -52,15 +52,6 @@ def six_methods(config):
     config["sweep"][0]["methods"] += ADDED
 
 
-def state(workspace: Workspace) -> dict[str, tuple[bytes, int]]:
-    """Content and time of everything that the organism and its runs have."""
-    return {
-        str(path.relative_to(workspace.folder)): (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in sorted((workspace.folder / ORGANISM).rglob("*"))
-        if path.is_file()
-    }
-
-
 def candidates(workspace: Workspace, *folders: str) -> list[dict]:
     files = (workspace.folder / ORGANISM / folder / "candidates.jsonl" for folder in folders)
     rows = merged(read_jsonl(file, "candidates") for file in files)
@@ -77,7 +68,7 @@ def test_a_method_added_to_a_finished_sweep_changes_nothing_that_exists(micro, i
     record = json.loads((induced.folder / ORGANISM / "pool_engine.json").read_text())
     assert record["parts"] == ["greedy", "samples"]
     assert (induced.folder / ORGANISM / "responses.jsonl").read_bytes() == b""
-    before = state(induced)
+    before = induced.state(ORGANISM)
     plan = induced.plan(f"{RESULTS}/runs.csv")
     assert plan == {
         "pool_extend": 1,
@@ -85,14 +76,11 @@ def test_a_method_added_to_a_finished_sweep_changes_nothing_that_exists(micro, i
         "labels_select": 1,
         "adapter_train": 1,
         "adapter_regularise": 1,
-        "completions_sample": 2,
-        "judge_score": 2,
-        "risk_estimate": 2,
-        "delta_estimate": 2,
+        **measured(2),
         "runs_collect": 1,
     }
     induced.sweep(MICRO, f"{RESULTS}/runs.csv")
-    after = state(induced)
+    after = induced.state(ORGANISM)
     assert {name: after[name] for name in before} == before
     # The same as where all methods were planned at once.
     assert read_all(induced) == read_all(micro)

@@ -39,9 +39,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 
 @pytest.fixture(scope="module")
 def copy(micro: Workspace, tmp_path_factory) -> Workspace:
-    workspace = Workspace(tmp_path_factory.mktemp("light") / "copy")
-    subprocess.run(["cp", "-a", micro.folder / "results", workspace.folder], check=True)
-    return workspace
+    return Workspace(tmp_path_factory.mktemp("light") / "copy").take(micro, "results")
 
 
 @pytest.fixture(scope="module")

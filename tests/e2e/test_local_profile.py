@@ -16,8 +16,7 @@ TOOK = re.compile(r"^took (\S+) s$", re.MULTILINE)
 @pytest.fixture(scope="module")
 def sampled(micro, tmp_path_factory):
     """The micro sweep without four of its answer files, sampled anew with a GPU for each job."""
-    workspace = Workspace(tmp_path_factory.mktemp("local"))
-    subprocess.run(["cp", "-a", micro.folder / "results", workspace.folder], check=True)
+    workspace = Workspace(tmp_path_factory.mktemp("local")).take(micro, "results")
     files = [f"results/micro/{subject}/completions.jsonl" for subject in SUBJECTS]
     for name in files:
         (workspace.folder / name).unlink()

@@ -1,6 +1,5 @@
 """A file that lost rows between its lines: the job that reads it refuses it by name."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,10 +18,7 @@ LOSSES = [
 
 @pytest.fixture
 def copy(micro: Workspace, tmp_path: Path) -> Workspace:
-    copy = Workspace(tmp_path / "copy")
-    for name in ("results", ".snakemake"):
-        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
-    return copy
+    return Workspace(tmp_path / "copy").take(micro)
 
 
 @pytest.mark.parametrize(("file", "line", "made", "log"), LOSSES)

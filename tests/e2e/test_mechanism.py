@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 
 import polars as pl
 import pytest
@@ -17,9 +16,7 @@ FIGURE = "results/micro/figures/eta_curves.pdf"
 @pytest.fixture(scope="module", name="micro")
 def with_mechanism(micro, tmp_path_factory) -> Workspace:
     """The finished micro sweep, and its mechanism made after it."""
-    workspace = Workspace(tmp_path_factory.mktemp("mechanism") / "copy")
-    for name in ("results", ".snakemake"):
-        subprocess.run(["cp", "-a", micro.folder / name, workspace.folder], check=True)
+    workspace = Workspace(tmp_path_factory.mktemp("mechanism") / "copy").take(micro)
     divergence = "results/micro/divergence.csv"
     cross = f"results/micro/{ORGANISM}/scored_by/tiny/label_kl.csv"
     workspace.run(

@@ -1,11 +1,9 @@
 """Repeats that are added to a finished sweep: phase 3 again, and nothing that exists changes."""
 
 import json
-import subprocess
-from pathlib import Path
 
 import pytest
-from workspace import Workspace
+from workspace import Workspace, measured
 
 from entrench.analysis.risk.collect import RUN_COLUMNS
 from entrench.analysis.summary.summary import SUMMARY_COLUMNS
@@ -18,49 +16,34 @@ ORGANISM = f"{RESULTS}/organisms/tiny/spurious_correlation/seed0"
 @pytest.fixture
 def finished(micro, tmp_path) -> Workspace:
     """A checkout with the results of the micro sweep and Snakemake's records of them."""
-    workspace = Workspace(tmp_path / "repeats")
-    for name in ("results", ".snakemake"):
-        subprocess.run(["cp", "-a", micro.folder / name, workspace.folder], check=True)
-    return workspace
+    return Workspace(tmp_path / "repeats").take(micro)
 
 
 def repeat_two(config):
     config["sweep"].append(config["sweep"][0] | {"methods": ["multi_view", "bct"], "repeats": 2})
 
 
-def state(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Content and time of every file of the organism and its runs."""
-    return {
-        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 def test_repeats_train_again_on_what_is_there_and_a_run_still_counts_once(finished):
     organism = finished.folder / ORGANISM
     config = finished.derive("repeats.yaml", repeat_two)
-    before = state(organism)
+    before = finished.state(ORGANISM)
     table = f"{RESULTS}/summary.csv"
     assert finished.plan(table, config=config) == {
         "adapter_train": 1,
         "adapter_regularise": 1,
-        "completions_sample": 2,
-        "judge_score": 2,
-        "risk_estimate": 2,
-        "delta_estimate": 2,
+        **measured(2),
         "runs_collect": 1,
         "summary_make": 1,
     }
     finished.sweep(config, table)
-    after = state(organism)
+    after = finished.state(ORGANISM)
     assert {name: after[name] for name in before} == before
     files = {"run.json", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
     files |= {"completions.jsonl", "engine.json", "judgements.jsonl", "judge_usage.json"}
     tables = ("delta_risk.csv", "delta_prompts.csv")
     files |= {"scores.jsonl", "risk.json", *tables, *(f".{name}.rows" for name in tables)}
     assert after.keys() - before.keys() == {
-        f"{method}/repeat2/{name}" for method in ("multi_view", "bct") for name in files
+        f"{ORGANISM}/{method}/repeat2/{name}" for method in ("multi_view", "bct") for name in files
     }
     for method in ("multi_view", "bct"):
         first, second = (organism / method, organism / method / "repeat2")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import zipfile
 from pathlib import Path
 
@@ -26,10 +25,7 @@ def opened():
 @pytest.fixture(scope="module")
 def copy(micro: Workspace, tmp_path_factory) -> Workspace:
     """The finished micro sweep with Snakemake's records, to make reports in."""
-    workspace = Workspace(tmp_path_factory.mktemp("report") / "copy")
-    for name in ("results", ".snakemake"):
-        subprocess.run(["cp", "-a", micro.folder / name, workspace.folder], check=True)
-    return workspace
+    return Workspace(tmp_path_factory.mktemp("report") / "copy").take(micro)
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +110,7 @@ def test_the_report_says_what_made_it(finished, copy):
 
 
 def test_while_runs_are_missing_the_report_is_of_the_others(copy):
-    clone = Workspace(copy.folder.parent / "partial")
-    subprocess.run(["cp", "-a", copy.folder / "results", clone.folder], check=True)
+    clone = Workspace(copy.folder.parent / "partial").take(copy, "results")
     delta = "organisms/tiny/spurious_correlation/seed0/bct/delta_risk.csv"
     (clone.folder / "results/micro" / delta).unlink()
     assert clone.plan("report") == {

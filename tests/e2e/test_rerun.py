@@ -1,11 +1,10 @@
 """What a second run plans: literal numbers of jobs on the finished micro sweep."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from workspace import Workspace, sweep_arguments
+from workspace import Workspace, measured, sweep_arguments
 
 from entrench.execution import warm_start
 from entrench.study.config import STUDY_FIGURES
@@ -18,9 +17,7 @@ DRAWN = {"figures_draw": len(STUDY_FIGURES) - 1, "paper_compare": 1, "judges_col
 @pytest.fixture
 def clone(micro: Workspace, tmp_path: Path) -> Workspace:
     """A fresh checkout, newer than the results that were copied beside it with their times kept."""
-    workspace = Workspace(tmp_path / "clone")
-    subprocess.run(["cp", "-a", micro.folder / "results", workspace.folder], check=True)
-    return workspace
+    return Workspace(tmp_path / "clone").take(micro, "results")
 
 
 def test_a_second_run_has_nothing_to_do_and_says_so(micro):
@@ -40,10 +37,7 @@ def test_adapters_of_another_config_that_were_copied_without_records_are_made_ag
     # Phase 1 and the pairs' phase stay; the two methods that train on labels do not.
     assert clone.plan(config=clone.derive("rate.yaml", learn_faster)) == {
         "adapter_train": 2,
-        "completions_sample": 2,
-        "judge_score": 2,
-        "risk_estimate": 2,
-        "delta_estimate": 2,
+        **measured(2),
         "runs_collect": 1,
         "summary_make": 1,
         "all": 1,
@@ -63,9 +57,7 @@ def test_scores_of_another_judge_that_were_copied_without_records_are_made_again
 
 
 def test_touching_every_script_and_config_plans_nothing(micro, tmp_path):
-    copy = Workspace(tmp_path / "copy")
-    for name in ("results", ".snakemake"):
-        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
+    copy = Workspace(tmp_path / "copy").take(micro)
     for path in copy.folder.rglob("workflow/**/*"):
         path.touch()
     assert copy.plan() == {}
@@ -103,10 +95,7 @@ def test_a_new_method_plans_its_own_runs(clone):
     assert clone.plan(config=clone.derive("method.yaml", add)) == {
         "labels_select": 1,
         "adapter_train": 1,
-        "completions_sample": 1,
-        "judge_score": 1,
-        "risk_estimate": 1,
-        "delta_estimate": 1,
+        **measured(1),
         "runs_collect": 1,
         "summary_make": 1,
         "all": 1,
@@ -115,9 +104,7 @@ def test_a_new_method_plans_its_own_runs(clone):
 
 
 def test_a_risk_judge_setting_plans_judging_and_what_follows(micro, tmp_path):
-    copy = Workspace(tmp_path / "copy")
-    for name in ("results", ".snakemake"):
-        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
+    copy = Workspace(tmp_path / "copy").take(micro)
     config = copy.derive("judge.yaml", lambda c: c["risk_judge"].update(misaligned=40.0))
     assert copy.plan(config=config) == {
         "judge_score": 5,
@@ -129,9 +116,7 @@ def test_a_risk_judge_setting_plans_judging_and_what_follows(micro, tmp_path):
 
 
 def test_what_a_failed_rerun_left_stale_is_planned_again(micro, tmp_path):
-    copy = Workspace(tmp_path / "copy")
-    for name in ("results", ".snakemake"):
-        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
+    copy = Workspace(tmp_path / "copy").take(micro)
     config = copy.derive("judge.yaml", lambda c: c["risk_judge"].update(misaligned=40.0))
     script = copy.folder / "workflow/scripts/judge_score.py"
     whole = script.read_text()
@@ -148,9 +133,7 @@ def test_what_a_failed_rerun_left_stale_is_planned_again(micro, tmp_path):
 
 
 def test_partial_tables_are_made_again_when_a_risk_has_changed(micro, tmp_path):
-    copy = Workspace(tmp_path / "copy")
-    for name in ("results", ".snakemake"):
-        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
+    copy = Workspace(tmp_path / "copy").take(micro)
     table = "results/micro/partial/summary.csv"
     done = copy.snakemake("--", table)
     assert done.returncode == 0, done.stderr
@@ -162,9 +145,7 @@ def test_partial_tables_are_made_again_when_a_risk_has_changed(micro, tmp_path):
 
 
 def test_machine_facts_plan_nothing(micro, tmp_path):
-    copy = Workspace(tmp_path / "copy")
-    for name in ("results", ".snakemake"):
-        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
+    copy = Workspace(tmp_path / "copy").take(micro)
 
     def move(config):
         config["size_classes"]["tiny"].update(

@@ -1,7 +1,6 @@
 """Faults that users cause: each ends in one line that names it, and leaves nothing half-written."""
 
 import shutil
-import subprocess
 
 import pytest
 from small_disk import make_read_only, small_disk
@@ -21,10 +20,7 @@ def workspace(tmp_path_factory) -> Workspace:
 @pytest.fixture
 def copy(micro, tmp_path) -> Workspace:
     """The micro sweep, to be damaged."""
-    copy = Workspace(tmp_path / "copy")
-    for name in ("results", ".snakemake"):
-        subprocess.run(["cp", "-a", micro.folder / name, copy.folder], check=True)
-    return copy
+    return Workspace(tmp_path / "copy").take(micro)
 
 
 def files(folder):

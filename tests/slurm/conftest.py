@@ -1,6 +1,5 @@
 """A real Slurm for the tests of this folder, and what an undisturbed sweep gives."""
 
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -21,8 +20,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def reference(micro: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The sweep that the faults happen to, undisturbed and without a cluster."""
-    workspace = Workspace(tmp_path_factory.mktemp("reference"))
-    for name in ("results", ".snakemake"):
-        subprocess.run(["cp", "-a", micro.folder / name, workspace.folder], check=True)
+    workspace = Workspace(tmp_path_factory.mktemp("reference")).take(micro)
     sweep_undisturbed(workspace)
     return workspace
