@@ -15,7 +15,8 @@ help: ## this list
 	@echo "error: $@: no such config file: config/demo.yaml is one" >&2; exit 1
 
 # Fill an environment from a lock: with uv, which takes half a minute, else with pip, which takes
-# minutes. uv does not read pip's settings of indexes and wheel folders, so they are handed on to it.
+# minutes. uv does not read pip's settings of indexes, wheel folders and certificates, so they are
+# handed on to it.
 UV := uv==0.13.8
 define fill
 	$(PYTHON) -m venv $(1)
@@ -24,6 +25,8 @@ define fill
 	export UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$(said find-links ,)}}"; \
 	index="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(said index-url ' ')}}"; \
 	[ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"; \
+	cert="$${SSL_CERT_FILE:-$${PIP_CERT:-$$(said cert ' ')}}"; \
+	[ -z "$$cert" ] || export SSL_CERT_FILE="$$cert"; \
 	echo "installing $(2)"; \
 	{ pip install --quiet $(UV) && $(1)/bin/python -m uv pip install --quiet --compile-bytecode \
 	    --python $(1)/bin/python -r $(2); } || \
