@@ -176,7 +176,7 @@ def readable(summary: pl.DataFrame) -> str:
 
 
 def _notes(summary: pl.DataFrame) -> list[str]:
-    """Lines below the table: what is left out or weak; the last line says how to read it."""
+    """Lines below the table: what is left out or weak, and how to read it."""
     notes = []
     shown = main_rows(summary)
     if invalid := shown.filter(pl.col("method") != ALL_METHODS)["n_invalid"].sum():
@@ -187,8 +187,11 @@ def _notes(summary: pl.DataFrame) -> list[str]:
             f"Organisms in it whose induction was not shown to be effective: {ineffective}."
         )
     level = f"{summary['ci_level'][0]:.0%}" if summary.height else ""
-    reading = f"delta-risk < 0: suppressed, > 0: amplified; [{level} interval, over prompts where "
-    return [*notes, reading + "runs = 1, else over runs]."]
+    return [
+        *notes,
+        "delta-risk < 0: suppressed, > 0: amplified.",
+        f"[{level} interval: over organisms; of one organism over its runs; of a run over prompts]",
+    ]
 
 
 def _with_shares(
