@@ -127,6 +127,17 @@ def test_while_runs_are_missing_the_report_is_of_the_others(copy):
     assert "1 run is missing; missing.csv says which." in html
 
 
+def test_a_damaged_table_is_named_on_the_screen(copy):
+    broken = Workspace(copy.folder.parent / "broken").take(copy)
+    table = broken.folder / "results/micro/runs.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+    arguments = ("--config", "tests/config/micro.yaml", "--cores", "2")
+    done = broken.run("workflow/scripts/report_run.py", *arguments)
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "error: results/micro/runs.csv: 2 rows, 3 were written: delete " in said
+
+
 def test_snakemakes_own_report_has_categories_and_captions(copy):
     done = copy.snakemake("--report", "report.zip", "--", "results/micro/summary.csv", "figures")
     assert done.returncode == 0, done.stdout + done.stderr

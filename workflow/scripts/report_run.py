@@ -26,6 +26,7 @@ def main(argv: Sequence[str]) -> None:
     rules = [stage.name for stage in STAGES.values() if stage.reports]
     snakemake = [
         *("-m", "snakemake", "--cores", arguments.cores, "--quiet", "host", "progress", "reason"),
+        "--show-failed-logs",  # they say in one line what is wrong
         *("--rerun-triggers", "mtime", "params", "input"),
         *("--replace-workflow-config", "--configfile", arguments.config),
         *("--allowed-rules", *rules, "report", "--", "report"),
