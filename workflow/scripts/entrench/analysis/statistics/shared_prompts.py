@@ -1,8 +1,6 @@
-"""An interval that is also about other evaluation prompts.
+"""How items move runs: all runs of a misalignment are measured on the same evaluation prompts.
 
-All runs of a misalignment are measured on the same prompts, so other prompts would have moved them
-together. Intervals over organisms or models leave this out: they take the prompts as given. Deltas
-and shares are fractions.
+Other items would have moved all of them together. Deltas and shares are fractions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,10 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy import stats
-
-from entrench.analysis.statistics.bootstrap import Interval
-from entrench.analysis.statistics.clusters import standard_error
 
 
 @dataclass(frozen=True)
@@ -62,44 +56,18 @@ def mean_shares(repeats: Sequence[Shares | None]) -> Shares | None:
     return Shares(np.mean([shares.values for shares in known], axis=0), known[0].strata)
 
 
-def two_way_interval(
-    sums: np.ndarray, sizes: np.ndarray, shares: np.ndarray, strata: np.ndarray, level: float
-) -> Interval:
-    """Interval of sums.sum() / sizes.sum() over C clusters and P items at once.
+def item_variance(shares: np.ndarray, strata: np.ndarray) -> float:
+    """Variance over items of a mean that the items move by `shares` [P], within their `strata` [P].
 
-    `sums` [C] and `sizes` [C] are totals of clusters of runs; `shares` [C, P] are the sums of their
-    runs' shares. The variance is the sum of the variances over clusters and over items, minus the
-    variance over their intersections, which both count (Cameron, Gelbach & Miller 2011, eq. 2.11).
-    It is never below the larger of the two, since in small samples the difference can be
-    (MacKinnon, Nielsen & Webb 2021). Items vary within their strata; a stratum of one item has
-    the pooled spread of the others. Student's t has C - 1 degrees of freedom, or P minus the number
-    of strata where that is smaller. There is a reason in place of an interval with one cluster, or
-    with one item in each stratum.
+    The mean is one over strata of means over items (Cochran 1977, eq. 5.6). Strata weigh alike, so
+    a share times the number of its stratum's items is comparable between strata. A stratum of one
+    item has the pooled spread of the others; where all are such strata the result is 0.
     """
-    count = len(sums)
-    numbers = np.bincount(strata)
-    free = int((numbers - 1).sum())
-    if count < 2:
-        return Interval(None, None, f"{count} organism, 2 are needed")
-    if free < 1:
-        return Interval(None, None, "one item in each group: no spread over items")
-    mean = float(sums.sum() / sizes.sum())
-    over_clusters = float(standard_error(sums, sizes, np.array(mean))) ** 2
-    over_items = _variance(shares.sum(axis=0), numbers[strata], sizes.sum())
-    both = sum(_variance(own, numbers[strata], sizes.sum()) for own in shares)
-    variance = max(over_clusters + over_items - both, over_clusters, over_items)
-    half = float(stats.t.ppf((1 + level) / 2, min(count - 1, free))) * variance**0.5
-    return Interval(mean - half, mean + half)
-
-
-def _variance(shares: np.ndarray, numbers: np.ndarray, runs: float) -> float:
-    """Variance of a sum of `shares` [P] over items, divided by `runs` squared.
-
-    `numbers` [P] is the number of items in each item's stratum. Strata weigh alike, so a share
-    times this number is comparable between strata.
-    """
+    numbers = np.bincount(strata)[strata]
     many = numbers > 1
+    if not many.any():
+        return 0.0
     own = (numbers[many] / (numbers[many] - 1) * shares[many] ** 2).sum()
     free = (1 - 1 / numbers[many]).sum()
     pooled = ((numbers[many] * shares[many]) ** 2).sum() / free
-    return float(own + (~many).sum() * pooled) / runs**2
+    return float(own + (~many).sum() * pooled)
