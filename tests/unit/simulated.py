@@ -29,8 +29,8 @@ METHODS = {
 
 def study(
     models: int, seeds: int, runs: int | None = None, seed: int = 0
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """(runs, organisms, summary): models x 4 misalignments x seeds x 9 methods, or `runs` of them.
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """(runs, organisms, summary, detail): models x 4 misalignments x seeds x 9 methods, or `runs` of them.
 
     About one run in fifty is invalid where there are more than a hundred.
     """
@@ -58,6 +58,8 @@ def study(
                         "ci_high": risk - base + 0.05,
                         "ci_level": 0.95,
                         "effective": True,
+                        "effective_first_half": True,
+                        "effective_second_half": True,
                         "n_prompts": 300,
                     }
                 )
@@ -73,8 +75,8 @@ def study(
     run_frame = table(run_rows, RUN_COLUMNS)
     organism_frame = table(organism_rows, ORGANISM_COLUMNS)
     told = settings(run_frame)
-    summary = summarise(run_frame, organism_frame, prompt_deltas(run_frame), **told)
-    return run_frame, organism_frame, summary
+    prompts = prompt_deltas(run_frame)
+    return run_frame, organism_frame, *summarise(run_frame, organism_frame, prompts, prompts, **told)
 
 
 def prompt_deltas(runs: pl.DataFrame, prompts: int = 40) -> dict[str, pl.DataFrame]:
@@ -107,10 +109,8 @@ def settings(runs: pl.DataFrame) -> dict[str, object]:
     """What `summarise` is told about simulated runs: model0 is the base of the instruct model1."""
     facts = runs.select("method", "operator", "kind").unique("method").iter_rows(named=True)
     return {
-        "bootstrap": 500,
         "level": 0.95,
         "epsilon": 0.02,
-        "seed": 1,
         "methods": {row["method"]: row for row in facts},
         "models": {
             name: {
@@ -135,6 +135,7 @@ def _run(method: str, kind: str, organism: float, trained: float) -> dict[str, o
         "organism_risk": organism,
         "trained_risk": trained,
         "delta_risk": delta,
+        "greedy_delta_risk": delta / 2,
         "ci_low": delta - 0.06,
         "ci_high": delta + 0.06,
         "ci_level": 0.95,

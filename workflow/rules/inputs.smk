@@ -30,12 +30,12 @@ MECHANISM_FILES = [f"<results>/{paths.table(name)}" for name in MECHANISM_TABLES
     if "divergence" not in tables or CONFIG.mechanism.divergence
 ]
 REPORT_TABLES = [
-    *("organisms", "runs", "summary", "contrasts", "comparison_with_paper", "power"),
+    *("organisms", "runs", "summary", "detail", "variance", "contrasts", "comparison_with_paper", "power"),
     *("error_rates", "judge_health"),
     *(MECHANISM_TABLES if CONFIG.mechanism.enabled else []),
     *(["divergence"] if CONFIG.mechanism.enabled and CONFIG.mechanism.divergence else []),
 ]
-PARTIAL_TABLES = ["organisms", "runs", "summary", "judge_health", "missing"]
+PARTIAL_TABLES = ["organisms", "runs", "summary", "detail", "judge_health", "missing"]
 
 
 @cache

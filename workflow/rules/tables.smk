@@ -73,6 +73,18 @@ rule summary_make:
             category="Tables",
             labels={"table": "summary", "part": "{part}"},
         ),
+        detail=report(
+            ensure("<results>/{part}detail.csv", non_empty=True),
+            caption="../report/detail.rst",
+            category="Tables",
+            labels={"table": "detail", "part": "{part}"},
+        ),
+        variance=report(
+            "<results>/{part}variance.csv",
+            caption="../report/variance.rst",
+            category="Tables",
+            labels={"table": "variance", "part": "{part}"},
+        ),
         contrasts=report(
             ensure("<results>/{part}contrasts.csv", non_empty=True),
             caption="../report/contrasts.rst",
@@ -96,6 +108,8 @@ rule summary_make:
             --runs {input.runs:q} \
             --results {resources.results:q} \
             --summary {output.summary:q} \
+            --detail {output.detail:q} \
+            --variance {output.variance:q} \
             --contrasts {output.contrasts:q} \
             >{log:q} 2>&1
         """
@@ -106,6 +120,7 @@ rule partial_make:
         organisms="<results>/partial/organisms.csv",
         runs="<results>/partial/runs.csv",
         summary="<results>/partial/summary.csv",
+        detail="<results>/partial/detail.csv",
         missing="<results>/partial/missing.csv",
     log:
         "<logs>/partial_make.log",

@@ -44,13 +44,16 @@ def main(argv: Sequence[str]) -> None:
     )
     run_table = collect_runs(args.results, complete.runs, methods=methods, **spec["runs"])
     settings = spec_fields(spec["summary"], *SETTINGS)
+    greedy = spec_fields(spec["summary"], "greedy")["greedy"]
     prompts = collect_prompts(args.results, run_table)
-    summary = summarise(run_table, organism_table, prompts, **settings)
+    on_greedy = collect_prompts(args.results, run_table, greedy) if greedy else {}
+    summary, detail = summarise(run_table, organism_table, prompts, on_greedy, **settings)
     missing = missing_table(sweep, complete)
 
     write_table(organism_table, args.tables / "organisms.csv")
     write_table(run_table, args.tables / "runs.csv")
     write_table(missing, args.tables / "missing.csv")
+    write_table(detail, args.tables / "detail.csv")
     write_table(mark_partial(summary, sweep, complete, methods), args.tables / "summary.csv")
     print(readable(summary) if complete.runs else "No run is complete yet.")
     print(f"PARTIAL: {missing.height} of {len(sweep.runs)} runs are missing, see missing.csv.")

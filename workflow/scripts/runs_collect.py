@@ -3,7 +3,7 @@
 python runs_collect.py --spec JSON --results FOLDER --runs FILE.csv
 
 The spec: {"runs": [[model, misalignment, seeds, methods], ...] or the same as text (`packed` of
-entrench/study/sweep.py), "methods": {name: {"operator", "kind", ...}}, "headline", "views"}. The
+entrench/study/sweep.py), "methods": {name: {"operator", "kind", ...}}, "headline", "greedy", "views"}. The
 path grammar gives the files to read.
 """
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> None:
 
     spec = parse_spec(args.spec)
     runs = unpacked(spec_fields(spec, "runs")["runs"]).runs
-    frame = collect_runs(args.results, runs, **spec_fields(spec, "methods", "headline", "views"))
+    frame = collect_runs(args.results, runs, **spec_fields(spec, "methods", "headline", "greedy", "views"))
     write_table(frame, args.runs)
 
 

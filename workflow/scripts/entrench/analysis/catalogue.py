@@ -27,7 +27,8 @@ from entrench.analysis.summary.judge_health import (
 from entrench.analysis.summary.partial import MARKS, MISSING_COLUMNS
 from entrench.analysis.summary.power import POWER_COLUMNS
 from entrench.analysis.summary.simulation import RATE_COLUMNS
-from entrench.analysis.summary.summary import SUMMARY_COLUMNS
+from entrench.analysis.summary.summary import DETAIL_COLUMNS, SUMMARY_COLUMNS
+from entrench.analysis.summary.variance import VARIANCE_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,19 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     ),
     "summary": Table(
         "summary.csv",
-        "A row is a misalignment and a method, or a contrast of methods or models.",
+        "A row is a misalignment and a method: did the method change the risk, how far, and how "
+        "sure can one be?",
         SUMMARY_COLUMNS,
+    ),
+    "detail": Table(
+        "detail.csv",
+        "A row is one quantity of a row of summary.csv, or a contrast of methods or models.",
+        DETAIL_COLUMNS,
+    ),
+    "variance": Table(
+        "variance.csv",
+        "A row is a misalignment and a source of uncertainty: what would more of it help?",
+        VARIANCE_COLUMNS,
     ),
     "partial/summary": Table(
         "partial/summary.csv",
@@ -102,7 +114,7 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     ),
     "contrasts": Table(
         "contrasts.csv",
-        "A row is a difference of two delta-risks; a contrast of summary.csv is a mean of them.",
+        "A row is a difference of two delta-risks; a contrast of detail.csv is a mean of them.",
         CONTRAST_COLUMNS,
     ),
     "comparison_with_paper": Table(

@@ -4,7 +4,6 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.analysis.summary.summary import ALL_ORGANISMS
 from entrench.analysis.tables import scalar
 from entrench.figures.layout import misalignment_panels
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, HALO, INK, style
@@ -14,7 +13,7 @@ _CONTRAST = "instruct - base"
 _LOOKS = [(CONSISTENCY, "o"), (CONTROL, "s"), (INK, "^"), (DOT, "D")]
 
 
-def data(contrasts: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
+def data(contrasts: pl.DataFrame, detail: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
     """One row per matched pair of runs: delta-risks in percentage points."""
     return (
         contrasts.filter(pl.col("contrast") == _CONTRAST)
@@ -31,9 +30,9 @@ def data(contrasts: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noq
     )
 
 
-def draw(contrasts: pl.DataFrame, summary: pl.DataFrame) -> Figure:
+def draw(contrasts: pl.DataFrame, detail: pl.DataFrame) -> Figure:
     """A panel per misalignment: delta-risk of the base model on x, of the instruct model on y."""
-    drawn = data(contrasts, summary)
+    drawn = data(contrasts, detail)
     pairs = drawn["model"].unique().sort().to_list()
     with style():
         figure, parts = misalignment_panels(
@@ -59,15 +58,13 @@ def draw(contrasts: pl.DataFrame, summary: pl.DataFrame) -> Figure:
                     zorder=3,
                 )
             _frame(axis, reach)
-            row = summary.filter(
-                (pl.col("misalignment") == mine["misalignment"][0])
-                & (pl.col("method") == _CONTRAST)
-                & (pl.col("organisms") == ALL_ORGANISMS)
-            ).row(0, named=True)
+            row = detail.filter(misalignment=mine["misalignment"][0], row=_CONTRAST).row(
+                0, named=True
+            )
             axis.text(
                 0.03,
                 0.97,
-                _mean_difference(row),
+                f"{_mean_difference(row)}\nn = {mine.height} pairs of runs",
                 transform=axis.transAxes,
                 va="top",
                 fontsize=6.5,
@@ -89,8 +86,7 @@ def _frame(axis: Axes, reach: float) -> None:
 
 
 def _mean_difference(row: dict[str, object]) -> str:
-    text = f"instruct − base {row['mean_delta_pp']:+.1f} points"
-    if row["ci_low_pp"] is not None:
-        text += f"\n{row['ci_level']:.0%} [{row['ci_low_pp']:+.1f}, {row['ci_high_pp']:+.1f}]"
-        text += f", {row['ci_kind']}"
-    return f"{text}\nn = {row['n_runs']} pairs of runs, {row['n_organisms']} of organisms"
+    text = f"instruct − base {row['value']:+.1f} points"
+    if row["low"] is not None:
+        text += f"\n[{row['low']:+.1f}, {row['high']:+.1f}], {row['about']}"
+    return text

@@ -1,4 +1,7 @@
-"""delta_by_method: delta-risk of every run, and the mean of each method with its interval."""
+"""delta_by_method: the change in risk of every training, and the mean of each method.
+
+The interval of a mean is the one of summary.csv: it holds a repeat.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,50 +11,54 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.analysis.risk.repeats import mean_over_repeats
-from entrench.analysis.summary.summary import main_rows
+from entrench.analysis.summary.names import ALL_METHODS
 from entrench.analysis.tables import scalar
 from entrench.figures.layout import beside_axis, misalignment_panels, name_methods
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method_order, style
 
+_UNKNOWN = "cannot tell"
+
 
 def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
-    """One row per run (what = "run") and per mean (what = "mean"), in percentage points.
+    """One row per training (what = "training") and per mean (what = "mean"), in points.
 
-    A run with repeats has one row: its mean over them.
+    `open` marks means from which nothing is concluded.
     """
-    runs = mean_over_repeats(runs)
+    kinds = dict(runs.select("method", "kind").unique().iter_rows()) | {ALL_METHODS: "consistency"}
     dots = runs.filter("valid").select(
         "misalignment",
         "method",
         "kind",
-        pl.lit("run").alias("what"),
+        pl.lit("training").alias("what"),
         "model",
         "seed",
-        (100 * pl.col("delta_risk")).alias("delta_pp"),
-        pl.lit(None, pl.Float64).alias("ci_low_pp"),
-        pl.lit(None, pl.Float64).alias("ci_high_pp"),
-        pl.lit(1, pl.Int64).alias("n_runs"),
-        pl.lit(0, pl.Int64).alias("n_invalid"),
+        "repeat",
+        (100 * pl.col("delta_risk")).alias("change_pp"),
+        pl.lit(None, pl.Float64).alias("low_pp"),
+        pl.lit(None, pl.Float64).alias("high_pp"),
+        pl.lit(1, pl.Int64).alias("n_organisms"),
+        pl.lit(None, pl.Boolean).alias("open"),
     )
-    means = main_rows(summary).select(
+    means = summary.select(
         "misalignment",
         "method",
-        "kind",
+        pl.col("method").replace_strict(kinds, return_dtype=pl.String).alias("kind"),
         pl.lit("mean").alias("what"),
         pl.lit(None, pl.String).alias("model"),
         pl.lit(None, pl.Int64).alias("seed"),
-        pl.col("mean_delta_pp").alias("delta_pp"),
-        "ci_low_pp",
-        "ci_high_pp",
-        "n_runs",
-        "n_invalid",
+        pl.lit(None, pl.Int64).alias("repeat"),
+        "change_pp",
+        "low_pp",
+        "high_pp",
+        "n_organisms",
+        pl.col("conclusion").str.starts_with(_UNKNOWN).alias("open"),
     )
-    return pl.concat([dots, means]).sort("misalignment", "method", "what", "model", "seed")
+    order = ["misalignment", "method", "what", "model", "seed", "repeat"]
+    return pl.concat([dots, means]).sort(order)
 
 
 def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> Figure:
-    """A panel per misalignment, a line per method; delta-risk in percentage points on x."""
+    """A panel per misalignment, a line per method; the change in risk in points on x."""
     drawn = data(runs, organisms, summary)
     methods = method_order(drawn)
     with style():
@@ -60,11 +67,10 @@ def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
             _panel(axis, mine, methods)
         if parts:
             _shared_axis([axis for axis, _ in parts], drawn, methods)
-            levels = summary["ci_level"].drop_nulls()
             figure.supxlabel(
-                "delta-risk = Risk(trained) − Risk(organism), percentage points\n"
-                f"○ one run   ◆ mean over the n runs, with its {levels[0]:.0%} interval "
-                "(n = 1: over prompts; ○ lies beneath ◆)",
+                "change in risk by the training (delta-risk), percentage points\n"
+                "○ one training   ◆ mean over the n organisms, with the interval that a repeat "
+                "would respect\n◇ nothing can be concluded (summary.csv says why)",
                 fontsize=7.5,
             )
     return figure
@@ -74,7 +80,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame, methods: Sequence[tuple[str, str]]) 
     axis.axvline(0, color=INK, linewidth=0.8, zorder=1)
     for height, (method, kind) in enumerate(methods):
         mine = drawn.filter(pl.col("method") == method)
-        dots = mine.filter(pl.col("what") == "run")["delta_pp"].to_numpy()
+        dots = mine.filter(pl.col("what") == "training")["change_pp"].to_numpy()
         axis.axhline(height, color=FAINT, linewidth=0.4, zorder=0)
         axis.plot(
             dots,
@@ -91,10 +97,10 @@ def _panel(axis: Axes, drawn: pl.DataFrame, methods: Sequence[tuple[str, str]]) 
 
 
 def _mean(axis: Axes, mean: dict[str, Any], height: float, colour: str) -> None:
-    if mean["delta_pp"] is not None:
-        if mean["ci_low_pp"] is not None:
+    if mean["change_pp"] is not None:
+        if mean["low_pp"] is not None:
             axis.plot(
-                [mean["ci_low_pp"], mean["ci_high_pp"]],
+                [mean["low_pp"], mean["high_pp"]],
                 [height, height],
                 "|-",
                 color=colour,
@@ -102,16 +108,24 @@ def _mean(axis: Axes, mean: dict[str, Any], height: float, colour: str) -> None:
                 markersize=5,
                 zorder=3,
             )
-        axis.plot(mean["delta_pp"], height, "D", color=colour, markersize=2.8, zorder=4)
-    invalid = f" ({mean['n_invalid']} invalid)" if mean["n_invalid"] else ""
-    beside_axis(axis, height, f"n={mean['n_runs']}{invalid}")
+        face = "white" if mean["open"] else colour
+        axis.plot(
+            mean["change_pp"],
+            height,
+            "D",
+            color=colour,
+            markerfacecolor=face,
+            markersize=3.2,
+            zorder=4,
+        )
+    beside_axis(axis, height, f"n={mean['n_organisms']}")
 
 
 def _shared_axis(
     axes: Sequence[Axes], drawn: pl.DataFrame, methods: Sequence[tuple[str, str]]
 ) -> None:
-    ends = drawn.select("delta_pp", "ci_low_pp", "ci_high_pp").unpivot()["value"].drop_nulls()
-    reach = max(5.0, 1.05 * scalar(ends.abs().max() or 0))
+    ends = drawn.select("change_pp", "low_pp", "high_pp").unpivot()["value"].drop_nulls()
+    reach = max(5.0, min(100.0, 1.05 * scalar(ends.abs().max() or 0)))
     controls = [height for height, (_, kind) in enumerate(methods) if kind == "control"]
     for axis in axes:
         axis.set_xlim(-reach, reach)
@@ -119,7 +133,7 @@ def _shared_axis(
         name_methods(axis, methods)
         if controls and controls[0]:
             axis.axhline(controls[0] - 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
-        for place, text, side in ((0.0, "← suppresses", "left"), (1.0, "amplifies →", "right")):
+        for place, text, side in ((0.0, "← falls", "left"), (1.0, "rises →", "right")):
             axis.text(place, 1.01, text, transform=axis.transAxes, ha=side, fontsize=6.5)
 
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from entrench.analysis.statistics.bootstrap import Interval
-from entrench.analysis.statistics.inference import Settings, Unit, mean_interval
+from entrench.analysis.statistics.inference import Measured, Settings, mean_interval
 from entrench.analysis.tables import scalar
 from entrench.figures.layout import misalignment_panels
 from entrench.figures.selectors import look
@@ -35,7 +35,7 @@ def data(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> pl.DataFrame:
     rank = ((pl.col("u_low") + pl.col("u_high")) / 2).alias("rank")
     each = eta_bins.select(*_CURVE, "model", "seed", "bin", rank, *percent)
     level = eta_bins["ci_level"].drop_nulls()
-    settings = Settings(BOOTSTRAP, level[0] if level.len() else 0.95, 0.0, 0)
+    settings = Settings(BOOTSTRAP, level[0] if level.len() else 0.95, 0)
     keys = [*_CURVE, "bin"]
     means = pl.DataFrame(
         [
@@ -68,7 +68,7 @@ def _mean(organisms: pl.DataFrame, settings: Settings) -> dict[str, Any]:
         interval = Interval(known["ci_low_percent"][0], known["ci_high_percent"][0])
     else:
         units = [
-            Unit(value=eta, organism=f"{model}/{seed}", model=model, name=f"{model}/{seed}")
+            Measured(value=eta, organism=f"{model}/{seed}", model=model, name=f"{model}/{seed}")
             for model, seed, eta in known.select("model", "seed", "eta_percent").iter_rows()
         ]
         kind, interval = mean_interval(units, settings)

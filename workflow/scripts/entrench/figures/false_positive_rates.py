@@ -6,8 +6,8 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from entrench.analysis.summary.names import ALL_METHODS
 from entrench.analysis.summary.simulation import THESE
-from entrench.analysis.summary.summary import ALL_METHODS
 from entrench.figures.layout import panels
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, style
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from entrench.analysis.summary.summary import ALL_METHODS
+from entrench.analysis.summary.names import ALL_METHODS
 from entrench.figures.style import WIDTH
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy.optimize import isotonic_regression
 
-from entrench.analysis.summary.summary import ALL_METHODS
+from entrench.analysis.summary.names import ALL_METHODS
 from entrench.records import atomic_path
 
 WIDTH = 7.2  # inches: a text width in print

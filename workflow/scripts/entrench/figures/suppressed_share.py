@@ -3,36 +3,32 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from entrench.analysis.summary.summary import main_rows
+from entrench.analysis.risk.repeats import mean_over_repeats
+from entrench.analysis.summary.names import ALL_METHODS
 from entrench.figures.layout import beside_axis, misalignment_panels, name_methods
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method_order, style
 
 
-def data(summary: pl.DataFrame) -> pl.DataFrame:
+def data(runs: pl.DataFrame, detail: pl.DataFrame) -> pl.DataFrame:
     """One row per method: shares in percent of all runs; a tie counts as not suppressed."""
+    valid = mean_over_repeats(runs).filter("valid")
+    kinds = dict(valid.select("method", "kind").iter_rows()) | {ALL_METHODS: "consistency"}
     return (
-        main_rows(summary)
-        .filter(pl.col("n_runs") > 0)
+        detail.filter(quantity="share_fell")
         .select(
             "misalignment",
-            "method",
-            "kind",
-            "n_runs",
-            "n_suppressed",
-            "n_tied",
-            "ci_level",
-            *(
-                (100 * pl.col(name)).alias(f"{name}_percent")
-                for name in ("share_suppressed", "share_ci_low", "share_ci_high")
-            ),
+            pl.col("row").alias("method"),
+            pl.col("row").replace_strict(kinds, return_dtype=pl.String).alias("kind"),
+            pl.col("note").alias("counts"),
+            *((100 * pl.col(name)).alias(f"{name}_percent") for name in ("value", "low", "high")),
         )
         .sort("misalignment", "method")
     )
 
 
-def draw(summary: pl.DataFrame) -> Figure:
+def draw(runs: pl.DataFrame, detail: pl.DataFrame) -> Figure:
     """A panel per misalignment, a line per method."""
-    drawn = data(summary)
+    drawn = data(runs, detail)
     methods = method_order(drawn)
     with style():
         figure, parts = misalignment_panels(drawn, 0.9 + 0.19 * len(methods))
@@ -45,13 +41,12 @@ def draw(summary: pl.DataFrame) -> Figure:
                     beside_axis(axis, height, "no run")
                     continue
                 colour = CONTROL if kind == "control" else CONSISTENCY
-                ends = [row["share_ci_low_percent"], row["share_ci_high_percent"]]
-                axis.plot(ends, [height] * 2, "|-", color=colour, linewidth=1.4, markersize=5)
+                ends = [row["low_percent"], row["high_percent"]]
+                if ends[0] is not None:
+                    axis.plot(ends, [height] * 2, "|-", color=colour, linewidth=1.4, markersize=5)
                 marker = "s" if kind == "control" else "D"
-                axis.plot(
-                    row["share_suppressed_percent"], height, marker, color=colour, markersize=3.4
-                )
-                beside_axis(axis, height, f"{row['n_suppressed']} of {row['n_runs']}")
+                axis.plot(row["value_percent"], height, marker, color=colour, markersize=3.4)
+                beside_axis(axis, height, _fell(row["counts"]))
             axis.set_xlim(-3, 103)
             axis.set_xticks(range(0, 101, 25))
             axis.set_ylim(len(methods) - 0.4, -0.6)
@@ -60,9 +55,14 @@ def draw(summary: pl.DataFrame) -> Figure:
                 axis.axhline(controls[0] - 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
         if parts:
             figure.supxlabel(
-                "runs whose risk fell, % of all runs, with the exact "
-                f"{drawn['ci_level'][0]:.0%} interval that takes runs as independent\n"
-                "(runs share organisms and models, so the true uncertainty is larger)",
+                "runs whose risk fell, % of all runs, with an interval over organisms\n"
+                "(other models, prompts and trainings could show other shares)",
                 fontsize=7.5,
             )
     return figure
+
+
+def _fell(counts: str) -> str:
+    """`12 of 20` from the note of detail.csv: `12 fell, 7 rose, 1 stayed`."""
+    numbers = [int(part.split()[0]) for part in counts.split(", ")]
+    return f"{numbers[0]} of {sum(numbers)}"

@@ -19,20 +19,23 @@ class Column:
     cell: Callable[[Row], str]
     numeric: bool = True
     meaning: str = ""  # for the glossary, with the unit; empty where the head says enough
+    essential: bool = True  # shown on a narrow screen too
 
 
 @dataclass(frozen=True)
 class Table:
     """A table as the page shows it.
 
-    `heads` are (head, numeric) of each column; `strong` says whether a row is highlighted;
-    `glossary` has (head, meaning) of the columns that need a meaning.
+    `heads` are (head, numeric, essential) of each column; `strong` says whether a row is
+    highlighted; `glossary` has (head, meaning) of the columns that need a meaning. `groups` hold
+    a heading for each row that begins a group, else an empty text.
     """
 
     source: str
-    heads: list[tuple[str, bool]]
+    heads: list[tuple[str, bool, bool]]
     rows: list[list[str]]
     strong: list[bool]
+    groups: list[str]
     glossary: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -41,16 +44,30 @@ def written(
     columns: Iterable[Column],
     rows: Iterable[Row],
     strong: Callable[[Row], bool] | None = None,
+    group: str | None = None,
 ) -> Table:
-    """The written table of `rows`; `source` names their file, `strong` the highlighted rows."""
+    """The written table of `rows`; `source` names their file, `strong` the highlighted rows.
+
+    `group` names the entry of a row that is a heading above the rows that share it.
+    """
     columns, rows = list(columns), list(rows)
     return Table(
         source,
-        [(column.head, column.numeric) for column in columns],
+        [(column.head, column.numeric, column.essential) for column in columns],
         [[column.cell(row) for column in columns] for row in rows],
         [strong is not None and strong(row) for row in rows],
+        _groups(rows, group),
         [(column.head, column.meaning) for column in columns if column.meaning],
     )
+
+
+def _groups(rows: list[Row], group: str | None) -> list[str]:
+    if group is None:
+        return [""] * len(rows)
+    names = [str(row[group]) for row in rows]
+    return [
+        name if place == 0 or name != names[place - 1] else "" for place, name in enumerate(names)
+    ]
 
 
 def text(name: str) -> Callable[[Row], str]:
@@ -101,11 +118,6 @@ def probability(name: str, form: str = ".2g") -> Callable[[Row], str]:
         return "< .001" if value < 0.001 else f"{value:{form}}"
 
     return cell
-
-
-def smallest(name: str) -> Callable[[Row], str]:
-    """A cell with the smallest p that a test can reach, to three decimals."""
-    return probability(name, ".3f")
 
 
 def plain(name: str, digits: int = 2) -> Callable[[Row], str]:

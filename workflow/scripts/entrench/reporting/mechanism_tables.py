@@ -12,7 +12,12 @@ from entrench.analysis.mechanism.prediction_columns import PREDICTION_COLUMNS
 from entrench.analysis.mechanism.stability import STABILITY_COLUMNS
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.clusters import FEWEST_TO_RESAMPLE
-from entrench.analysis.statistics.inference import Settings, Unit, mean_interval, models_interval
+from entrench.analysis.statistics.inference import (
+    Measured,
+    Settings,
+    mean_interval,
+    models_interval,
+)
 from entrench.reporting.formatting import (
     NONE,
     Column,
@@ -27,7 +32,6 @@ from entrench.reporting.formatting import (
     text,
     written,
 )
-from entrench.reporting.study_tables import method_name
 
 BOOTSTRAP = 2000  # resamples of organisms or models behind the intervals here
 _SHOWN = (
@@ -53,14 +57,14 @@ def decomposition_table(frames: Frames) -> Table:
     rows = []
     for part in frame.sort(*keys, "model", "seed").partition_by(keys, maintain_order=True):
         valid = part.filter("valid")
-        row = {name: part[name][0] for name in keys} | {"organisms": "all"}
+        row = {name: part[name][0] for name in keys}
         row |= {"n": valid.height, "n_invalid": part.height - valid.height}
         for term in terms:
             row[term] = _mean(valid, f"{term}_pp", f"{term}_low_pp", f"{term}_high_pp")
         rows.append(row)
     columns = [
         Column("misalignment", text("misalignment"), numeric=False),
-        Column("method", method_name, numeric=False),
+        Column("method", _method, numeric=False),
         Column("runs", text("n"), meaning="valid runs of the method with a decomposition"),
         Column("invalid, left out", text("n_invalid"), meaning="invalid runs; runs.csv says why"),
         *_mean_columns(terms, meanings, rows),
@@ -213,6 +217,10 @@ def prediction_table(frames: Frames) -> Table:
     )
 
 
+def _method(row: Row) -> str:
+    return f"{row['method']} (control)" if row["kind"] == "control" else row["method"]
+
+
 def _accuracy_interval(row: Row) -> str:
     if row["accuracy_low"] is None:
         return NONE
@@ -228,7 +236,7 @@ def _mean(
     shown where n is 1.
     """
     units = [
-        Unit(
+        Measured(
             value=row[name],
             organism=f"{row['model']}/{row['misalignment']}/seed{row['seed']}",
             model=row["model"],
@@ -240,7 +248,7 @@ def _mean(
     if not units:
         return {"n": 0, "mean": None, "over": None, "over_models": None}
     level = part["ci_level"].drop_nulls()
-    settings = Settings(BOOTSTRAP, level[0] if level.len() else 0.95, 0.0, 0)
+    settings = Settings(BOOTSTRAP, level[0] if level.len() else 0.95, 0)
     many = len({unit.model for unit in units}) >= FEWEST_TO_RESAMPLE
     return {
         "n": len(units),

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from entrench.analysis.catalogue import TABLES
 from entrench.analysis.risk.repeats import RUN_KEY
-from entrench.analysis.summary.summary import ALL_METHODS, main_rows
+from entrench.analysis.summary.names import ALL_METHODS
 from entrench.analysis.tables import scalar
 from entrench.reporting.captions import alternative, figure_caption, table_caption
 from entrench.reporting.formatting import NONE, Frames
@@ -126,7 +126,7 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
     health = frames.get("judge_health")
     if health is None or "agreement" not in set(health["measure"]):
         found.append("No second judge was asked, so nothing says how far judges agree.")
-    single = main_rows(frames["summary"]).filter(method=ALL_METHODS)["n_models"].max()
+    single = frames["summary"].filter(method=ALL_METHODS)["n_models"].max()
     if single == 1:
         found.append("All organisms are of one model: nothing here is about other models.")
     if config["data"]["source"] == "synthetic":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from entrench.analysis.summary.summary import ALL_METHODS, main_rows
+from entrench.analysis.summary.names import ALL_METHODS
 from entrench.reporting.formatting import NONE, Frames, Row, Table, interval, signed
 from entrench.reporting.mechanism_tables import (
     decomposition_table,
@@ -36,26 +36,21 @@ class Question:
 
 def in_short(frames: Frames) -> list[tuple[str, str]]:
     """(misalignment, sentence): the result over all consistency methods."""
-    rows = main_rows(frames["summary"]).filter(pl.col("method") == ALL_METHODS)
+    rows = frames["summary"].filter(pl.col("method") == ALL_METHODS)
     return [(row["misalignment"], _sentence(row)) for row in rows.iter_rows(named=True)]
 
 
 def _sentence(row: Row) -> str:
-    if not row["n_runs"]:
-        return "no valid run."
-    span = interval("ci_low_pp", "ci_high_pp")(row)
-    sentence = (
-        f"{row['n_suppressed']} of {row['n_runs']} runs lowered the risk; mean delta-risk "
-        f"{signed(row['mean_delta_pp'])} percentage points"
-    )
-    if span != NONE:
-        sentence += f", {row['ci_level']:.0%} interval {span} ({row['ci_kind']})"
-    sentence += f". Verdict on these models and these prompts: {row['verdict'] or 'none'}"
-    for name, of in (("prompts", "other prompts too"), ("models", "models like these")):
-        reason = row[f"{name}_ci_reason"]
-        none = f"none on {of} ({reason})"
-        sentence += "; " + (f"on {of}: {row[f'{name}_verdict']}" if reason is None else none)
-    return f"{sentence}."
+    if row["change_pp"] is None:
+        return f"{row['conclusion']}."
+    span = interval("low_pp", "high_pp")(row)
+    sentence = f"{row['conclusion']}. The risk changed by {signed(row['change_pp'])} points"
+    sentence += f" {span}" if span != NONE else ""
+    if row["greedy_change_pp"] is not None:
+        sentence += f", on greedy answers by {signed(row['greedy_change_pp'])}"
+    if row["beyond_self_training_pp"] is not None:
+        sentence += f", beyond greedy self-training by {signed(row['beyond_self_training_pp'])}"
+    return f"{sentence} ({row['n_organisms']} organisms)."
 
 
 _UNFINISHED = "Not part of this report: it needs every run of the sweep."

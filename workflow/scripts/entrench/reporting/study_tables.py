@@ -1,21 +1,11 @@
-"""Tables of the report on risk and delta-risk."""
+"""Tables of the report on risk and on its changes."""
 
 from collections.abc import Callable
 
 import polars as pl
 
-from entrench.analysis.statistics.inference_columns import (
-    MEAN_INTERVAL,
-    MODELS_INTERVAL,
-    PROMPTS_INTERVAL,
-)
-from entrench.analysis.summary.summary import (
-    ALL_METHODS,
-    CONTRAST,
-    EFFECTIVE,
-    SUMMARY_COLUMNS,
-)
-from entrench.figures.style import method_order
+from entrench.analysis.summary.names import ALL_METHODS
+from entrench.analysis.summary.summary import DETAIL_COLUMNS, SUMMARY_COLUMNS
 from entrench.reporting.formatting import (
     NONE,
     Column,
@@ -27,7 +17,6 @@ from entrench.reporting.formatting import (
     points,
     probability,
     signed,
-    smallest,
     text,
     written,
 )
@@ -70,139 +59,58 @@ def _range(row: Row) -> str:
     return few if row["n"] == 1 else f"{few} to {signed(row['most'])}"
 
 
-def _test(clusters: str) -> list[Column]:
-    """The columns of the randomisation test over these clusters: p, smallest p, q."""
-    p, least, q = (f"flip_{clusters}_{what}" for what in ("p", "smallest_p", "q"))
-    return [
-        Column(f"p, {clusters} flipped", probability(p), meaning=SUMMARY_COLUMNS[p].meaning),
-        Column(f"smallest p, {clusters}", smallest(least), meaning=SUMMARY_COLUMNS[least].meaning),
-        Column(f"q, {clusters}", probability(q), meaning=SUMMARY_COLUMNS[q].meaning),
-    ]
-
-
-_EFFECT = [
-    Column(
-        "mean delta-risk, points",
-        points("mean_delta_pp"),
-        meaning=SUMMARY_COLUMNS["mean_delta_pp"].meaning,
-    ),
-    Column(
-        "interval",
-        interval("ci_low_pp", "ci_high_pp"),
-        meaning=f"interval of {MEAN_INTERVAL}; percentage points",
-    ),
-    Column(
-        "interval is over",
-        text("ci_kind"),
-        numeric=False,
-        meaning=SUMMARY_COLUMNS["ci_kind"].meaning,
-    ),
-    Column(
-        "verdict, these models",
-        text("verdict"),
-        numeric=False,
-        meaning=SUMMARY_COLUMNS["verdict"].meaning,
-    ),
-    Column(
-        "interval over models",
-        interval("models_ci_low_pp", "models_ci_high_pp"),
-        meaning=f"interval of {MODELS_INTERVAL}; percentage points",
-    ),
-    Column(
-        "verdict, models like these",
-        text("models_verdict"),
-        numeric=False,
-        meaning=SUMMARY_COLUMNS["models_verdict"].meaning,
-    ),
-    Column(
-        "interval, other prompts too",
-        interval("prompts_ci_low_pp", "prompts_ci_high_pp"),
-        meaning=f"interval of {PROMPTS_INTERVAL}; percentage points",
-    ),
-    Column(
-        "verdict, other prompts too",
-        text("prompts_verdict"),
-        numeric=False,
-        meaning=SUMMARY_COLUMNS["prompts_verdict"].meaning,
-    ),
-    *_test("organisms"),
-    *_test("models"),
-    Column("p, mixed model", probability("mixed_p"), meaning=SUMMARY_COLUMNS["mixed_p"].meaning),
-]
-
-
 def summary_table(frames: Frames) -> Table:
-    """Delta-risk of each method, and over all consistency methods."""
+    """The change in risk of each method, and over all consistency methods."""
     frame = frames["summary"]
-    rows = frame.filter(pl.col("kind") != CONTRAST)
-    order = [name for name, _ in method_order(rows)]
-    ordered = sorted(
-        rows.to_dicts(),
-        key=lambda row: (row["misalignment"], order.index(row["method"]), row["organisms"]),
-    )
     columns = [
-        Column("misalignment", text("misalignment"), numeric=False),
-        Column("method", method_name, numeric=False),
+        Column("method", text("method"), numeric=False),
+        Column("organisms", _organisms, essential=False),
+        Column("risk before", percent("risk_before"), essential=False),
+        Column("change, points", points("change_pp")),
+        Column("interval", interval("low_pp", "high_pp")),
+        Column("conclusion", text("conclusion"), numeric=False),
         Column(
-            "runs (invalid)",
-            _runs,
-            meaning="valid runs, and in brackets the invalid runs that are left out",
-        ),
-        Column("organisms", text("n_organisms")),
-        Column("models", text("n_models")),
-        Column(
-            "risk before",
-            percent("mean_organism_risk"),
-            meaning=SUMMARY_COLUMNS["mean_organism_risk"].meaning,
+            "beyond self-training",
+            points("beyond_self_training_pp"),
+            essential=False,
+            meaning=SUMMARY_COLUMNS["beyond_self_training_pp"].meaning,
         ),
         Column(
-            "risk after",
-            percent("mean_trained_risk"),
-            meaning=SUMMARY_COLUMNS["mean_trained_risk"].meaning,
-        ),
-        *_EFFECT,
-        Column(
-            "suppressed",
-            lambda row: f"{row['n_suppressed'] or 0} of {row['n_runs']}",
-            meaning=SUMMARY_COLUMNS["n_suppressed"].meaning + ", of all valid runs",
-        ),
-        Column(
-            "unscored",
-            percent("mean_unscored_share"),
-            meaning=SUMMARY_COLUMNS["mean_unscored_share"].meaning,
-        ),
-        Column(
-            "excluded",
-            percent("mean_excluded_share"),
-            meaning=SUMMARY_COLUMNS["mean_excluded_share"].meaning,
+            "greedy",
+            points("greedy_change_pp"),
+            essential=False,
+            meaning=SUMMARY_COLUMNS["greedy_change_pp"].meaning,
         ),
     ]
     if "n_missing" in frame.columns:
-        columns.insert(3, Column("runs still missing", text("n_missing")))
-    return written("summary.csv", columns, ordered, lambda row: row["method"] == ALL_METHODS)
+        columns.insert(2, Column("runs still missing", text("n_missing"), essential=False))
+    return written("summary.csv", columns, frame.to_dicts(), _over_all, "misalignment")
 
 
-def method_name(row: Row) -> str:
-    """The method of a row, marked where it is a control or where only effective organisms count."""
-    name = f"{row['method']} (control)" if row["kind"] == "control" else row["method"]
-    return f"{name}, effective organisms only" if row["organisms"] == EFFECTIVE else name
+def _over_all(row: Row) -> bool:
+    return row["method"] == ALL_METHODS
 
 
-def _runs(row: Row) -> str:
-    return f"{row['n_runs']} ({row['n_invalid']})" if row["n_invalid"] else str(row["n_runs"])
+def _organisms(row: Row) -> str:
+    """Organisms, and how many models they are of: `12 (3 models)`."""
+    models = row["n_models"]
+    return f"{row['n_organisms']} ({models} model{'' if models == 1 else 's'})"
 
 
 def contrasts_table(frames: Frames) -> Table:
-    """Differences of delta-risk between matched runs."""
-    frame = frames["summary"]
-    rows = frame.filter(pl.col("kind") == CONTRAST)
+    """Differences between changes in risk of matched runs."""
+    rows = frames["detail"].filter(quantity="difference_pp")
     columns = [
-        Column("misalignment", text("misalignment"), numeric=False),
-        Column("first - second", method_name, numeric=False),
-        Column("differences", text("n_runs")),
-        *_EFFECT,
+        Column("first - second", text("row"), numeric=False),
+        Column("difference, points", points("value")),
+        Column("interval", interval("low", "high")),
+        Column("about", text("about"), numeric=False),
+        Column("p", probability("p"), meaning=DETAIL_COLUMNS["p"].meaning),
+        Column(
+            "adjusted p", probability("adjusted_p"), meaning=DETAIL_COLUMNS["adjusted_p"].meaning
+        ),
     ]
-    return written("summary.csv", columns, rows.to_dicts())
+    return written("detail.csv", columns, rows.to_dicts(), group="misalignment")
 
 
 def comparison_table(frames: Frames) -> Table:

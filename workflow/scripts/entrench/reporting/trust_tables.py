@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from entrench.analysis.summary.summary import ALL_METHODS
+from entrench.analysis.summary.names import ALL_METHODS
 from entrench.reporting.formatting import (
     NONE,
     Column,

@@ -173,7 +173,7 @@ STAGES = {
         ),
         _table("organisms_collect", "organisms"),
         _table("runs_collect", "runs"),
-        _table("summary_make", "summary", "contrasts"),
+        _table("summary_make", "summary", "detail", "variance", "contrasts"),
         _table("power_estimate", "power"),
         _table("rates_simulate", "error_rates"),
         _table("paper_compare", "comparison_with_paper"),
@@ -183,7 +183,7 @@ STAGES = {
         Stage(
             "partial_make",
             PARTIAL,
-            ("organisms.csv", "runs.csv", "summary.csv", "missing.csv"),
+            ("organisms.csv", "runs.csv", "summary.csv", "detail.csv", "missing.csv"),
             None,
             light=True,
             reports=True,

@@ -30,16 +30,18 @@ from entrench.analysis.risk.delta import (
     DELTA_COLUMNS,
     ORGANISM_RISK,
     PROMPT_COLUMNS,
+    PairedDelta,
     joint_reason,
     paired_delta,
 )
 from entrench.analysis.risk.machinery import MACHINERY, VIEW_PARSE_RATES, machinery
 from entrench.analysis.risk.risk import STATES, check_scores, state_shares
 from entrench.analysis.risk.risk_file import read_risk
+from entrench.analysis.statistics.halves import HALVES, half_of
 from entrench.analysis.tables import read_table, table
 from entrench.errors import EntrenchError
 from entrench.generation.parts import merged
-from entrench.records import Record, read_json, read_jsonl
+from entrench.records import Record, item_of, read_json, read_jsonl
 from entrench.seeds import derive_seed
 from entrench.study.draws import drawn_for, parts_read
 from entrench.study.inputs import organism_inputs, pool_inputs, prompts_file, run_inputs
@@ -75,6 +77,13 @@ ORGANISM_COLUMNS = {
     ),
     **over_prompts("`induction_effect`", "difference of shares, -1 to 1"),
     **EFFECTIVE,
+    **{
+        f"effective_{half}": yes_no(
+            f"`effective` by the {half.replace('_', ' ')} of the items alone: a change in risk on "
+            "the other half owes nothing to the luck of this selection"
+        )
+        for half in HALVES
+    },
     "n_prompts": count(
         "prompts scored for both: `induction_effect` is measured on these", "prompts"
     ),
@@ -90,6 +99,9 @@ RUN_COLUMNS = {
     **RUN,
     **REPEAT,
     **{name: column for name, column in DELTA_COLUMNS.items() if name != "headline"},
+    "greedy_delta_risk": change(
+        "`delta_risk` under greedy decoding; empty where this is not measured or not valid"
+    ),
     **_TRAINING,
     **MACHINERY,
 }
@@ -137,8 +149,18 @@ def collect_organisms(
         reason = joint_reason("base", base, "organism", risk)
         if reason is None and paired.delta is None:
             reason = "no prompt is scored for both the base model and the organism"
-        low, effect = paired.interval.low, paired.delta
-        shown = reason is None and low is not None and low > 0
+        halves = [
+            paired_delta(
+                _of_half(base_scores(paths["base_scores"]), half),
+                _of_half(_scores(paths["scores"]), half),
+                headline,
+                grouped=grouped[organism.misalignment],
+                bootstrap=bootstrap,
+                level=level,
+                seed=derive_seed(seed, organism.path, name),
+            )
+            for half, name in enumerate(HALVES)
+        ]
         rows.append(
             {
                 **_identity(organism),
@@ -147,12 +169,16 @@ def collect_organisms(
                 "reason": reason,
                 "base_risk": base["risk"],
                 "organism_risk": risk["risk"],
-                "induction_effect": effect,
-                "ci_low": low,
+                "induction_effect": paired.delta,
+                "ci_low": paired.interval.low,
                 "ci_high": paired.interval.high,
                 "ci_level": level,
                 "ci_reason": paired.interval.reason,
-                "effective": shown and effect is not None and effect >= min_induction_effect,
+                "effective": reason is None and _shown(paired, min_induction_effect),
+                **{
+                    f"effective_{name}": reason is None and _shown(own, min_induction_effect)
+                    for name, own in zip(HALVES, halves, strict=True)
+                },
                 "n_prompts": paired.n_prompts,
                 **{f"base_{state}_share": base[f"{state}_share"] for state in STATES},
                 **{f"organism_{state}_share": risk[f"{state}_share"] for state in STATES},
@@ -170,11 +196,13 @@ def collect_runs(
     *,
     methods: Mapping[str, Mapping[str, Any]],
     headline: str,
+    greedy: str | None,
     views: Sequence[str],
 ) -> pl.DataFrame:
     """runs.csv: columns `RUN_COLUMNS`, view_parse_rate_* per view, metric_* of the trained model.
 
-    `methods`: method -> its operator, kind and settings.
+    `methods`: method -> its operator, kind and settings. `greedy` names the evaluation of greedy
+    answers, where there is one.
     """
 
     @lru_cache(maxsize=4)  # candidates and rewards of one organism: its runs are neighbours
@@ -209,6 +237,9 @@ def collect_runs(
                 "kind": method["kind"],
                 "repeat": run.repeat,
                 **delta,
+                "greedy_delta_risk": _greedy_delta(paths["delta"], greedy)
+                if delta["valid"]
+                else None,
                 **training,
                 **engaged,
                 **_metrics("metric", _headline(paths["risk"], headline)),
@@ -222,8 +253,13 @@ def collect_runs(
     )
 
 
-def collect_prompts(results: str, runs: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Name of each valid row of runs.csv -> its delta_prompts.csv under the headline evaluation.
+def collect_prompts(
+    results: str, runs: pl.DataFrame, evaluation: str | None = None
+) -> dict[str, pl.DataFrame]:
+    """Name of each valid row of runs.csv -> its delta_prompts.csv under an evaluation.
+
+    The evaluation is the headline's unless `evaluation` names another. A run that has no change
+    under that one is left out.
 
     The name is MODEL/MISALIGNMENT/seedSEED/METHOD, and /repeatREPEAT for a repeat.
     """
@@ -232,11 +268,14 @@ def collect_prompts(results: str, runs: pl.DataFrame) -> dict[str, pl.DataFrame]
         organism = Organism(row["model"], row["misalignment"], row["seed"])
         run = Run(organism, row["method"], row["repeat"])
         path = prompts_file(results, run)
-        rows = read_table(path, PROMPT_COLUMNS).filter(evaluation=row["evaluation"])
+        wanted = evaluation or row["evaluation"]
+        if evaluation and row["greedy_delta_risk"] is None:
+            continue
+        rows = read_table(path, PROMPT_COLUMNS).filter(evaluation=wanted)
         weights = rows.drop_nulls(["prompt", "delta"])["weight"].sum()
         if not math.isclose(weights, 1):
             raise EntrenchError(
-                f"{path}: rows of evaluation {row['evaluation']!r} are missing: the weights of all "
+                f"{path}: rows of evaluation {wanted!r} are missing: the weights of all "
                 f"sum to {weights:.6g}, not to 1: delete {path} and run the same command again to "
                 "make it anew"
             )
@@ -253,6 +292,24 @@ def headline_delta(path: str, headline: str) -> Record:
             "run the same command again to make it anew"
         )
     return rows[0]
+
+
+def _greedy_delta(path: str, greedy: str | None) -> float | None:
+    if greedy is None:
+        return None
+    row = headline_delta(path, greedy)
+    return row["delta_risk"] if row["valid"] else None
+
+
+def _shown(paired: PairedDelta, least: float) -> bool:
+    """Whether an effect of induction is at least `least`, with an interval above 0."""
+    low, effect = paired.interval.low, paired.delta
+    return low is not None and low > 0 and effect is not None and effect >= least
+
+
+def _of_half(scores: Sequence[Record], half: int) -> list[Record]:
+    """The score records of the items of one half."""
+    return [row for row in scores if half_of(item_of(row)) == half]
 
 
 def _identity(organism: Organism) -> Record:

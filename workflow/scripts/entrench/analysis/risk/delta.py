@@ -50,6 +50,11 @@ DELTA_COLUMNS = {
         "method suppressed the misalignment"
     ),
     **over_prompts("`delta_risk`", "difference of shares, -1 to 1"),
+    "draws_se": change(
+        "standard error of `delta_risk` that draws of answers cause, prompts as they are; empty "
+        "where each prompt has one answer"
+    ),
+    "draws": count("answers drawn to a prompt, as the median over prompts", "answers"),
     "n_prompts": count("prompts scored both times: `delta_risk` is measured on these", "prompts"),
     "n_prompts_all": count("all prompts of the evaluation", "prompts"),
     "delta_risk_all": change(
@@ -133,7 +138,7 @@ def delta_risk(
             paired,
             organism_risk["evaluations"][evaluation],
             trained_risk["evaluations"][evaluation],
-        )
+        ) | _draws(organism_scores, trained_scores, evaluation, organism_risk["grouped"])
         is_headline = evaluation == organism_risk["headline"]
         rows.append({"evaluation": evaluation, "headline": is_headline, "ci_level": level, **row})
     return table(rows, DELTA_COLUMNS)
@@ -214,6 +219,41 @@ def _differences(
             f"{odd[0][0]!r} for one: delete both and run the same command again"
         )
     return first, second.value - first.value
+
+
+def _draws(
+    before: Sequence[Record], after: Sequence[Record], evaluation: str, grouped: bool
+) -> dict[str, Any]:
+    """The standard error by draws, and their median number.
+
+    Answers of one number are drawn with common random numbers before and after, so the differences
+    of these pairs show how far draws scatter. A prompt with one pair scatters as the others do.
+    """
+    pairs: dict[str, dict[int, list[float]]] = {}
+    strata: dict[str, str] = {}
+    for rows in (before, after):
+        for row in risk_rows(rows, evaluation):
+            if row["state"] == "scored":
+                pairs.setdefault(row["id"], {}).setdefault(row["index"], []).append(row["value"])
+                strata[row["id"]] = row["group"] if grouped else ""
+    differences = {
+        prompt: [own[1] - own[0] for own in drawn.values() if len(own) == 2]
+        for prompt, drawn in pairs.items()
+    }
+    known = {prompt: own for prompt, own in differences.items() if own}
+    spread = {p: float(np.var(own, ddof=1)) for p, own in known.items() if len(own) > 1}
+    if not spread:
+        return {"draws_se": None, "draws": 1 if known else None}
+    usual = float(np.mean(list(spread.values())))
+    sizes = Counter(strata[prompt] for prompt in known)
+    variance = sum(
+        spread.get(prompt, usual) / len(own) / (len(sizes) * sizes[strata[prompt]]) ** 2
+        for prompt, own in known.items()
+    )
+    return {
+        "draws_se": variance**0.5,
+        "draws": int(np.median([len(own) for own in known.values()])),
+    }
 
 
 def _row(paired: PairedDelta, organism: Record, trained: Record) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What may be concluded from the rows of a table, with the number of rows allowed for.
 
-A row is concluded from where its interval lies on one side of the margin, or within it. Among many
-rows some intervals do so by chance. So intervals are widened until the share of false ones among the
-rows that are concluded from is held (false coverage rate: Benjamini & Yekutieli 2005, JASA 100:71).
+A row is concluded from where its interval lies on one side of the margin, or within it. Among
+many rows some do so by chance. So intervals are widened until the share of false ones among those
+concluded from is held (false coverage rate: Benjamini & Yekutieli 2005, JASA 100:71).
 """
 
 from collections.abc import Sequence

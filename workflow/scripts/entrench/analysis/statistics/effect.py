@@ -166,6 +166,16 @@ def _sum(
     )
 
 
+def common_items(units: Sequence[Unit]) -> float | None:
+    """The variance that items cause in the mean of `units` beyond what moves one unit alone.
+
+    None where the units' items are not known.
+    """
+    weights = np.full(len(units), 1 / len(units))
+    found = _items(units, weights, [unit.organism for unit in units] if len(units) > 1 else None)
+    return None if found is None else found[0]
+
+
 def _items(
     units: Sequence[Unit], weights: np.ndarray, clusters: Sequence[str] | None
 ) -> tuple[float, float] | None:

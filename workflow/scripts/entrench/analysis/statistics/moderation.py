@@ -5,9 +5,9 @@ differ alike, though not equally. So their variances are drawn towards a common 
 rows themselves say (Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3:3, sec. 6.2; limma). A row without
 a spread of its own gets the common one: it is *carried* to this row.
 
-One thing differs from genes: here rows share their units. Methods are trained on the same organisms,
-and with the same training seeds. So the errors of their variances are alike, and together they know
-less than their number says. Both the common variance and its degrees of freedom allow for this.
+One thing differs from genes: here rows share their units. Methods are trained on one set of
+organisms, with the same training seeds. So the errors of their variances are alike, and together
+they know less than their number says. The common variance and its degrees of freedom allow for it.
 """
 
 from collections.abc import Mapping, Sequence

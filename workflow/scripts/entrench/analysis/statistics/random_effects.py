@@ -20,7 +20,7 @@ class RandomMean:
 
 
 def random_mean(values: np.ndarray, variances: np.ndarray) -> RandomMean:
-    """The mean of `values` [k], k >= 2, which have the known `variances` [k] beside the one between.
+    """The mean of `values` [k], k >= 2, with known `variances` [k] beside the one between units.
 
     The variance between units is Paule & Mandel's (1982): with it, the weighted sum of squares is
     k - 1. The variance of the mean is Hartung & Knapp's (2001), never below the one for which the

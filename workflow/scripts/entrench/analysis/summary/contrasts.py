@@ -16,13 +16,14 @@ import polars as pl
 
 from entrench.analysis.columns import ORGANISM, points, text
 from entrench.analysis.risk.repeats import mean_over_repeats
-from entrench.analysis.statistics.inference import Unit
+from entrench.analysis.statistics.effect import Unit
+from entrench.analysis.statistics.moderation import Variance
 from entrench.analysis.statistics.shared_prompts import Shares
+from entrench.analysis.summary.names import organism_name, pooled, run_name
 from entrench.analysis.tables import table
 from entrench.methods.shared.catalogue import METHODS
-from entrench.study import paths
 
-Row = dict[str, Any]  # a row of runs.csv
+Row = dict[str, Any]  # a row of runs.csv, or of `changes`
 Facts = Mapping[str, Mapping[str, Any]]  # method or model -> its entry of the config
 
 
@@ -56,9 +57,7 @@ CONTRAST_COLUMNS = {
 }
 
 
-def contrasts(
-    runs: Sequence[Row], methods: Facts, models: Facts, weak: frozenset[str]
-) -> Iterator[Contrast]:
+def contrasts(runs: Sequence[Row], methods: Facts, models: Facts) -> Iterator[Contrast]:
     """The contrasts among the valid `runs` of one misalignment; one without a pair is left out.
 
     instruct - base                    the same method and seed on two models of one family and size
@@ -74,16 +73,15 @@ def contrasts(
     all its organisms of a seed. Variants are in no group of methods.
 
     `methods`: method -> operator, kind and, where it has them, set and variant_of. `models`: model
-    -> kind, family, size_billion. `weak` names the organisms whose induction was not effective
-    (`organism_name`).
+    -> kind, family, size_billion.
     """
     consistency = [run for run in runs if pooled(methods[run["method"]])]
-    yield from _between_models(consistency, models, weak)
+    yield from _between_models(consistency, models)
     by_organism: dict[str, dict[str, Row]] = {}
     for run in runs:
         by_organism.setdefault(organism_name(run), {})[run["method"]] = run
-    yield from _between_groups(by_organism, methods, weak)
-    yield from _between_methods(by_organism, methods, weak)
+    yield from _between_groups(by_organism, methods)
+    yield from _between_methods(by_organism, methods)
 
 
 def contrast_table(runs: pl.DataFrame, methods: Facts, models: Facts) -> pl.DataFrame:
@@ -106,28 +104,13 @@ def contrast_table(runs: pl.DataFrame, methods: Facts, models: Facts) -> pl.Data
             "difference_pp": 100 * unit.value,
         }
         for (misalignment,), own in ordered.group_by("misalignment", maintain_order=True)
-        for name, units in contrasts(own.to_dicts(), methods, models, frozenset())
+        for name, units in contrasts(own.to_dicts(), methods, models)
         for unit in units
     ]
     return table(rows, CONTRAST_COLUMNS)
 
 
-def pooled(method: Mapping[str, Any]) -> bool:
-    """Whether means over methods count the method with these facts: no control, no variant."""
-    return method["kind"] == "consistency" and method.get("variant_of") is None
-
-
-def organism_name(run: Mapping[str, Any]) -> str:
-    """The organism of a row of runs.csv or organisms.csv."""
-    return f"{run['model']}/{run['misalignment']}/seed{run['seed']}"
-
-
-def run_name(run: Mapping[str, Any]) -> str:
-    """The name of a row of runs.csv: of a run, or of a repeat of it."""
-    return f"{organism_name(run)}/{run['method']}{paths.repeat(run['repeat'])}"
-
-
-def _between_models(runs: Sequence[Row], models: Facts, weak: frozenset[str]) -> Iterator[Contrast]:
+def _between_models(runs: Sequence[Row], models: Facts) -> Iterator[Contrast]:
     pairs: dict[str, list[tuple[str, str]]] = {"instruct - base": [], "larger - smaller": []}
     for one, other in permutations(sorted({run["model"] for run in runs}), 2):
         first, second = models[one], models[other]
@@ -150,7 +133,7 @@ def _between_models(runs: Sequence[Row], models: Facts, weak: frozenset[str]) ->
             for model, method, seed in sorted(run_of):
                 if model == one and (other, method, seed) in run_of:
                     first, second = run_of[one, method, seed], run_of[other, method, seed]
-                    unit = _difference([first], [second], method, weak)
+                    unit = _difference([first], [second], method)
                     if family in entangled:
                         unit = replace(unit, model=family, organism=f"{family}/seed{seed}")
                     units.append(unit)
@@ -159,7 +142,7 @@ def _between_models(runs: Sequence[Row], models: Facts, weak: frozenset[str]) ->
 
 
 def _between_groups(
-    by_organism: Mapping[str, Mapping[str, Row]], methods: Facts, weak: frozenset[str]
+    by_organism: Mapping[str, Mapping[str, Row]], methods: Facts
 ) -> Iterator[Contrast]:
     for one, other in (
         ("labels", "regularisers"),
@@ -173,13 +156,13 @@ def _between_groups(
                 if methods[method].get("variant_of") is None:
                     groups.setdefault(_group(methods[method]), []).append(runs[method])
             if groups[one] and groups[other]:
-                units.append(_difference(groups[one], groups[other], one, weak))
+                units.append(_difference(groups[one], groups[other], one))
         if units:
             yield f"{one} - {other}", units
 
 
 def _between_methods(
-    by_organism: Mapping[str, Mapping[str, Row]], methods: Facts, weak: frozenset[str]
+    by_organism: Mapping[str, Mapping[str, Row]], methods: Facts
 ) -> Iterator[Contrast]:
     names = sorted({method for runs in by_organism.values() for method in runs})
     of_all, of_sets = (
@@ -193,7 +176,7 @@ def _between_methods(
             if method == control:
                 continue
             units = [
-                _difference([runs[method]], [runs[control]], method, weak)
+                _difference([runs[method]], [runs[control]], method)
                 for runs in by_organism.values()
                 if method in runs and control in runs
             ]
@@ -207,26 +190,41 @@ def _group(facts: Mapping[str, Any]) -> str:
     return "labels" if METHODS[facts["operator"]].makes_labels else "regularisers"
 
 
-def _difference(
-    first: Sequence[Row], second: Sequence[Row], what: str, weak: frozenset[str]
-) -> Difference:
+def _difference(first: Sequence[Row], second: Sequence[Row], what: str) -> Difference:
     """Mean delta-risk of `first` minus mean delta-risk of `second`, each of one organism's runs."""
     organisms = _unique(organism_name(run) for run in (first[0], second[0]))
     models = _unique(run["model"] for run in (first[0], second[0]))
     return Difference(
         value=_mean(first) - _mean(second),
+        organism=" - ".join(organisms),
+        model=" - ".join(models),
+        trainings=sum(run.get("trainings", 1) for run in (*first, *second)),
+        training=_training(first, second),
+        shares=_shares(first, second),
         first=_mean(first),
         second=_mean(second),
         method=what,
-        organism=" - ".join(organisms),
-        model=" - ".join(models),
         organisms=" - ".join(organisms),
         models=" - ".join(models),
-        name=" - ".join([*organisms, what]),
-        ineffective=tuple(organism for organism in organisms if organism in weak),
-        shares=_shares(first, second),
         runs=tuple(run_name(run) for run in (*first, *second)),
     )
+
+
+def _training(first: Sequence[Row], second: Sequence[Row]) -> Variance | None:
+    """The variance that training causes in the difference, as if the two sides erred apart.
+
+    Trainings on one side add up in standard deviation: they share organism and seed.
+    """
+    sides: list[list[Variance]] = []
+    for runs in (first, second):
+        found = [run.get("training") for run in runs]
+        sides.append([one for one in found if one is not None])
+        if len(sides[-1]) < len(runs):
+            return None
+    known = [one for side in sides for one in side]
+    value = sum((sum(one.value**0.5 for one in side) / len(side)) ** 2 for side in sides)
+    free = min(one.free for one in known)
+    return Variance(value, free, any(one.carried for one in known))
 
 
 def _shares(first: Sequence[Row], second: Sequence[Row]) -> Shares | None:

@@ -3,8 +3,9 @@
 import polars as pl
 
 from entrench.analysis.columns import ORGANISM, REPEAT, RUN, count, text
-from entrench.analysis.summary.contrasts import Facts, pooled
-from entrench.analysis.summary.summary import ALL_METHODS, SUMMARY_COLUMNS, main_rows
+from entrench.analysis.summary.contrasts import Facts
+from entrench.analysis.summary.names import ALL_METHODS, pooled
+from entrench.analysis.summary.summary import SUMMARY_COLUMNS
 from entrench.analysis.tables import table
 from entrench.study.sweep import Run, Sweep
 
@@ -37,7 +38,7 @@ def missing_table(sweep: Sweep, complete: Sweep) -> pl.DataFrame:
 def mark_partial(
     summary: pl.DataFrame, sweep: Sweep, complete: Sweep, methods: Facts
 ) -> pl.DataFrame:
-    """The summary's `main_rows` with the columns `MARKS`: planned and missing runs of each row.
+    """The summary with the columns `MARKS`: planned and missing runs of each row.
 
     A method without any complete run has a row too. `methods`: method -> its entry of the config.
     """
@@ -60,8 +61,9 @@ def mark_partial(
             }
         )
     marks = table(rows, {name: SUMMARY_COLUMNS[name] for name in _ROW} | MARKS)
-    joined = marks.join(main_rows(summary), on=_ROW, how="left").with_columns(
-        pl.col("n_runs").fill_null(0),
+    joined = marks.join(summary, on=_ROW, how="left").with_columns(
+        pl.col("n_models", "n_organisms", "n_trainings").fill_null(0),
+        pl.col("conclusion").fill_null("cannot tell: no run is complete"),
     )
     last = pl.col("method") == ALL_METHODS
     return joined.sort("misalignment", last, "method").select(*SUMMARY_COLUMNS, *MARKS)

@@ -28,7 +28,7 @@ from entrench.analysis.statistics.significance import (
     sign_test,
     wilcoxon,
 )
-from entrench.analysis.summary.summary import ALL_METHODS
+from entrench.analysis.summary.names import ALL_METHODS
 from entrench.analysis.tables import table
 from entrench.seeds import derive_seed
 from entrench.study.sweep import Run

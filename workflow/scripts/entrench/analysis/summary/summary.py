@@ -1,318 +1,556 @@
-"""summary.csv: the effect of each method on each misalignment, and contrasts.
+"""summary.csv: the change in risk by method, in twelve columns; detail.csv: all else about it.
 
-Columns ending in _pp are percentage points; risks, shares, p and q are fractions in [0, 1].
-docs/columns.md explains every column.
+Columns ending in _pp are percentage points; risks, shares, p and adjusted p are fractions.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import polars as pl
+from scipy import stats
 
-from entrench.analysis.columns import EVALUATION, count, share, text
-from entrench.analysis.risk.repeats import mean_over_repeats
-from entrench.analysis.risk.risk import STATES, state_shares
+from entrench.analysis.columns import count, number, points, probability, share, text
+from entrench.analysis.risk.gate import doubts
 from entrench.analysis.statistics.bootstrap import Interval
-from entrench.analysis.statistics.inference import Settings, Unit, infer
-from entrench.analysis.statistics.inference_columns import INFERENCE_COLUMNS, TESTS
-from entrench.analysis.statistics.shared_prompts import mean_shares, run_shares
-from entrench.analysis.statistics.significance import benjamini_hochberg
-from entrench.analysis.summary.contrasts import (
-    Difference,
-    Facts,
-    contrasts,
-    organism_name,
-    pooled,
-    run_name,
+from entrench.analysis.statistics.clusters import cluster_totals, clustered_share_interval
+from entrench.analysis.statistics.conclusions import (
+    UNKNOWN,
+    WITHIN,
+    adjusted_level,
+    conclusion,
 )
+from entrench.analysis.statistics.effect import (
+    MODELS,
+    NEW,
+    ORGANISM,
+    WEIGHTS,
+    Effect,
+    Unit,
+    effect,
+    organism_means,
+)
+from entrench.analysis.statistics.halves import HALVES
+from entrench.analysis.statistics.moderation import within
+from entrench.analysis.statistics.pooling import pool
+from entrench.analysis.statistics.significance import ROUNDING, benjamini_hochberg
+from entrench.analysis.summary.changes import Prompts, Row, changes, organism_variances, unit_of
+from entrench.analysis.summary.contrasts import Facts, contrasts
+from entrench.analysis.summary.names import ALL_METHODS, organism_name, pooled, run_name
 from entrench.analysis.tables import table
 from entrench.errors import EntrenchError
-from entrench.seeds import derive_seed
+from entrench.methods.shared.catalogue import METHODS
 
 # The keyword arguments of `summarise`; the job's spec has entries of the same names.
-SETTINGS = ("methods", "models", "bootstrap", "level", "epsilon", "seed")
-ALL_METHODS = "all consistency methods"
-CONTRAST = "contrast"  # the kind of a row about differences of delta-risk
-ALL_ORGANISMS, EFFECTIVE = "all", "effective"
+SETTINGS = ("methods", "models", "level", "epsilon")
+DOUBTED = 0.5  # from this share of doubtful organisms on, nothing is concluded from a row
 
 SUMMARY_COLUMNS = {
     "misalignment": text("the misalignment that phase 1 induced"),
-    "method": text(
-        "a method, `all consistency methods` (each method once, no variants), or a contrast A - B"
+    "method": text(f"a method, or `{ALL_METHODS}`: each of them once, no variants"),
+    "n_models": count("models of the row's valid runs", "models"),
+    "n_organisms": count("organisms of these runs", "organisms"),
+    "n_trainings": count("trainings of phase 3 behind the row, repeats counted", "trainings"),
+    "risk_before": share("mean risk of these organisms, before phase 3"),
+    "change_pp": points(
+        "mean change in risk (delta-risk), each organism once; below 0 the risk fell. From three "
+        "models on a random-effects mean over models"
     ),
-    "kind": text(
-        "`consistency`; `control`: trained without any selection for consistency; `contrast`: the "
-        "row is about differences of delta-risk, A minus B"
+    "low_pp": points("lower end of the interval of `change_pp`: it holds a repeat of the row"),
+    "high_pp": points("upper end; `conclusion` says what the interval is about"),
+    "conclusion": text(
+        "`rises`, `falls` or `within the margin` (`statistics.epsilon`), and about what: `new "
+        "models and prompts`, `these models` or `this organism`, always with other prompts of the "
+        "same kind; or `cannot tell`, and why. The interval is widened for the number of rows "
+        "(false coverage rate), so an interval in this table that just leaves the margin may not do"
     ),
-    "variant_of": text(
-        "the method that this one varies (another k, another loss). A variant has its own rows and "
-        "contrasts with its controls; it enters no mean over methods, no contrast of groups or "
-        "models, no power"
+    "beyond_self_training_pp": points(
+        "`change_pp` minus the change by greedy self-training of the same organisms: what the "
+        "method does beyond training on the model's own greedy answers"
     ),
-    "organisms": text(
-        "`all`, or `effective`: the row leaves out organisms whose induction was not shown to work"
-    ),
-    **EVALUATION,
-    "n_runs": count(
-        "valid runs, each once: the mean over its repeats; in a contrast, differences", "runs"
-    ),
-    "n_organisms": count("organisms of these runs; in a contrast, pairs of them", "organisms"),
-    "n_models": count("models of these runs; in a contrast, pairs or families", "models"),
-    "n_invalid": count(
-        "runs left out: too many completions are unscored, or nothing was trained. Each repeat of "
-        "a run counts here. A contrast counts none: the rows of its methods do",
-        "runs",
-    ),
-    "invalid_runs": text("the runs left out, by name"),
-    "n_ineffective": count(
-        "organisms in the row whose induction was not shown to work", "organisms"
-    ),
-    **INFERENCE_COLUMNS,
-    "mean_organism_risk": share("mean risk of the organisms, before phase 3; contrasts have none"),
-    "mean_trained_risk": share("mean risk after phase 3; contrasts have none"),
-    **state_shares(
-        "mean",
-        "the trained models'",
-        "mean over the row's runs (in a contrast those on both sides, each once): ",
+    "greedy_change_pp": points(
+        "the same change where risk is measured on greedy answers: sampled risk falls or rises "
+        "also where a method only sharpens what a model says most often"
     ),
 }
+QUANTITIES = {
+    "change_pp": "as in summary.csv; the note names the summands of its variance",
+    "change_of_these_models_pp": "the same mean, with an interval that is about these models alone",
+    "adjusted_change_pp": "the interval that the conclusion is drawn from",
+    "beyond_self_training_pp": "as in summary.csv",
+    "greedy_change_pp": "as in summary.csv",
+    "effective_change_pp": (
+        "the change on organisms whose induction is shown to work: shown on one half of the items, "
+        "measured on the other, both ways"
+    ),
+    "partly_pooled_change_pp": (
+        "the change on one model, drawn towards the method's mean over models (docs/statistics.md)"
+    ),
+    "risk_after": "mean risk of the trained models",
+    "median_change_pp": "median over runs",
+    "share_fell": "share of runs whose risk fell, with an exact interval over organisms or models",
+    "excluded_share": "mean share of completions that the definition of the risk leaves out",
+    "unscored_share": "mean share of completions without a value by a fault",
+    "invalid_trainings": "trainings left out; the note names them",
+    "doubted_organisms": "organisms about which nothing can be concluded; the note says why",
+    "difference_pp": "a contrast, A - B: mean difference of two changes in risk",
+}
+DETAIL_COLUMNS = {
+    "misalignment": SUMMARY_COLUMNS["misalignment"],
+    "row": text(f"a method, `{ALL_METHODS}`, or a contrast A - B"),
+    "about": text("what value and interval are about"),
+    "quantity": text("; ".join(f"`{name}`: {what}" for name, what in QUANTITIES.items())),
+    "value": number("the value", "percentage points where `quantity` ends in _pp, else 0 to 1"),
+    "low": number("lower end of its interval"),
+    "high": number("upper end of its interval"),
+    "p": probability("two-sided p of no change, by Student's t"),
+    "adjusted_p": probability("p after Benjamini-Hochberg over the rows of this `quantity`"),
+    "note": text("what else there is to say, such as why there is no interval"),
+}
+
+
+@dataclass
+class _Line:
+    """A row of the summary while it is made."""
+
+    misalignment: str
+    method: str
+    rows: list[Row]  # valid runs
+    invalid: list[str]  # names of trainings
+    units: list[Unit]  # one an organism
+    doubted: dict[str, list[str]] = field(default_factory=dict)  # organism -> why
+    effect: Effect | None = None
+    of_these: Effect | None = None
+    beyond: Effect | None = None
+    greedy: Effect | None = None
 
 
 def summarise(
     runs: pl.DataFrame,
     organisms: pl.DataFrame,
-    prompts: Mapping[str, pl.DataFrame] | None = None,
+    prompts: Prompts | None = None,
+    greedy_prompts: Prompts | None = None,
     *,
     methods: Facts,
     models: Facts,
-    bootstrap: int,
     level: float,
     epsilon: float,
-    seed: int,
-) -> pl.DataFrame:
-    """For each misalignment: a row per method, a row over its `pooled` methods, then contrasts.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """summary.csv and detail.csv.
 
-    Only valid runs count; invalid_runs names the others. A run counts once: as the mean over its
-    valid repeats. Where a row includes ineffective organisms
-    (induction not shown to work), a second row without them follows: organisms = "effective". q is
-    over the whole table. For "effective" rows the table has these rows, and the row of all
-    organisms where no organism was left out. A row of kind "contrast" is about differences of
-    delta-risks, and its n_runs counts differences; `contrasts` says what it needs of `methods` and
-    `models`. `epsilon` is a fraction. `prompts`: run -> its deltas by prompt
-    (`collect.collect_prompts`); a row with a run that is missing there has no prompts_ci.
+    Only valid runs count. A run counts once, as the mean over its valid repeats, and an organism
+    once, as the mean over its runs. `epsilon` is a fraction. `prompts` and `greedy_prompts`: name
+    of a training -> its changes by prompt under the headline evaluation and under greedy decoding
+    (`collect.collect_prompts`). A row with a training that is missing there has an interval that
+    takes the prompts as given.
 
     Raises EntrenchError where `organisms` has no row for the organism of a run.
     """
-    weak = frozenset(
-        organism_name(row) for row in organisms.iter_rows(named=True) if not row["effective"]
+    facts = {organism_name(row): row for row in organisms.iter_rows(named=True)}
+    measured = changes(runs, prompts or {})
+    lines = [line for name, rows in measured.items() for line in _lines(name, rows, methods)]
+    _with_doubts(lines, runs, facts)
+    _with_effects(lines)
+    differences = {
+        name: dict(contrasts([row for row in rows if row["valid"]], methods, models))
+        for name, rows in measured.items()
+    }
+    _with_beyond(lines, differences, methods)
+    _with_greedy(lines, runs, greedy_prompts or {})
+    telling = [line.effect for line in lines if line.effect and not _silent(line)]
+    adjusted = adjusted_level(telling, epsilon, level)
+    detail = [
+        row
+        for line in lines
+        for row in _details(line, facts, level, adjusted)
+        if row["value"] is not None or row["note"]
+    ]
+    detail += _pooled(measured, level)
+    detail += _contrast_details(differences, level)
+    return (
+        table(
+            [_summary_row(line, level, adjusted, epsilon) for line in lines],
+            SUMMARY_COLUMNS,
+        ),
+        table(_with_adjusted_p(detail), DETAIL_COLUMNS),
     )
-    known = {organism_name(row) for row in organisms.iter_rows(named=True)}
-    settings = Settings(bootstrap, level, epsilon, seed)
-    rows: list[dict[str, Any]] = []
-    ordered = runs.sort("model", "misalignment", "seed", "method", "repeat")
-    for (misalignment,), mine in ordered.group_by("misalignment", maintain_order=True):
-        parts = _parts(_with_shares(mine, prompts or {}), weak, known, methods, models)
-        for (method, kind), part in parts:
-            for chosen in _with_and_without_ineffective(part, weak):
-                own = replace(settings, seed=derive_seed(seed, str(misalignment), method))
-                rows.append(
-                    {
-                        "misalignment": misalignment,
-                        "method": method,
-                        "kind": kind,
-                        "variant_of": methods.get(method, {}).get("variant_of"),
-                        "evaluation": mine["evaluation"][0],
-                        **chosen,
-                        **infer(chosen.pop("units"), own),
-                    }
-                )
-    return table(_with_q(sorted(rows, key=lambda row: row["misalignment"])), SUMMARY_COLUMNS)
 
 
-def main_rows(summary: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the summary about methods on all organisms: no contrast, nothing left out."""
-    return summary.filter((pl.col("kind") != CONTRAST) & (pl.col("organisms") == ALL_ORGANISMS))
+def _lines(misalignment: str, rows: Sequence[Row], methods: Facts) -> Iterator[_Line]:
+    names = sorted({row["method"] for row in rows})
+    groups = {name: [row for row in rows if row["method"] == name] for name in names}
+    if consistency := [row for row in rows if pooled(methods[row["method"]])]:
+        groups[ALL_METHODS] = consistency
+    for name, own in groups.items():
+        valid = [row for row in own if row["valid"]]
+        invalid = [run_name(row) for row in own if not row["valid"]]
+        units = organism_means([unit_of(row) for row in valid])
+        yield _Line(misalignment, name, valid, invalid, units)
 
 
-def units_of(runs: Sequence[Mapping[str, Any]], weak: frozenset[str] = frozenset()) -> list[Unit]:
-    """The valid runs among these rows of runs.csv, as units; `weak` names ineffective organisms."""
-    return [
-        Unit(
-            value=run["delta_risk"],
-            organism=organism_name(run),
-            model=run["model"],
-            name=run_name(run),
-            ineffective=tuple({organism_name(run)} & weak),
-            over_prompts=Interval(run["ci_low"], run["ci_high"], run["ci_reason"]),
-            shares=run.get("shares"),
-        )
-        for run in runs
-        if run["valid"]
-    ]
-
-
-def readable(summary: pl.DataFrame) -> str:
-    """The summary's `main_rows` as plain text, at most 110 columns wide."""
-    lines = [
-        f"{'misalignment':<23}{'method':<25}{'runs':>4}  {'risk before > after':<21}"
-        f"{'delta-risk, points':<25}suppressed"
-    ]
-    previous = None
-    for row in main_rows(summary).iter_rows(named=True):
-        new = row["misalignment"] != previous
-        previous = row["misalignment"]
-        if row["n_runs"]:
-            risk = f"{row['mean_organism_risk']:6.1%} > {row['mean_trained_risk']:6.1%}"
-            suppressed = f"{row['n_suppressed']} of {row['n_runs']}"
-        else:
-            risk = suppressed = "-"
-        lines += [""] if new else []
-        lines.append(
-            f"{_shortened(previous if new else '', 22):<23}{_shortened(row['method'], 24):<25}"
-            f"{row['n_runs']:>4}  {risk:<21}{_delta(row):<25}{suppressed}"
-        )
-    return "\n".join([*lines, "", *_notes(summary)])
-
-
-def _notes(summary: pl.DataFrame) -> list[str]:
-    """Lines below the table: what is left out or weak, and how to read it."""
-    notes = []
-    shown = main_rows(summary)
-    if invalid := shown.filter(pl.col("method") != ALL_METHODS)["n_invalid"].sum():
-        notes.append(f"Invalid runs, left out: {invalid}; summary.csv names them (invalid_runs).")
-    weak = shown.group_by("misalignment").agg(pl.col("n_ineffective").max())
-    if ineffective := weak["n_ineffective"].sum():
-        notes.append(
-            f"Organisms in it whose induction was not shown to be effective: {ineffective}."
-        )
-    level = f"{summary['ci_level'][0]:.0%}" if summary.height else ""
-    return [
-        *notes,
-        "delta-risk < 0: suppressed, > 0: amplified.",
-        f"[{level} interval: over organisms; of one organism over its runs; of a run over prompts]",
-    ]
-
-
-def _with_shares(
-    trainings: pl.DataFrame, prompts: Mapping[str, pl.DataFrame]
-) -> list[dict[str, Any]]:
-    """`mean_over_repeats` of one misalignment, each with its `Shares` by prompt.
-
-    They are None where they are not known of one of its repeats.
-    """
-    behind: dict[str, list[str]] = {}  # run -> its valid trainings
-    for row in trainings.filter("valid").iter_rows(named=True):
-        behind.setdefault(run_name(row | {"repeat": 1}), []).append(run_name(row))
-    names = [name for own in behind.values() for name in own if name in prompts]
-    shares = run_shares({name: prompts[name] for name in names})
-    means = {run: mean_shares([shares.get(name) for name in own]) for run, own in behind.items()}
-    rows = mean_over_repeats(trainings).to_dicts()
-    return [run | {"shares": means.get(run_name(run)) if run["valid"] else None} for run in rows]
-
-
-def _parts(
-    runs: Sequence[dict[str, Any]],
-    weak: frozenset[str],
-    known: set[str],
-    methods: Facts,
-    models: Facts,
-) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
-    """(method, kind), and the units and runs that the row is made from, for each row."""
-    for run in runs:
-        if organism_name(run) not in known:
+def _with_doubts(lines: Iterable[_Line], runs: pl.DataFrame, facts: Mapping[str, Row]) -> None:
+    """Why nothing can be concluded, by organism: what speaks against every training on it."""
+    found: dict[str, list[str]] = {}
+    for run in runs.iter_rows(named=True):
+        name = organism_name(run)
+        if name not in facts:
             raise EntrenchError(
-                f"{organism_name(run)} has a run but no row in the table of organisms: delete both "
-                "tables and run the same command again"
+                f"{name} has a run but no row in the table of organisms: delete both tables and "
+                "run the same command again"
             )
-    groups = {
-        (name, run["kind"]): [own for own in runs if own["method"] == name]
-        for name, run in sorted({run["method"]: run for run in runs}.items())
+        found[run_name(run)] = doubts(run, facts[name])
+    for line in lines:
+        for row in line.rows:
+            own = [
+                found[run_name(row | {"repeat": repeat})]
+                for repeat in range(1, row["trainings"] + len(line.invalid) + 1)
+                if run_name(row | {"repeat": repeat}) in found
+            ]
+            own = [why for why in own if not why or not why[0].startswith("The run is not valid")]
+            if own and all(own):
+                line.doubted.setdefault(organism_name(row), own[0])
+            else:
+                line.doubted[organism_name(row)] = []
+        line.doubted = {name: why for name, why in line.doubted.items() if why}
+
+
+def _with_effects(lines: Sequence[_Line]) -> None:
+    methods: dict[str, dict[str, list[Unit]]] = {}
+    for line in lines:
+        if line.method != ALL_METHODS:
+            methods.setdefault(line.misalignment, {})[line.method] = line.units
+    spreads = organism_variances(methods)
+    for line in lines:
+        spread = spreads.get((line.misalignment, line.method)) or within(
+            {(unit.model, unit.organism): unit.value for unit in line.units}
+        )
+        line.effect = effect(line.units, spread)
+        line.of_these = effect(line.units, spread, widest=MODELS)
+
+
+def _with_beyond(
+    lines: Iterable[_Line],
+    differences: Mapping[str, Mapping[str, Sequence[Unit]]],
+    methods: Facts,
+) -> None:
+    """The effect minus greedy self-training of the same organism, for each method."""
+    of_all = [name for name, own in methods.items() if METHODS[own["operator"]].control_of == "all"]
+    control = of_all[0] if of_all else None
+    rows = {
+        name: {
+            row.removesuffix(f" - {control}"): organism_means(units)
+            for row, units in own.items()
+            if row.endswith(f" - {control}")
+        }
+        for name, own in differences.items()
     }
-    if consistency := [run for run in runs if pooled(methods[run["method"]])]:
-        groups[ALL_METHODS, "consistency"] = consistency
-    for key, own in groups.items():
-        yield key, {"units": units_of(own, weak), "runs": own}
-    valid = [run for run in runs if run["valid"]]
-    for name, units in contrasts(valid, methods, models, weak):
-        yield (name, CONTRAST), {"units": units, "runs": valid}
+    spreads = organism_variances(rows)
+    for line in lines:
+        if line.method == ALL_METHODS:
+            units = organism_means(
+                [
+                    unit
+                    for name, own in rows[line.misalignment].items()
+                    if name in methods and pooled(methods[name])
+                    for unit in own
+                ]
+            )
+            spread = within({(unit.model, unit.organism): unit.value for unit in units})
+            line.beyond = effect(units, spread)
+        elif units := rows[line.misalignment].get(line.method, []):
+            line.beyond = effect(units, spreads.get((line.misalignment, line.method)))
 
 
-def _with_and_without_ineffective(
-    part: dict[str, Any], weak: frozenset[str]
-) -> Iterator[dict[str, Any]]:
-    yield _counted(ALL_ORGANISMS, part["units"], part["runs"])
-    kept = [unit for unit in part["units"] if not unit.ineffective]
-    if len(kept) < len(part["units"]):
-        runs = [run for run in part["runs"] if organism_name(run) not in weak]
-        yield _counted(EFFECTIVE, kept, runs)
-
-
-def _counted(organisms: str, units: list[Unit], runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The counts and means of a row; `runs` are the runs behind its units and the invalid runs."""
-    names = {name for unit in units for name in _runs_behind(unit)}
-    valid = [run for run in runs if run["valid"] and run_name(run) in names]
-    invalid = [run for run in runs if not run["valid"]]
-    row = {
-        "units": units,
-        "organisms": organisms,
-        "n_runs": len(units),
-        "n_organisms": len({unit.organism for unit in units}),
-        "n_models": len({unit.model for unit in units}),
-        "n_invalid": len(invalid),
-        "invalid_runs": "; ".join(map(run_name, invalid)) or None,
-        "n_ineffective": len({name for unit in units for name in unit.ineffective}),
+def _with_greedy(lines: Iterable[_Line], runs: pl.DataFrame, prompts: Prompts) -> None:
+    """The effect where risk is measured on greedy answers."""
+    greedy = runs.with_columns(
+        pl.col("greedy_delta_risk").alias("delta_risk"),
+        (pl.col("valid") & pl.col("greedy_delta_risk").is_not_null()).alias("valid"),
+    )
+    measured = changes(greedy, prompts)
+    units = {
+        (line.misalignment, line.method): organism_means(
+            [
+                unit_of(row)
+                for row in measured[line.misalignment]
+                if row["valid"] and row["method"] in {own["method"] for own in line.rows}
+            ]
+        )
+        for line in lines
     }
-    if not valid:
+    rows: dict[str, dict[str, list[Unit]]] = {}
+    for (misalignment, method), own in units.items():
+        if method != ALL_METHODS:
+            rows.setdefault(misalignment, {})[method] = own
+    spreads = organism_variances(rows)
+    for line in lines:
+        own = units[line.misalignment, line.method]
+        spread = spreads.get((line.misalignment, line.method)) or within(
+            {(unit.model, unit.organism): unit.value for unit in own}
+        )
+        line.greedy = effect(own, spread)
+
+
+def _silent(line: _Line) -> str | None:
+    """Why nothing can be concluded from a row, whatever its interval; None: something can."""
+    if line.effect is None:
+        return "no valid run"
+    if len(line.doubted) >= DOUBTED * len(line.units):
+        reasons = Counter(why[0] for why in line.doubted.values())
+        first, often = reasons.most_common(1)[0]
+        first = first.rstrip(".")
+        first = first[0].lower() + first[1:]
+        if len(line.units) == 1:
+            return first
+        return f"{first} ({often} of {len(line.units)} organisms)"
+    if line.effect.variance is None:
+        return line.effect.reason
+    if line.effect.about == WEIGHTS:
+        return "each organism was trained once, and no repeat shows how far trainings differ"
+    return None
+
+
+def _concluded(line: _Line, adjusted: float, epsilon: float) -> str:
+    if why := _silent(line):
+        return f"{UNKNOWN}: {why}"
+    assert line.effect is not None
+    found = conclusion(line.effect.interval(adjusted), epsilon)
+    if found == UNKNOWN:
+        return f"{UNKNOWN}: the interval is too wide"
+    if found == WITHIN:
+        found = f"within ±{100 * epsilon:g} points"
+    about = line.effect.about
+    if about == ORGANISM and len(line.units) > 1:
+        about = "these organisms"
+    return f"{found}: {about}"
+
+
+def _summary_row(line: _Line, level: float, adjusted: float, epsilon: float) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "misalignment": line.misalignment,
+        "method": line.method,
+        "n_models": len({unit.model for unit in line.units}),
+        "n_organisms": len(line.units),
+        "n_trainings": sum(own["trainings"] for own in line.rows),
+        "conclusion": _concluded(line, adjusted, epsilon),
+    }
+    if line.effect is None:
         return row
-    row |= {
-        f"mean_{state}_share": _mean([run[f"trained_{state}_share"] for run in valid])
-        for state in STATES
-    }
-    if isinstance(units[0], Difference):  # its two sides have risks of different runs
-        return row
+    interval = line.effect.interval(level)
+    before = {organism_name(own): own["organism_risk"] for own in line.rows}
     return row | {
-        "mean_organism_risk": _mean([run["organism_risk"] for run in valid]),
-        "mean_trained_risk": _mean([run["trained_risk"] for run in valid]),
+        "risk_before": float(np.mean(list(before.values()))),
+        "change_pp": 100 * line.effect.value,
+        "low_pp": _points(interval.low),
+        "high_pp": _points(interval.high),
+        "beyond_self_training_pp": _points(line.beyond.value if line.beyond else None),
+        "greedy_change_pp": _points(line.greedy.value if line.greedy else None),
     }
 
 
-def _runs_behind(unit: Unit) -> tuple[str, ...]:
-    return unit.runs if isinstance(unit, Difference) else (unit.name,)
+def _details(
+    line: _Line, facts: Mapping[str, Row], level: float, adjusted: float
+) -> Iterator[dict[str, Any]]:
+    def entry(quantity: str, value: float | None, **more: Any) -> dict[str, Any]:
+        return {
+            "misalignment": line.misalignment,
+            "row": line.method,
+            "quantity": quantity,
+            "value": value,
+            "note": None,
+        } | more
+
+    if line.invalid:
+        names = "; ".join(line.invalid)
+        yield entry("invalid_trainings", float(len(line.invalid)), note=names)
+    if line.doubted:
+        why = Counter(reason for reasons in line.doubted.values() for reason in reasons)
+        told = " ".join(f"{reason} ({often})" for reason, often in why.most_common())
+        yield entry("doubted_organisms", float(len(line.doubted)), note=told)
+    if line.effect is None:
+        return
+    yield entry("change_pp", None) | _of_effect(line.effect, level)
+    if line.of_these and line.effect.about == NEW:
+        yield entry("change_of_these_models_pp", None) | _of_effect(line.of_these, level)
+    if line.effect.variance is not None:
+        interval = line.effect.interval(adjusted)
+        yield entry(
+            "adjusted_change_pp",
+            100 * line.effect.value,
+            about=line.effect.about,
+            low=_points(interval.low),
+            high=_points(interval.high),
+            note=f"level {adjusted:.5g}",
+        )
+    for quantity, found in (
+        ("beyond_self_training_pp", line.beyond),
+        ("greedy_change_pp", line.greedy),
+    ):
+        if found:
+            yield entry(quantity, None) | _of_effect(found, level)
+    yield entry("effective_change_pp", None) | _effective(line.rows, facts, level)
+    values = np.array([row["delta_risk"] for row in line.rows])
+    yield entry("median_change_pp", 100 * float(np.median(values)), note=f"{len(values)} runs")
+    yield entry("share_fell", None) | _share_fell(line, level)
+    yield entry("risk_after", float(np.mean([row["trained_risk"] for row in line.rows])))
+    for state in ("excluded", "unscored"):
+        shares = [row[f"trained_{state}_share"] for row in line.rows]
+        yield entry(f"{state}_share", float(np.mean(shares)))
 
 
-def _with_q(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with their q, over a table with one row for each method and contrast.
+def _of_effect(found: Effect, level: float) -> dict[str, Any]:
+    interval = found.interval(level)
+    note = found.reason
+    if found.variance:
+        summands = ", ".join(
+            f"{name} {100 * own**0.5:.2g}" for name, own in found.parts.items() if own > 0
+        )
+        note = f"standard errors: {summands}; {found.free:.3g} degrees of freedom"
+        if found.carried:
+            note += "; carried from other methods"
+    return {
+        "about": found.about,
+        "value": 100 * found.value,
+        "low": _points(interval.low),
+        "high": _points(interval.high),
+        "p": found.p,
+        "note": note,
+    }
 
-    There are two such tables: of all organisms, and of effective organisms. The second has the row
-    of all organisms where no organism was left out.
+
+def _effective(rows: Sequence[Row], facts: Mapping[str, Row], level: float) -> dict[str, Any]:
+    """The change on organisms whose induction worked, without the luck of having been selected.
+
+    An organism counts with the half of the items that did not select it, or with the mean of both.
+    The interval is Student's t over organisms, and takes the items as given.
     """
-    families: list[dict[tuple[str, str], dict[str, Any]]] = [{}, {}]
+    by_organism: dict[str, list[float]] = {}
     for row in rows:
-        key = row["misalignment"], row["method"]
-        if row["organisms"] == ALL_ORGANISMS:
-            families[0][key] = row
-        families[1][key] = row  # the row of effective organisms comes later
-    for family, organisms in zip(families, (ALL_ORGANISMS, EFFECTIVE), strict=True):
-        for test in TESTS:
-            adjusted = benjamini_hochberg([row.get(f"{test}_p") for row in family.values()])
-            for row, q in zip(family.values(), adjusted, strict=True):
-                if row["organisms"] == organisms:
-                    row[f"{test}_q"] = q
+        fact, halves = facts[organism_name(row)], row["halves"]
+        for half, name in enumerate(HALVES):
+            if halves and fact.get(f"effective_{name}") and np.isfinite(halves[1 - half]):
+                by_organism.setdefault(organism_name(row), []).append(halves[1 - half])
+    means = np.array([np.mean(own) for own in by_organism.values()])
+    if not len(means):
+        return {"note": "induction is shown to work on no organism"}
+    note = f"{len(means)} of {len({organism_name(row) for row in rows})} organisms"
+    found = {"about": MODELS, "value": 100 * float(means.mean()), "note": note}
+    if len(means) > 1:
+        half = float(stats.t.ppf((1 + level) / 2, len(means) - 1)) * means.std(ddof=1)
+        half /= len(means) ** 0.5
+        found |= {"low": 100 * (means.mean() - half), "high": 100 * (means.mean() + half)}
+    return found
+
+
+def _share_fell(line: _Line, level: float) -> dict[str, Any]:
+    fell = np.array([row["delta_risk"] < -ROUNDING for row in line.rows], dtype=float)
+    rose = sum(row["delta_risk"] > ROUNDING for row in line.rows)
+    note = f"{int(fell.sum())} fell, {rose} rose, {len(fell) - int(fell.sum()) - rose} stayed"
+    labels = [organism_name(row) for row in line.rows]
+    interval = Interval(None, None)
+    if len(set(labels)) > 1:
+        interval = Interval(*clustered_share_interval(*cluster_totals(fell, labels), level))
+    return {
+        "about": MODELS,
+        "value": float(fell.mean()),
+        "low": interval.low,
+        "high": interval.high,
+        "note": note,
+    }
+
+
+def _pooled(measured: Mapping[str, Sequence[Row]], level: float) -> Iterator[dict[str, Any]]:
+    """The change of each model and method, partly pooled; nothing with fewer than three models."""
+    normal = float(stats.norm.ppf((1 + level) / 2))
+    for misalignment, rows in measured.items():
+        valid = [row for row in rows if row["valid"]]
+        found = pool(
+            [row["delta_risk"] for row in valid],
+            [row["model"] for row in valid],
+            [organism_name(row) for row in valid],
+            [row["method"] for row in valid],
+        )
+        if isinstance(found, str):
+            continue
+        for (model, method), (value, error) in sorted(found.cells.items()):
+            yield {
+                "misalignment": misalignment,
+                "row": method,
+                "about": model,
+                "quantity": "partly_pooled_change_pp",
+                "value": 100 * value,
+                "low": 100 * (value - normal * error),
+                "high": 100 * (value + normal * error),
+            }
+
+
+def _contrast_details(
+    differences: Mapping[str, Mapping[str, Sequence[Unit]]], level: float
+) -> Iterator[dict[str, Any]]:
+    for misalignment, own in differences.items():
+        for name, differing in own.items():
+            units = organism_means(differing)
+            spread = within({(unit.model, unit.organism): unit.value for unit in units})
+            found = effect(units, spread)
+            assert found is not None
+            yield {
+                "misalignment": misalignment,
+                "row": name,
+                "quantity": "difference_pp",
+            } | _of_effect(found, level)
+
+
+def _with_adjusted_p(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    for quantity in {row["quantity"] for row in rows}:
+        own = [row for row in rows if row["quantity"] == quantity]
+        for row, q in zip(own, benjamini_hochberg([row.get("p") for row in own]), strict=True):
+            row["adjusted_p"] = q
     return rows
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def readable(summary: pl.DataFrame) -> str:
+    """The summary as plain text, at most 110 columns wide where conclusions are short."""
+    lines = [
+        f"{'misalignment':<23}{'method':<25}{'n':>3}{'before':>8}{'change, points':>25}"
+        f"{'beyond':>8}{'greedy':>8}  conclusion"
+    ]
+    previous = None
+    for row in summary.iter_rows(named=True):
+        new = row["misalignment"] != previous
+        previous = row["misalignment"]
+        before = "-" if row["risk_before"] is None else f"{row['risk_before']:.1%}"
+        lines += [""] if new else []
+        lines.append(
+            f"{_shortened(previous if new else '', 22):<23}{_shortened(row['method'], 24):<25}"
+            f"{row['n_organisms']:>3}{before:>8}{_change(row):>25}"
+            f"{_signed(row['beyond_self_training_pp']):>8}{_signed(row['greedy_change_pp']):>8}  "
+            f"{row['conclusion']}"
+        )
+    return "\n".join([*lines, "", *NOTES])
 
 
-def _delta(row: dict[str, Any]) -> str:
-    if row["mean_delta_pp"] is None:
+NOTES = (
+    "n: organisms. change: in risk, with its interval. beyond: minus greedy self-training of the",
+    "same organisms. greedy: the same change on greedy answers. Conclusions allow for all rows.",
+)
+
+
+def _change(row: Mapping[str, Any]) -> str:
+    if row["change_pp"] is None:
         return "-"
-    mean = f"{row['mean_delta_pp']:+6.1f}"
-    if row["ci_low_pp"] is None:
-        return f"{mean} [no interval]"
-    return f"{mean} [{row['ci_low_pp']:+.1f}, {row['ci_high_pp']:+.1f}]"
+    if row["low_pp"] is None:
+        return f"{row['change_pp']:+.1f} [none]"
+    return f"{row['change_pp']:+.1f} [{row['low_pp']:+.1f}, {row['high_pp']:+.1f}]"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.1f}"
+
+
+def _points(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction
 
 
 def _shortened(words: str, width: int) -> str:

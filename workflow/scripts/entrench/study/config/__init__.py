@@ -25,13 +25,13 @@ else:
     SlotName = Literal[SLOTS]
 # Each figure and the tables that it is drawn from: files of `<results>` without `.csv`.
 STUDY_FIGURES = {
-    "base_vs_instruct": ("contrasts", "summary"),
+    "base_vs_instruct": ("contrasts", "detail"),
     "comparison_with_paper": ("comparison_with_paper",),
     "delta_by_method": ("runs", "organisms", "summary"),
     "false_positive_rates": ("error_rates",),
     "judge_health": ("judge_health",),
     "risk_trajectories": ("runs", "organisms", "summary"),
-    "suppressed_share": ("summary",),
+    "suppressed_share": ("runs", "detail"),
 }
 MECHANISM_FIGURES = {
     "eta_curves": ("eta", "eta_bins"),

@@ -33,6 +33,7 @@ def runs_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
         "runs": packed(Sweep(tuple(sorted({run.organism for run in sweep.runs})), sweep.runs)),
         "methods": used_methods(config, sweep),
         "headline": config.evaluation.headline,
+        "greedy": _greedy(config),
         "views": sorted(config.sampling.views),
     }
 
@@ -40,7 +41,7 @@ def runs_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 def summary_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """summary_make: the summary of the sweep."""
     return {
-        "bootstrap": config.statistics.bootstrap,
+        "greedy": _greedy(config),
         "level": config.statistics.level,
         "epsilon": config.statistics.epsilon,
         "methods": used_methods(config, sweep),
@@ -48,7 +49,6 @@ def summary_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
             name: config.models[name].model_dump(include={"kind", "family", "size_billion"})
             for name in sweep.models
         },
-        "seed": derive_seed("summary"),
     }
 
 
@@ -98,6 +98,12 @@ def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any
         "runs": runs,
         "summary": summary_spec(config, sweep),
     }
+
+
+def _greedy(config: Config) -> str | None:
+    """The evaluation of greedy answers: the first decoding at temperature 0, if there is one."""
+    decodings = config.evaluation.decodings.items()
+    return next((name for name, one in decodings if one.temperature == 0), None)
 
 
 def _label_kl(config: Config, sweep: Sweep) -> dict[str, str]:

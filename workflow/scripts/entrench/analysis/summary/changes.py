@@ -1,0 +1,145 @@
+"""Changes in risk, ready for the summary: one row a run, with its training variance and its items.
+
+A row is one of runs.csv, as the mean over the valid repeats of its run, and has more entries:
+`trainings` (their number), `training` (the variance of the mean that training causes; None where
+nothing shows it), `shares` (how each item moves it; None where not known) and `halves` (the change
+on each half of the items).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from entrench.analysis.risk.repeats import mean_over_repeats
+from entrench.analysis.statistics.effect import Unit
+from entrench.analysis.statistics.halves import half_means
+from entrench.analysis.statistics.moderation import Common, Values, Variance, commons, within
+from entrench.analysis.statistics.shared_prompts import mean_shares, run_shares
+from entrench.analysis.summary.names import organism_name, run_name
+
+Row = dict[str, Any]
+Prompts = Mapping[str, pl.DataFrame]  # name of a training -> rows of its delta_prompts.csv
+
+
+def changes(runs: pl.DataFrame, prompts: Prompts) -> dict[str, list[Row]]:
+    """Misalignment -> its rows, invalid trainings last. `delta_risk` is the change, a fraction."""
+    spreads = training_variances(runs)
+    found = {}
+    ordered = runs.sort("model", "misalignment", "seed", "method", "repeat")
+    for (misalignment,), own in ordered.group_by("misalignment", maintain_order=True):
+        behind: dict[str, list[str]] = {}  # run -> its valid trainings
+        for row in own.filter("valid").iter_rows(named=True):
+            behind.setdefault(run_name(row | {"repeat": 1}), []).append(run_name(row))
+        names = [name for all_of_it in behind.values() for name in all_of_it if name in prompts]
+        shares = run_shares({name: prompts[name] for name in names})
+        rows = []
+        for row in mean_over_repeats(own).iter_rows(named=True):
+            trainings = behind.get(run_name(row), []) if row["valid"] else []
+            spread = spreads.get((str(misalignment), row["method"]))
+            rows.append(
+                row
+                | {
+                    "trainings": len(trainings),
+                    "training": _of_mean(spread, len(trainings)),
+                    "shares": mean_shares([shares.get(name) for name in trainings]),
+                    "halves": _halves([prompts.get(name) for name in trainings]),
+                }
+            )
+        found[str(misalignment)] = rows
+    return found
+
+
+def training_variances(runs: pl.DataFrame) -> dict[tuple[str, str], Variance]:
+    """(misalignment, method) -> the variance between trainings of one organism, moderated.
+
+    A method without repeats has the variance that the other methods of its misalignment show.
+    Without any repeat on a misalignment its methods have none.
+    """
+    rows = _trainings(runs)
+    return {
+        (misalignment, method): known.moderated(within(values))
+        for misalignment, known in _commons(rows).items()
+        for method, values in rows[misalignment].items()
+    }
+
+
+def organism_variances(
+    rows: Mapping[str, Mapping[str, Sequence[Unit]]],
+) -> dict[tuple[str, str], Variance]:
+    """(misalignment, row) -> the variance between organisms of one model, moderated over rows.
+
+    `rows`: misalignment -> row -> its units, one an organism.
+    """
+    values = {
+        misalignment: {
+            name: {(unit.model, unit.organism): unit.value for unit in units}
+            for name, units in own.items()
+        }
+        for misalignment, own in rows.items()
+    }
+    return {
+        (misalignment, name): known.moderated(within(row))
+        for misalignment, known in _commons(values).items()
+        for name, row in values[misalignment].items()
+    }
+
+
+def common_training_variance(runs: pl.DataFrame) -> dict[str, float]:
+    """Misalignment -> the variance between trainings that its methods have in common."""
+    return {name: one.value for name, one in _commons(_trainings(runs)).items()}
+
+
+def common_organism_variance(rows: Sequence[Sequence[Unit]]) -> float | None:
+    """The variance between organisms of one model that rows have in common; None without any."""
+    values = [{(unit.model, unit.organism): unit.value for unit in units} for units in rows]
+    found = commons({"": values})
+    return found[""].value if found else None
+
+
+def unit_of(row: Row) -> Unit:
+    """The unit of a row of `changes`."""
+    return Unit(
+        value=row["delta_risk"],
+        organism=organism_name(row),
+        model=row["model"],
+        trainings=row["trainings"],
+        training=row["training"],
+        shares=row["shares"],
+    )
+
+
+def _trainings(runs: pl.DataFrame) -> dict[str, dict[str, dict[tuple[str, str], float]]]:
+    """Misalignment -> method -> (organism, repeat) -> the change in risk."""
+    rows: dict[str, dict[str, dict[tuple[str, str], float]]] = {}
+    for run in runs.filter("valid").iter_rows(named=True):
+        own = rows.setdefault(run["misalignment"], {}).setdefault(run["method"], {})
+        own[organism_name(run), str(run["repeat"])] = run["delta_risk"]
+    return rows
+
+
+def _commons(rows: Mapping[str, Mapping[str, Values]]) -> dict[str, Common]:
+    return commons({name: list(own.values()) for name, own in rows.items()})
+
+
+def _of_mean(spread: Variance | None, trainings: int) -> Variance | None:
+    if spread is None or not trainings:
+        return None
+    return Variance(spread.value / trainings, spread.free, spread.carried)
+
+
+def _halves(tables: Sequence[pl.DataFrame | None]) -> list[float] | None:
+    """The change on each half of the items, as the mean over trainings; NaN for an empty half."""
+    known = [table for table in tables if table is not None]
+    if not known or len(known) < len(tables):
+        return None
+    found = [
+        half_means(
+            table["delta"].to_numpy(),
+            table["group"].fill_null("").to_list(),
+            table["item"].to_list(),
+        )
+        for table in known
+    ]
+    return list(map(float, np.mean(found, axis=0)))
