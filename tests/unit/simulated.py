@@ -30,9 +30,9 @@ METHODS = {
 def study(
     models: int, seeds: int, runs: int | None = None, seed: int = 0
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """(runs, organisms, summary, detail): models x 4 misalignments x seeds x 9 methods, or `runs` of them.
+    """(runs, organisms, summary, detail) of models x 4 misalignments x seeds x 9 methods.
 
-    About one run in fifty is invalid where there are more than a hundred.
+    With `runs`, of as many of them.    About one run in fifty is invalid where there are more than a hundred.
     """
     generator = np.random.default_rng(seed)
     organism_rows, run_rows = [], []
@@ -76,7 +76,8 @@ def study(
     organism_frame = table(organism_rows, ORGANISM_COLUMNS)
     told = settings(run_frame)
     prompts = prompt_deltas(run_frame)
-    return run_frame, organism_frame, *summarise(run_frame, organism_frame, prompts, prompts, **told)
+    summary, detail = summarise(run_frame, organism_frame, prompts, prompts, **told)
+    return run_frame, organism_frame, summary, detail
 
 
 def prompt_deltas(runs: pl.DataFrame, prompts: int = 40) -> dict[str, pl.DataFrame]:

@@ -3,8 +3,8 @@
 python runs_collect.py --spec JSON --results FOLDER --runs FILE.csv
 
 The spec: {"runs": [[model, misalignment, seeds, methods], ...] or the same as text (`packed` of
-entrench/study/sweep.py), "methods": {name: {"operator", "kind", ...}}, "headline", "greedy", "views"}. The
-path grammar gives the files to read.
+entrench/study/sweep.py), "methods": {name: {"operator", "kind", ...}}, "headline", "greedy",
+"views"}. The path grammar gives the files to read.
 """
 
 import argparse
@@ -27,7 +27,8 @@ def main(argv: Sequence[str]) -> None:
 
     spec = parse_spec(args.spec)
     runs = unpacked(spec_fields(spec, "runs")["runs"]).runs
-    frame = collect_runs(args.results, runs, **spec_fields(spec, "methods", "headline", "greedy", "views"))
+    told = spec_fields(spec, "methods", "headline", "greedy", "views")
+    frame = collect_runs(args.results, runs, **told)
     write_table(frame, args.runs)
 
 
