@@ -32,7 +32,8 @@ def study(
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """(runs, organisms, summary, detail) of models x 4 misalignments x seeds x 9 methods.
 
-    With `runs`, of as many of them.    About one run in fifty is invalid where there are more than a hundred.
+    With `runs`, of as many of them. About one run in fifty is invalid where there are more than a
+    hundred.
     """
     generator = np.random.default_rng(seed)
     organism_rows, run_rows = [], []

@@ -511,22 +511,21 @@ def _with_adjusted_p(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def readable(summary: pl.DataFrame) -> str:
-    """The summary as plain text, at most 110 columns wide where conclusions are short."""
+    """The summary as plain text, at most 110 columns wide but for reasons of `cannot tell`."""
     lines = [
-        f"{'misalignment':<23}{'method':<25}{'n':>3}{'before':>8}{'change, points':>25}"
-        f"{'beyond':>8}{'greedy':>8}  conclusion"
+        f"  {'method':<24}{'n':>3}{'before':>8}{'change, points':>24}{'beyond':>8}{'greedy':>8}"
+        "  conclusion"
     ]
     previous = None
     for row in summary.iter_rows(named=True):
-        new = row["misalignment"] != previous
-        previous = row["misalignment"]
+        if row["misalignment"] != previous:
+            previous = row["misalignment"]
+            lines += ["", previous]
         before = "-" if row["risk_before"] is None else f"{row['risk_before']:.1%}"
-        lines += [""] if new else []
         lines.append(
-            f"{_shortened(previous if new else '', 22):<23}{_shortened(row['method'], 24):<25}"
-            f"{row['n_organisms']:>3}{before:>8}{_change(row):>25}"
-            f"{_signed(row['beyond_self_training_pp']):>8}{_signed(row['greedy_change_pp']):>8}  "
-            f"{row['conclusion']}"
+            f"  {_shortened(row['method'], 23):<24}{row['n_organisms']:>3}{before:>8}"
+            f"{_change(row):>24}{_signed(row['beyond_self_training_pp']):>8}"
+            f"{_signed(row['greedy_change_pp']):>8}  {row['conclusion']}"
         )
     return "\n".join([*lines, "", *NOTES])
 
