@@ -18,8 +18,10 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 
-# A variance below this share of the median counts as this share: logarithms need one above 0.
+# A variance below this share of the group's counts as this share: logarithms need one above 0.
 SMALLEST = 1e-5
+# Logarithms of true variances that vary by less than this are equal: the rest is rounding.
+ALIKE = 1e-6
 
 Values = Mapping[tuple[str, str], float]  # (cluster, unit) -> value
 
@@ -95,7 +97,7 @@ def commons(rows: Mapping[str, Sequence[Values]]) -> dict[str, Common]:
             chance += (len(found) - 1) * float(polygamma(1, frees / 2).mean()) * (1 - alike)
             free += len(found) - 1
     excess = (scatter * (1 + (2 / free) ** 0.5) - chance) / free if free else 0.0
-    if excess <= 0:
+    if excess < ALIKE:
         return {name: Common(means[name], np.inf, most[name]) for name in known}
     alike_by = 2 * _inverse_trigamma(excess)
     shift = digamma(alike_by / 2) - np.log(alike_by / 2)
