@@ -142,7 +142,11 @@ def _residuals(values: Values) -> dict[tuple[str, str], float]:
     clusters: dict[str, list[float]] = {}
     for (cluster, _), value in values.items():
         clusters.setdefault(cluster, []).append(value)
-    means = {cluster: sum(own) / len(own) for cluster, own in clusters.items()}
+    # Sums of differences from one value: equal values have residuals of 0, without rounding.
+    means = {
+        cluster: own[0] + sum(value - own[0] for value in own) / len(own)
+        for cluster, own in clusters.items()
+    }
     return {
         (cluster, unit): value - means[cluster]
         for (cluster, unit), value in values.items()
