@@ -115,14 +115,12 @@ def effect(units: Sequence[Unit], within: Variance | None, *, widest: str = NEW)
 
 
 def _over_models(units: Sequence[Unit], models: list[str], within: Variance | None) -> Effect:
-    values = {unit.organism: unit.value for unit in units}
-    of_model = {model: [unit.organism for unit in units if unit.model == model] for model in models}
-    numbers = np.array([len(of_model[model]) for model in models])
-    means = np.array([np.mean([values[name] for name in of_model[model]]) for model in models])
+    place = np.array([models.index(unit.model) for unit in units])
+    numbers = np.bincount(place)
+    means = np.bincount(place, [unit.value for unit in units]) / numbers
     own = np.zeros(len(models)) if within is None else within.value / numbers
     found = random_mean(means, own)
-    weight = dict(zip(models, found.weights / numbers, strict=True))
-    weights = np.array([weight[unit.model] for unit in units])
+    weights = (found.weights / numbers)[place]
     items = _items(units, weights, [unit.model for unit in units])
     return _sum(
         units, weights, NEW, {"models": (found.variance, len(models) - 1)}, items, carried=False
