@@ -153,11 +153,11 @@ def _sum(
 ) -> Effect:
     """The effect whose variance is the sum of the parts and of the items' (variance, freedom)."""
     value = float(weights @ [unit.value for unit in units])
-    known = parts | ({} if items is None else {"items": items})
-    variance = sum(own for own, _ in known.values())
-    if items is not None and items[1] < 1 and not parts:
+    known = parts | ({} if items is None or items[1] < 1 else {"items": items})
+    if not known:
         reason = "one item in each group: no spread over items"
         return Effect(value, about, None, 0, {}, reason=reason)
+    variance = sum(own for own, _ in known.values())
     free = min(free for own, free in known.values() if own > 0 or not variance)
     return Effect(
         value, about, variance, free, {name: own for name, (own, _) in known.items()}, carried
@@ -194,7 +194,7 @@ def _items(
         if expected > 0:
             variance -= spread * squares.sum() / expected
     numbers = np.bincount(strata)
-    return max(variance, 0.0), float((np.maximum(numbers, 1) - 1).sum())
+    return float(max(variance, 0.0)), float((np.maximum(numbers, 1) - 1).sum())
 
 
 def _mean(units: Sequence[Unit]) -> Unit:
