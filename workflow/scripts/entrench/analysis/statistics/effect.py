@@ -115,14 +115,12 @@ def effect(units: Sequence[Unit], within: Variance | None, *, widest: str = NEW)
 
 
 def _over_models(units: Sequence[Unit], models: list[str], within: Variance | None) -> Effect:
-    values = {unit.organism: unit.value for unit in units}
-    of_model = {model: [unit.organism for unit in units if unit.model == model] for model in models}
-    numbers = np.array([len(of_model[model]) for model in models])
-    means = np.array([np.mean([values[name] for name in of_model[model]]) for model in models])
+    place = np.array([models.index(unit.model) for unit in units])
+    numbers = np.bincount(place)
+    means = np.bincount(place, [unit.value for unit in units]) / numbers
     own = np.zeros(len(models)) if within is None else within.value / numbers
     found = random_mean(means, own)
-    weight = dict(zip(models, found.weights / numbers, strict=True))
-    weights = np.array([weight[unit.model] for unit in units])
+    weights = (found.weights / numbers)[place]
     items = _items(units, weights, [unit.model for unit in units])
     return _sum(
         units, weights, NEW, {"models": (found.variance, len(models) - 1)}, items, carried=False
@@ -155,11 +153,11 @@ def _sum(
 ) -> Effect:
     """The effect whose variance is the sum of the parts and of the items' (variance, freedom)."""
     value = float(weights @ [unit.value for unit in units])
-    known = parts | ({} if items is None else {"items": items})
-    variance = sum(own for own, _ in known.values())
-    if items is not None and items[1] < 1 and not parts:
+    known = parts | ({} if items is None or items[1] < 1 else {"items": items})
+    if not known:
         reason = "one item in each group: no spread over items"
         return Effect(value, about, None, 0, {}, reason=reason)
+    variance = sum(own for own, _ in known.values())
     free = min(free for own, free in known.values() if own > 0 or not variance)
     return Effect(
         value, about, variance, free, {name: own for name, (own, _) in known.items()}, carried
@@ -206,7 +204,7 @@ def _items(
         if expected > 0:
             variance -= spread * squares.sum() / expected
     numbers = np.bincount(strata)
-    return max(variance, 0.0), float((np.maximum(numbers, 1) - 1).sum())
+    return float(max(variance, 0.0)), float((np.maximum(numbers, 1) - 1).sum())
 
 
 def _mean(units: Sequence[Unit]) -> Unit:

@@ -18,8 +18,10 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 
-# A variance below this share of the median counts as this share: logarithms need one above 0.
+# A variance below this share of the group's counts as this share: logarithms need one above 0.
 SMALLEST = 1e-5
+# Logarithms of true variances that vary by less than this are equal: the rest is rounding.
+ALIKE = 1e-6
 
 Values = Mapping[tuple[str, str], float]  # (cluster, unit) -> value
 
@@ -95,7 +97,7 @@ def commons(rows: Mapping[str, Sequence[Values]]) -> dict[str, Common]:
             chance += (len(found) - 1) * float(polygamma(1, frees / 2).mean()) * (1 - alike)
             free += len(found) - 1
     excess = (scatter * (1 + (2 / free) ** 0.5) - chance) / free if free else 0.0
-    if excess <= 0:
+    if excess < ALIKE:
         return {name: Common(means[name], np.inf, most[name]) for name in known}
     alike_by = 2 * _inverse_trigamma(excess)
     shift = digamma(alike_by / 2) - np.log(alike_by / 2)
@@ -140,7 +142,11 @@ def _residuals(values: Values) -> dict[tuple[str, str], float]:
     clusters: dict[str, list[float]] = {}
     for (cluster, _), value in values.items():
         clusters.setdefault(cluster, []).append(value)
-    means = {cluster: sum(own) / len(own) for cluster, own in clusters.items()}
+    # Sums of differences from one value: equal values have residuals of 0, without rounding.
+    means = {
+        cluster: own[0] + sum(value - own[0] for value in own) / len(own)
+        for cluster, own in clusters.items()
+    }
     return {
         (cluster, unit): value - means[cluster]
         for (cluster, unit), value in values.items()

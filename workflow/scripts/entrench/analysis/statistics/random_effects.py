@@ -23,27 +23,25 @@ def random_mean(values: np.ndarray, variances: np.ndarray) -> RandomMean:
     """The mean of `values` [k], k >= 2, with known `variances` [k] beside the one between units.
 
     The variance between units is Paule & Mandel's (1982): with it, the weighted sum of squares is
-    k - 1. The variance of the mean is Hartung & Knapp's (2001), never below the one for which the
-    sum of squares would be k - 1 (Roever, Knapp & Friede 2015): units that agree by luck do not
-    make it smaller.
+    k - 1, or less where it is 0. So the variance of the mean, 1 / the sum of the weights, is Hartung
+    & Knapp's (2001). It is larger where units agree by luck (Roever, Knapp & Friede 2015).
     """
     count = len(values)
     if not np.ptp(values) and not variances.any():
         return RandomMean(float(values[0]), np.full(count, 1 / count), 0.0, 0.0)
+
+    # So that units without a variance of their own have a weight.
+    tiny = 1e-12 * max(float(values.var()), float(variances.max()))
+    variances = np.maximum(variances, tiny)
 
     def surplus(between: float) -> float:
         weights = 1 / (variances + between)
         mean = (weights * values).sum() / weights.sum()
         return float((weights * (values - mean) ** 2).sum()) - (count - 1)
 
-    tiny = 1e-12 * max(float(values.var()), float(variances.max()))
-    between = 0.0 if variances.min() > tiny and surplus(0.0) <= 0 else None
-    if between is None:
-        high = float(np.ptp(values) ** 2) + tiny
-        between = brentq(surplus, tiny, high) if surplus(tiny) > 0 else 0.0
-        variances = np.maximum(variances, tiny)
+    between = 0.0
+    if surplus(between) > 0:
+        between = float(brentq(surplus, between, float(np.ptp(values)) ** 2, xtol=tiny))
     weights = 1 / (variances + between)
-    total = weights.sum()
-    mean = float((weights * values).sum() / total)
-    scatter = float((weights * (values - mean) ** 2).sum()) / (count - 1)
-    return RandomMean(mean, weights / total, float(between), max(1.0, scatter) / float(total))
+    total = float(weights.sum())
+    return RandomMean(float((weights * values).sum() / total), weights / total, between, 1 / total)
