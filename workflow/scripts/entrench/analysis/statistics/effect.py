@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.moderation import Variance
@@ -68,7 +68,7 @@ class Effect:
         """The interval of `value` by Student's t, within -1 and 1 times two changes."""
         if self.variance is None:
             return Interval(None, None, self.reason)
-        half = float(stats.t.ppf((1 + level) / 2, self.free)) * self.variance**0.5
+        half = float(stdtrit(self.free, (1 + level) / 2)) * self.variance**0.5
         return Interval(self.value - half, self.value + half)
 
     @property
@@ -76,7 +76,7 @@ class Effect:
         """Two-sided p of no change; None where there is no interval or no spread at all."""
         if not self.variance:
             return None
-        return float(2 * stats.t.sf(abs(self.value) / self.variance**0.5, self.free))
+        return float(2 * stdtr(self.free, -abs(self.value) / self.variance**0.5))
 
 
 def organism_means(units: Sequence[Unit]) -> list[Unit]:
@@ -189,20 +189,17 @@ def _items(
     strata = known[0].strata
     shares = np.array([own.values for own in known])
     mean = weights @ shares
-    variance = item_variance(mean, strata)
+    variance = float(item_variance(mean, strata))
     if clusters is not None:
-        names = np.asarray(clusters)
-        own_weights, spread = [], 0.0
-        for name in np.unique(names):
-            mine = names == name
-            weight = weights[mine].sum()
-            own_weights.append(weight)
-            spread += item_variance(weights[mine] @ shares[mine] - weight * mean, strata)
+        names, place = np.unique(clusters, return_inverse=True)
+        mine = (place == np.arange(len(names))[:, None]) * weights  # [clusters, units]
+        own_weights = mine.sum(axis=1)
+        spread = float(item_variance(mine @ shares - np.outer(own_weights, mean), strata).sum())
         squares = np.square(own_weights)
         # The expectation of `spread`, in units of the variance that a cluster has of its own.
-        expected = float((squares * (1 - 2 * np.array(own_weights) + squares.sum())).sum())
+        expected = float((squares * (1 - 2 * own_weights + squares.sum())).sum())
         if expected > 0:
-            variance -= spread * squares.sum() / expected
+            variance -= spread * float(squares.sum()) / expected
     numbers = np.bincount(strata)
     return float(max(variance, 0.0)), float((np.maximum(numbers, 1) - 1).sum())
 

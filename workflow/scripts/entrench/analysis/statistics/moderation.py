@@ -12,7 +12,6 @@ they know less than their number says. The common variance and its degrees of fr
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from scipy.optimize import brentq
@@ -118,23 +117,25 @@ def _likeness(rows: Sequence[Values]) -> float:
     within clusters. A square is above 0 by chance, so its mean by chance is taken off.
     """
     residuals = [_residuals(row) for row in rows]
-    squares, weights = [], []
-    for one, other in combinations(residuals, 2):
-        both = sorted(one.keys() & other.keys())
-        clusters = {cluster for cluster, _ in both}
-        free = len(both) - len(clusters)
-        if free < 1:
-            continue
-        first, second = (np.array([of[key] for key in both]) for of in (one, other))
-        scale = (first @ first) * (second @ second)
-        if scale > 0:
-            by_chance = 1 / free
-            square = (first @ second) ** 2 / scale
-            squares.append((square - by_chance) / (1 - by_chance) if free > 1 else 1.0)
-            weights.append(free)
-    if not squares:
+    keys = sorted({key for own in residuals for key in own})
+    known = np.array([[key in own for key in keys] for own in residuals], dtype=float)
+    values = np.array([[own.get(key, 0.0) for key in keys] for own in residuals])
+    clusters = np.array([cluster for cluster, _ in keys])
+    pairs = np.triu_indices(len(rows), 1)  # of rows; below, of units and clusters that both have
+    free = (known @ known.T)[pairs]
+    for cluster in np.unique(clusters):
+        mine = known[:, clusters == cluster]
+        free -= (mine @ mine.T)[pairs] > 0
+    squares = values**2 @ known.T
+    scale = (squares * squares.T)[pairs]
+    use = (free >= 1) & (scale > 0)
+    if not use.any():
         return 0.0
-    return float(np.clip(np.average(squares, weights=weights), 0, 1))
+    square, free = (values @ values.T)[pairs][use] ** 2 / scale[use], free[use]
+    # One degree of freedom: any two rows correlate by 1 or -1.
+    by_chance = np.where(free > 1, 1 / free, 0.0)
+    alike = np.where(free > 1, (square - by_chance) / (1 - by_chance), 1.0)
+    return float(np.clip(np.average(alike, weights=free), 0, 1))
 
 
 def _residuals(values: Values) -> dict[tuple[str, str], float]:

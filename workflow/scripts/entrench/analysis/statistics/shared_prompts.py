@@ -56,8 +56,8 @@ def mean_shares(repeats: Sequence[Shares | None]) -> Shares | None:
     return Shares(np.mean([shares.values for shares in known], axis=0), known[0].strata)
 
 
-def item_variance(shares: np.ndarray, strata: np.ndarray) -> float:
-    """Variance over items of a mean that the items move by `shares` [P], within their `strata` [P].
+def item_variance(shares: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """Variances [...] over items of means that items move by `shares` [..., P], in `strata` [P].
 
     The mean is one over strata of means over items (Cochran 1977, eq. 5.6). Strata weigh alike, so
     a share times the number of its stratum's items is comparable between strata. A stratum of one
@@ -66,8 +66,8 @@ def item_variance(shares: np.ndarray, strata: np.ndarray) -> float:
     numbers = np.bincount(strata)[strata]
     many = numbers > 1
     if not many.any():
-        return 0.0
-    own = (numbers[many] / (numbers[many] - 1) * shares[many] ** 2).sum()
-    free = (1 - 1 / numbers[many]).sum()
-    pooled = ((numbers[many] * shares[many]) ** 2).sum() / free
-    return float(own + (~many).sum() * pooled)
+        return np.zeros(shares.shape[:-1])
+    squares, numbers = shares[..., many] ** 2, numbers[many]
+    pooled = squares @ numbers**2 / (1 - 1 / numbers).sum()
+    own: np.ndarray = squares @ (numbers / (numbers - 1)) + (~many).sum() * pooled
+    return own
