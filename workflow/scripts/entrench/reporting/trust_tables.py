@@ -65,6 +65,11 @@ def judge_health_table(frames: Frames) -> Table:
     def cell(name: str) -> Callable[[Row], str]:
         return lambda row: (plain if row["measure"] == "kappa" else percent)(name)(row)
 
+    def interval(row: Row) -> str:
+        if row["ci_low"] is None:
+            return NONE
+        return f"[{cell('ci_low')(row)}, {cell('ci_high')(row)}]"
+
     columns = [
         Column("misalignment", text("misalignment"), numeric=False),
         Column("measure", text("measure"), numeric=False),
@@ -72,5 +77,7 @@ def judge_health_table(frames: Frames) -> Table:
         Column("n", text("n")),
         Column("mean", cell("mean")),
         Column("worst", cell("worst")),
+        Column("interval of the mean", interval),
+        Column("note", text("note"), numeric=False),
     ]
     return written("judge_health.csv", columns, frame.to_dicts())
