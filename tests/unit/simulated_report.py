@@ -43,7 +43,6 @@ def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str,
     compared = compare(
         runs,
         read_table(PUBLISHED, PUBLISHED_COLUMNS),
-        mechanism["eta"],
         kinds={name: facts["kind"] for name, facts in told["models"].items()},
         synthetic=False,
         bootstrap=200,

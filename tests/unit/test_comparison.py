@@ -6,15 +6,12 @@ from unit.test_summary import run
 from workspace import ROOT
 
 from entrench.analysis.mechanism.divergence import LABEL_KL_COLUMNS
-from entrench.analysis.mechanism.tables import STUDY_COLUMNS
 from entrench.analysis.risk.collect import RUN_COLUMNS
 from entrench.analysis.summary.comparison import (
     COMPARISON_COLUMNS,
     CROSSED_COLUMNS,
     MINIATURE,
-    NO_ETA,
     NO_LABEL_KL,
-    NO_RANGE,
     PUBLISHED_COLUMNS,
     collect_label_kl,
     compare,
@@ -134,28 +131,14 @@ def test_a_sign_without_a_figure_is_beside_ours():
     assert compared(published(methods="bct", reason="x"), run(0.2))["same_sign"] is None
 
 
-def test_the_range_of_eta_is_the_largest_of_the_means_over_organisms():
-    identity = {"misalignment": "sycophancy", "set": "samples", "model": "tiny"}
-    eta = table(
-        [
-            identity | {"seed": seed, "selector": selector, "k": k, "range_pp": width}
-            for selector, widths in (
-                ("self_confidence", (3.0, 9.0)),
-                ("self_rewarding", (8.0, 7.0)),
-            )
-            for seed, width in enumerate(widths)
-            for k in (1, 2, 3)
-        ],
-        STUDY_COLUMNS["eta"],
-    )
-    bound = published(misalignment=None, quantity="range_of_eta_pp", value=10.0)
-    row = compared(bound, run(-0.2), eta=eta)
-    assert (row["ours"], row["comparable"]) == (7.5, True)
-    assert (row["same_sign"], row["ci_low"], row["n_runs"]) == (None, None, None)
-    assert compared(bound, run(-0.2), eta=eta, synthetic=True)["reason"] == MINIATURE
-    for lacking, reason in ((None, NO_ETA), (eta.clear(), NO_RANGE)):
-        row = compared(bound, run(-0.2), eta=lacking)
-        assert (row["ours"], row["comparable"], row["reason"]) == (None, False, reason)
+def test_the_published_range_of_eta_names_no_score_so_none_of_ours_stands_beside_it():
+    """Ours was the largest of the means of all curves: it grows with their number and noise."""
+    figures = read_table(PUBLISHED, PUBLISHED_COLUMNS).filter(quantity="range_of_eta_pp")
+    row = compared(figures, run(-0.2))
+    assert (row["paper"], row["ours"], row["comparable"]) == (10.0, None, False)
+    reason = "published as a bound, not of which score, sample set or misalignment"
+    assert row["reason"] == reason
+    assert (row["same_sign"], row["paper_in_our_interval"]) == (None, None)
 
 
 def test_the_ratio_of_label_kl_is_over_what_both_misalignments_have():
@@ -217,5 +200,5 @@ def test_the_published_figures_name_what_the_config_has():
     }
     for row in figures.iter_rows(named=True):
         assert row["value"] is not None or row["reason"], row
-        assert row["methods"] or row["reason"] or row["quantity"] == "range_of_eta_pp", row
+        assert row["methods"] or row["reason"], row
         assert row["value"] is None or row["sign"] is None, row

@@ -23,9 +23,11 @@ from entrench.figures.judge_health import draw
 from entrench.figures.style import mark
 from entrench.judging.injection import attack
 from entrench.judging.prompts import Verdict
+from entrench.reporting.trust_tables import judge_health_table
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 AGREEMENT = {"n_both": 80, "agreement": 0.9, "kappa": 0.75, "ci_low": 0.6, "ci_high": 0.85}
+AGREEMENT |= {"agreement_low": 0.8, "agreement_high": 0.95}
 
 
 @pytest.fixture
@@ -63,7 +65,8 @@ def runs():
 def test_the_rows_by_hand(organisms, runs):
     agreement = {"sycophancy": table([AGREEMENT], AGREEMENT_COLUMNS)}
     frame = judge_health(runs, organisms, agreement)
-    found = {row[1:3]: row[3:] for row in frame.iter_rows()}
+    found = {row[1:3]: row[3:-1] for row in frame.iter_rows()}
+    assert set(frame["note"]) == {None}
     expected = {
         ("unscored", "base models"): (2, 0.25, 0.4, None, None),  # a counts once
         ("excluded", "base models"): (2, 0.0, 0.0, None, None),
@@ -75,12 +78,28 @@ def test_the_rows_by_hand(organisms, runs):
         ("invalid", "trained models"): (3, 0.0, None, None, None),
         ("parse rate", "self-scores"): (2, 0.6, 0.5, None, None),
         ("parse rate", "json"): (1, 1.0, 1.0, None, None),
-        ("agreement", "two judges"): (80, 0.9, None, None, None),
+        ("agreement", "two judges"): (80, 0.9, None, 0.8, 0.95),
         ("kappa", "two judges"): (80, 0.75, None, 0.6, 0.85),
     }
     assert set(found) == set(expected)
     for key, values in expected.items():
         assert found[key] == pytest.approx(values), key
+
+
+def test_judges_of_one_mind_agree_and_the_table_says_why_there_is_no_kappa(organisms, runs):
+    said, prompts = ["does not"] * 40, [f"p{n // 4}" for n in range(40)]
+    record = agreement_record(prompts, said, said, bootstrap=10, level=0.95, seed=0)
+    frame = judge_health(runs, organisms, {"sycophancy": table([record], AGREEMENT_COLUMNS)})
+    (row,) = frame.filter(about="two judges").to_dicts()
+    assert (row["measure"], row["mean"], row["ci_high"]) == ("agreement", 1.0, 1.0)
+    assert row["ci_low"] == pytest.approx(0.69150, abs=1e-5)  # .025^(1/10): ten prompts
+    told = "kappa is undefined: both judges say `does not` of all 40 completions"
+    assert row["note"] == told
+    written = judge_health_table({"judge_health": frame})
+    (cells,) = (cells for cells in written.rows if "two judges" in cells)
+    assert cells[-3:] == ["–", "[69.2%, 100.0%]", told]
+    dots = [line for line in draw(frame).axes[-1].lines if line.get_marker() in ("o", "D")]
+    assert [x for line in dots for x in line.get_xdata()] == [100.0]
 
 
 def test_what_was_not_measured_has_no_row(organisms, runs):

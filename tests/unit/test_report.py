@@ -235,6 +235,7 @@ def test_power_is_one_line_a_test():
         row
         | {"test": test, "model_correlation": model, "detectable_pp": found}
         | {"holds_level": model == 0, "reason": why}
+        | {"type_m_half": None if found is None else 1.77 + model}
         for test, found, why in (
             ("flip_organisms", 5.25, None),
             ("flip_models", None, "2 clusters, 6 are needed"),
@@ -248,8 +249,8 @@ def test_power_is_one_line_a_test():
         "0.3 models, 0 organisms",
     ]
     assert [row[4:] for row in shown.rows] == [
-        ["organisms", "5.2", "5.2, errs", "–"],
-        ["models", "–", "–", "2 clusters, 6 are needed"],
+        ["organisms", "5.2", "5.2, errs", "1.8 to 1.8", "–"],
+        ["models", "–", "–", "–", "2 clusters, 6 are needed"],
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from workspace import ROOT
 
-from entrench.analysis.summary.power import POWER, detectable, power_table
+from entrench.analysis.summary.power import POWER, Flips, detectable, errors, power_table
 from entrench.analysis.summary.simulation import (
     GRID,
     LIKE_THESE,
@@ -145,7 +145,8 @@ def test_a_rate_that_cannot_be_had_has_a_reason():
 def test_detectable_is_what_a_t_test_detects():
     """30 independent runs: a two-sided t test has a power of 80% at 0.53 sd (Cohen's tables)."""
     generator = np.random.default_rng(4)
-    effect, reason = detectable(generator.normal(size=(3000, 30)), np.ones(30), 0.95, generator)
+    flips = Flips.of(generator.normal(size=(3000, 30)), np.ones(30), 0.95, generator)
+    effect, reason = detectable(flips)
     assert effect == pytest.approx(0.53, abs=0.03)
     assert reason is None
 
@@ -155,9 +156,49 @@ def test_the_detectable_shift_has_the_power_it_claims():
 
     generator = np.random.default_rng(5)
     sums, sizes = generator.normal(size=(400, 7)), np.array([5.0, 5, 5, 5, 1, 1, 1])
-    effect, _ = detectable(sums, sizes, 0.95, generator)
+    effect, _ = detectable(Flips.of(sums, sizes, 0.95, generator))
     found = [sign_flip(row + effect * sizes, "models", 1).p <= 0.05 for row in sums]
     assert np.mean(found) == pytest.approx(POWER, abs=0.02)
+
+
+def test_errors_of_significant_estimates_by_hand():
+    """Six clusters of one run: p is 2 / 64 where all have one sign, else at least 4 / 64."""
+    sums = np.array([[0.5] * 6, [-3.0] * 6, [5.0, -5.0] * 3])
+    flips = Flips.of(sums, np.ones(6), 0.95, np.random.default_rng(0))
+    # Upwards by 1: means 1.5, -2 (wrong) and 0 (not significant); downwards -0.5, -4 and 0.
+    found = errors(flips, 1.0)
+    assert found == {"power": pytest.approx(4 / 6), "type_s": 0.25, "type_m": 2.0}
+    assert errors(flips, 2.0)["type_m"] == pytest.approx((2.5 + 1 + 1.5 + 5) / 4 / 2)
+    nothing = errors(Flips.of(sums[2:], np.ones(6), 0.95, np.random.default_rng(0)), 1.0)
+    assert nothing == {"power": 0.0, "type_s": None, "type_m": None}
+
+
+@pytest.mark.parametrize(
+    ("errors_of_mean", "power", "type_s", "type_m"),
+    # By numerical integration of the normal density, for a two-sided z test.
+    [(2.8016, 0.800, 0.0000, 1.125), (1.4, 0.288, 0.0014, 1.846), (0.7, 0.108, 0.0363, 3.473)],
+)
+def test_errors_of_many_independent_runs_are_those_of_a_z_test(
+    errors_of_mean, power, type_s, type_m
+):
+    generator = np.random.default_rng(6)
+    flips = Flips.of(generator.normal(size=(4000, 200)), np.ones(200), 0.95, generator)
+    found = errors(flips, errors_of_mean / np.sqrt(200))
+    assert found["power"] == pytest.approx(power, abs=0.02)
+    assert found["type_s"] == pytest.approx(type_s, abs=0.01)
+    assert found["type_m"] == pytest.approx(type_m, rel=0.03)
+
+
+def test_a_smaller_true_effect_is_exaggerated_further(paper):
+    found = power_table(*paper, assumed_sd=0.15, level=0.95, replicates=100, seed=1)
+    known = found.drop_nulls("detectable_pp")
+    assert known["type_m"].is_between(1.0, 1.4).all()
+    assert (known["type_m_half"] > known["type_m"]).all()
+    assert (known["type_m_quarter"] > known["type_m_half"]).all()
+    assert (known["power_quarter"] < known["power_half"]).all()
+    unknown = found.filter(pl.col("detectable_pp").is_null())
+    assert unknown.height
+    assert unknown["type_s"].is_null().all()
 
 
 def test_power_of_the_papers_sweep(paper):

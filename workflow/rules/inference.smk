@@ -49,7 +49,6 @@ rule rates_simulate:
 rule paper_compare:
     input:
         runs="<results>/{part}runs.csv",
-        eta="<results>/{part}eta.csv" if CONFIG.mechanism.enabled else [],
     output:
         comparison=report(
             ensure("<results>/{part}comparison_with_paper.csv", non_empty=True),
@@ -72,7 +71,6 @@ rule paper_compare:
             --spec {params.spec:q} \
             --results {resources.results:q} \
             --runs {input.runs:q} \
-            --eta "{input.eta}" \
             --comparison {output.comparison:q} \
             >{log:q} 2>&1
         """

@@ -54,7 +54,8 @@ def main(argv: Sequence[str]) -> None:
     write_table(table([record], AGREEMENT_COLUMNS), arguments.agreement)
     write_table(table(confusion_rows(first, second), CONFUSION_COLUMNS), arguments.confusion)
     write_json(arguments.usage, usage_record(usage, spec["second"]))
-    print(f"kappa {record['kappa']} on {record['n_both']} of {record['n_completions']} completions")
+    told = record["kappa_reason"] or f"kappa {record['kappa']}"
+    print(f"{told}, on {record['n_both']} of {record['n_completions']} completions")
 
 
 if __name__ == "__main__":

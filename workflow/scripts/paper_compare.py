@@ -1,9 +1,9 @@
 """Compare the sweep with the paper's published figures (resources/paper/published.csv).
 
-    paper_compare.py --spec JSON --results DIR --runs FILE.csv --eta FILE.csv --comparison FILE.csv
+    paper_compare.py --spec JSON --results DIR --runs FILE.csv --comparison FILE.csv
 
-`--eta` is empty where the mechanism is not measured. The spec: {"bootstrap", "level", "seed",
-"kinds": {model: base or instruct}, "synthetic", "published": SHA-256 of the published figures,
+The spec: {"bootstrap", "level", "seed", "kinds": {model: base or instruct}, "synthetic",
+"published": SHA-256 of the published figures,
 "label_kl": {organisms/MODEL/MISALIGNMENT/seedSEED/scored_by/OTHER: SHA-256 of its label_kl.csv}}.
 """
 
@@ -19,11 +19,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--spec", required=True, help="settings, one JSON object")
     parser.add_argument("--results", required=True, help="folder of all results")
     parser.add_argument("--runs", required=True, help="runs.csv to read")
-    parser.add_argument("--eta", required=True, help="eta.csv to read, or nothing")
     parser.add_argument("--comparison", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.mechanism.tables import STUDY_COLUMNS
     from entrench.analysis.risk.collect import RUN_COLUMNS
     from entrench.analysis.summary.comparison import PUBLISHED_COLUMNS, collect_label_kl, compare
     from entrench.analysis.tables import read_table, write_table
@@ -34,7 +32,6 @@ def main(argv: Sequence[str]) -> None:
     comparison = compare(
         read_table(args.runs, RUN_COLUMNS),
         read_table(PUBLISHED, PUBLISHED_COLUMNS),
-        read_table(args.eta, STUDY_COLUMNS["eta"]) if args.eta else None,
         collect_label_kl(args.results, crossed),
         **spec_fields(spec, "bootstrap", "level", "seed", "kinds", "synthetic"),
     )

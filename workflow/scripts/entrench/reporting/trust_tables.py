@@ -19,7 +19,7 @@ from entrench.reporting.formatting import (
 
 
 def power_table(frames: Frames) -> Table:
-    """The smallest delta-risk that the sweep could detect, by correlation of the runs."""
+    """The smallest delta-risk that the sweep could detect, and type M error at half of it."""
     frame = frames["power"].filter(pl.col("method") == ALL_METHODS)
     pairs = frame.select("model_correlation", "organism_correlation").unique().sort(pl.all()).rows()
     sizes = ["misalignment", "n_runs", "n_organisms", "n_models", "test"]
@@ -43,6 +43,13 @@ def power_table(frames: Frames) -> Table:
             Column(f"{model:g} models, {organism:g} organisms", _detectable((model, organism)))
             for model, organism in pairs
         ),
+        Column(
+            "times too large at half of it",
+            _exaggeration,
+            meaning="type M error: how many times too large a significant estimate is on average, "
+            "where the true mean is half of the detectable one; the range over the correlations at "
+            "which the test holds its level",
+        ),
         Column("why there is none", text("why"), numeric=False),
     ]
     return written(f"power.csv, {ALL_METHODS}; points by correlation", columns, rows)
@@ -58,12 +65,23 @@ def _detectable(pair: tuple[float, float]) -> Callable[[Row], str]:
     return cell
 
 
+def _exaggeration(row: Row) -> str:
+    usable = [own for own in row["by_correlation"].values() if own["holds_level"]]
+    found = [own["type_m_half"] for own in usable if own["type_m_half"] is not None]
+    return f"{min(found):.1f} to {max(found):.1f}" if found else NONE
+
+
 def judge_health_table(frames: Frames) -> Table:
     """Shares of completions without a score and of answers that could be read; judge agreement."""
     frame = frames["judge_health"]
 
     def cell(name: str) -> Callable[[Row], str]:
         return lambda row: (plain if row["measure"] == "kappa" else percent)(name)(row)
+
+    def interval(row: Row) -> str:
+        if row["ci_low"] is None:
+            return NONE
+        return f"[{cell('ci_low')(row)}, {cell('ci_high')(row)}]"
 
     columns = [
         Column("misalignment", text("misalignment"), numeric=False),
@@ -72,5 +90,7 @@ def judge_health_table(frames: Frames) -> Table:
         Column("n", text("n")),
         Column("mean", cell("mean")),
         Column("worst", cell("worst")),
+        Column("interval of the mean", interval),
+        Column("note", text("note"), numeric=False),
     ]
     return written("judge_health.csv", columns, frame.to_dicts())

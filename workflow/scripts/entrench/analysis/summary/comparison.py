@@ -30,11 +30,9 @@ from entrench.analysis.tables import read_table, scalar, table
 from entrench.seeds import derive_seed
 
 SHARE, MEAN = "share_suppressed", "mean_delta_pp"
-RANGE, LABEL_KL = "range_of_eta_pp", "label_kl_ratio"
+LABEL_KL = "label_kl_ratio"
 MINIATURE = "the miniature world: other models, other data"
 NO_RUN = "the sweep has no valid run of it"
-NO_ETA = "needs the mechanism: mechanism.enabled is off in the config"
-NO_RANGE = "no probe has a known range of eta"
 NO_LABEL_KL = (
     "needs label_kl.csv of organisms of both misalignments, a target of its own (docs/mechanism.md)"
 )
@@ -113,7 +111,6 @@ def collect_label_kl(results: str, folders: Iterable[str]) -> pl.DataFrame:
 def compare(
     runs: pl.DataFrame,
     published: pl.DataFrame,
-    eta: pl.DataFrame | None = None,
     label_kl: pl.DataFrame | None = None,
     *,
     kinds: Mapping[str, str],
@@ -131,15 +128,13 @@ def compare(
     0, for shares the sides of one half. The reason says why figures are not comparable. Figures of
     `synthetic` runs never are, but ours is shown.
 
-    The range of eta comes from `eta` (eta.csv) and the ratio of label KL from `label_kl`
-    (`CROSSED_COLUMNS`), both without an interval; where they were not measured the reason says so.
+    The ratio of label KL comes from `label_kl` (`CROSSED_COLUMNS`), without an interval; where it
+    was not measured the reason says so. A published figure that does not name what it is about has
+    a reason and none of ours beside it, such as the range of eta: the largest of our ranges would
+    be larger the more scores and sets a config has, and the noisier they are.
     """
     rows_of_runs = mean_over_repeats(runs).filter("valid")
     valid = rows_of_runs.sort("model", "misalignment", "seed", "method").to_dicts()
-    of_mechanism = {
-        RANGE: (_largest_range(eta), NO_ETA if eta is None else NO_RANGE),
-        LABEL_KL: (_ratio(label_kl), NO_LABEL_KL),
-    }
     rows = []
     for place, figure in enumerate(published.iter_rows(named=True)):
         settings = Settings(bootstrap, level, derive_seed(seed, place))
@@ -152,9 +147,9 @@ def compare(
             and figure["models"] in ("all", kinds[run["model"]])
         ]
         lacking: str | None
-        if figure["quantity"] in of_mechanism:
-            value, lacking = of_mechanism[figure["quantity"]]
-            ours = {"ours": value}
+        if figure["quantity"] == LABEL_KL:
+            lacking = NO_LABEL_KL
+            ours = {"ours": _ratio(label_kl)}
         else:
             ours = {"n_runs": len(own)} | (_ours(own, figure["quantity"], settings) if own else {})
             lacking = NO_RUN if wanted or figure["reason"] is None else None
@@ -177,16 +172,6 @@ def compare(
             }
         )
     return table(rows, COMPARISON_COLUMNS)
-
-
-def _largest_range(eta: pl.DataFrame | None) -> float | None:
-    """Largest mean over organisms of the range of eta, in points, of any selector and set."""
-    if eta is None:
-        return None
-    curves = ["misalignment", "selector", "set"]
-    once = eta.unique([*curves, "model", "seed"], keep="first", maintain_order=True)
-    widest = once.group_by(curves).agg(pl.col("range_pp").mean())["range_pp"].max()
-    return None if widest is None else scalar(widest)
 
 
 def _ratio(label_kl: pl.DataFrame | None) -> float | None:

@@ -5,7 +5,19 @@ from typing import Any
 
 import polars as pl
 
-from entrench.analysis.columns import ORGANISM, count, ends, number, share, text, yes_no
+from entrench.analysis.columns import (
+    KIND,
+    LEVEL,
+    ORGANISM,
+    REASON,
+    count,
+    ends,
+    number,
+    share,
+    text,
+    with_ends,
+    yes_no,
+)
 from entrench.analysis.risk.repeats import RUN_KEY
 from entrench.analysis.tables import table
 
@@ -15,9 +27,19 @@ AGREEMENT_COLUMNS = {
     "n_unscored_second": count("completions that the second judge gave no value", "completions"),
     "n_both": count("completions that both judges scored or excluded", "completions"),
     "n_prompts": count("prompts of these completions", "prompts"),
-    "agreement": share("share of these completions on which the judges say the same"),
+    **with_ends(
+        "agreement",
+        share("share of these completions on which the judges say the same; intervals are exact"),
+    ),
     "kappa": number("Cohen's kappa: agreement beyond chance", "kappa, at most 1"),
+    "kappa_reason": text(
+        "why there is no kappa: it is undefined where both judges say one and the same throughout, "
+        "and `agreement` is then 1"
+    ),
     **ends("ci", "`kappa`, over prompts", "kappa, at most 1"),
+    **LEVEL,
+    **KIND,
+    **REASON,
     "undefined_share": share(
         "share of bootstrap replicates without a kappa, left out of the interval"
     ),
@@ -47,7 +69,8 @@ JUDGE_HEALTH_COLUMNS = {
     "n": count("models, organisms, runs or completions behind the measure"),
     "mean": number("the mean of the measure", "share, 0 to 1; kappa: at most 1"),
     "worst": share("the worst value of a single model, organism or run"),
-    **ends("ci", "`mean`, where the measure is kappa", "kappa, at most 1"),
+    **ends("ci", "`mean`, where the measure is agreement or kappa", "share; kappa: at most 1"),
+    "note": text("why two judges whose agreement is known have no kappa"),
 }
 NO_VALUE = ("unscored", "excluded")  # states of a completion that has no value
 SUBJECTS = ("base models", "organisms", "trained models")
@@ -65,8 +88,9 @@ def judge_health(
     invalid             share of the subjects whose measurement was refused
     parse rate          share of self-scores, or of the label judge's verdicts on a view, that could
                         be read; n counts runs, worst is the smallest rate
-    agreement, kappa    of two judges, on the n completions that both scored or excluded; kappa has
-                        an interval. They need `agreement`: misalignment -> table of judges_compare
+    agreement, kappa    of two judges, on the n completions that both scored or excluded, with
+                        intervals. They need `agreement`: misalignment -> table of judges_compare.
+                        Where kappa is undefined, it has no row, and the row of agreement says why
 
     A measure without any known value has no row. A base model counts once, however many organisms
     it carries. Each repeat of a run is a trained model of its own, but reads the same self-scores
@@ -107,7 +131,14 @@ def _parse_rates(runs: pl.DataFrame) -> Iterator[dict[str, Any]]:
 def _agreement(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     known = {"about": JUDGES, "n": row["n_both"]}
     if row["agreement"] is not None:
-        yield {"measure": "agreement", **known, "mean": row["agreement"]}
+        interval = {"ci_low": row["agreement_low"], "ci_high": row["agreement_high"]}
+        yield {
+            "measure": "agreement",
+            **known,
+            "mean": row["agreement"],
+            **interval,
+            "note": row["kappa_reason"],
+        }
     if row["kappa"] is not None:
         interval = {name: row[name] for name in ("ci_low", "ci_high")}
         yield {"measure": "kappa", **known, "mean": row["kappa"], **interval}
