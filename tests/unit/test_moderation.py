@@ -15,9 +15,7 @@ def row(*values, units="", cluster="m"):
 def moderated(*rows):
     """Each row's (variance, freedom) after moderation in one group."""
     common = commons({"group": rows})["group"]
-    return [
-        (found.value, found.free) for found in (common.moderated(within(one)) for one in rows)
-    ]
+    return [(found.value, found.free) for found in (common.moderated(within(one)) for one in rows)]
 
 
 def test_within_pools_over_clusters():
@@ -79,7 +77,9 @@ def test_rows_of_units_of_their_own_are_moderated_as_limma_does():
     generator = np.random.default_rng(5)
     rows = [
         row(*generator.normal(0, spread, count), units=f"{number} ")
-        for number, (count, spread) in enumerate([(3, 1), (4, 5), (9, 0.2), (6, 1), (2, 30), (5, 2)])
+        for number, (count, spread) in enumerate(
+            [(3, 1), (4, 5), (9, 0.2), (6, 1), (2, 30), (5, 2)]
+        )
     ]
     variances = np.array([np.var(list(one.values()), ddof=1) for one in rows])
     expected = limma(variances, np.array([len(one) - 1.0 for one in rows]))

@@ -1,4 +1,4 @@
-"""base_vs_instruct: delta-risk of matched runs on a base model and its instruct version."""
+"""base_vs_instruct: change in risk of matched runs on a base model and its instruct version."""
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -9,12 +9,16 @@ from entrench.figures.layout import misalignment_panels
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, HALO, INK, style
 
 _CONTRAST = "instruct - base"
+_NO_PAIR = (
+    "it needs a base model and its instruct version, of one family and size, each with a valid run "
+    "of the same method on the same misalignment and seed; the sweep has no such pair"
+)
 # Pairs of models differ in colour and in marker.
 _LOOKS = [(CONSISTENCY, "o"), (CONTROL, "s"), (INK, "^"), (DOT, "D")]
 
 
 def data(contrasts: pl.DataFrame, detail: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
-    """One row per matched pair of runs: delta-risks in percentage points."""
+    """One row per matched pair of runs: changes in risk in percentage points."""
     return (
         contrasts.filter(pl.col("contrast") == _CONTRAST)
         .select(
@@ -31,13 +35,11 @@ def data(contrasts: pl.DataFrame, detail: pl.DataFrame) -> pl.DataFrame:  # noqa
 
 
 def draw(contrasts: pl.DataFrame, detail: pl.DataFrame) -> Figure:
-    """A panel per misalignment: delta-risk of the base model on x, of the instruct model on y."""
+    """A panel per misalignment: change on the base model on x, on its instruct version on y."""
     drawn = data(contrasts, detail)
     pairs = drawn["model"].unique().sort().to_list()
     with style():
-        figure, parts = misalignment_panels(
-            drawn, 3.1, "no matched pair of a base and an instruct model"
-        )
+        figure, parts = misalignment_panels(drawn, 3.1, _NO_PAIR)
         if not parts:
             return figure
         values = drawn.select("base_delta_pp", "instruct_delta_pp").unpivot()["value"]
@@ -71,8 +73,8 @@ def draw(contrasts: pl.DataFrame, detail: pl.DataFrame) -> Figure:
                 path_effects=HALO,
             )
         parts[0][0].legend(loc="lower right", frameon=False, fontsize=6, handletextpad=0.2)
-        figure.supxlabel("delta-risk on the base model, percentage points", fontsize=7.5)
-        figure.supylabel("delta-risk on the instruct model, percentage points", fontsize=7.5)
+        figure.supxlabel("change in risk on the base model, percentage points", fontsize=7.5)
+        figure.supylabel("change in risk on the instruct model, percentage points", fontsize=7.5)
     return figure
 
 

@@ -1,17 +1,21 @@
 """eta_curves: the risk of a sampled answer by the rank of its score, for each selector."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.inference import Measured, Settings, mean_interval
 from entrench.analysis.tables import scalar
-from entrench.figures.layout import misalignment_panels
+from entrench.figures.layout import legend_above, sentence
 from entrench.figures.selectors import look
-from entrench.figures.style import FAINT, spread, style
+from entrench.figures.style import FAINT, INK, WIDTH, style
+from entrench.methods.shared.catalogue import SELECTORS
 
 _SELECTOR = ["misalignment", "selector", "set"]
 _CURVE = [*_SELECTOR, "ranked"]
@@ -21,7 +25,8 @@ _MEAN: dict[str, pl.DataType] = {
     "ci_kind": pl.String(),
 }
 BOOTSTRAP = 2000  # resamples of organisms behind the intervals of means
-_BESIDE = 0.016  # shift in rank that keeps the bars of two curves apart
+_BESIDE = 0.03  # shift in rank that keeps the bars of two curves apart
+_LINE = 9  # points: the height of a line above a panel
 
 
 def data(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> pl.DataFrame:
@@ -82,31 +87,49 @@ def _mean(organisms: pl.DataFrame, settings: Settings) -> dict[str, Any]:
 
 
 def draw(eta: pl.DataFrame, eta_bins: pl.DataFrame) -> Figure:
-    """A panel per misalignment: faint lines are organisms, bold lines are their labelled means."""
+    """A row per misalignment and a column per selector: a line per sample set, over its organisms.
+
+    All panels have the same axes: rank from 0 to 1, risk in percent.
+    """
     drawn = data(eta, eta_bins)
+    misalignments = drawn["misalignment"].unique().sort().to_list()
+    known = [*SELECTORS, *drawn["selector"].unique().sort()]
+    selectors = [name for name in dict.fromkeys(known) if name in set(drawn["selector"])]
+    sets = drawn["set"].unique().sort().to_list()
     with style():
-        figure, parts = misalignment_panels(drawn, 2.7)
-        means = drawn.filter(what="mean")
-        ends = pl.concat(
-            [
-                drawn.filter(what="organism", ranked="within")["eta_percent"],
-                *(means[name] for name in ("eta_percent", "ci_low_percent", "ci_high_percent")),
-            ]
+        if not misalignments:
+            return sentence("no organism was probed")
+        figure = Figure(figsize=(WIDTH, 1.0 + 1.55 * len(misalignments)), layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(
+            len(misalignments), len(selectors), sharex=True, sharey=True, squeeze=False
         )
-        for axis, mine in parts:
-            _panel(axis, mine, scalar(ends.min()), scalar(ends.max()))
-        if parts:
-            level = f"{eta['ci_level'][0]:.0%}"
-            figure.supylabel("risk of the answers at this rank (eta), %", fontsize=7.5)
-            figure.supxlabel(
-                "rank of the answer among its prompt's samples, by the selector's score\n"
-                f"bold: mean over the n organisms, with its {level} interval "
-                f"({_interval_kinds(drawn)})   grey: one organism\n"
-                "faint in colour: mean by the rank of the score over all prompts, not within one\n"
-                "labels: selector (set), highest minus lowest risk in points [by noise alone]",
-                fontsize=7.5,
-            )
+        for row, about in zip(grid, misalignments, strict=True):
+            mine = drawn.filter(misalignment=about)
+            row[0].set_ylabel(f"{about}\n{_count(mine)}\n\nrisk, %")
+            for axis, selector in zip(row, selectors, strict=True):
+                _panel(axis, mine.filter(selector=selector), sets)
+        for axis, selector in zip(grid[0], selectors, strict=True):
+            axis.set_title(selector, color=look(selector)[1], pad=4 + _LINE * len(sets))
+        _finish(figure, grid[0, 0], sets)
+        level = f"{eta['ci_level'][0]:.0%}"
+        figure.supxlabel(
+            "rank of an answer by the selector's score, among the answers to its prompt\n"
+            f"bars: {level} interval of the mean ({_interval_kinds(drawn)})   blue: consistency "
+            "method   orange: control\n"
+            "range: highest minus lowest risk on an organism's curve, mean over organisms, in "
+            "points; by noise: of a score that knows nothing",
+            fontsize=7.5,
+        )
     return figure
+
+
+def _count(drawn: pl.DataFrame) -> str:
+    """The number of organisms behind the means of a row of panels."""
+    counts = drawn.filter(what="mean", ranked="within")["n_organisms"]
+    few, many = scalar(counts.min() or 0), scalar(counts.max() or 0)
+    number = f"{many:.0f}" if few == many else f"{few:.0f} to {many:.0f}"
+    return f"{number} organism" + ("" if number == "1" else "s")
 
 
 def _interval_kinds(drawn: pl.DataFrame) -> str:
@@ -114,68 +137,61 @@ def _interval_kinds(drawn: pl.DataFrame) -> str:
     return ", ".join(kinds) or "none: one value"
 
 
-def _panel(axis: Axes, drawn: pl.DataFrame, lowest: float, highest: float) -> None:
-    """Draw one misalignment; all panels reach from `lowest` to `highest`, in percent."""
-    tall = max(10.0, highest - lowest)
+def _line(place: int) -> Any:
+    """The dashes of the sample set at this place among all sets."""
+    return "-" if not place else (0, (4 - place % 3, 1.2))
+
+
+def _panel(axis: Axes, drawn: pl.DataFrame, sets: Sequence[str]) -> None:
+    """Draw one selector on one misalignment."""
     organisms = drawn.filter(what="organism", ranked="within")
-    for curve in organisms.partition_by("selector", "set", "model", "seed"):
-        axis.plot(curve["rank"], curve["eta_percent"], color=FAINT, linewidth=0.4, zorder=1)
-    curves, pooled = (
-        drawn.filter(what="mean", ranked=how).partition_by("selector", "set", maintain_order=True)
-        for how in ("within", "pooled")
-    )
-    ends = [curve["eta_percent"][-1] for curve in curves]
-    sets = drawn["set"].unique().sort().to_list()
-    heights = spread(ends, 0.075 * tall, lowest, highest)
-    for place, (curve, end, height) in enumerate(zip(curves, ends, heights, strict=True)):
-        first = curve.row(0, named=True)
-        beside = curve["rank"] + _BESIDE * (place - (len(curves) - 1) / 2)
-        marker, colour = look(first["selector"])
-        line = "-" if first["set"] == sets[0] else (0, (4, 1.5))
-        low, high = curve["ci_low_percent"], curve["ci_high_percent"]
+    for curve in organisms.partition_by("set", "model", "seed"):
+        axis.plot(curve["rank"], curve["eta_percent"], color=FAINT, linewidth=0.5, zorder=1)
+    for place, name in enumerate(sets):
+        own = drawn.filter(pl.col("set") == name, pl.col("what") == "mean")
+        within, pooled = own.filter(ranked="within"), own.filter(ranked="pooled")
+        if not within.height:
+            continue
+        marker, colour = look(within["selector"][0])
+        beside = within["rank"] + _BESIDE * (place - (len(sets) - 1) / 2)
+        low, high = within["ci_low_percent"], within["ci_high_percent"]
         known = low.is_not_null()
-        axis.vlines(
-            beside.filter(known),
-            low.filter(known),
-            high.filter(known),
-            color=colour,
-            linewidth=0.7,
-            zorder=2,
-        )
+        ends = beside.filter(known), low.filter(known), high.filter(known)
+        axis.vlines(*ends, color=colour, linewidth=0.9, zorder=2)
         axis.plot(
             beside,
-            curve["eta_percent"],
+            within["eta_percent"],
             marker=marker,
-            linestyle=line,
+            markerfacecolor="white" if place else colour,
+            linestyle=_line(place),
             color=colour,
-            markersize=3,
-            linewidth=1.1,
+            markersize=3.6,
+            linewidth=1.3,
             zorder=3,
         )
-        last = beside[-1]
-        axis.plot([last + 0.02, 1.02], [end, height], color=colour, linewidth=0.4)
-        axis.text(
-            1.03,
-            height,
-            f"{first['selector']} ({first['set']}) {first['range_pp']:.0f}"
-            f" [{first['range_of_noise_pp']:.0f}]",
-            color=colour,
-            va="center",
-            fontsize=5.5,
+        axis.plot(pooled["rank"], pooled["eta_percent"], ":", color=colour, linewidth=1, zorder=2)
+        axis.annotate(
+            f"{name}: range {within['range_pp'][0]:.0f}, "
+            f"by noise {within['range_of_noise_pp'][0]:.0f}",
+            (0, 1),
+            xycoords="axes fraction",
+            xytext=(0, 3 + _LINE * (len(sets) - 1 - place)),
+            textcoords="offset points",
+            fontsize=6.5,
         )
-    for curve in pooled:
-        colour = look(curve["selector"][0])[1]
-        axis.plot(curve["rank"], curve["eta_percent"], color=colour, linewidth=0.8, alpha=0.35)
-    axis.text(
-        1,
-        1.03,
-        f"n = {curves[0]['n_organisms'][0]}",
-        transform=axis.transAxes,
-        ha="right",
-        fontsize=6.5,
-    )
-    axis.set_xlim(0, 1.75)
-    middle = (lowest + highest) / 2
-    axis.set_ylim(middle - 0.55 * tall, middle + 0.55 * tall)
-    axis.set_xticks([0, 0.5, 1], ["lowest", "", "highest"])
-    axis.spines["bottom"].set_bounds(0, 1)
+    axis.margins(y=0.08)
+
+
+def _finish(figure: Figure, axis: Axes, sets: Sequence[str]) -> None:
+    """Name the ends of the shared rank axis, and put the legend of the lines above all panels."""
+    axis.set_xlim(0, 1)
+    axis.set_xticks([0.12, 0.88], ["lowest", "highest"])
+    handles: dict[str, Artist] = {
+        f"mean over organisms ({name})": axis.plot(
+            [], [], color=INK, linestyle=_line(place), linewidth=1.3
+        )[0]
+        for place, name in enumerate(sets)
+    }
+    handles["the same, ranked over all prompts"] = axis.plot([], [], ":", color=INK, linewidth=1)[0]
+    handles["one organism"] = axis.plot([], [], color=FAINT, linewidth=1)[0]
+    legend_above(figure, handles, len(handles) if len(handles) < 4 else 2, size=7)

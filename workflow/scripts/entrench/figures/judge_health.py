@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from entrench.analysis.tables import scalar
-from entrench.figures.layout import beside_axis
+from entrench.figures.layout import beside_axis, sentence
 from entrench.figures.style import ALARM, CONSISTENCY, DOT, FAINT, WIDTH, style
 
 # Panels from top to bottom: title and measures.
@@ -58,12 +58,11 @@ def draw(judge_health: pl.DataFrame) -> Figure:
         part.select("misalignment", "about").unique(maintain_order=True).rows() for part in parts
     ]
     with style():
+        if not drawn.height:
+            return sentence(_NOTHING[0])
         heights = [max(1, len(own)) * 0.2 + 0.6 + _LINE / 72 for own in lines]
         figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
         FigureCanvasAgg(figure)
-        if not drawn.height:
-            figure.text(0.5, 0.5, _NOTHING[0], ha="center")
-            return figure
         axes = figure.subplots(3, 1, height_ratios=heights)
         for axis, (title, measures), part, own, nothing in zip(
             axes, _PANELS, parts, lines, _NOTHING, strict=True

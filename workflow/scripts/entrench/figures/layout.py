@@ -1,6 +1,7 @@
 """Layout of figures: a panel per misalignment, a line per method, a legend above."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import polars as pl
 from matplotlib.artist import Artist
@@ -12,19 +13,33 @@ from entrench.analysis.summary.names import ALL_METHODS
 from entrench.figures.style import WIDTH
 
 
+def sentence(reason: str) -> Figure:
+    """A low figure that shows one sentence, where there is nothing to draw: "Not drawn: `reason`."
+
+    The sentence is also the figure's label. `style.save` writes it into the PNG, so that the report
+    can show the sentence in place of the picture.
+    """
+    text = f"Not drawn: {reason}."
+    figure = Figure(figsize=(WIDTH, 1.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.set_label(text)
+    figure.text(0.02, 0.5, fill(text, 80), va="center", fontsize=9, fontstyle="italic")
+    return figure
+
+
 def panels(
     count: int, columns: int, height: float, nothing: str = "no valid run", *, shared: bool = True
 ) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels, `columns` in a row; a row is `height` inches high.
 
-    A figure without panels shows the text `nothing`. `shared`: all panels have the same axes.
+    A figure without panels is a `sentence`, with `nothing` as its reason. `shared`: all panels have
+    the same axes.
     """
-    rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTH, max(1, rows) * height), layout="constrained")
-    FigureCanvasAgg(figure)
     if not count:
-        figure.text(0.5, 0.5, nothing, ha="center")
-        return figure, []
+        return sentence(nothing), []
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
+    FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False)
     axes = list(grid.flat)
     for spare in axes[count:]:

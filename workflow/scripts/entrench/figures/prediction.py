@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from entrench.analysis.mechanism.prediction import ALL, BASELINE
-from entrench.figures.layout import beside_axis
+from entrench.analysis.mechanism.prediction import ALL, BASELINE, PREDICTORS
+from entrench.figures.layout import beside_axis, sentence
 from entrench.figures.style import CONSISTENCY, DOT, FAINT, HALO, INK, WIDTH, style
 
 
@@ -17,15 +17,34 @@ def data(prediction: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw(prediction: pl.DataFrame) -> Figure:
-    """Left: accuracy of each predictor, beside the majority sign. Right: calibration."""
+    """Left: accuracy of each predictor, beside the majority sign. Right: calibration.
+
+    A sentence where no predictor could be fitted.
+    """
     drawn = data(prediction)
     with style():
+        if reason := _nothing(drawn):
+            return sentence(reason)
         figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
         FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
         _skill(left, drawn.filter(pl.col("what") == "skill"))
         _calibration(right, drawn.filter(pl.col("what") == "calibration"))
     return figure
+
+
+def _nothing(drawn: pl.DataFrame) -> str | None:
+    """Why no fitted predictor was assessed; None where one was."""
+    fitted = drawn.filter(pl.col("what") == "skill", pl.col("predictor").is_in(list(PREDICTORS)))
+    if fitted["accuracy"].is_not_null().any():
+        return None
+    if not fitted.height:
+        return "no run on labels has a known change in risk"
+    why = fitted["status"][0].removeprefix("not assessable: ")
+    return (
+        f"a prediction is fitted on other models than the one that it is asked about ({why}); the "
+        "table holds the rule that needs no fit"
+    )
 
 
 def _skill(axis: Axes, skill: pl.DataFrame) -> None:

@@ -1,25 +1,41 @@
 """risk_trajectories: the risk of base model, organism and trained model, for each method."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from entrench.analysis.risk.repeats import mean_over_repeats
-from entrench.figures.layout import misalignment_panels
-from entrench.figures.style import CONSISTENCY, CONTROL, FAINT, HALO, INK, spread, style
+from entrench.analysis.statistics.clusters import cluster_interval, cluster_totals
+from entrench.figures.layout import beside_axis, misalignment_panels, name_methods
+from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method_order, style
 
 _STAGES = ("base", "organism", "trained")
-_PERCENT = [f"{stage}_percent" for stage in _STAGES]
 _ORGANISM = ["model", "misalignment", "seed"]
-_LABEL_GAP = 7.0  # distance between two labels, in percent of risk
+BOOTSTRAP = 2000  # resamples behind the intervals of means
+_OVER = {"base": "models", "organism": "organisms", "trained": "organisms"}
+_FIRST = [("base model", "stage"), ("organism", "stage")]  # the lines above those of the methods
+_SCHEMA: dict[str, Any] = {
+    **dict.fromkeys(("misalignment", "what", "method", "model"), pl.String),
+    "seed": pl.Int64,
+    "kind": pl.String,
+    **{f"{stage}_{end}": pl.Float64 for stage in _STAGES for end in ("percent", "low", "high")},
+    "ci_kind": pl.String,
+    "n": pl.Int64,
+    "n_models": pl.Int64,
+}
 
 
-def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
+def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:
     """Risks in percent, over the valid runs. The column `what` says what a row is.
 
-    "run": one run, as the mean over its repeats. "method": the mean over a method's runs.
-    "organisms": the mean over organisms, each counted once; it has no trained risk. n counts the
-    runs or organisms.
+    "run": one run, as the mean over its repeats. "method": the mean over a method's runs, with the
+    interval of the trained risk over their organisms. "organisms": the mean over organisms, each
+    counted once; it has no trained risk. Its organism risk has an interval over organisms, and its
+    base risk one over models, since the organisms of a model share their base model. `ci_kind` says
+    how the interval over organisms was made. n counts the runs or organisms, n_models their models.
     """
     joined = (
         mean_over_repeats(runs)
@@ -28,94 +44,115 @@ def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
     )
     percent = [(100 * pl.col(f"{stage}_risk")).alias(f"{stage}_percent") for stage in _STAGES]
     each = joined.select(*_ORGANISM, "method", "kind", *percent).sort(*_ORGANISM, "method")
-    count = pl.len().cast(pl.Int64).alias("n")
-    means = [pl.col(name).mean() for name in _PERCENT]
-    parts = {
-        "run": each.with_columns(pl.lit(1, pl.Int64).alias("n")),
-        "method": each.group_by("misalignment", "method", "kind", maintain_order=True).agg(
-            *means, count
-        ),
-        "organisms": each.unique(_ORGANISM, keep="first", maintain_order=True)
-        .group_by("misalignment", maintain_order=True)
-        .agg(*means[:2], count),
-    }
-    order = ["misalignment", "what", "method", "model", "seed"]
-    return (
-        pl.concat(
-            [part.with_columns(pl.lit(what).alias("what")) for what, part in parts.items()],
-            how="diagonal",
-        )
-        .select(*order, "kind", *_PERCENT, "n")
-        .sort(*order)
-    )
+    levels = summary["ci_level"].drop_nulls()
+    level = levels[0] if levels.len() else 0.95
+    rows: list[dict[str, Any]] = [
+        row | {"what": "run", "n": 1} for row in each.iter_rows(named=True)
+    ]
+    for part in each.partition_by("misalignment", "method", "kind", maintain_order=True):
+        names = dict(part.select("misalignment", "method", "kind").row(0, named=True))
+        rows.append(names | {"what": "method"} | _means(part, ("trained",), level))
+        rows[-1]["organism_percent"] = part["organism_percent"].mean()
+    for part in each.partition_by("misalignment", maintain_order=True):
+        once = part.unique(_ORGANISM, keep="first", maintain_order=True)
+        names = {"misalignment": once["misalignment"][0], "what": "organisms"}
+        rows.append(names | _means(once, ("base", "organism"), level))
+    return pl.DataFrame(rows, _SCHEMA).sort("misalignment", "what", "method", "model", "seed")
+
+
+def _means(part: pl.DataFrame, stages: Sequence[str], level: float) -> dict[str, Any]:
+    """Means of these stages over the rows of `part`, one an organism, with their intervals."""
+    found: dict[str, Any] = {"n": part.height, "n_models": part["model"].n_unique()}
+    for stage in stages:
+        known = part.drop_nulls(f"{stage}_percent")
+        if not known.height:
+            continue
+        clusters = ["model"] if _OVER[stage] == "models" else ["model", "seed"]
+        labels = ["/".join(map(str, row)) for row in known.select(clusters).iter_rows()]
+        values = known[f"{stage}_percent"].to_numpy()
+        totals = cluster_totals(values, labels)
+        how, ends = cluster_interval(*totals, bootstrap=BOOTSTRAP, level=level, seed=0)
+        found[f"{stage}_percent"] = float(values.mean())
+        if ends.low is None or ends.high is None:
+            continue
+        found |= {f"{stage}_low": max(0.0, ends.low), f"{stage}_high": min(100.0, ends.high)}
+        if _OVER[stage] == "organisms":
+            found["ci_kind"] = f"{how} over organisms"
+    return found
 
 
 def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> Figure:
-    """A panel per misalignment: faint lines are runs, bold lines are labelled means."""
+    """A panel per misalignment: a line each for base model and organism, and one per method."""
     drawn = data(runs, organisms, summary)
+    pairs = _FIRST + method_order(drawn.filter(what="method"))
     with style():
-        figure, parts = misalignment_panels(drawn, 2.7)
+        figure, parts = misalignment_panels(drawn, 0.75 + 0.19 * len(pairs), pad=4)
         for axis, mine in parts:
-            _panel(axis, mine)
+            _panel(axis, mine, pairs)
         if parts:
-            figure.supylabel("risk, %", fontsize=7.5)
             figure.supxlabel(
-                "grey: one run   black: mean over organisms   labelled: mean over a method's "
-                "n runs and their organisms   dashed: control",
+                "risk, %\n"
+                "◆ mean   bar: its "
+                + _interval(summary, drawn)
+                + "   | one run, base model or organism\n"
+                "○ the same organisms before phase 3   n: base models, organisms, or runs   "
+                "blue: consistency method   orange: control",
                 fontsize=7.5,
             )
     return figure
 
 
-def _panel(axis: Axes, drawn: pl.DataFrame) -> None:
-    runs = drawn.filter(pl.col("what") == "run")
-    for run in runs.select(_PERCENT).iter_rows():
-        axis.plot(range(3), run, color=FAINT, linewidth=0.4, zorder=1)
-    start = drawn.filter(pl.col("what") == "organisms").row(0, named=True)
-    base, organism = start["base_percent"], start["organism_percent"]
-    axis.plot([0, 1], [base, organism], "o-", color=INK, linewidth=1.6, markersize=3.5, zorder=4)
-    for place, risk, offset, side in ((0, base, (6, -2), "left"), (1, organism, (0, 7), "center")):
-        if risk is not None:
-            axis.annotate(
-                f"{risk:.0f}%",
-                (place, risk),
-                xytext=offset,
-                textcoords="offset points",
-                ha=side,
-                va="center",
-                fontweight="bold",
-                fontsize=7,
-                path_effects=HALO,
-                zorder=5,
-            )
-    _methods(axis, drawn.filter(pl.col("what") == "method"))
-    many = "organisms" if start["n"] > 1 else "organism"
-    counts = f"{start['n']} {many}\n{runs.height} runs"
-    axis.text(0.03, 0.98, counts, transform=axis.transAxes, va="top", fontsize=6.5)
-    axis.set_xticks(range(3), _STAGES)
-    axis.set_xlim(-0.15, 3.45)
-    axis.set_ylim(-4, 104)
-    axis.set_yticks(range(0, 101, 25))
-    axis.spines["bottom"].set_bounds(0, 2)
+def _interval(summary: pl.DataFrame, drawn: pl.DataFrame) -> str:
+    kinds = drawn["ci_kind"].drop_nulls().unique().sort()
+    if not kinds.len():
+        return "interval (none: one organism)"
+    base = drawn["base_low"].drop_nulls().len()
+    over_models = "base models: over models" if base else "base models: none, there is one"
+    return f"{summary['ci_level'].drop_nulls()[0]:.0%} interval ({', '.join(kinds)}; {over_models})"
 
 
-def _methods(axis: Axes, methods: pl.DataFrame) -> None:
-    rows = methods.to_dicts()
-    heights = spread([row["trained_percent"] for row in rows], _LABEL_GAP, 0, 100)
-    same = len({row["n"] for row in rows}) == 1
-    for row, height in zip(rows, heights, strict=True):
-        control = row["kind"] == "control"
-        colour = CONTROL if control else CONSISTENCY
-        risks = [row["organism_percent"], row["trained_percent"]]
-        axis.plot([1, 2], risks, "--" if control else "-", color=colour, linewidth=1.0, zorder=3)
-        axis.plot(2, risks[1], "o", color=colour, markersize=2.5, zorder=3)
-        axis.plot([2.03, 2.16], [risks[1], height], color=colour, linewidth=0.4, zorder=2)
-        count = "" if same else f" (n={row['n']})"
-        axis.text(
-            2.19,
-            height,
-            f"{row['method']} {risks[1]:.0f}%{count}",
-            color=colour,
-            va="center",
-            fontsize=6,
+def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> None:
+    start = drawn.filter(what="organisms").row(0, named=True)
+    runs = drawn.filter(what="run")
+    once = runs.unique(_ORGANISM, keep="first", maintain_order=True)
+    axis.axvline(start["organism_percent"], color=INK, linewidth=0.7, linestyle=":", zorder=1)
+    for height, stage in enumerate(("base", "organism")):
+        _line(axis, height, once[f"{stage}_percent"], start, stage, INK)
+    for height, (method, kind) in list(enumerate(pairs))[len(_FIRST) :]:
+        axis.axhline(height, color=FAINT, linewidth=0.4, zorder=0)
+        mean = drawn.filter(pl.col("what") == "method", pl.col("method") == method)
+        if not mean.height:
+            beside_axis(axis, height, "no run")
+            continue
+        row = mean.row(0, named=True)
+        colour = CONTROL if kind == "control" else CONSISTENCY
+        ends = row["organism_percent"], row["trained_percent"]
+        axis.plot(ends, [height] * 2, ":", color=colour, linewidth=0.8, zorder=2)
+        axis.plot(
+            *(ends[0], height, "o"),
+            **{"color": colour, "markerfacecolor": "white", "markersize": 3.4, "zorder": 3.5},
         )
+        mine = runs.filter(pl.col("method") == method)["trained_percent"]
+        _line(axis, height, mine, row, "trained", colour)
+    axis.axhline(len(_FIRST) - 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
+    axis.set_xlim(-2, 102)
+    axis.set_xticks(range(0, 101, 25))
+    axis.set_ylim(len(pairs) - 0.4, -0.6)
+    name_methods(axis, pairs)
+
+
+def _line(
+    axis: Axes, height: float, each: pl.Series, mean: dict[str, Any], stage: str, colour: str
+) -> None:
+    """Draw the mean of a stage with its interval, and each value behind it."""
+    known = each.drop_nulls()
+    axis.plot(known, [height] * known.len(), "|", color=DOT, markersize=4, alpha=0.6, zorder=1)
+    value, low = mean[f"{stage}_percent"], mean[f"{stage}_low"]
+    if value is None:
+        beside_axis(axis, height, "not known")
+        return
+    if low is not None:
+        ends = [low, mean[f"{stage}_high"]]
+        axis.plot(ends, [height] * 2, color=colour, linewidth=1.6, zorder=3)
+    axis.plot(value, height, "D", color=colour, markersize=3.2, zorder=4)
+    beside_axis(axis, height, f"{value:.0f}%, n={mean['n_models' if stage == 'base' else 'n']}")

@@ -73,7 +73,10 @@ def save(
     png: str | os.PathLike[str],
     note: str | None = None,
 ) -> None:
-    """Write both files atomically, without time or version stamps; `note` is for `mark`."""
+    """Write both files atomically, without time or version stamps; `note` is for `mark`.
+
+    A figure that is only a sentence has it as its label: the PNG's Description holds it.
+    """
     with style():
         if note is not None:
             mark(figure, note)
@@ -81,7 +84,8 @@ def save(
             stamps = {"CreationDate": None, "Creator": None, "Producer": None}
             figure.savefig(path, format="pdf", metadata=stamps)
         with atomic_path(png) as path:
-            figure.savefig(path, format="png", metadata={"Software": None})
+            stamps = {"Software": None, "Description": str(figure.get_label()) or None}
+            figure.savefig(path, format="png", metadata=stamps)
 
 
 def mark(figure: Figure, note: str) -> None:

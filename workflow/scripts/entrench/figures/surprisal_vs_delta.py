@@ -1,8 +1,10 @@
-"""surprisal_vs_delta: delta-risk by how unlikely the labels are under the organism."""
+"""surprisal_vs_delta: change in risk by how unlikely the labels are under the organism."""
 
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import SymmetricalLogLocator
 from scipy import stats
 
 from entrench.analysis.tables import scalar
@@ -10,7 +12,7 @@ from entrench.figures.layout import misalignment_panels
 from entrench.figures.style import (
     CONSISTENCY,
     CONTROL,
-    FAINT,
+    DOT,
     HALO,
     INK,
     left_out,
@@ -20,12 +22,13 @@ from entrench.figures.style import (
 
 _KEYS = ["misalignment", "method", "kind"]
 _NUMBERS = ["surprisal_per_token", "delta_pp"]
+_FAR = 5.0  # times the median distance from 0: further points heap the others on a linear axis
 
 
 def data(decomposition: pl.DataFrame) -> pl.DataFrame:
     """A row per valid run (what = "run") and per method's mean (what = "method").
 
-    Surprisal is in nats per token, delta-risk in percentage points.
+    Surprisal is in nats per token, change in risk in percentage points.
     """
     whole = decomposition.filter(
         "valid", pl.col("part") == "all", *[pl.col(name).is_not_null() for name in _NUMBERS]
@@ -45,34 +48,49 @@ def draw(decomposition: pl.DataFrame) -> Figure:
     """A panel per misalignment: open dots are runs, labelled diamonds are means of methods."""
     drawn = data(decomposition)
     with style():
-        figure, parts = misalignment_panels(drawn, 2.8)
+        figure, parts = misalignment_panels(drawn, 2.8, pad=14)
         for axis, mine in parts:
             _panel(axis, mine, drawn)
         if parts:
-            figure.supylabel("delta-risk, percentage points", fontsize=7.5)
+            note = _scale(parts[0][0], drawn["surprisal_per_token"])
+            figure.supylabel("change in risk, percentage points", fontsize=7.5)
             figure.supxlabel(
-                "excess surprisal of the labels under the organism, nats per token "
-                "(0: as likely as the organism's own samples)\n"
-                "○ one run   ◆ mean over a method's runs   orange: control   "
-                "ρ: Spearman's, over runs that are not independent" + left_out(decomposition),
+                "excess surprisal of the labels under the organism, nats per token" + note + "\n"
+                "0: as likely as the organism's own samples; right of it less likely, left more\n"
+                "○ one run   ◆ mean over a method's runs   blue: consistency method   orange: "
+                "control\nρ: Spearman's, over runs that are not independent"
+                + left_out(decomposition),
                 fontsize=7.5,
             )
     return figure
 
 
+def _scale(axis: Axes, surprisals: pl.Series) -> str:
+    """Scale the x axis, which all panels share, and say how.
+
+    Where a few methods lie far from 0 and the others near it, a linear axis heaps these others at
+    0. Then the axis is linear only near 0: up to a round number below the median distance from 0.
+    """
+    distances = surprisals.abs()
+    far, middle = scalar(distances.max()), scalar(distances.median())
+    if far <= _FAR * middle or not middle:
+        return ""
+    near = float(10 ** np.floor(np.log10(middle)))
+    axis.set_xscale("symlog", linthresh=near, linscale=0.6)
+    axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=near))
+    axis.xaxis.set_major_formatter("{x:g}")
+    return f" (logarithmic beyond ±{near:g})"
+
+
 def _panel(axis: Axes, drawn: pl.DataFrame, whole: pl.DataFrame) -> None:
     runs = drawn.filter(pl.col("what") == "run")
     means = drawn.filter(pl.col("what") == "method").sort("delta_pp")
-    axis.axvline(0, color=FAINT, linewidth=0.8)
-    deltas, surprisals = whole["delta_pp"], whole["surprisal_per_token"]
-    low, high = min(-5.0, scalar(deltas.min())), max(5.0, scalar(deltas.max()))
+    axis.axvline(0, color=DOT, linewidth=0.8)
+    axis.axhline(0, color=INK, linewidth=0.8)
+    low = min(-5.0, scalar(whole["delta_pp"].min()))
+    high = max(5.0, scalar(whole["delta_pp"].max()))
     tall = high - low
-    left = min(0.0, scalar(surprisals.min()))
-    width = max(0.1, max(0.0, scalar(surprisals.max())) - left)
-    edge = left + 1.06 * width
-    start = left - 0.06 * width
-    axis.plot([start, edge], [0, 0], color=INK, linewidth=0.8)
-    heights = spread(means["delta_pp"].to_list(), tall / 16, low, high)
+    heights = spread(means["delta_pp"].to_list(), tall / 15, low, high)
     for mean, height in zip(means.iter_rows(named=True), heights, strict=True):
         colour = CONTROL if mean["kind"] == "control" else CONSISTENCY
         mine = runs.filter(pl.col("method") == mean["method"])
@@ -80,30 +98,30 @@ def _panel(axis: Axes, drawn: pl.DataFrame, whole: pl.DataFrame) -> None:
             mine["surprisal_per_token"],
             mine["delta_pp"],
             "o",
-            markersize=2.4,
+            markersize=2.6,
             markerfacecolor="none",
             markeredgecolor=colour,
-            markeredgewidth=0.4,
-            alpha=0.6,
+            markeredgewidth=0.5,
+            alpha=0.7,
         )
         place = mean["surprisal_per_token"], mean["delta_pp"]
-        axis.plot(*place, "D", color=colour, markersize=3.2, path_effects=HALO, zorder=4)
-        axis.plot([place[0], edge], [place[1], height], color=colour, linewidth=0.3, zorder=2)
-        axis.text(
-            edge,
-            height,
-            f" {mean['method']}",
+        axis.plot(*place, "D", color=colour, markersize=3.4, path_effects=HALO, zorder=4)
+        axis.annotate(
+            mean["method"],
+            place,
+            xytext=(1.03, height),
+            textcoords=axis.get_yaxis_transform(),
             color=colour,
             va="center",
-            fontsize=6,
+            fontsize=6.5,
             path_effects=HALO,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "relpos": (0, 0.5)}
+            | {"shrinkA": 0, "shrinkB": 2},
         )
     note = f"n = {runs.height} runs"
     if runs.height > 2:
         rho = stats.spearmanr(runs["surprisal_per_token"], runs["delta_pp"]).statistic
         note += f"   ρ = {rho:+.2f}"
-    axis.text(1, 1.03, note, transform=axis.transAxes, ha="right", fontsize=6.5)
+    axis.text(0, 1.02, note, transform=axis.transAxes, fontsize=6.5)
+    axis.margins(x=0.08)
     axis.set_ylim(low - 0.05 * tall, high + 0.05 * tall)
-    axis.set_xlim(start, edge + 0.5 * width)
-    axis.spines["bottom"].set_bounds(start, edge)
-    axis.set_xticks([tick for tick in axis.get_xticks() if left <= tick <= edge])

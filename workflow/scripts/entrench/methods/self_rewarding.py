@@ -20,7 +20,7 @@ class SelfRewarding(BestOfK):
 
     reads_self_scores = True
     always_ranked = True
-    marker, colour = "s", "INK"
+    marker, colour = "s", "CONSISTENCY"
     machinery_columns: ClassVar = {
         "self_score_parse_rate": "share of self-scores that could be read, among the k candidates "
         "that are chosen from",

@@ -3,12 +3,14 @@
 import base64
 import re
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
+from PIL import Image
 
 from entrench.analysis.catalogue import TABLES
 from entrench.analysis.risk.repeats import RUN_KEY
@@ -62,6 +64,7 @@ def page(
             "figures": [
                 {
                     "name": figure,
+                    "sentence": sentence(figures[figure]),
                     "data": base64.b64encode(figures[figure]).decode(),
                     "alt": alternative(figure),
                     "caption": figure_caption(figure),
@@ -87,6 +90,12 @@ def page(
         blank=NONE,
         tables=[TABLES[question.table] for question in QUESTIONS if question.table in frames],
     )
+
+
+def sentence(png: bytes) -> str | None:
+    """The sentence of a figure that is nothing else (`figures.layout.sentence`), from its PNG."""
+    with Image.open(BytesIO(png)) as picture:
+        return picture.info.get("Description")
 
 
 def _with_code(text: str) -> Markup:

@@ -95,10 +95,9 @@ class BestOfK(LabelMethod):
     # True: every probe ranks its answers by this score (eta), even where no method of the config
     # uses it.
     always_ranked: ClassVar[bool] = False
-    marker: ClassVar[str] = (
-        "D"  # of its curve in figures, as `colour`, which `figures.style` defines
-    )
-    colour: ClassVar[str] = "DOT"
+    # Of its curve in figures. `figures.style` defines the colour: CONSISTENCY, or CONTROL.
+    marker: ClassVar[str] = "v"
+    colour: ClassVar[str] = "CONSISTENCY"
 
     @abstractmethod
     def score(self, candidate: Candidate) -> float | None:
