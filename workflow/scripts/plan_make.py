@@ -8,6 +8,7 @@ there so that the plan is made again when the results change. Prints the page.
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from entrench.execution import command
 
@@ -32,10 +33,18 @@ def main(argv: Sequence[str]) -> None:
     require_constants(config)
     sweep = expand(config)
     rows = plan_rows(config, sweep)
-    page = as_markdown(config, sweep, rows)
+    page = as_markdown(config, sweep, rows, _advice(Path(config.pathvars.results, "variance.csv")))
     write_text(arguments.table, as_csv(rows))
     write_text(arguments.page, page)
     print(page)
+
+
+def _advice(path: Path) -> list[str]:
+    """What the measured variances advise, where they are measured already."""
+    from entrench.analysis.summary.variance import VARIANCE_COLUMNS, advice
+    from entrench.analysis.tables import read_table
+
+    return advice(read_table(path, VARIANCE_COLUMNS)) if path.is_file() else []
 
 
 if __name__ == "__main__":

@@ -13,8 +13,13 @@ from entrench.study.sweep import Sweep, unroll
 from entrench.study.unpinned import unpinned
 
 
-def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:
-    """The page: totals, models, stages, blocks, warnings, and where the figures come from."""
+def as_markdown(
+    config: Config, sweep: Sweep, rows: Sequence[Row], advice: Sequence[str] = ()
+) -> str:
+    """The page: totals, models, stages, blocks, warnings, and where the figures come from.
+
+    `advice` are sentences on what would lessen the uncertainty, from results that are there.
+    """
     parts = [
         "# Plan of the sweep",
         f"{len(sweep.organisms)} organisms, {len(sweep.first.runs)} runs"
@@ -30,6 +35,11 @@ def as_markdown(config: Config, sweep: Sweep, rows: Sequence[Row]) -> str:
         _block_table(config),
         "## Short trainings",
         _warnings(config, sweep),
+        *(
+            ["## What would make the intervals narrower", "\n".join(f"- {one}." for one in advice)]
+            if advice
+            else []
+        ),
         "## What the figures rest on",
         _basis(config, rows),
     ]

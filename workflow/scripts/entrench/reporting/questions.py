@@ -18,6 +18,7 @@ from entrench.reporting.study_tables import (
     contrasts_table,
     organisms_table,
     summary_table,
+    variance_table,
 )
 from entrench.reporting.trust_tables import judge_health_table, power_table
 
@@ -135,6 +136,16 @@ QUESTIONS = (
         "comparison_with_paper",
         comparison_table,
         ("comparison_with_paper",),
+        _UNFINISHED,
+    ),
+    Question(
+        "Where does the uncertainty come from?",
+        "The change in risk differs between models, between organisms of a model, between "
+        "trainings of an organism, and between the prompts that it is measured on. More of the "
+        "largest source makes intervals narrower; more of another does not.",
+        "variance",
+        variance_table,
+        (),
         _UNFINISHED,
     ),
     Question(

@@ -14,6 +14,7 @@ from entrench.reporting.formatting import (
     Table,
     interval,
     percent,
+    plain,
     points,
     probability,
     signed,
@@ -111,6 +112,20 @@ def contrasts_table(frames: Frames) -> Table:
         ),
     ]
     return written("detail.csv", columns, rows.to_dicts(), group="misalignment")
+
+
+def variance_table(frames: Frames) -> Table:
+    """Where the uncertainty of a method's mean comes from, and what more of it would bring."""
+    columns = [
+        Column("source", text("component"), numeric=False),
+        Column("of them", text("n")),
+        Column("standard deviation, points", plain("sd_pp", 1), essential=False),
+        Column("share of the variance", percent("variance_share")),
+        Column("standard error now", plain("se_pp", 1), essential=False),
+        Column("with twice as many", plain("se_doubled_pp", 1)),
+        Column("why there is none", text("note"), numeric=False, essential=False),
+    ]
+    return written("variance.csv", columns, frames["variance"].to_dicts(), group="misalignment")
 
 
 def comparison_table(frames: Frames) -> Table:

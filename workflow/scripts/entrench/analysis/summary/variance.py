@@ -59,6 +59,23 @@ def variance_table(runs: pl.DataFrame, prompts: Prompts) -> pl.DataFrame:
     return table(rows, VARIANCE_COLUMNS)
 
 
+def advice(variances: pl.DataFrame) -> list[str]:
+    """A sentence for each misalignment: what would lessen the standard error of a method's mean."""
+    sentences = []
+    for (misalignment,), own in variances.group_by("misalignment", maintain_order=True):
+        known = own.filter(pl.col("se_doubled_pp").is_not_null()).sort("se_doubled_pp")
+        if not known.height:
+            continue
+        options = ", ".join(
+            f"{row['component']} {row['se_doubled_pp']:.1f}" for row in known.iter_rows(named=True)
+        )
+        now = known["se_pp"][0]
+        sentences.append(
+            f"{misalignment}: standard error {now:.1f} points; with twice the {options}"
+        )
+    return sentences
+
+
 def _rows(misalignment: str, runs: Sequence[Row], training: float | None) -> list[dict[str, Any]]:
     methods: dict[str, list[Row]] = {}
     for row in runs:
