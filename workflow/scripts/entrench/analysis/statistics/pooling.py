@@ -44,7 +44,8 @@ def pool(
     y = np.asarray(values, dtype=float)
     names = sorted(set(methods))
     if len(set(models)) < FEWEST_MODELS:
-        return f"{len(set(models))} models, {FEWEST_MODELS} are needed"
+        number = len(set(models))
+        return f"{number} model{'' if number == 1 else 's'}, {FEWEST_MODELS} are needed"
     scale = float(y.std())
     if scale == 0 or len(y) <= len(names) + len(EFFECTS):
         return "too few runs that differ"

@@ -191,8 +191,8 @@ def _lines(misalignment: str, rows: Sequence[Row], methods: Facts) -> Iterator[_
 
 
 def _with_doubts(lines: Iterable[_Line], runs: pl.DataFrame, facts: Mapping[str, Row]) -> None:
-    """Why nothing can be concluded, by organism: what speaks against every training on it."""
-    found: dict[str, list[str]] = {}
+    """Why nothing can be concluded from an organism: where this holds of all its trainings."""
+    against: dict[tuple[str, str], list[list[str]]] = {}
     for run in runs.iter_rows(named=True):
         name = organism_name(run)
         if name not in facts:
@@ -200,20 +200,14 @@ def _with_doubts(lines: Iterable[_Line], runs: pl.DataFrame, facts: Mapping[str,
                 f"{name} has a run but no row in the table of organisms: delete both tables and "
                 "run the same command again"
             )
-        found[run_name(run)] = doubts(run, facts[name])
+        if run["valid"]:
+            against.setdefault((name, run["method"]), []).append(doubts(run, facts[name]))
     for line in lines:
+        of_organism: dict[str, list[list[str]]] = {}
         for row in line.rows:
-            own = [
-                found[run_name(row | {"repeat": repeat})]
-                for repeat in range(1, row["trainings"] + len(line.invalid) + 1)
-                if run_name(row | {"repeat": repeat}) in found
-            ]
-            own = [why for why in own if not why or not why[0].startswith("The run is not valid")]
-            if own and all(own):
-                line.doubted.setdefault(organism_name(row), own[0])
-            else:
-                line.doubted[organism_name(row)] = []
-        line.doubted = {name: why for name, why in line.doubted.items() if why}
+            name = organism_name(row)
+            of_organism.setdefault(name, []).extend(against[name, row["method"]])
+        line.doubted = {name: found[0] for name, found in of_organism.items() if all(found)}
 
 
 def _with_effects(lines: Sequence[_Line]) -> None:
