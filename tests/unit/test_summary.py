@@ -141,7 +141,7 @@ def test_repeats_let_a_row_speak_of_its_organism():
     assert (row["low_pp"], row["high_pp"]) == pytest.approx((-25 - half, -25 + half), abs=1e-3)
     assert row["conclusion"] == "falls: this organism"
     assert detail["bct", "change_pp"]["about"] == "this organism"
-    assert "training 2.9" in detail["bct", "change_pp"]["note"]
+    assert "training 2.9 (2)" in detail["bct", "change_pp"]["note"]
 
 
 def test_training_variance_is_carried_to_a_method_without_repeats():

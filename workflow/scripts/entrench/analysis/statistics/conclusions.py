@@ -7,9 +7,6 @@ concluded from is held (false coverage rate: Benjamini & Yekutieli 2005, JASA 10
 
 from collections.abc import Sequence
 
-import numpy as np
-from scipy.special import stdtr
-
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.effect import Effect
 
@@ -35,20 +32,7 @@ def adjusted_level(effects: Sequence[Effect], epsilon: float, level: float) -> f
     which at least R rows are concluded from; without any it is 1.
     """
     many = max(len(effects), 1)
-    ends = np.sort([_last_level(effect, epsilon) for effect in effects])[::-1]
-    levels = 1 - (1 - level) * np.arange(1, len(ends) + 1) / many
-    concluded = max([1, *(np.flatnonzero(ends > levels) + 1)])
-    return float(1 - (1 - level) * concluded / many)
-
-
-def _last_level(effect: Effect, epsilon: float) -> float:
-    """The level from which on nothing is concluded: there an end of the interval is at the margin.
-
-    The first end to get there is the one at the distance | |value| - epsilon | from the value.
-    """
-    distance = abs(abs(effect.value) - epsilon)
-    if effect.variance is None or distance == 0:
-        return 0.0
-    if effect.variance == 0:
-        return 1.0
-    return float(1 - 2 * stdtr(effect.free, -distance / effect.variance**0.5))
+    # An interval lies beyond the margin, or within it, while it is narrower than this distance.
+    chances = sorted(one.chance(abs(abs(one.value) - epsilon)) for one in effects)
+    reached = [rank for rank, chance in enumerate(chances, 1) if chance < (1 - level) * rank / many]
+    return 1 - (1 - level) * max(reached, default=1) / many

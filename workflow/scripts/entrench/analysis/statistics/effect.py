@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.optimize import brentq
+from scipy.special import stdtrit
 
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.moderation import Variance
@@ -52,31 +53,68 @@ class Unit:
 class Effect:
     """The mean change of a row: `value`, what its interval is `about`, and where it comes from.
 
-    `variance` is None where there is no interval, and `reason` says why. `free`: its degrees of
-    freedom. `parts` are the summands of the variance by name; their sum is `variance`.
+    `parts` are the summands of its variance by name, each with its degrees of freedom. Without any
+    there is no interval, and `reason` says why.
     """
 
     value: float
     about: str
-    variance: float | None
-    free: float
-    parts: dict[str, float]
-    carried: bool = False  # whether a part was measured on other rows only
+    parts: dict[str, Variance]
     reason: str | None = None
 
+    @property
+    def variance(self) -> float | None:
+        """The variance of `value`; None where there is no interval."""
+        return sum(part.value for part in self.parts.values()) if self.parts else None
+
+    @property
+    def carried(self) -> bool:
+        """Whether a part was measured on other rows only."""
+        return any(part.carried for part in self.parts.values())
+
     def interval(self, level: float) -> Interval:
-        """The interval of `value` by Student's t, within -1 and 1 times two changes."""
-        if self.variance is None:
+        """The interval of `value` by Student's t."""
+        if not self.parts:
             return Interval(None, None, self.reason)
-        half = float(stdtrit(self.free, (1 + level) / 2)) * self.variance**0.5
+        half = self._half((1 - level) / 2)
         return Interval(self.value - half, self.value + half)
 
     @property
     def p(self) -> float | None:
         """Two-sided p of no change; None where there is no interval or no spread at all."""
+        return self.chance(abs(self.value)) if self.variance else None
+
+    def chance(self, distance: float) -> float:
+        """1 - the level of the interval whose half width is `distance`, at least 0."""
+        if not self.parts or distance <= 0:
+            return 1.0
         if not self.variance:
-            return None
-        return float(2 * stdtr(self.free, -abs(self.value) / self.variance**0.5))
+            return 0.0
+
+        def short(log_tail: float) -> float:
+            return self._half(float(np.exp(log_tail))) - distance
+
+        least = -600.0
+        if short(least) < 0:
+            return 0.0
+        return 2 * float(np.exp(brentq(short, least, float(np.log(0.5)))))
+
+    def _half(self, tail: float) -> float:
+        """Half the width of the interval that leaves out `tail` on each side.
+
+        The quantile is the mean of the parts' own quantiles, weighted by their variances (Cochran
+        1964, Biometrics 20:191). Satterthwaite's one is too small far out, where a part of few
+        degrees of freedom decides.
+        """
+        variance = self.variance
+        if not variance:
+            return 0.0
+        quantiles = (
+            part.value * -float(stdtrit(part.free, tail))
+            for part in self.parts.values()
+            if part.value > 0
+        )
+        return sum(quantiles) / variance**0.5
 
 
 def organism_means(units: Sequence[Unit]) -> list[Unit]:
@@ -109,8 +147,8 @@ def effect(units: Sequence[Unit], within: Variance | None, *, widest: str = NEW)
         assert within is not None
         weights = np.full(len(units), 1 / len(units))
         items = _items(units, weights, [unit.organism for unit in units])
-        of_organisms = {"organisms": (within.value / len(units), within.free)}
-        return _sum(units, weights, MODELS, of_organisms, items, within.carried)
+        own = Variance(within.value / len(units), within.free, within.carried)
+        return _sum(units, weights, MODELS, {"organisms": own}, items)
     return _over_trainings(units)
 
 
@@ -122,9 +160,8 @@ def _over_models(units: Sequence[Unit], models: list[str], within: Variance | No
     found = random_mean(means, own)
     weights = (found.weights / numbers)[place]
     items = _items(units, weights, [unit.model for unit in units])
-    return _sum(
-        units, weights, NEW, {"models": (found.variance, len(models) - 1)}, items, carried=False
-    )
+    between = Variance(found.variance, len(models) - 1)
+    return _sum(units, weights, NEW, {"models": between}, items)
 
 
 def _over_trainings(units: Sequence[Unit]) -> Effect:
@@ -133,35 +170,28 @@ def _over_trainings(units: Sequence[Unit]) -> Effect:
     if items is None:
         value = float(np.mean([unit.value for unit in units]))
         reason = "the changes of each prompt are not known"
-        return Effect(value, WEIGHTS, None, 0, {}, reason=reason)
+        return Effect(value, WEIGHTS, {}, reason)
     trainings = [unit.training for unit in units if unit.training is not None]
     if len(trainings) < len(units):
-        return _sum(units, weights, WEIGHTS, {}, items, carried=False)
+        return _sum(units, weights, WEIGHTS, {}, items)
     variance = float(sum(one.value for one in trainings)) / len(units) ** 2
     free = min(one.free for one in trainings)
-    carried = any(one.carried for one in trainings)
-    return _sum(units, weights, ORGANISM, {"training": (variance, free)}, items, carried)
+    training = Variance(variance, free, any(one.carried for one in trainings))
+    return _sum(units, weights, ORGANISM, {"training": training}, items)
 
 
 def _sum(
     units: Sequence[Unit],
     weights: np.ndarray,
     about: str,
-    parts: dict[str, tuple[float, float]],
-    items: tuple[float, float] | None,
-    carried: bool,
+    parts: dict[str, Variance],
+    items: Variance | None,
 ) -> Effect:
-    """The effect whose variance is the sum of the parts and of the items' (variance, freedom)."""
+    """The effect whose variance is the sum of the parts and of the items' own."""
     value = float(weights @ [unit.value for unit in units])
-    known = parts | ({} if items is None or items[1] < 1 else {"items": items})
-    if not known:
-        reason = "one item in each group: no spread over items"
-        return Effect(value, about, None, 0, {}, reason=reason)
-    variance = sum(own for own, _ in known.values())
-    free = min(free for own, free in known.values() if own > 0 or not variance)
-    return Effect(
-        value, about, variance, free, {name: own for name, (own, _) in known.items()}, carried
-    )
+    known = parts | ({} if items is None or items.free < 1 else {"items": items})
+    reason = None if known else "one item in each group: no spread over items"
+    return Effect(value, about, known, reason)
 
 
 def common_items(units: Sequence[Unit]) -> float | None:
@@ -171,13 +201,13 @@ def common_items(units: Sequence[Unit]) -> float | None:
     """
     weights = np.full(len(units), 1 / len(units))
     found = _items(units, weights, [unit.organism for unit in units] if len(units) > 1 else None)
-    return None if found is None else found[0]
+    return None if found is None else found.value
 
 
 def _items(
     units: Sequence[Unit], weights: np.ndarray, clusters: Sequence[str] | None
-) -> tuple[float, float] | None:
-    """The variance that items add, and its degrees of freedom; None where items are not known.
+) -> Variance | None:
+    """The variance that items add; None where items are not known.
 
     What items do to one of the `clusters` alone is in the variance between clusters already. So it
     is taken off: how the clusters' shares differ from their mean shows it. The rest moves all
@@ -201,7 +231,7 @@ def _items(
         if expected > 0:
             variance -= spread * float(squares.sum()) / expected
     numbers = np.bincount(strata)
-    return float(max(variance, 0.0)), float((np.maximum(numbers, 1) - 1).sum())
+    return Variance(float(max(variance, 0.0)), float((np.maximum(numbers, 1) - 1).sum()))
 
 
 def _mean(units: Sequence[Unit]) -> Unit:

@@ -398,10 +398,11 @@ def _of_effect(found: Effect, level: float) -> dict[str, Any]:
     interval = found.interval(level)
     note = found.reason
     if found.variance:
-        summands = ", ".join(
-            f"{name} {100 * own**0.5:.2g}" for name, own in found.parts.items() if own > 0
+        note = "standard errors (degrees of freedom): " + ", ".join(
+            f"{name} {100 * part.value**0.5:.2g} ({part.free:.3g})"
+            for name, part in found.parts.items()
+            if part.value > 0
         )
-        note = f"standard errors: {summands}; {found.free:.3g} degrees of freedom"
         if found.carried:
             note += "; carried from other methods"
     return {
