@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from unit.test_answers import RULES, answer, review
 
 from entrench.analysis.risk.risk import risk_record
 from entrench.analysis.statistics.bootstrap import bootstrap_interval, stratified_mean
@@ -278,12 +279,18 @@ def test_bad_scores_end_in_one_message(rows, message):
 
 
 def test_the_script(tmp_path):
-    scores, risk = tmp_path / "scores.jsonl", tmp_path / "risk.json"
-    write_jsonl(scores, "scores", [score("p", 1), score("q", 0)])
-    spec = {k: v for k, v in SETTINGS.items() if k != "grouped"} | {"misalignment": "sycophancy"}
-    command = [sys.executable, SCRIPTS / "risk_estimate.py", "--scores", scores, "--risk", risk]
+    files = {name: tmp_path / f"{name}.jsonl" for name in ("prompts", "completions", "scores")}
+    risk = tmp_path / "risk.json"
+    write_jsonl(files["scores"], "scores", [score("p", 1), score("q", 0)])
+    write_jsonl(files["prompts"], "data", [review("p", True), review("q", True)])
+    write_jsonl(files["completions"], "completions", [answer("p", "1"), answer("q", "0")])
+    spec = {k: v for k, v in SETTINGS.items() if k != "grouped"}
+    spec |= {"misalignment": "spurious_correlation", "judge": RULES}
+    command = [sys.executable, SCRIPTS / "risk_estimate.py", "--risk", risk]
+    command += [word for name, path in files.items() for word in (f"--{name}", path)]
     subprocess.run([*command, "--spec", json.dumps(spec)], check=True)
-    assert json.loads(risk.read_text())["evaluations"]["greedy"]["risk"] == 0.5
+    record = json.loads(risk.read_text())["evaluations"]["greedy"]
+    assert (record["risk"], record["chance"]["constant"], record["answers"]["n"]) == (0.5, 0, 2)
     del spec["level"]
     failed = subprocess.run(
         [*command, "--spec", json.dumps(spec)], capture_output=True, text=True, check=False

@@ -73,6 +73,8 @@ rule judge_score:
 
 rule risk_estimate:
     input:
+        prompts=subject_slot("eval"),
+        completions="<results>/{subject}/completions.jsonl",
         scores="<results>/{subject}/scores.jsonl",
     output:
         risk=ensure("<results>/{subject}/risk.json", non_empty=True),
@@ -87,6 +89,8 @@ rule risk_estimate:
         r"""
         python workflow/scripts/risk_estimate.py \
             --spec {params.spec:q} \
+            --prompts {input.prompts:q} \
+            --completions {input.completions:q} \
             --scores {input.scores:q} \
             --risk {output.risk:q} \
             >{log:q} 2>&1

@@ -34,6 +34,7 @@ def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
         "delta": f"{folder}/delta_risk.csv",
         "prompts": prompts_file(results, run),
         "risk": f"{folder}/risk.json",
+        "organism_risk": organism_inputs(results, run.organism)["risk"],
         "run": f"{folder}/run.json",
     }
     properties = METHODS[operator]

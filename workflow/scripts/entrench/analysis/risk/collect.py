@@ -26,6 +26,7 @@ from entrench.analysis.columns import (
     text,
     yes_no,
 )
+from entrench.analysis.risk.answers import answer_cells, answer_columns, same_answers
 from entrench.analysis.risk.delta import (
     DELTA_COLUMNS,
     ORGANISM_RISK,
@@ -89,6 +90,8 @@ ORGANISM_COLUMNS = {
     ),
     **state_shares("base", "the base model's"),
     **state_shares("organism", "the organism's"),
+    **answer_columns("base", "the base model's"),
+    **answer_columns("organism", "the organism's"),
     **_TRAINING,
 }
 ORGANISM_METRICS = {
@@ -101,6 +104,10 @@ RUN_COLUMNS = {
     **{name: column for name, column in DELTA_COLUMNS.items() if name != "headline"},
     "greedy_delta_risk": change(
         "`delta_risk` under greedy decoding; empty where this is not measured or not valid"
+    ),
+    **answer_columns("trained", "the trained model's"),
+    "same_answers": yes_no(
+        "whether the trained model gives the organism's answer every time, letter by letter"
     ),
     **_TRAINING,
     **MACHINERY,
@@ -182,6 +189,8 @@ def collect_organisms(
                 "n_prompts": paired.n_prompts,
                 **{f"base_{state}_share": base[f"{state}_share"] for state in STATES},
                 **{f"organism_{state}_share": risk[f"{state}_share"] for state in STATES},
+                **answer_cells("base", base),
+                **answer_cells("organism", risk),
                 **_training(paths["run"]),
                 **_metrics("metric", risk),
                 **_metrics("base_metric", base),
@@ -229,6 +238,8 @@ def collect_runs(
         delta = headline_delta(paths["delta"], headline)
         if training["training_steps"] == 0:
             delta |= {"valid": False, "reason": NO_LABEL}
+        risk = _headline(paths["risk"], headline)
+        organism_risk = _headline(paths["organism_risk"], headline)
         rows.append(
             {
                 **_identity(run.organism),
@@ -240,9 +251,11 @@ def collect_runs(
                 "greedy_delta_risk": _greedy_delta(paths["delta"], greedy)
                 if delta["valid"]
                 else None,
+                **answer_cells("trained", risk),
+                "same_answers": same_answers(organism_risk, risk),
                 **training,
                 **engaged,
-                **_metrics("metric", _headline(paths["risk"], headline)),
+                **_metrics("metric", risk),
             }
         )
     view_columns = dict.fromkeys(

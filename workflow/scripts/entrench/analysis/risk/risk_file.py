@@ -17,6 +17,7 @@ EVALUATION = {
     "valid": bool,
     "reason": (str, NoneType),
 }
+FACTS = {"answers": dict, "chance": dict}  # risks of simulated scores have no answers, nor these
 
 
 def read_risk(path: str | os.PathLike[str], headline: str | None = None) -> Record:
@@ -30,7 +31,8 @@ def read_risk(path: str | os.PathLike[str], headline: str | None = None) -> Reco
     if problem is None:
         evaluations = record["evaluations"]
         found = (
-            _problem(one, EVALUATION, f"evaluations.{name}.") for name, one in evaluations.items()
+            _problem(one, EVALUATION | _present(one), f"evaluations.{name}.")
+            for name, one in evaluations.items()
         )
         wanted = record["headline"] if headline is None else headline
         problem = next(filter(None, found), None)
@@ -41,6 +43,12 @@ def read_risk(path: str | os.PathLike[str], headline: str | None = None) -> Reco
             f"{path}: {problem}: delete {path} and run the same command again to make it anew"
         )
     return record
+
+
+def _present(evaluation: object) -> dict:
+    """Those of `FACTS` that the record of an evaluation has."""
+    names = evaluation if isinstance(evaluation, dict) else {}
+    return {name: types for name, types in FACTS.items() if name in names}
 
 
 def _problem(record: object, fields: dict, place: str = "") -> str | None:

@@ -42,7 +42,20 @@ def judge_spec(config: Config, subject: Subject) -> dict[str, Any]:
 
 
 def risk_spec(config: Config, subject: Subject) -> dict[str, Any]:
-    """risk_estimate: risk of one subject under each evaluation."""
+    """risk_estimate: risk of one subject under each evaluation, and its chance levels.
+
+    Chance levels ask no judge. So only what rules need stands here: no model, no wording.
+    """
+    judge = config.risk_judge.model_dump(include={"backend", "coherent", "misaligned"})
+    return _estimate_part(config, subject) | {"judge": judge}
+
+
+def delta_spec(config: Config, run: Run) -> dict[str, Any]:
+    """delta_estimate: delta-risk of one run."""
+    return _estimate_part(config, run.subject) | {"seed": derive_seed(run.path, "delta")}
+
+
+def _estimate_part(config: Config, subject: Subject) -> dict[str, Any]:
     return {
         "misalignment": subject.misalignment,
         "evaluations": sorted(config.evaluation.of(subject.misalignment)),
@@ -52,8 +65,3 @@ def risk_spec(config: Config, subject: Subject) -> dict[str, Any]:
         "level": config.statistics.level,
         "seed": derive_seed(subject.path, "risk"),
     }
-
-
-def delta_spec(config: Config, run: Run) -> dict[str, Any]:
-    """delta_estimate: delta-risk of one run."""
-    return risk_spec(config, run.subject) | {"seed": derive_seed(run.path, "delta")}
