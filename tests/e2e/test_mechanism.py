@@ -104,7 +104,7 @@ def test_the_tables_of_runs_say_which_are_valid(micro):
 
 def test_one_model_is_not_assessable(micro):
     frame = read(micro, "prediction.csv")
-    fitted = frame.filter(predictor="all three", misalignment="all")
+    fitted = frame.filter(what="skill", predictor="all three", misalignment="all")
     assert fitted["status"].to_list() == ["not assessable: 1 model, 2 are needed"]
 
 

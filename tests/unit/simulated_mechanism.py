@@ -72,6 +72,7 @@ def _run(draw: np.random.Generator, noise: float):
         terms["label_shift_before"] = label_shift
         row = {"part": part, "ci_level": 0.95, "surprisal_per_token": draw.normal(0.2, 0.3)}
         row |= {"read_risk": 0.5, "label_risk": 0.5 + selection / 100}
+        row["organism_risk"] = 0.5 + (selection - label_shift) / 100
         for term, value in terms.items():
             row |= {f"{term}_pp": value, f"{term}_low_pp": value - 3, f"{term}_high_pp": value + 3}
         found.append(row)

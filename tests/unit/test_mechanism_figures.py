@@ -178,7 +178,7 @@ def test_selection_vs_shift_draws_means_and_says_n(few):
 def test_prediction_says_what_cannot_be_assessed(demo, few):
     alone = prediction.draw(demo["prediction"])
     texts = [text.get_text() for axis in alone.axes for text in axis.texts]
-    assert texts.count("not assessable: 1 model, 2 are needed") == 5
+    assert texts.count("not assessable: 1 model, 2 are needed") == 7
     skill = prediction.data(few["prediction"]).filter(pl.col("what") == "skill").to_dicts()
     drawn = prediction.draw(few["prediction"])
     texts = sorted(text.get_text() for text in drawn.axes[0].texts)

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from entrench.analysis.mechanism.prediction import ALL, BASELINE, PREDICTORS
+from entrench.analysis.mechanism.prediction import ALL, BASELINE, BASELINES, PREDICTORS
 from entrench.figures.layout import beside_axis, sentence
 from entrench.figures.style import CONSISTENCY, DOT, FAINT, HALO, INK, WIDTH, style
 
@@ -17,7 +17,7 @@ def data(prediction: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw(prediction: pl.DataFrame) -> Figure:
-    """Left: accuracy of each predictor, beside the majority sign. Right: calibration.
+    """Left: accuracy of each predictor, below the baselines. Right: calibration.
 
     A sentence where no predictor could be fitted.
     """
@@ -25,7 +25,7 @@ def draw(prediction: pl.DataFrame) -> Figure:
     with style():
         if reason := _nothing(drawn):
             return sentence(reason)
-        figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
         FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
         _skill(left, drawn.filter(pl.col("what") == "skill"))
@@ -54,7 +54,7 @@ def _skill(axis: Axes, skill: pl.DataFrame) -> None:
         if row["accuracy"] is None:
             axis.text(2, height, row["status"], va="center", fontsize=6.5)
             continue
-        colour = DOT if row["predictor"] == BASELINE else CONSISTENCY
+        colour = DOT if row["predictor"] in BASELINES else CONSISTENCY
         share = 100 * row["accuracy"]
         if row["accuracy_low"] is not None:
             ends = [100 * row["accuracy_low"], 100 * row["accuracy_high"]]
@@ -92,9 +92,9 @@ def _calibration(axis: Axes, bins: pl.DataFrame) -> None:
         place = 100 * row["predicted"], 100 * row["observed"]
         axis.plot(*place, "o", color=INK, markersize=4)
         axis.annotate(
-            f"n={row['n_runs']}", place, xytext=(4, -7), textcoords="offset points", fontsize=6
+            f"n={row['n_cases']}", place, xytext=(4, -7), textcoords="offset points", fontsize=6
         )
     axis.set_xlim(-4, 112)
     axis.set_ylim(-8, 104)
-    axis.set_xlabel("predicted probability of amplification, %\n(n: runs x 2 swaps)")
+    axis.set_xlabel("predicted probability of\namplification, % (n: cases)")
     axis.set_ylabel("amplified, %")

@@ -7,7 +7,7 @@ import polars as pl
 
 from entrench.analysis.mechanism.decomposition import DECOMPOSITION_COLUMNS
 from entrench.analysis.mechanism.eta_columns import ETA_COLUMNS
-from entrench.analysis.mechanism.prediction import BASELINE
+from entrench.analysis.mechanism.prediction import BASELINES
 from entrench.analysis.mechanism.prediction_columns import PREDICTION_COLUMNS
 from entrench.analysis.mechanism.stability import STABILITY_COLUMNS
 from entrench.analysis.statistics.bootstrap import Interval
@@ -188,17 +188,20 @@ def stability_table(frames: Frames) -> Table:
 
 
 def prediction_table(frames: Frames) -> Table:
-    """How well the sign of delta-risk was predicted before training."""
+    """How well the sign of delta-risk was told before training, also by size of delta-risk."""
     frame = frames["prediction"]
-    rows = frame.filter(pl.col("what") == "skill").with_columns(
+    rows = frame.filter(pl.col("what").is_in(["skill", "size"])).with_columns(
         (100 * pl.col("^(gain_.*)$")).name.keep()
     )
     columns = [
         Column("misalignment", text("misalignment"), numeric=False),
         Column("predictor", text("predictor"), numeric=False),
+        Column("size of delta-risk, points", _size, numeric=False),
         Column("status", text("status"), numeric=False),
         Column("runs", text("n_runs")),
         Column("models", text("n_models")),
+        Column("cases", text("n_cases"), meaning=PREDICTION_COLUMNS["n_cases"].meaning),
+        Column("undecided", text("n_undecided"), meaning=PREDICTION_COLUMNS["n_undecided"].meaning),
         Column("halves without a sign", text("n_tied")),
         Column(
             "halves not known",
@@ -213,12 +216,22 @@ def prediction_table(frames: Frames) -> Table:
         Column("Brier score", plain("brier")),
     ]
     return written(
-        "prediction.csv", columns, rows.to_dicts(), lambda row: row["predictor"] == BASELINE
+        "prediction.csv", columns, rows.to_dicts(), lambda row: row["predictor"] in BASELINES
     )
 
 
 def _method(row: Row) -> str:
     return f"{row['method']} (control)" if row["kind"] == "control" else row["method"]
+
+
+def _size(row: Row) -> str:
+    """The bin of a row by size of delta-risk; `any` where the row is not of a bin."""
+    start, end = row["size_from_pp"], row["size_below_pp"]
+    if start is None:
+        return "any"
+    if end is None:
+        return f"{start:g} or more"
+    return f"{start:g} to below {end:g}" if start else f"below {end:g}"
 
 
 def _accuracy_interval(row: Row) -> str:

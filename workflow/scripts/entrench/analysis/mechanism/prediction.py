@@ -8,6 +8,10 @@ left-out model. It starts from the majority sign of the other models on the misa
 predictors are differences from their mean on the misalignment. So it gains nothing from knowing
 which misalignment a run is on, which is known without any prediction.
 
+Three baselines need neither labels nor a probe. They are majorities among the runs of the other
+models: on the run's misalignment, of its method on other misalignments, and on organisms of about
+the same risk.
+
 A case is one run and one swap of the halves.
 """
 
@@ -18,13 +22,35 @@ import numpy as np
 import polars as pl
 from scipy.special import expit, logit
 
+from entrench.analysis.mechanism.baselines import (
+    MODELS_NEEDED,
+    Rows,
+    amplified_of,
+    by_method,
+    by_misalignment,
+    by_risk,
+    leaving_one_out,
+    majority,
+    misalignment_means,
+    models_of,
+    numbers_of,
+    signs_right,
+    with_known,
+)
 from entrench.analysis.mechanism.prediction_columns import PREDICTION_COLUMNS
-from entrench.analysis.statistics.clusters import cluster_interval, cluster_totals
+from entrench.analysis.statistics.clusters import (
+    cluster_interval,
+    cluster_totals,
+    clustered_share_interval,
+)
 from entrench.analysis.statistics.significance import ROUNDING
 from entrench.analysis.tables import table
 from entrench.seeds import derive_seed
 
 BASELINE = "majority sign"
+BY_METHOD = "majority sign by method"
+BY_RISK = "majority sign by organism risk"
+BASELINES = {BASELINE: "baseline", BY_METHOD: "by_method", BY_RISK: "by_risk"}  # -> its column
 RULE = "sign of label shift"
 PREDICTORS: dict[str, tuple[str, ...]] = {  # fitted predictor -> the columns that it needs
     "label shift": ("label_shift_before_pp",),
@@ -32,17 +58,19 @@ PREDICTORS: dict[str, tuple[str, ...]] = {  # fitted predictor -> the columns th
     "stability": ("agreement",),
     "all three": ("label_shift_before_pp", "surprisal_per_token", "agreement"),
 }
-NEEDS = {BASELINE: (), RULE: ("label_shift_before_pp",), **PREDICTORS}
-MODELS_NEEDED = 2
+NEEDS = {
+    **{BASELINE: (), BY_METHOD: ("by_method",), BY_RISK: ("by_risk",)},
+    **{RULE: ("label_shift_before_pp",), **PREDICTORS},
+}
 MODELS_OF_AN_INTERVAL = 3
 RIDGE = 1.0  # prior precision of standardised slopes: keeps slopes finite on separable data
 SUREST = 0.98  # a fit starts from a share within [1 - SUREST, SUREST]: with few runs it can be 1
+SIZES = (0.0, 5.0)  # points: from where each bin of the size of delta-risk begins
 ALL = "all"
 ASSESSED = "assessed"
 EDGES = np.linspace(0, 1, 6)  # of the calibration bins
 
 _RUN = ("model", "misalignment", "seed", "method")
-Rows = list[dict[str, Any]]
 
 
 def predict(
@@ -61,7 +89,11 @@ def predict(
                  accuracy of the sign, its gain over `BASELINE` on the same cases, Brier score of
                  the probability of amplification; intervals over models. n_tied counts cases whose
                  delta-risk is 0. n_unknown counts further cases left out, since delta-risk or a
-                 column that the predictor needs is not known
+                 column that the predictor needs is not known. n_undecided counts cases of which
+                 the predictor says neither sign (probability 1/2); each is half right
+    size         one predictor, on the cases of all runs whose |delta-risk| lies in a bin of
+                 `SIZES`: accuracy, and its interval, exact over models. Noise decides the sign of a
+                 delta-risk near 0, so judge a predictor by the larger ones
     calibration  a bin of the probability predicted from all three, and the share that amplified
     run          the probability predicted for a run, mean over its cases; observed is 1 where the
                  run amplified
@@ -70,10 +102,11 @@ def predict(
     """
     every = _cases(decomposition.filter("valid"), stability)
     signed = [case for case in every if not _tied(case) and case["delta_pp"] is not None]
-    for case, share in zip(signed, _baseline(signed), strict=True):
-        case["baseline"] = share
-    asked = {name: _with_known(signed, columns) for name, columns in NEEDS.items()}
-    predicted = {name: _predicted(name, cases) for name, cases in asked.items()}
+    shares = by_misalignment(signed), by_method(signed), by_risk(signed)
+    for case, *own in zip(signed, *shares, strict=True):
+        case |= dict(zip(BASELINES.values(), own, strict=True))
+    asked = {name: with_known(signed, columns) for name, columns in NEEDS.items()}
+    predicted = {name: _predicted(name, signed, cases) for name, cases in asked.items()}
     rows: Rows = []
     for scope in (ALL, *sorted({case["misalignment"] for case in signed})):
         known = [case for case in every if scope in (ALL, case["misalignment"])]
@@ -86,16 +119,17 @@ def predict(
         for name, cases in asked.items():
             inside = np.array([scope in (ALL, case["misalignment"]) for case in cases], bool)
             mine = [case for case, taken in zip(cases, inside, strict=True) if taken]
-            row = shared | {"predictor": name, "status": _status(name, cases, mine)}
-            row["n_runs"] = len({_run(case) for case in mine})
-            row["n_models"] = len(_models(mine))
+            row = shared | {"predictor": name, "status": _status(name, signed, cases, mine)}
+            row |= _counts(mine)
             row["n_unknown"] = len(known) - shared["n_tied"] - len(mine)
             if row["status"] == ASSESSED:
                 draws = derive_seed(seed, name, scope)
                 row |= _skill(mine, predicted[name][inside], bootstrap, level, draws)
             rows.append(row)
+    for name, cases in asked.items():
+        rows += _by_size(name, every, signed, cases, predicted[name], level)
     whole = asked["all three"]
-    if _status("all three", whole, whole) == ASSESSED:
+    if _status("all three", signed, whole, whole) == ASSESSED:
         rows += _runs(whole, predicted["all three"]) + _calibration(whole, predicted["all three"])
     return table(rows, PREDICTION_COLUMNS)
 
@@ -106,12 +140,12 @@ def readable(prediction: pl.DataFrame) -> str:
     whole = prediction.filter(pl.col("what") == "skill", pl.col("misalignment") == ALL)
     for row in whole.iter_rows(named=True):
         if row["accuracy"] is None:
-            lines.append(f"{row['predictor']:<22}{row['status']}")
+            lines.append(f"{row['predictor']:<32}{row['status']}")
             continue
         share = f"{row['accuracy']:.0%} of the signs of {row['n_runs']} runs"
         if row["gain_over_majority"] is not None and row["predictor"] != BASELINE:
             share += f", {row['gain_over_majority']:+.0%} over the majority sign"
-        lines.append(f"{row['predictor']:<22}{share}")
+        lines.append(f"{row['predictor']:<32}{share}")
     return "\n".join(lines)
 
 
@@ -133,7 +167,7 @@ def _cases(decomposition: pl.DataFrame, stability: pl.DataFrame) -> Rows:
             delta = by_part[asked].get(name, {}).get("delta_pp")
             cases.append(
                 {**dict(zip(_RUN, name, strict=True)), "effective": row["effective"]}
-                | {column: row[column] for column in PREDICTORS["all three"]}
+                | {column: row[column] for column in (*PREDICTORS["all three"], "organism_risk")}
                 | {"delta_pp": delta, "amplified": None if delta is None else float(delta > 0)}
             )
     return cases
@@ -143,98 +177,38 @@ def _tied(case: Mapping[str, Any]) -> bool:
     return case["delta_pp"] is not None and abs(case["delta_pp"]) <= 100 * ROUNDING
 
 
-def _with_known(cases: Rows, columns: Sequence[str]) -> Rows:
-    return [case for case in cases if all(case[column] is not None for column in columns)]
+def _counts(cases: Rows) -> dict[str, int]:
+    runs = len({_run(case) for case in cases})
+    return {"n_runs": runs, "n_models": len(models_of(cases)), "n_cases": len(cases)}
 
 
-def _models(cases: Rows) -> list[str]:
-    return sorted({case["model"] for case in cases})
+def _status(name: str, signed: Rows, cases: Rows, inside: Rows) -> str:
+    """`ASSESSED`, or why a predictor with these `cases` cannot be assessed on those `inside`.
 
-
-def _status(name: str, cases: Rows, inside: Rows) -> str:
-    """`ASSESSED`, or why a predictor with these `cases` cannot be assessed on those `inside`."""
-    have = len(_models(cases))
+    Baselines learn from all cases with a sign, `signed`; a fit from the cases where it is known.
+    """
+    have = len(models_of(signed if name in BASELINES else cases))
     if name != RULE and have < MODELS_NEEDED:
         found = f"{have} model{'' if have == 1 else 's'}, {MODELS_NEEDED} are needed"
         return f"not assessable: {found}"
     return ASSESSED if inside else "not assessable: no run with a sign and this predictor"
 
 
-def _predicted(name: str, cases: Rows) -> np.ndarray:
+def _predicted(name: str, signed: Rows, cases: Rows) -> np.ndarray:
     """Predicted probability of amplification [cases]; empty where it cannot be assessed."""
-    if _status(name, cases, cases) != ASSESSED:
+    if _status(name, signed, cases, cases) != ASSESSED:
         return np.empty(0)
     if name == RULE:
         return np.array([_step(case["label_shift_before_pp"]) for case in cases])
-    if name == BASELINE:
-        return np.array([case["baseline"] for case in cases])
-    return _leaving_one_out(cases, _logistic(PREDICTORS[name]))
-
-
-def _leaving_one_out(
-    cases: Rows, fit: Callable[[Rows], Callable[[Rows], np.ndarray]]
-) -> np.ndarray:
-    """Probability of amplification [cases], each from a fit without the case's model."""
-    found = np.empty(len(cases))
-    for model in _models(cases):
-        inside = np.array([case["model"] == model for case in cases])
-        ask = fit([case for case in cases if case["model"] != model])
-        found[inside] = ask([case for case in cases if case["model"] == model])
-    return found
-
-
-def _baseline(cases: Rows) -> Sequence[float | None]:
-    """Share that amplified among the other models' cases on the same misalignment: [cases].
-
-    The baseline predicts the majority sign: amplification above 1/2. The share is set to 1/2 on a
-    misalignment where these majorities are right less than half of the time. There a coin would be
-    better: among balanced signs, the other models' majority leans away from the left-out model.
-    This correction uses the outcomes to be predicted, so it favours the baseline, to which
-    predictors are compared. No fit starts from it (see `_majority`). All None with one model.
-    """
-    if len(_models(cases)) < MODELS_NEEDED:
-        return [None] * len(cases)
-    share = _leaving_one_out(cases, _shares)
-    share[np.isin(_misalignments(cases), _worse_than_coin(cases))] = 0.5
-    return share.tolist()
-
-
-def _majority(cases: Rows) -> Callable[[Rows], np.ndarray]:
-    """A function: share that amplified among `cases`, on the misalignment of each case asked about.
-
-    It is 1/2 on a misalignment where majorities among the models of `cases` are worse than a coin.
-    """
-    shares = _shares(cases)
-    losing = _worse_than_coin(cases) if len(_models(cases)) >= MODELS_NEEDED else []
-    return lambda asked: np.where(np.isin(_misalignments(asked), losing), 0.5, shares(asked))
-
-
-def _worse_than_coin(cases: Rows) -> list[str]:
-    """Misalignments where the other models' majority is right less than half of the time."""
-    right = _right(_leaving_one_out(cases, _shares), _amplified(cases))
-    names = _misalignments(cases)
-    return [name for name in np.unique(names) if right[names == name].mean() < 0.5]
-
-
-def _shares(cases: Rows) -> Callable[[Rows], np.ndarray]:
-    return _misalignment_means(cases, _amplified(cases))
-
-
-def _misalignment_means(cases: Rows, numbers: np.ndarray) -> Callable[[Rows], np.ndarray]:
-    """A function: mean of `numbers` [cases, ...] on the misalignment of each case asked about.
-
-    It is the mean over all cases for a misalignment that `cases` does not have.
-    """
-    names = _misalignments(cases)
-    means = {name: numbers[names == name].mean(axis=0) for name in np.unique(names)}
-    overall = numbers.mean(axis=0)
-    return lambda asked: np.array([means.get(case["misalignment"], overall) for case in asked])
+    if name in BASELINES:
+        return np.array([case[BASELINES[name]] for case in cases])
+    return leaving_one_out(cases, _logistic(PREDICTORS[name]))
 
 
 def _logistic(columns: Sequence[str]) -> Callable[[Rows], Callable[[Rows], np.ndarray]]:
     """Ridge logistic regression on columns standardised within misalignments.
 
-    In place of an intercept it has the log-odds of `_majority`, with a weight near 1. So its gain
+    In place of an intercept it has the log-odds of `majority`, with a weight near 1. So its gain
     over the majority comes from the columns. It learns from the fitted cases only, never from the
     cases asked about.
     """
@@ -242,22 +216,22 @@ def _logistic(columns: Sequence[str]) -> Callable[[Rows], Callable[[Rows], np.nd
     def fit(cases: Rows) -> Callable[[Rows], np.ndarray]:
         import statsmodels.api as sm
 
-        outcome, numbers = _amplified(cases), _numbers(cases, columns)
-        majority, mean = _majority(cases), _misalignment_means(cases, numbers)
+        outcome, numbers = amplified_of(cases), numbers_of(cases, columns)
+        start_of, mean = majority(cases), misalignment_means(cases, numbers)
         scale = (numbers - mean(cases)).std(axis=0)
         scale = np.where(scale > 0, scale, 1.0)
 
         def design(asked: Rows, start: np.ndarray) -> np.ndarray:
-            return np.column_stack([start, (_numbers(asked, columns) - mean(asked)) / scale])
+            return np.column_stack([start, (numbers_of(asked, columns) - mean(asked)) / scale])
 
         # The penalty of statsmodels is per case, on half the squared slopes.
         penalty = np.full(1 + len(columns), RIDGE / len(cases))
-        known, family = _log_odds(majority(cases)), sm.families.Binomial()
+        known, family = _log_odds(start_of(cases)), sm.families.Binomial()
         model = sm.GLM(outcome, design(cases, known), family=family, offset=known)
         slopes = model.fit_regularized(alpha=penalty, L1_wt=0.0).params
 
         def ask(asked: Rows) -> np.ndarray:
-            start = _log_odds(majority(asked))
+            start = _log_odds(start_of(asked))
             return expit(start + design(asked, start) @ slopes)
 
         return ask
@@ -269,18 +243,6 @@ def _log_odds(share: np.ndarray) -> np.ndarray:
     return logit(np.clip(share, 1 - SUREST, SUREST))
 
 
-def _misalignments(cases: Rows) -> np.ndarray:
-    return np.array([case["misalignment"] for case in cases])
-
-
-def _amplified(cases: Rows) -> np.ndarray:
-    return np.array([case["amplified"] for case in cases])
-
-
-def _numbers(cases: Rows, columns: Sequence[str]) -> np.ndarray:
-    return np.array([[case[column] for column in columns] for case in cases], dtype=float)
-
-
 def _skill(
     cases: Rows,
     predicted: np.ndarray,
@@ -288,21 +250,21 @@ def _skill(
     level: float,
     seed: int,
 ) -> dict[str, Any]:
-    outcome = _amplified(cases)
-    right = _right(predicted, outcome)
+    outcome = amplified_of(cases)
+    right = signs_right(predicted, outcome)
     found: dict[str, Any] = {
+        "n_undecided": int((right == 0.5).sum()),
         "accuracy": float(right.mean()),
         "brier": float(((predicted - outcome) ** 2).mean()),
     }
     numbers = {"accuracy": right}
     baseline = [case["baseline"] for case in cases]
     if None not in baseline:
-        numbers["gain"] = right - _right(np.array(baseline), outcome)
+        numbers["gain"] = right - signs_right(np.array(baseline), outcome)
         found["gain_over_majority"] = float(numbers["gain"].mean())
     models = [case["model"] for case in cases]
-    if (count := len(set(models))) < MODELS_OF_AN_INTERVAL:
-        have = f"{count} model{'' if count == 1 else 's'}"
-        return found | {"ci_reason": f"{have}, {MODELS_OF_AN_INTERVAL} are needed"}
+    if reason := _too_few(models):
+        return found | {"ci_reason": reason}
     for name, values in numbers.items():
         totals = cluster_totals(values, models)
         how, ends = cluster_interval(*totals, bootstrap=bootstrap, level=level, seed=seed)
@@ -313,9 +275,44 @@ def _skill(
     return found
 
 
-def _right(predicted: np.ndarray, outcome: np.ndarray) -> np.ndarray:
-    """[cases]: 1 where the sign is right, 0 where it is wrong, 1/2 where the probability is 1/2."""
-    return np.where(predicted == 0.5, 0.5, (predicted > 0.5) == (outcome > 0.5))
+def _by_size(
+    name: str, every: Rows, signed: Rows, cases: Rows, predicted: np.ndarray, level: float
+) -> Rows:
+    """The rows `size` of one predictor, which knows `cases` and says `predicted` of them."""
+    rows = []
+    for start, end in zip(SIZES, (*SIZES[1:], None), strict=True):
+        inside = _sized(cases, start, end)
+        mine = [case for case, taken in zip(cases, inside, strict=True) if taken]
+        row: dict[str, Any] = {"what": "size", "misalignment": ALL, "predictor": name}
+        row |= {"status": _status(name, signed, cases, mine), **_counts(mine)}
+        row |= {"size_from_pp": start, "size_below_pp": end, "ci_level": level}
+        row["n_unknown"] = int(_sized(signed, start, end).sum()) - len(mine)
+        row["n_tied"] = int(_sized([case for case in every if _tied(case)], start, end).sum())
+        if row["status"] == ASSESSED:
+            right = signs_right(predicted[inside], amplified_of(mine))
+            row["n_undecided"] = int((right == 0.5).sum())
+            row["accuracy"] = float(right.mean())
+            models = [case["model"] for case in mine]
+            row["ci_reason"] = _too_few(models)
+            if row["ci_reason"] is None:
+                low, high = clustered_share_interval(*cluster_totals(right, models), level)
+                row |= {"accuracy_low": low, "accuracy_high": high, "ci_kind": "exact over models"}
+        rows.append(row)
+    return rows
+
+
+def _sized(cases: Rows, start: float, end: float | None) -> np.ndarray:
+    """Whether |delta-risk| of each case is at least `start` and below `end`, in points: [cases]."""
+    sizes = np.abs([case["delta_pp"] for case in cases])
+    return (sizes >= start) & (sizes < (np.inf if end is None else end))
+
+
+def _too_few(models: Sequence[str]) -> str | None:
+    """Why there is no interval over these models; None where there is one."""
+    if (count := len(set(models))) >= MODELS_OF_AN_INTERVAL:
+        return None
+    have = f"{count} model{'' if count == 1 else 's'}"
+    return f"{have}, {MODELS_OF_AN_INTERVAL} are needed"
 
 
 def _runs(cases: Rows, predicted: np.ndarray) -> Rows:
@@ -344,14 +341,14 @@ def _runs(cases: Rows, predicted: np.ndarray) -> Rows:
 
 
 def _calibration(cases: Rows, predicted: np.ndarray) -> Rows:
-    outcome = _amplified(cases)
+    outcome = amplified_of(cases)
     place = np.clip(np.digitize(predicted, EDGES) - 1, 0, len(EDGES) - 2)
     return [
         {
             "what": "calibration",
             "predictor": "all three",
             "status": ASSESSED,
-            "n_runs": int((place == b).sum()),
+            **_counts([case for case, own in zip(cases, place, strict=True) if own == b]),
             "predicted": float(predicted[place == b].mean()),
             "observed": float(outcome[place == b].mean()),
         }

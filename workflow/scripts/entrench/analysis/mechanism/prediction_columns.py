@@ -18,21 +18,28 @@ from entrench.analysis.columns import (
 
 PREDICTION_COLUMNS = {
     "what": text(
-        "what the row is: `skill` of a predictor, a bin of `calibration`, or a `run` and its "
-        "probability of amplification"
+        "what the row is: `skill` of a predictor, its accuracy by `size` of delta-risk, a bin of "
+        "`calibration`, or a `run` and its probability of amplification"
     ),
-    "predictor": text("the basis of the prediction; `majority sign` is the baseline"),
+    "predictor": text(
+        "the basis of the prediction. Baselines, all among other models: `majority sign` (of the "
+        "same misalignment), `majority sign by method` (of the same method on other "
+        "misalignments), `majority sign by organism risk` (of organisms in the same third of risk)"
+    ),
     "status": text("`assessed`, or why the predictor is not assessed"),
     "misalignment": text("the misalignment of the runs behind the row, or `all`"),
     "model": ORGANISM["model"],
     "seed": ORGANISM["seed"],
     "method": RUN["method"],
     **EFFECTIVE,
-    "n_runs": count(
-        "runs behind the row; in a calibration bin, cases (a run has two, one for each half)",
-        "runs",
-    ),
+    "size_from_pp": points("least |delta-risk| of a case in a bin by size"),
+    "size_below_pp": points("|delta-risk| below which a case is in the bin; empty: no limit"),
+    "n_runs": count("runs behind the row", "runs"),
     "n_models": count("models behind the row", "models"),
+    "n_cases": count("cases behind the row: a run has two, one for each half", "cases"),
+    "n_undecided": count(
+        "cases of which the predictor says neither sign: its probability is 1/2", "cases"
+    ),
     "n_tied": count("halves of runs whose delta-risk is 0: there is no sign to predict", "halves"),
     "n_unknown": count(
         "other halves left out, since delta-risk or a number that the predictor needs is not known",
@@ -45,7 +52,7 @@ PREDICTION_COLUMNS = {
     ),
     **with_ends(
         "gain_over_majority",
-        change("`accuracy` minus the baseline's accuracy on the same cases"),
+        change("`accuracy` minus the accuracy of `majority sign` on the same cases"),
         stem="gain",
     ),
     **LEVEL,
