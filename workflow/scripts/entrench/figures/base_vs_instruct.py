@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from entrench.analysis.summary.summary import ALL_ORGANISMS
 from entrench.analysis.tables import scalar
 from entrench.figures.layout import misalignment_panels
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, HALO, INK, style
+from entrench.figures.style import DOT, FAINT, GREEN, HALO, INK, PURPLE, style
 
 _CONTRAST = "instruct - base"
 _NO_PAIR = (
@@ -15,7 +15,7 @@ _NO_PAIR = (
     "of the same method on the same misalignment and seed; the sweep has no such pair"
 )
 # Pairs of models differ in colour and in marker.
-_LOOKS = [(CONSISTENCY, "o"), (CONTROL, "s"), (INK, "^"), (DOT, "D")]
+_LOOKS = [(INK, "o"), (GREEN, "s"), (PURPLE, "^"), (DOT, "D")]
 
 
 def data(contrasts: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
@@ -36,7 +36,7 @@ def data(contrasts: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:  # noq
 
 
 def draw(contrasts: pl.DataFrame, summary: pl.DataFrame) -> Figure:
-    """A panel per misalignment: change in risk on the base model on x, on its instruct version on y."""
+    """A panel per misalignment: change in risk on the base model on x, on the instruct one on y."""
     drawn = data(contrasts, summary)
     pairs = drawn["model"].unique().sort().to_list()
     with style():

@@ -121,7 +121,9 @@ def _panel(
                 )
             axis.plot(row["ours"], height, "o", color=colour, markersize=3.4, zorder=4)
         beside_axis(axis, height, f"n={row['n_runs']}" if row["n_runs"] else "no run")
-        marks = [letters[reason] for reason in (row["reason"] or "").split("; ") if reason in letters]
+        marks = [
+            letters[reason] for reason in (row["reason"] or "").split("; ") if reason in letters
+        ]
         places.append(height)
         labels.append(row["label"] + "".join(f" [{mark}]" for mark in marks))
         height += 1.0

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from entrench.analysis.summary.summary import ALL_METHODS
 from entrench.figures.style import WIDTH
 
+
 def sentence(reason: str) -> Figure:
     """A low figure that shows one sentence, where there is nothing to draw: "Not drawn: `reason`."
 
