@@ -36,7 +36,8 @@ _LOOK = """() => ({
   unreadable: [...document.querySelectorAll("p, li, td, th, dd, dt, figcaption")]
     .filter(e => parseFloat(getComputedStyle(e).fontSize) < 11).map(e => e.innerText),
   escaping: [...document.querySelectorAll("table, img")]
-    .filter(e => !["auto", "scroll"].includes(getComputedStyle(e.parentElement).overflowX)).length,
+    .filter(e => !["auto", "scroll"].includes(
+      getComputedStyle(e.closest(".scroll") ?? e.parentElement).overflowX)).length,
 })"""
 
 

@@ -54,7 +54,10 @@ def test_the_browser_shows_the_report_of_a_real_sweep(opened, finished, width, t
     assert seen.overflow <= 0
     assert seen.escaping == 0
     assert seen.unreadable == []
-    assert len(seen.images) == len(STUDY_FIGURES)
+    # One model: there is no pair of a base and an instruct model.
+    html = finished.read_text()
+    assert '<p class="absent" id="base_vs_instruct">Not drawn: it needs a base model and' in html
+    assert len(seen.images) + html.count("Not drawn: ") == len(STUDY_FIGURES)
     # organisms, summary, contrasts, comparison, power, health; scores; data
     assert len(seen.tables) == 6 + 2
     assert min(seen.tables) > 0
@@ -74,8 +77,26 @@ def test_the_browser_shows_the_report_of_a_simulated_study(opened, simulated, wi
     for alt, natural, shown in seen.images:
         assert len(alt) > 20
         assert natural > 1000
-        assert shown >= 600  # wider than a phone: it scrolls in its own box and stays readable
+        assert shown <= width
     assert len(seen.tables) == QUESTIONS + 2
+
+
+def test_a_tap_enlarges_a_figure_on_a_phone_and_another_tap_shrinks_it(opened, simulated):
+    tab = opened.new_page(viewport={"width": 390, "height": 900})
+    tab.goto(simulated.as_uri())
+    picture = tab.locator("#eta_curves img")
+    widths = [picture.bounding_box()["width"]]
+    for _ in range(2):
+        picture.click()
+        widths.append(picture.bounding_box()["width"])
+        overflow = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert overflow <= 0  # it scrolls in its own box
+    assert widths[0] == widths[2] <= 390
+    assert widths[1] == 960
+    assert "Tap the figure to enlarge it." in tab.locator("#eta_curves figcaption").inner_text()
+    tab.set_viewport_size({"width": 1280, "height": 900})
+    assert "Tap" not in tab.locator("#eta_curves figcaption").inner_text()
+    tab.close()
 
 
 def test_the_browser_would_notice(opened, simulated, tmp_path):

@@ -108,14 +108,65 @@ def test_risk_trajectories_draws_its_data(few):
     figure = risk_trajectories.draw(*few)
     for axis in figure.axes:
         mine = data.filter(pl.col("misalignment") == axis.get_title(loc="left"))
-        stages = ["base_percent", "organism_percent", "trained_percent"]
-        drawn = [tuple(line.get_ydata()) for line in axis.lines]
-        for run in mine.filter(pl.col("what") == "run").select(stages).iter_rows():
-            assert run in drawn
-        for method in mine.filter(pl.col("what") == "method").select(stages[1:]).iter_rows():
-            assert method in drawn
-        (start,) = mine.filter(pl.col("what") == "organisms").select(stages[:2]).iter_rows()
-        assert start in drawn
+        labels = figure.axes[0].get_yticklabels()
+        names = [label.get_text().removesuffix(" (control)") for label in labels]
+        assert names[:2] == ["base model", "organism"]
+        start = mine.filter(pl.col("what") == "organisms").row(0, named=True)
+        after = {row["method"]: row for row in mine.filter(what="method").iter_rows(named=True)}
+        means = [(start["base_percent"], 0.0), (start["organism_percent"], 1.0)]
+        means += [(after[name]["trained_percent"], y) for y, name in enumerate(names[2:], 2)]
+        assert drawn(axis, "D") == sorted(means)
+        before = [(after[name]["organism_percent"], y) for y, name in enumerate(names[2:], 2)]
+        assert drawn(axis, "o") == sorted(before)
+        runs = mine.filter(what="run")
+        ticks = [
+            (risk, names.index(name)) for name, risk in runs["method", "trained_percent"].rows()
+        ]
+        assert [point for point in drawn(axis, "|") if point[1] > 1] == sorted(ticks)
+        bars = {
+            tuple(map(float, line.get_xdata()))
+            for line in axis.lines
+            if line.get_linewidth() == 1.6
+        }
+        ends = {(row["trained_low"], row["trained_high"]) for row in after.values()}
+        ends |= {(start["base_low"], start["base_high"])}
+        assert bars == ends | {(start["organism_low"], start["organism_high"])}
+
+
+def test_intervals_of_risks_by_hand():
+    """Three organisms of one model: t on 2 degrees of freedom; one base model has no interval."""
+    runs, organisms, summary = study(1, 3)
+    data = risk_trajectories.data(runs, organisms, summary).filter(misalignment="sycophancy")
+    start = data.filter(what="organisms").row(0, named=True)
+    values = 100 * organisms.filter(misalignment="sycophancy")["organism_risk"]
+    half = 4.302653 * values.std() / 3**0.5
+    assert start["organism_low"] == pytest.approx(max(0, values.mean() - half))
+    assert start["organism_high"] == pytest.approx(min(100, values.mean() + half))
+    assert (start["base_low"], start["n_models"]) == (None, 1)
+    trained = (
+        100 * runs.filter("valid", misalignment="sycophancy", method="multi_view")["trained_risk"]
+    )
+    row = data.filter(what="method", method="multi_view").row(0, named=True)
+    half = 4.302653 * trained.std() / 3**0.5
+    assert row["trained_low"] == pytest.approx(max(0, trained.mean() - half))
+    assert row["ci_kind"] == "t over organisms"
+    said = risk_trajectories.draw(runs, organisms, summary).get_supxlabel()
+    assert "95% interval (t over organisms; base models: none, there is one)" in said
+
+
+def test_organisms_of_one_base_model_are_one_base_model():
+    """Two models, three organisms each: t on 1 degree of freedom, from the two models' risks."""
+    runs, organisms, summary = study(2, 3)
+    base = {"model0": 0.02, "model1": 0.06}
+    alike = organisms.with_columns(base_risk=pl.col("model").replace_strict(base))
+    data = risk_trajectories.data(runs, alike, summary).filter(misalignment="sycophancy")
+    start = data.filter(what="organisms").row(0, named=True)
+    assert start["base_percent"] == pytest.approx(4)
+    assert start["base_low"] == 0  # 4 - 12.706205 * 2, but a risk is not below 0
+    assert start["base_high"] == pytest.approx(4 + 12.706205 * 2)
+    assert (start["n"], start["n_models"]) == (6, 2)
+    texts = [text.get_text() for text in risk_trajectories.draw(runs, alike, summary).axes[3].texts]
+    assert texts[0] == "4%, n=2"
 
 
 def test_means_by_hand():
@@ -149,15 +200,13 @@ def test_nothing_valid_says_so(demo):
     runs, organisms, _ = demo
     empty = runs.head(0), organisms, demo[2].head(0)
     for figure in (delta_by_method, risk_trajectories):
-        (text,) = figure.draw(*empty).texts
-        assert text.get_text() == "no valid run"
+        assert figure.draw(*empty).get_label() == "Not drawn: no valid run."
 
 
 @pytest.mark.parametrize(
     ("figure", "said"),
     [
         ("suppressed_share", "no valid run"),
-        ("base_vs_instruct", "no matched pair of a base and an instruct model"),
         ("comparison_with_paper", "nothing published"),
         ("judge_health", "nothing was measured"),
         ("false_positive_rates", "no test is possible on so few runs"),
@@ -165,8 +214,9 @@ def test_nothing_valid_says_so(demo):
 )
 def test_empty_tables_say_so(figure, said, tables):
     empty = [tables[name].head(0) for name in STUDY_FIGURES[figure]]
-    (text,) = import_module(f"entrench.figures.{figure}").draw(*empty).texts
-    assert text.get_text() == said
+    drawn = import_module(f"entrench.figures.{figure}").draw(*empty)
+    assert drawn.get_label() == f"Not drawn: {said}."
+    assert [text.get_text() for text in drawn.texts] == [drawn.get_label()]
 
 
 def drawn(axis, *markers):
@@ -215,7 +265,8 @@ def test_comparison_draws_theirs_and_ours(tables):
     for axis, quantity in ((shares, "share_suppressed"), (means, "mean_delta_pp")):
         mine = data.filter(pl.col("quantity") == quantity)
         assert sorted(x for x, _ in drawn(axis, "D")) == sorted(mine["paper"])
-        assert sorted(x for x, _ in drawn(axis, "o")) == sorted(mine["ours"].drop_nulls())
+        once = mine.unique(["misalignment", "label"], keep="first", maintain_order=True)
+        assert sorted(x for x, _ in drawn(axis, "o")) == sorted(once["ours"].drop_nulls())
     vague = data.filter(~pl.col("comparable"))
     assert set(vague["label"]) == {"SR"}
 

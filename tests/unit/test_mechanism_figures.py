@@ -63,9 +63,40 @@ def test_eta_curves_draws_the_mean_over_organisms(few):
     expected = [100 * source.filter(pl.col("bin") == b)["eta"].mean() for b in (1, 2, 3, 4)]
     assert means["eta_percent"].to_list() == pytest.approx(expected)
     assert set(means["n_organisms"]) == {6}
-    figure = eta_curves.draw(few["eta"], few["eta_bins"])
-    axis = next(a for a in figure.axes if a.get_title(loc="left") == "sycophancy")
+    axis = eta_panel(eta_curves.draw(few["eta"], few["eta_bins"]), "sycophancy", "self_rewarding")
     assert [y for _, y in drawn_points(axis, "s")] == pytest.approx(expected)
+
+
+def eta_panel(figure, misalignment, selector):
+    """The axes of a misalignment (named at the first of a row) and a selector (above the first)."""
+    selectors = [axis.get_title(loc="left") for axis in figure.axes]
+    columns = selectors[: selectors.index("")]
+    assert columns == ["self_confidence", "self_rewarding", "rejection_sampling"]
+    rows = [axis.get_ylabel().split("\n")[0] for axis in figure.axes[:: len(columns)]]
+    place = rows.index(misalignment) * len(columns) + columns.index(selector)
+    return figure.axes[place]
+
+
+def test_eta_curves_has_one_selector_a_panel_with_its_organisms_and_its_range(few):
+    figure = eta_curves.draw(few["eta"], few["eta_bins"])
+    assert len(figure.axes) == 4 * 3
+    axis = eta_panel(figure, "sycophancy", "self_confidence")
+    assert axis.get_ylabel().startswith("sycophancy\n6 organisms")
+    own = few["eta_bins"].filter(
+        misalignment="sycophancy", selector="self_confidence", ranked="within"
+    )
+    drawn = sorted(tuple(line.get_ydata()) for line in axis.lines if line.get_linewidth() == 0.5)
+    curves = own.sort("bin").partition_by("model", "seed")
+    assert_alike(drawn, [tuple(100 * curve["eta"]) for curve in curves])
+    ranges = few["eta"].filter(misalignment="sycophancy", selector="self_confidence", k=1)
+    shown = [text.get_text() for text in axis.texts]
+    assert shown == [f"samples: range {ranges['range_pp'].mean():.0f}, by noise 6"]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == [
+        "mean over organisms (samples)",
+        "the same, ranked over all prompts",
+        "one organism",
+    ]
 
 
 def test_eta_curves_has_an_interval_over_organisms(few):
@@ -79,11 +110,11 @@ def test_eta_curves_has_an_interval_over_organisms(few):
     assert mean["ci_low_percent"] == pytest.approx(max(0, values.mean() - half))
     assert mean["ci_high_percent"] == pytest.approx(min(100, values.mean() + half))
     figure = eta_curves.draw(few["eta"], few["eta_bins"])
-    assert "95% interval (bootstrap over organisms)" in figure.get_supxlabel()
-    axis = next(a for a in figure.axes if a.get_title(loc="left") == "sycophancy")
+    assert "95% interval of the mean (bootstrap over organisms)" in figure.get_supxlabel()
+    axis = eta_panel(figure, "sycophancy", "self_rewarding")
     drawn = [list(path.vertices[:, 1]) for c in axis.collections for path in c.get_paths()]
     means = eta_curves.data(few["eta"], few["eta_bins"]).filter(
-        what="mean", ranked="within", misalignment="sycophancy"
+        what="mean", ranked="within", misalignment="sycophancy", selector="self_rewarding"
     )
     expected = means.select("ci_low_percent", "ci_high_percent").rows()
     assert_alike(drawn, expected)
@@ -96,7 +127,7 @@ def test_eta_curves_of_one_organism_has_its_own_interval(demo):
     own = demo["eta_bins"].sort(keys)
     assert (data.sort(keys)["ci_low_percent"] / 100).to_list() == pytest.approx(own["ci_low"])
     caption = eta_curves.draw(demo["eta"], demo["eta_bins"]).get_supxlabel()
-    assert "95% interval (prompts of one organism)" in caption
+    assert "95% interval of the mean (prompts of one organism)" in caption
 
 
 def panels(figure, data):
@@ -177,8 +208,8 @@ def test_selection_vs_shift_draws_means_and_says_n(few):
 
 def test_prediction_says_what_cannot_be_assessed(demo, few):
     alone = prediction.draw(demo["prediction"])
-    texts = [text.get_text() for axis in alone.axes for text in axis.texts]
-    assert texts.count("not assessable: 1 model, 2 are needed") == 7
+    assert alone.axes == []
+    assert "(1 model, 2 are needed)" in alone.get_label()
     skill = prediction.data(few["prediction"]).filter(pl.col("what") == "skill").to_dicts()
     drawn = prediction.draw(few["prediction"])
     texts = sorted(text.get_text() for text in drawn.axes[0].texts)
@@ -186,20 +217,37 @@ def test_prediction_says_what_cannot_be_assessed(demo, few):
     assert texts == sorted(shares + [f"n={row['n_runs']}" for row in skill])
 
 
-def test_k_scaling_draws_runs_where_there_are_some(few):
-    figure = k_scaling.draw(few["k_scaling"])
-    data = k_scaling.data(few["k_scaling"])
-    above, below = figure.axes[: len(figure.axes) // 2], figure.axes[len(figure.axes) // 2 :]
+def test_k_scaling_draws_labels_above_and_runs_below(few):
+    """The control is set by hand, since the simulated sweep has none."""
+    table = few["k_scaling"].with_columns(
+        control_delta_pp=pl.when(pl.col("delta_pp").is_not_null()).then(pl.lit(-1.5))
+    )
+    figure = k_scaling.draw(table)
+    data = k_scaling.data(table)
+    above, below = figure.axes[:4], figure.axes[4:]
+    names = [label.get_text() for label in below[0].get_yticklabels()]
     for top, bottom in zip(above, below, strict=True):
         mine = data.filter(pl.col("misalignment") == top.get_title(loc="left"))
-        runs = mine.filter(
-            pl.col("operator") == "self_confidence", pl.col("delta_pp").is_not_null()
+        row = mine.filter(pl.col("delta_pp").is_not_null(), operator="self_confidence").row(
+            0, named=True
         )
-        ticks = [int(label.get_text()) for label in bottom.get_xticklabels()]
-        assert [(ticks[round(x)], y) for x, y in drawn_points(bottom, "o")] == [
-            (row["k"], pytest.approx(row["delta_pp"])) for row in runs.to_dicts()
-        ]
+        height = names.index(f"self_confidence, k = {row['k']}")
+        assert drawn_points(bottom, "o") == [(pytest.approx(row["delta_pp"]), height)]
+        assert drawn_points(bottom, "x") == [(-1.5, place) for place in range(len(names))]
+        bars = [tuple(line.get_xdata()) for line in bottom.lines if line.get_linewidth() == 1.1]
+        assert (row["delta_low_pp"], row["delta_high_pp"]) in bars
+        assert [text.get_text() for text in bottom.texts] == ["n = 6 organisms"]
         confidence = mine.filter(pl.col("operator") == "self_confidence")
         assert [y for _, y in drawn_points(top, "o")] == pytest.approx(
             confidence["label_risk_percent"].to_list()
         )
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "runs of the random control, on the same organisms" in legend
+    assert "bars: 95% interval over models" in figure.get_supxlabel()
+
+
+def test_k_scaling_without_runs_has_no_lower_row(few):
+    none = few["k_scaling"].with_columns(delta_pp=pl.lit(None, pl.Float64))
+    figure = k_scaling.draw(none)
+    assert len(figure.axes) == 4
+    assert "no run of a method with a k was trained" in figure.get_supxlabel()

@@ -10,8 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from matplotlib.figure import Figure
 from unit import simulated
 
+from entrench.figures.layout import sentence
+from entrench.figures.style import save
 from entrench.judging.prompts import wording_hashes
 from entrench.records import write_json, write_text
 from entrench.reporting import formatting
@@ -275,6 +278,31 @@ def test_text_from_tables_is_escaped(frames, config, tmp_path):
     assert "&lt;script&gt;alert(1)" in html
     assert "<script" not in html
     assert html.count("Not part of this report") == 8
+
+
+def test_a_figure_with_nothing_to_draw_is_a_sentence_on_the_page(frames, config, tmp_path):
+    drawn = {"base_vs_instruct": sentence("the pair is missing"), "delta_by_method": Figure()}
+    for name, figure in drawn.items():
+        save(figure, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
+    html = page(
+        frames,
+        {name: (tmp_path / f"{name}.png").read_bytes() for name in drawn},
+        config=config,
+        facts=provenance(tmp_path, frames["runs"], frames["organisms"], config),
+        name="The whole sweep",
+        note=None,
+    )
+    assert '<p class="absent" id="base_vs_instruct">Not drawn: the pair is missing.</p>' in html
+    assert re.findall(r'<figure id="(.*)">', html) == ["delta_by_method"]
+    assert html.count("<img ") == 1
+
+
+def test_captions_hold_no_number_that_the_data_decide():
+    captions = [table_caption(question.table) for question in QUESTIONS]
+    captions += [figure_caption(figure) for figure in FIGURES]
+    numbers = {found for text in captions for found in re.findall(r"\d+", text.striptags())}
+    # Phases 1 and 3, below 0, temperature 1, 6 units of the bootstrap, power of 80%.
+    assert numbers == {"0", "1", "3", "6", "80"}
 
 
 def test_the_page_says_what_the_columns_of_its_tables_mean(frames, config, tmp_path):

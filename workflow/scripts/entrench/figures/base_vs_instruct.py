@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from entrench.analysis.tables import scalar
 from entrench.figures.layout import misalignment_panels
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, HALO, INK, style
+from entrench.figures.style import DOT, FAINT, GREEN, HALO, INK, PURPLE, style
 
 _CONTRAST = "instruct - base"
 _NO_PAIR = (
@@ -14,7 +14,7 @@ _NO_PAIR = (
     "of the same method on the same misalignment and seed; the sweep has no such pair"
 )
 # Pairs of models differ in colour and in marker.
-_LOOKS = [(CONSISTENCY, "o"), (CONTROL, "s"), (INK, "^"), (DOT, "D")]
+_LOOKS = [(INK, "o"), (GREEN, "s"), (PURPLE, "^"), (DOT, "D")]
 
 
 def data(contrasts: pl.DataFrame, detail: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001

@@ -35,8 +35,12 @@ def draw(k_scaling: pl.DataFrame) -> Figure:
         figure = Figure(figsize=(WIDTH, 1.4 + sum(heights)), layout="constrained")
         FigureCanvasAgg(figure)
         grid = figure.subplots(
-            *(len(heights), len(misalignments)),
-            **{"sharex": "row", "sharey": "row", "squeeze": False, "height_ratios": heights},
+            len(heights),
+            len(misalignments),
+            sharex="row",
+            sharey="row",
+            squeeze=False,
+            height_ratios=heights,
         )
         for column, misalignment in zip(grid.T, misalignments, strict=True):
             about = pl.col("misalignment") == misalignment
@@ -57,7 +61,7 @@ def draw(k_scaling: pl.DataFrame) -> Figure:
         }
         legend_above(figure, handles, 3, size=6.5)
         figure.supxlabel(
-            "k: number of answers that one is chosen from   all points: means over the n organisms\n"
+            "k: number of answers that one is chosen from   all points: means over n organisms\n"
             f"{note}   blue: consistency method   orange: control",
             fontsize=7.5,
         )
@@ -81,8 +85,14 @@ def _number(values: pl.Series, what: str) -> str:
 
 def _above(axis: Axes, text: str) -> None:
     """Write small text between a panel and its title."""
-    place = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axis.annotate(text, (0, 1), xytext=(0, 3), fontsize=6.5, **place)
+    axis.annotate(
+        text,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 3),
+        textcoords="offset points",
+        fontsize=6.5,
+    )
 
 
 def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
@@ -116,7 +126,7 @@ def _labels(axis: Axes, drawn: pl.DataFrame) -> None:
 
 
 def _deltas(axis: Axes, drawn: pl.DataFrame, lines: Sequence[Line]) -> None:
-    """Change in risk of the runs of each of `lines`, in points; the random control of its set: x."""
+    """Change in risk of the runs of each of `lines`, in points; x is the random control."""
     axis.axvline(0, color=INK, linewidth=0.8, zorder=1)
     rows = {(row["operator"], row["set"], row["k"]): row for row in drawn.iter_rows(named=True)}
     for height, line in enumerate(lines):

@@ -128,10 +128,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) ->
         colour = CONTROL if kind == "control" else CONSISTENCY
         ends = row["organism_percent"], row["trained_percent"]
         axis.plot(ends, [height] * 2, ":", color=colour, linewidth=0.8, zorder=2)
-        axis.plot(
-            *(ends[0], height, "o"),
-            **{"color": colour, "markerfacecolor": "white", "markersize": 3.4, "zorder": 3.5},
-        )
+        axis.plot(ends[0], height, "o", color=colour, mfc="white", markersize=3.4, zorder=3.5)
         mine = runs.filter(pl.col("method") == method)["trained_percent"]
         _line(axis, height, mine, row, "trained", colour)
     axis.axhline(len(_FIRST) - 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))

@@ -1,4 +1,4 @@
-"""selection_vs_shift: each method's delta-risk as selection, shift and transfer."""
+"""selection_vs_shift: each method's change in risk as selection, shift and transfer."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,24 @@ from matplotlib.figure import Figure
 from entrench.analysis.tables import scalar
 from entrench.figures.layout import beside_axis, legend_above, misalignment_panels, name_methods
 from entrench.figures.style import (
-    CONSISTENCY,
-    CONTROL,
     DOT,
     FAINT,
+    GREEN,
     INK,
+    PURPLE,
     left_out,
     method_order,
     style,
 )
 
 TERMS = {  # term -> marker and colour
-    "selection": ("o", CONSISTENCY),
-    "shift": ("s", CONTROL),
+    "selection": ("o", GREEN),
+    "shift": ("s", PURPLE),
     "transfer": ("^", DOT),
     "delta": ("D", INK),
 }
+
+_NAMES = {"delta": "change in risk"}
 
 
 def data(decomposition: pl.DataFrame) -> pl.DataFrame:
@@ -77,8 +79,8 @@ def draw(decomposition: pl.DataFrame) -> Figure:
             handles, labels = first.get_legend_handles_labels()
             legend_above(figure, dict(zip(labels, handles, strict=True)), len(TERMS))
             figure.supxlabel(
-                "percentage points: delta = selection + shift + transfer (+ prompts without a "
-                "label or with an unknown risk, not drawn)\n"
+                "percentage points: change in risk = selection + shift + transfer\n"
+                "(+ prompts without a label or with an unknown risk, not drawn)\n"
                 "mean over the n runs and its interval (n = 1: over prompts; else t over runs); "
                 "faint: one run" + left_out(decomposition),
                 fontsize=7.5,
@@ -102,7 +104,15 @@ def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) ->
                 if mean["low"] is not None:
                     ends = [mean["low"], mean["high"]]
                     axis.plot(ends, [place] * 2, color=colour, linewidth=1, zorder=3)
-        axis.plot(points, heights, marker, color=colour, markersize=3.2, zorder=4, label=term)
+        axis.plot(
+            points,
+            heights,
+            marker,
+            color=colour,
+            markersize=3.2,
+            zorder=4,
+            label=_NAMES.get(term, term),
+        )
     for height, (method, _) in enumerate(pairs):
         mine = drawn.filter(pl.col("method") == method, pl.col("what") == "mean")
         if height:

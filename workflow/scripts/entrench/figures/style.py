@@ -17,12 +17,15 @@ from entrench.analysis.summary.names import ALL_METHODS
 from entrench.records import atomic_path
 
 WIDTH = 7.2  # inches: a text width in print
-# The colours differ in greyscale too; shapes say the same as colours.
+# The colours differ in greyscale too; shapes say the same as colours. Where methods are
+# drawn, CONSISTENCY and CONTROL say their kind; GREEN and PURPLE tell other things apart.
 INK = "#1a1a1a"
 DOT = "#8c8c8c"
 FAINT = "#d9d9d9"
 CONSISTENCY = "#0b4f8a"
 CONTROL = "#c2641a"
+GREEN = "#00795c"
+PURPLE = "#a65a9b"
 ALARM = "#b3001b"
 HALO = [withStroke(linewidth=1.6, foreground="white")]  # keeps text readable on lines
 
@@ -84,8 +87,8 @@ def save(
             stamps = {"CreationDate": None, "Creator": None, "Producer": None}
             figure.savefig(path, format="pdf", metadata=stamps)
         with atomic_path(png) as path:
-            stamps = {"Software": None, "Description": str(figure.get_label()) or None}
-            figure.savefig(path, format="png", metadata=stamps)
+            said: dict[str, Any] = {"Software": None, "Description": figure.get_label() or None}
+            figure.savefig(path, format="png", metadata=said)
 
 
 def mark(figure: Figure, note: str) -> None:

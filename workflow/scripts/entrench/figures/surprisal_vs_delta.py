@@ -103,9 +103,12 @@ def _panel(axis: Axes, drawn: pl.DataFrame, whole: pl.DataFrame) -> None:
             markeredgecolor=colour,
             markeredgewidth=0.5,
             alpha=0.7,
+            clip_on=False,
         )
         place = mean["surprisal_per_token"], mean["delta_pp"]
-        axis.plot(*place, "D", color=colour, markersize=3.4, path_effects=HALO, zorder=4)
+        axis.plot(
+            *place, "D", color=colour, markersize=3.4, path_effects=HALO, zorder=4, clip_on=False
+        )
         axis.annotate(
             mean["method"],
             place,
