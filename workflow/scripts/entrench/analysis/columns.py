@@ -27,6 +27,8 @@ class Column:
 
 Columns = Mapping[str, Column]
 
+ALL_METHODS = "all consistency methods"  # the `method` of a row over each of them once
+
 
 def text(meaning: str) -> Column:
     """A column of names, words or sentences."""

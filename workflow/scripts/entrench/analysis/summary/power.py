@@ -1,128 +1,283 @@
-"""power.csv: the smallest delta-risk the sweep can detect, from its matrix alone."""
+"""power.csv: the smallest change that the sweep can detect, from its matrix of runs alone.
 
-from collections.abc import Iterable, Mapping
-from functools import cache
-from itertools import product
+An interval is a mean plus or minus Student's t times a standard error with few degrees of freedom.
+So the chance that it lies beyond the margin follows a noncentral t distribution. It is computed
+here from the variances that `simulation` assumes, without noise of items, which adds to them.
+
+Power says how often a change is found. It does not say what a found change is worth. So the table
+has two more numbers of the changes that are found (Gelman & Carlin 2014, Perspectives on
+Psychological Science 9:641): how many have the wrong sign (type S), and how many times too large
+they are (type M).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.optimize import brentq
+from scipy.special import ndtr, stdtrit
+from scipy.stats import chi2
 
-from entrench.analysis.columns import count, points, share, text, yes_no
-from entrench.analysis.statistics.significance import FEWEST_CLUSTERS, flip_smallest, random_signs
+from entrench.analysis.columns import (
+    ALL_METHODS,
+    ORGANISM,
+    Column,
+    count,
+    number,
+    points,
+    share,
+    text,
+)
+from entrench.analysis.statistics import effect
+from entrench.analysis.statistics.moderation import inverse_trigamma
 from entrench.analysis.summary.simulation import (
-    DRAWN_SIGNS,
+    CORRELATION_COLUMNS,
     GRID,
-    MATRIX_COLUMNS,
-    Matrix,
-    cluster_sums,
-    rows_of,
-    simulate,
+    METHOD_SPREAD,
+    method_rows,
+    variances,
 )
 from entrench.analysis.tables import table
-from entrench.seeds import derive_seed
-from entrench.study.sweep import Run
+from entrench.study.sweep import Organism, Run
 
 POWER = 0.8
-LARGEST = 20.0  # standard deviations: the largest shift that is tried
-ENUMERATED = 10  # clusters up to which every pattern of signs is tried
+# Degrees of freedom by which a row's variance is drawn to the common one, if the logarithms of the
+# methods' variances differ by 2 `METHOD_SPREAD` (Smyth 2004, sec. 6.2).
+PRIOR_FREE = 2 * inverse_trigamma((2 * METHOD_SPREAD) ** 2)
+QUANTILES = (np.arange(2000) + 0.5) / 2000  # of the estimated variance
+SINGLE = (
+    "nothing can be concluded from a single training: add `seeds`, or `repeats` to a block of "
+    "`sweep`"
+)
+
+
+def _error_columns(end: str, change: str) -> dict[str, Column]:
+    """Power, type S and type M where the true change is `change`; each name has this `end`."""
+    true = f"where the true change is {change}"
+    return {
+        f"power{end}": share(f"chance of the conclusion `rises` or `falls`, {true}"),
+        f"type_s{end}": share(
+            f"type S error: share of these conclusions with the wrong sign, {true}"
+        ),
+        f"type_m{end}": number(
+            f"type M error: mean size of such a change, divided by the true size, {true}",
+            "ratio",
+        ),
+    }
+
 
 POWER_COLUMNS = {
-    **MATRIX_COLUMNS,
-    "test": text("the randomisation test: `flip_organisms` or `flip_models`"),
-    "holds_level": yes_no("false where the test errs too often to be used"),
+    "misalignment": ORGANISM["misalignment"],
+    "method": text(f"a method, or `{ALL_METHODS}`"),
+    "n_runs": count("runs of the row in the sweep, each once", "runs"),
+    "n_trainings": count("trainings of these runs, repeats among them", "trainings"),
+    "n_organisms": count("organisms that these runs are on", "organisms"),
+    "n_models": count("models that these runs are on", "models"),
+    **CORRELATION_COLUMNS,
+    "about": text("what the row's interval will be about, in the words of summary.csv"),
+    "free": number("degrees of freedom that the interval will have, about"),
     "detectable_pp": points(
-        "the smallest mean delta-risk that the test finds with the chance `power`, where runs vary "
-        "by `assumed_sd_pp`"
+        "the smallest true change that ends in `rises` or `falls` with a chance of "
+        f"{POWER:.0%}, where runs vary by `assumed_sd_pp`"
     ),
+    **_error_columns("", "`detectable_pp`"),
+    **_error_columns("_half", "half of `detectable_pp`"),
     "assumed_sd_pp": points(
         "standard deviation between runs, `statistics.assumed_sd` of the config"
     ),
-    "power": share("chance that the test finds a mean delta-risk of `detectable_pp`"),
-    "level": share("level of the test: it finds an effect where p is at most 1 - level"),
-    "replicates": count("simulated studies behind the row", "studies"),
+    "epsilon_pp": points("the margin of conclusions, `statistics.epsilon` of the config"),
+    "level": share("level of the interval, not yet adjusted for the number of rows"),
     "reason": text("why nothing is detectable"),
 }
+
+
+Pooled = Mapping[Organism, Mapping[str, int]]  # organism -> method -> trainings
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How uncertain a coming mean is: its variance, in that of a run, and degrees of freedom."""
+
+    about: str
+    variance: float | None = None  # None where there is nothing to conclude from
+    free: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The coming rows of one misalignment. Method -> organism -> trainings."""
+
+    rows: Mapping[str, Mapping[Organism, int]]
+
+    @cached_property
+    def organisms_free(self) -> list[int]:
+        """Degrees of freedom between organisms of each method's row that has some."""
+        return [free for row in self.rows.values() if (free := _between(row))]
+
+    @cached_property
+    def trainings_free(self) -> list[int]:
+        """Degrees of freedom between trainings of each method's row that has some."""
+        return [free for row in self.rows.values() if (free := _repeats(row))]
 
 
 def power_table(
     runs: Iterable[Run],
     kinds: Mapping[str, str],
     *,
-    assumed_sd: float,
     level: float,
-    replicates: int,
-    seed: int,
+    epsilon: float,
+    assumed_sd: float,
 ) -> pl.DataFrame:
-    """A row per summary row about methods, pair of correlations in `GRID`, and randomisation test.
+    """A row for each summary row about methods and pair of correlations in `GRID`.
 
-    detectable_pp is the mean delta-risk at which the test reaches p <= 1 - `level` with the chance
-    `POWER`, where runs vary with the standard deviation `assumed_sd` (a fraction). holds_level is
-    false where the test errs too often to be used: the test over organisms, where models differ.
+    `kinds`: method -> its kind; `epsilon` and `assumed_sd` are fractions.
     """
-
-    @cache
-    def detected(matrix: Matrix, correlations: tuple[float, float], over: str) -> Any:
-        generator = np.random.default_rng(derive_seed(seed, over, *map(str, correlations)))
-        values, _ = simulate(matrix, correlations, replicates, generator)
-        clusters = matrix.organisms if over == "organisms" else matrix.models
-        return detectable(*cluster_sums(values, clusters), level, generator)
-
     rows = []
-    for (about, method, matrix), correlations in product(list(rows_of(runs, kinds)), GRID):
-        for over in ("organisms", "models"):
-            effect, reason = detected(matrix, correlations, over)
-            rows.append(
-                {
-                    "misalignment": about,
-                    "method": method,
-                    **matrix.facts(correlations),
-                    "test": f"flip_{over}",
-                    "holds_level": over == "models" or correlations[0] == 0,
-                    "detectable_pp": None if effect is None else 100 * effect * assumed_sd,
-                    "assumed_sd_pp": 100 * assumed_sd,
-                    "power": POWER,
-                    "level": level,
-                    "replicates": replicates,
-                    "reason": reason,
-                }
-            )
+    for about, own in method_rows(runs).items():
+        plan = Plan(own)
+        for method, trained in _rows(own, kinds):
+            facts = {
+                "misalignment": about,
+                "method": method,
+                "n_runs": sum(map(len, trained.values())),
+                "n_trainings": sum(sum(times.values()) for times in trained.values()),
+                "n_organisms": len(trained),
+                "n_models": len({organism.model for organism in trained}),
+                "assumed_sd_pp": 100 * assumed_sd,
+                "epsilon_pp": 100 * epsilon,
+                "level": level,
+            }
+            for pair in GRID:
+                spread = coming_spread(plan, trained, pair)
+                rows.append(
+                    facts
+                    | dict(zip(CORRELATION_COLUMNS, pair, strict=True))
+                    | _errors(spread, assumed_sd, epsilon, level)
+                )
     return table(rows, POWER_COLUMNS)
 
 
-def detectable(
-    sums: np.ndarray, sizes: np.ndarray, level: float, generator: np.random.Generator
-) -> tuple[float | None, str | None]:
-    """The shift of every run at which `sign_flip` has the power `POWER`; or None and the reason.
-
-    `sums` [replicates, C] are sums of clusters without a shift, `sizes` [C] their numbers of runs.
-    The shift has the unit of `sums`. A shift d adds d * size to each sum, so all patterns of signs
-    move linearly in d, and bisection needs no new draws.
-    """
-    clusters = len(sizes)
-    if clusters < FEWEST_CLUSTERS:
-        smallest = flip_smallest(clusters)
-        return None, f"{clusters} clusters, {FEWEST_CLUSTERS} are needed: smallest p {smallest:.3f}"
-    if clusters <= ENUMERATED:
-        signs = np.array([(1, *rest) for rest in product((1.0, -1.0), repeat=clusters - 1)])
-        added = 0
-    else:
-        signs, added = random_signs(DRAWN_SIGNS, clusters, generator), 1
-    still, moving = sums @ signs.T, signs @ sizes
-    totals, runs = sums.sum(axis=1), sizes.sum()
-
-    def power(shift: float) -> float:
-        bars = np.abs(totals + shift * runs) * (1 - 1e-12)
-        reached = (np.abs(still + shift * moving) >= bars[:, None]).sum(axis=1)
-        return float(((added + reached) / (added + len(signs)) <= 1 - level + 1e-12).mean())
-
-    low, high = 0.0, LARGEST
-    if power(high) < POWER:
-        return (
-            None,
-            f"no shift reaches a power of {POWER:.0%}: smallest p {flip_smallest(clusters):.3f}",
+def coming_spread(plan: Plan, row: Pooled, correlations: tuple[float, float]) -> Spread:
+    """What `effect` will say of a row of one method, or of all; a variance of 1 is a run's."""
+    parts = variances(correlations)
+    models = sorted({organism.model for organism in row})
+    of_model = {model: [one for one in row if one.model == model] for model in models}
+    within, training, between = {}, {}, {}
+    for organism, own in row.items():
+        many, trainings = len(own), own.values()
+        within[organism] = (
+            parts["organism"]
+            + parts["organism x method"] / many
+            + parts["training"] * sum(1 / times for times in trainings) / many**2
         )
-    for _ in range(14):
-        middle = (low + high) / 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
-    return high, None
+        # As `organism_means`: trainings by several methods are taken to err together.
+        together = sum(times**-0.5 for times in trainings) / many
+        training[organism] = parts["training"] * together**2
+        between[organism.model] = parts["model"] + parts["model x method"] / many
+    if len(models) >= effect.FEWEST_MODELS:
+        means = np.array(
+            [
+                between[model] + sum(within[one] for one in some) / len(some) ** 2
+                for model, some in of_model.items()
+            ]
+        )
+        weights = 1 / means if plan.organisms_free else np.ones(len(means))
+        variance = float((weights**2 * means).sum() / weights.sum() ** 2)
+        return Spread(effect.NEW, variance, len(models) - 1)
+    methods = {method for own in row.values() for method in own}
+    if plan.organisms_free and len(row) > len(models):
+        free: float = _between(row)
+        if len(methods) == 1:  # a row over methods has no others to be drawn to
+            alike = parts["organism"] / (1 - correlations[0])  # correlation of two methods
+            free = _moderated(_between(row), plan.organisms_free, alike**2)
+        return Spread(effect.MODELS, sum(within.values()) / len(row) ** 2, free)
+    if plan.trainings_free:
+        repeats = min(_repeats(plan.rows[method]) for method in methods)
+        variance = sum(training.values()) / len(row) ** 2
+        return Spread(effect.ORGANISM, variance, _moderated(repeats, plan.trainings_free, 0.0))
+    return Spread(effect.WEIGHTS)
+
+
+def found_errors(
+    change: float, deviation: float, free: float, *, epsilon: float, level: float
+) -> tuple[float, float, float]:
+    """Chance of being found, type S and type M error where the true change is `change`, above 0.
+
+    The estimate is normal with the standard `deviation`; its variance is estimated with `free`
+    degrees of freedom. All but the level and `free` have the unit of `change`.
+    """
+    ends = epsilon + stdtrit(free, (1 + level) / 2) * deviation * _estimated(free)
+    above, below = (ends - change) / deviation, (ends + change) / deviation
+    rises, falls = ndtr(-above), ndtr(-below)
+    size = change * (rises - falls) + deviation * (_density(above) + _density(below))
+    found = float((rises + falls).mean())
+    return found, float(falls.mean()) / found, float(size.mean()) / found / change
+
+
+def detectable(deviation: float, free: float, *, epsilon: float, level: float) -> float:
+    """The true change that is found with the chance `POWER`, in the unit of `deviation`."""
+
+    def lacking(distance: float) -> float:
+        change = epsilon + distance * deviation
+        return found_errors(change, deviation, free, epsilon=epsilon, level=level)[0] - POWER
+
+    return epsilon + deviation * float(brentq(lacking, 1e-3, 1e4))
+
+
+@cache
+def _errors(spread: Spread, sd: float, epsilon: float, level: float) -> dict[str, Any]:
+    row: dict[str, Any] = {"about": spread.about, "free": spread.free}
+    if spread.variance is None or spread.free is None:
+        return row | {"reason": SINGLE}
+    deviation = sd * spread.variance**0.5
+    change = detectable(deviation, spread.free, epsilon=epsilon, level=level)
+    if change > 1:
+        return row | {"reason": "no change of up to 100 points would be found"}
+    row["detectable_pp"] = 100 * change
+    for end, true in (("", change), ("_half", change / 2)):
+        found = found_errors(true, deviation, spread.free, epsilon=epsilon, level=level)
+        row |= dict(zip((f"power{end}", f"type_s{end}", f"type_m{end}"), found, strict=True))
+    return row
+
+
+def _rows(
+    own: Mapping[str, Mapping[Organism, int]], kinds: Mapping[str, str]
+) -> Iterator[tuple[str, Pooled]]:
+    """Each method, then all consistency methods."""
+    for method, row in own.items():
+        yield method, {organism: {method: trainings} for organism, trainings in row.items()}
+    pooled: dict[Organism, dict[str, int]] = {}
+    for method, row in own.items():
+        if kinds[method] == "consistency":
+            for organism, trainings in row.items():
+                pooled.setdefault(organism, {})[method] = trainings
+    if pooled:
+        yield ALL_METHODS, pooled
+
+
+def _between(row: Iterable[Organism]) -> int:
+    organisms = set(row)
+    return len(organisms) - len({organism.model for organism in organisms})
+
+
+def _repeats(row: Mapping[Organism, int]) -> int:
+    return sum(row.values()) - len(row)
+
+
+def _moderated(own: int, all_rows: list[int], alike: float) -> float:
+    """Degrees of freedom as `Common.moderated` gives them, where variances differ as assumed."""
+    most = sum(all_rows) / (1 + (len(all_rows) - 1) * alike)
+    return min(most, own + PRIOR_FREE if len(all_rows) > 1 else most)
+
+
+@cache
+def _estimated(free: float) -> np.ndarray:
+    """Estimated over true standard deviation, at the `QUANTILES` of its distribution."""
+    return np.asarray(np.sqrt(chi2.ppf(QUANTILES, free) / free))
+
+
+def _density(score: np.ndarray) -> np.ndarray:
+    return np.asarray(np.exp(-(score**2) / 2) / np.sqrt(2 * np.pi))
