@@ -1,10 +1,9 @@
-"""Error rates of tests and intervals on the paper's matrix, with many mixed models.
+"""Error rates of intervals and conclusions on the paper's matrix, with many replicates.
 
-    bench/rates.py [--config config/config.yaml] [--mixed-replicates 500]
+    bench/rates.py [--config config/config.yaml] [--replicates 1000]
 
-Works as the target error_rates.csv, but fits more mixed models: each takes some 0.2 s. Writes
-results/bench-rates/error_rates.csv and its figure. Prints how many mixed models could be fitted and
-how often they err.
+Works as the target error_rates.csv, with more simulated tables. Writes
+results/bench-rates/error_rates.csv and its figure. Prints the range of each rate over correlations.
 """
 
 import argparse
@@ -19,16 +18,16 @@ sys.path[:0] = [str(ROOT / "workflow" / "scripts")]
 
 from entrench.study.config.check import load_config  # noqa: E402
 from entrench.study.specs.tables import rates_spec  # noqa: E402
-from entrench.study.sweep import expand  # noqa: E402
-
-REPLICATES, BOOTSTRAP = 1000, 999
+from entrench.study.sweep import expand, unpacked  # noqa: E402
 
 
 def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--config", default="config/config.yaml", help="the sweep to simulate")
-    parser.add_argument("--mixed-replicates", type=int, default=500, help="mixed models a cell")
+    parser.add_argument("--replicates", type=int, default=1000, help="simulated tables a cell")
     args = parser.parse_args(argv)
+
+    import polars as pl
 
     from entrench.analysis.summary.simulation import error_rates
     from entrench.analysis.tables import write_table
@@ -36,35 +35,19 @@ def main(argv: Sequence[str]) -> None:
     from entrench.figures.style import save
 
     config = load_config(yaml.safe_load(Path(args.config).read_text()))
-    sweep = expand(config)
-    spec = rates_spec(config, sweep)
-    found = error_rates(
-        sweep.runs,
-        spec["kinds"],
-        level=spec["level"],
-        replicates=REPLICATES,
-        mixed_replicates=args.mixed_replicates,
-        bootstrap=BOOTSTRAP,
-        seed=spec["seed"],
-    )
+    spec = rates_spec(config, expand(config))
+    runs = unpacked(spec.pop("runs")).runs
+    found = error_rates(runs, replicates=args.replicates, **spec)
     folder = ROOT / "results" / "bench-rates"
     write_table(found, folder / "error_rates.csv")
     save(false_positive_rates.draw(found), folder / "error_rates.pdf", folder / "error_rates.png")
-    for row in found.filter(procedure="mixed").to_dicts():
-        cell = f"{row['method']}, {row['model_correlation']} {row['organism_correlation']}"
-        print(f"{cell:<40}{fitted(row)}")
-
-
-def fitted(row: dict[str, object]) -> str:
-    """The share of mixed models that were fitted and the share that erred, with intervals."""
-    from entrench.analysis.statistics.clusters import share_interval
-
-    count, of = row["replicates"], row["n_simulated"]
-    low, high = share_interval(count, of, 0.95)
-    text = f"fitted {count / of:.0%} ({low:.0%}-{high:.0%}) of {of}"
-    if row["rate"] is None:
-        return text
-    return f"{text}, erred {row['rate']:.1%} ({row['rate_low']:.1%}-{row['rate_high']:.1%})"
+    ends = [pl.col("rate").min().alias("lowest"), pl.col("rate").max().alias("highest")]
+    names = ("measure", "about", "epsilon_pp", "item_sd_pp")
+    for row in (
+        found.group_by(names, maintain_order=True).agg(*ends).sort(names).iter_rows(named=True)
+    ):
+        cell = ", ".join(f"{name} {row[name]}" for name in names if row[name] is not None)
+        print(f"{cell}: {row['lowest']:.1%} to {row['highest']:.1%}")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str,
         for row in runs.iter_rows(named=True)
     ]
     kinds = {name: facts["kind"] for name, facts in told["methods"].items()}
-    few = {"replicates": 20, "mixed_replicates": 2, "bootstrap": 100}
+    assumed = {"level": 0.95, "epsilon": 0.02, "assumed_sd": 0.15}
     mechanism = simulated_mechanism.study(models, seeds)
     compared = compare(
         runs,
@@ -56,8 +56,8 @@ def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str,
         "summary": summary,
         "contrasts": contrast_table(runs, told["methods"], told["models"]),
         "comparison_with_paper": compared,
-        "power": power_table(matrix, kinds, assumed_sd=0.15, level=0.95, replicates=20, seed=1),
-        "error_rates": error_rates(matrix, kinds, level=0.95, seed=1, **few),
+        "power": power_table(matrix, kinds, **assumed),
+        "error_rates": error_rates(matrix, replicates=3, seed=1, **assumed),
         "judge_health": judge_health(runs, organisms, agreement),
         **{name: mechanism[name] for name in (*MECHANISM_TABLES, "divergence")},
     }

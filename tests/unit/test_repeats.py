@@ -21,7 +21,6 @@ from entrench.study.other_settings import foreign_files
 from entrench.study.specs.measurement import completion_spec, delta_spec, judge_spec
 from entrench.study.specs.organisms import regularisation_spec, training_spec
 from entrench.study.specs.report import report_spec
-from entrench.study.specs.tables import power_spec
 from entrench.study.sweep import (
     Organism,
     Run,
@@ -176,10 +175,9 @@ def test_a_repeat_shares_labels_and_verdicts():
     }
 
 
-def test_mechanism_power_and_realised_kl_know_the_first_training_alone(config, sweep):
+def test_mechanism_and_realised_kl_know_the_first_training_alone(config, sweep):
     once = sweep.first
     assert labelled_part(config, sweep) == labelled_part(config, once)
-    assert power_spec(config, sweep) == power_spec(config, once)
     assert divergence_inputs("r", sweep) == divergence_inputs("r", once)
 
 

@@ -230,18 +230,17 @@ def test_the_judges_are_those_the_results_name(frames, config, tmp_path):
     assert shown.endswith("; not recorded (1)")
 
 
-def test_power_is_one_line_a_test():
-    """Correlations side by side; where a test errs it says so, where there is none it says why."""
-    row = {"misalignment": "sycophancy", "method": "all consistency methods", "n_runs": 7}
-    row |= {"n_organisms": 6, "n_models": 2, "organism_correlation": 0.0, "reason": None}
+def test_power_is_one_line_a_misalignment():
+    """Correlations side by side; where nothing is detectable the line says why."""
+    row = {"method": "all consistency methods", "n_runs": 7, "n_organisms": 6, "n_models": 2}
     rows = [
         row
-        | {"test": test, "model_correlation": model, "detectable_pp": found}
-        | {"holds_level": model == 0, "reason": why}
-        | {"type_m_half": None if found is None else 1.77 + model}
-        for test, found, why in (
-            ("flip_organisms", 5.25, None),
-            ("flip_models", None, "2 clusters, 6 are needed"),
+        | {"misalignment": misalignment, "about": about, "reason": why}
+        | {"model_correlation": model, "organism_correlation": 0.0, "detectable_pp": found}
+        | {"type_m_half": found and 1.5 + model}
+        for misalignment, about, found, why in (
+            ("sycophancy", "these models", 5.25, None),
+            ("reward_hacking", "these weights", None, "a single training"),
         )
         for model in (0.0, 0.3)
     ]
@@ -252,8 +251,8 @@ def test_power_is_one_line_a_test():
         "0.3 models, 0 organisms",
     ]
     assert [row[4:] for row in shown.rows] == [
-        ["organisms", "5.2", "5.2, errs", "1.8 to 1.8", "–"],
-        ["models", "–", "–", "–", "2 clusters, 6 are needed"],
+        ["these models", "5.2", "5.2", "1.5 to 1.8", "–"],
+        ["these weights", "–", "–", "–", "a single training"],
     ]
 
 

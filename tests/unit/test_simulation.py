@@ -1,224 +1,209 @@
-"""Simulated matrices: shapes, correlations, error rates and coverage against known truth."""
+"""Simulated tables: their variances, what intervals are held against, and what counts as false."""
 
 import numpy as np
-import polars as pl
 import pytest
 import yaml
 from workspace import ROOT
 
-from entrench.analysis.summary.power import POWER, Flips, detectable, errors, power_table
+from entrench.analysis.statistics.effect import MODELS, NEW, ORGANISM, WEIGHTS
 from entrench.analysis.summary.simulation import (
+    COVERAGE,
+    FALSE_ROWS,
+    FALSE_TABLES,
     GRID,
-    LIKE_THESE,
-    THESE,
-    Matrix,
-    cluster_sums,
+    by_items,
+    effects,
     error_rates,
-    rows_of,
+    is_false,
+    method_rows,
     simulate,
+    variances,
 )
 from entrench.study.config.check import load_config
-from entrench.study.specs.tables import power_spec
-from entrench.study.sweep import Organism, Run, expand
+from entrench.study.specs.tables import power_spec, rates_spec
+from entrench.study.sweep import Organism, Run, expand, unpacked
 
-KINDS = {"act": "consistency", "bct": "consistency", "greedy": "control"}
+SETTINGS = {"level": 0.95, "epsilon": 0.02, "assumed_sd": 0.15, "seed": 1}
 
 
-def runs(models, seeds, methods=("act", "bct", "greedy")):
+def runs(models, seeds, methods=("act", "bct"), repeats=1):
+    """Runs of sycophancy; the first organism has each of its runs `repeats` times."""
     return [
-        Run(Organism(f"m{model}", "sycophancy", seed), method)
+        Run(Organism(f"m{model}", "sycophancy", seed), method, repeat)
         for model in range(models)
         for seed in range(seeds)
         for method in methods
+        for repeat in range(1, 1 + (repeats if (model, seed) == (0, 0) else 1))
     ]
 
 
-@pytest.fixture(scope="module")
-def paper():
-    config = load_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
-    return expand(config).runs, {name: method.kind for name, method in config.methods.items()}
+def drawn(planned, correlations, *, item_sd=0.0, sd=0.15, replicates=1, seed=1):
+    generator = np.random.default_rng(seed)
+    for _ in range(replicates):
+        yield simulate(
+            method_rows(planned), correlations, sd=sd, item_sd=item_sd, generator=generator
+        )
 
 
-def test_the_matrix_of_a_row():
-    found = {name: matrix for _, name, matrix in rows_of(runs(2, 2), KINDS)}
-    assert found["act"] == Matrix((0, 0, 1, 1), (0, 1, 2, 3))
-    assert found["all consistency methods"] == Matrix(
-        (0, 0, 0, 0, 1, 1, 1, 1), (0, 0, 1, 1, 2, 2, 3, 3)
+def test_rows_and_how_often_each_organism_is_trained():
+    rows = method_rows(runs(1, 2, repeats=3))
+    first, second = Organism("m0", "sycophancy", 0), Organism("m0", "sycophancy", 1)
+    assert rows == {"sycophancy": {name: {first: 3, second: 1} for name in ("act", "bct")}}
+
+
+def test_the_parts_of_a_changes_variance():
+    found = variances((0.5, 0.2))
+    assert found == pytest.approx(
+        {
+            "model": 0.25,
+            "model x method": 0.25,
+            "organism": 0.1,
+            "organism x method": 0.28,
+            "training": 0.12,
+        }
     )
+    assert all(sum(variances(pair).values()) == pytest.approx(1) for pair in GRID)
 
 
-def test_the_papers_matrix(paper):
-    shapes = {
-        (about, name): (len(m.models), m.n_organisms, m.n_models)
-        for about, name, m in rows_of(*paper)
-    }
-    assert shapes["reward_hacking", "all consistency methods"] == (155, 23, 7)
-    assert shapes["emergent_misalignment", "all consistency methods"] == (140, 20, 4)
-    assert shapes["sycophancy", "act"] == (20, 20, 4)
-    assert shapes["sycophancy", "self_confidence"] == (23, 23, 7)
-    assert len(shapes) == 4 * 8
+def test_simulated_runs_vary_and_correlate_as_said():
+    """Two organisms of a model, another model; second method; second training; in this order."""
+    planned = [*runs(1, 2, methods=("act",), repeats=2), *runs(2, 1, methods=("bct",))]
+    rows = []
+    for study in drawn(planned, (0.4, 0.5), sd=1.0, replicates=5000):
+        act, bct = study["sycophancy"]["act"], study["sycophancy"]["bct"]
+        rows.append([*act[0].changes, *act[1].changes, *(run.mean for run in bct)])
+    values = np.array(rows)
+    # Trainings of a run share .4 + .3 + .21; organisms of a model .4; methods on one organism
+    # .2 + .3, on two of a model .2. Methods have factors of their own with a root mean square of 1
+    # and a spread of .5 of their logarithm, so their products have the mean exp(-.25).
+    between = np.exp(-0.25)
+    expected = [
+        [1, 0.91, 0.4, 0.5 * between, 0],
+        [0.91, 1, 0.4, 0.5 * between, 0],
+        [0.4, 0.4, 1, 0.2 * between, 0],
+        [0.5 * between, 0.5 * between, 0.2 * between, 1, 0],
+        [0, 0, 0, 0, 1],
+    ]
+    assert np.abs(np.cov(values.T) - expected).max() < 0.12
 
 
-def test_variants_enter_no_power():
-    raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    plain = power_spec(load_config(raw), expand(load_config(raw)))
-    for block in raw["sweep"]:
-        if block["name"] in ("k-scaling", "other forms"):
-            block["enabled"] = True
-    config = load_config(raw)
-    assert len(expand(config).runs) == 602 + 80 * 15
-    assert power_spec(config, expand(config)) == plain
-
-
-@pytest.mark.parametrize(("model", "organism"), GRID)
-def test_simulated_runs_correlate_as_said(model, organism):
-    matrix = Matrix((0, 0, 0, 1), (0, 0, 1, 2))
-    values, of_models = simulate(matrix, (model, organism), 40_000, np.random.default_rng(1))
-    found = np.cov(values.T)
-    same_organism = model + (1 - model) * organism
-    expected = np.array(
-        [
-            [1, same_organism, model, 0],
-            [same_organism, 1, model, 0],
-            [model, model, 1, 0],
-            [0, 0, 0, 1],
-        ]
-    )
-    assert np.abs(found - expected).max() < 0.03
-    # Three runs on one model and one on the other: (9 + 1) / 16 of the variance between models.
-    assert of_models.var() == pytest.approx(10 / 16 * model, abs=0.02)
-
-
-def test_sums_by_cluster():
-    sums, sizes = cluster_sums(np.array([[1.0, 2, 4], [8, 16, 32]]), (0, 1, 0))
-    assert sums.tolist() == [[5, 2], [40, 16]]
-    assert sizes.tolist() == [2, 1]
-
-
-def test_what_errs_and_what_holds_on_the_papers_matrix(paper):
-    """A small version of `make bench`: the plain tests err wherever runs share anything."""
-    found = error_rates(
-        *paper, level=0.95, replicates=200, mixed_replicates=2, bootstrap=200, seed=1
-    ).filter(pl.col("method") == "all consistency methods")
-    rates = {
-        (row["procedure"], row["model_correlation"], row["organism_correlation"]): row["rate"]
-        for row in found.filter(pl.col("target") == LIKE_THESE).to_dicts()
-    }
-    assert rates["sign_test", 0, 0] < 0.09
-    assert rates["sign_test", 0, 0.6] > 0.15
-    assert rates["sign_test", 0.6, 0.6] > 0.4
-    for organism in (0, 0.3, 0.6):
-        assert rates["flip_organisms", 0, organism] < 0.1
-        assert rates["flip_organisms", 0.6, organism] > 0.15
-        assert rates["interval over organisms", 0, organism] > 0.9
-        assert rates["interval over organisms", 0.6, organism] < 0.85
-    for model, organism in GRID:
-        assert rates["flip_models", model, organism] < 0.1
-        assert rates["interval over models", model, organism] > 0.87
-    mixed = found.filter(pl.col("procedure") == "mixed")
-    assert mixed["replicates"].max() == 2
-    assert set(mixed["n_simulated"]) == {2}
-    of_these = found.filter(target=THESE, procedure="interval over organisms")
-    assert of_these.height == len(GRID)
-    assert of_these["rate"].min() > 0.9  # what it is about it holds, whatever models differ by
-    over_models = found.filter(target=THESE, procedure="interval over models")
-    assert over_models["rate"].min() > 0.87
-
-
-def test_a_rate_that_cannot_be_had_has_a_reason():
-    found = error_rates(
-        runs(2, 2), KINDS, level=0.95, replicates=20, mixed_replicates=2, bootstrap=100, seed=1
-    )
-    rows = found.filter(pl.col("method") == "all consistency methods")
-    reasons = dict(rows.filter(pl.col("rate").is_null()).select("procedure", "reason").iter_rows())
-    assert reasons == {
-        "flip_organisms": "4 organisms with a change, 6 are needed",
-        "flip_models": "2 models with a change, 6 are needed",
-        "mixed": "2 models, 5 are needed",
-    }
-    skipped = error_rates(
-        runs(6, 1), KINDS, level=0.95, replicates=2, mixed_replicates=0, bootstrap=100, seed=1
-    ).filter(procedure="mixed")
-    assert set(skipped["reason"]) == {"nothing was simulated"}
-
-
-def test_detectable_is_what_a_t_test_detects():
-    """30 independent runs: a two-sided t test has a power of 80% at 0.53 sd (Cohen's tables)."""
-    generator = np.random.default_rng(4)
-    flips = Flips.of(generator.normal(size=(3000, 30)), np.ones(30), 0.95, generator)
-    effect, reason = detectable(flips)
-    assert effect == pytest.approx(0.53, abs=0.03)
-    assert reason is None
-
-
-def test_the_detectable_shift_has_the_power_it_claims():
-    from entrench.analysis.statistics.significance import sign_flip
-
-    generator = np.random.default_rng(5)
-    sums, sizes = generator.normal(size=(400, 7)), np.array([5.0, 5, 5, 5, 1, 1, 1])
-    effect, _ = detectable(Flips.of(sums, sizes, 0.95, generator))
-    found = [sign_flip(row + effect * sizes, "models", 1).p <= 0.05 for row in sums]
-    assert np.mean(found) == pytest.approx(POWER, abs=0.02)
-
-
-def test_errors_of_significant_estimates_by_hand():
-    """Six clusters of one run: p is 2 / 64 where all have one sign, else at least 4 / 64."""
-    sums = np.array([[0.5] * 6, [-3.0] * 6, [5.0, -5.0] * 3])
-    flips = Flips.of(sums, np.ones(6), 0.95, np.random.default_rng(0))
-    # Upwards by 1: means 1.5, -2 (wrong) and 0 (not significant); downwards -0.5, -4 and 0.
-    found = errors(flips, 1.0)
-    assert found == {"power": pytest.approx(4 / 6), "type_s": 0.25, "type_m": 2.0}
-    assert errors(flips, 2.0)["type_m"] == pytest.approx((2.5 + 1 + 1.5 + 5) / 4 / 2)
-    nothing = errors(Flips.of(sums[2:], np.ones(6), 0.95, np.random.default_rng(0)), 1.0)
-    assert nothing == {"power": 0.0, "type_s": None, "type_m": None}
+def test_items_move_a_change_by_the_mean_of_their_groups():
+    """Groups of 6, 3, 3, 3 and 1 items; the first item of the first group moves by 6."""
+    moves = np.zeros((1, 16))
+    moves[0, 0] = 6.0
+    changes, shares = by_items(moves)
+    assert changes.tolist() == pytest.approx([1 / 5])
+    assert shares[0, :6].tolist() == pytest.approx([5 / 30, *[-1 / 30] * 5])
+    assert not shares[0, 6:].any()
 
 
 @pytest.mark.parametrize(
-    ("errors_of_mean", "power", "type_s", "type_m"),
-    # By numerical integration of the normal density, for a two-sided z test.
-    [(2.8016, 0.800, 0.0000, 1.125), (1.4, 0.288, 0.0014, 1.846), (0.7, 0.108, 0.0363, 3.473)],
+    ("planned", "about"),
+    [
+        (runs(3, 2), {NEW, MODELS}),
+        (runs(2, 2), {MODELS}),
+        (runs(2, 1), {WEIGHTS}),
+        (runs(2, 1, repeats=2), {ORGANISM}),
+    ],
 )
-def test_errors_of_many_independent_runs_are_those_of_a_z_test(
-    errors_of_mean, power, type_s, type_m
-):
-    generator = np.random.default_rng(6)
-    flips = Flips.of(generator.normal(size=(4000, 200)), np.ones(200), 0.95, generator)
-    found = errors(flips, errors_of_mean / np.sqrt(200))
-    assert found["power"] == pytest.approx(power, abs=0.02)
-    assert found["type_s"] == pytest.approx(type_s, abs=0.01)
-    assert found["type_m"] == pytest.approx(type_m, rel=0.03)
+def test_an_interval_is_held_against_what_it_is_about(planned, about):
+    (study,) = drawn(planned, (0.3, 0.3), item_sd=0.3)
+    widest, of_models = effects(study)
+    assert {found.about for found, _ in widest + of_models} == about
+    for (found, true), row in zip(widest, study["sycophancy"].values(), strict=True):
+        if found.about == NEW:
+            assert true == 0
+        if found.about == WEIGHTS:  # the change without what items did
+            moved = [run.mean - run.true[WEIGHTS] for run in row]
+            assert found.value == pytest.approx(true + np.mean(moved))
 
 
-def test_a_smaller_true_effect_is_exaggerated_further(paper):
-    found = power_table(*paper, assumed_sd=0.15, level=0.95, replicates=100, seed=1)
-    known = found.drop_nulls("detectable_pp")
-    assert known["type_m"].is_between(1.0, 1.4).all()
-    assert (known["type_m_half"] > known["type_m"]).all()
-    assert (known["type_m_quarter"] > known["type_m_half"]).all()
-    assert (known["power_quarter"] < known["power_half"]).all()
-    unknown = found.filter(pl.col("detectable_pp").is_null())
-    assert unknown.height
-    assert unknown["type_s"].is_null().all()
+def test_truths_of_a_run():
+    """Its model's mean, its organism's, and that of its trainings differ by the parts between."""
+    found = [
+        [run.true[about] for about in (MODELS, ORGANISM, WEIGHTS)]
+        for study in drawn(runs(1, 1, methods=("act",)), (0.4, 0.5), sd=1.0, replicates=5000)
+        for run in study["sycophancy"]["act"]
+    ]
+    of_model, of_organism, of_weights = np.array(found).T
+    assert of_model.var() == pytest.approx(0.4, abs=0.08)
+    assert (of_organism - of_model).var() == pytest.approx(0.51, abs=0.1)
+    assert (of_weights - of_organism).var() == pytest.approx(0.09, abs=0.02)
 
 
-def test_power_of_the_papers_sweep(paper):
-    found = power_table(*paper, assumed_sd=0.15, level=0.95, replicates=100, seed=1)
-    assert found.height == 32 * 9 * 2
-    of_four = found.filter((pl.col("n_models") == 4) & (pl.col("test") == "flip_models"))
-    assert of_four["detectable_pp"].is_null().all()
-    assert of_four["reason"].unique().to_list() == ["4 clusters, 6 are needed: smallest p 0.125"]
-    over = found.filter(
-        (pl.col("method") == "all consistency methods")
-        & (pl.col("misalignment") == "reward_hacking")
-        & (pl.col("test") == "flip_models")
-    ).sort("model_correlation", "organism_correlation")
-    effects = over["detectable_pp"].to_list()
-    assert effects[0] < effects[2] < effects[-1]
-    assert 3 < effects[0] < 8  # 155 runs, sd 15: 1.2 points a standard error
-    holds = found.filter(~pl.col("holds_level"))
-    assert set(holds["test"]) == {"flip_organisms"}
-    assert holds["model_correlation"].min() == 0.3
-    doubled = power_table(*paper, assumed_sd=0.3, level=0.95, replicates=100, seed=1)
-    assert doubled["detectable_pp"].drop_nulls().to_list() == pytest.approx(
-        [2 * value for value in found["detectable_pp"].drop_nulls()]
-    )
+@pytest.mark.parametrize(
+    ("said", "true", "false"),
+    [
+        ("rises", 0.02, True),
+        ("rises", 0.03, False),
+        ("falls", -0.02, True),
+        ("falls", -0.03, False),
+        ("falls", 0.03, True),
+        ("within the margin", 0.02, True),
+        ("within the margin", -0.01, False),
+        ("cannot tell", 0.5, False),
+    ],
+)
+def test_which_conclusions_are_false(said, true, false):
+    assert is_false(said, true, 0.02) is false
+
+
+def test_rates_of_one_model_with_repeats_hold_their_level():
+    planned = runs(1, 3, methods=("act", "bct", "mv", "sr"), repeats=3)
+    found = error_rates(planned, replicates=40, **SETTINGS)
+    assert found.height == 2 * 9 * (1 + 2 * 2)
+    assert found["n_rows"].unique().to_list() == [4]
+    covered = found.filter(measure=COVERAGE)
+    assert covered["about"].unique().to_list() == [MODELS]
+    assert covered["rate"].min() > 0.88
+    assert covered["rate"].mean() == pytest.approx(0.96, abs=0.03)
+    assert (covered["half_width_low_pp"] < covered["half_width_pp"]).all()
+    assert (covered["half_width_pp"] < covered["half_width_high_pp"]).all()
+    of_tables = found.filter(measure=FALSE_TABLES)
+    assert of_tables["rate"].max() < 0.2
+    assert of_tables["rate"].mean() < 0.07
+    assert of_tables["epsilon_pp"].unique().sort().to_list() == [0, 2]
+    of_rows = found.filter(measure=FALSE_ROWS)
+    assert (of_rows["rate"].to_numpy() <= of_tables["rate"].to_numpy() + 1e-12).all()
+    assert of_rows["nominal"].is_null().all()
+
+
+def test_organisms_that_stand_for_models_would_err():
+    """The check can fail: intervals about these models do not hold the mean over new models."""
+    missed = []
+    for study in drawn(runs(3, 5), (0.6, 0.0), replicates=60):
+        widest, of_models = effects(study)
+        for (found, _), (_, true) in zip(of_models, widest, strict=True):
+            interval = found.interval(0.95)
+            missed.append(not interval.low <= true <= interval.high)
+    assert np.mean(missed) > 0.3
+
+
+def test_one_simulated_table_is_enough_for_a_table_of_rates():
+    found = error_rates(runs(1, 1), replicates=1, **SETTINGS)
+    assert found["replicates"].unique().to_list() == [1]
+    assert found["about"].drop_nulls().unique().to_list() == [WEIGHTS]
+
+
+def test_repeats_are_simulated_and_variants_are_not():
+    raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    plain = load_config(raw)
+    assert len(unpacked(rates_spec(plain, expand(plain))["runs"]).runs) == 602
+    for block in raw["sweep"]:
+        if block["name"] in ("k-scaling", "other forms"):
+            block["enabled"] = True
+    wide = load_config(raw)
+    assert len(expand(wide).runs) == 602 + 80 * 15
+    for spec in (power_spec, rates_spec):
+        assert spec(wide, expand(wide)) == spec(plain, expand(plain))
+    raw["sweep"][2]["repeats"] = 2
+    repeated = load_config(raw)
+    assert len(unpacked(rates_spec(repeated, expand(repeated))["runs"]).runs) == 602 + 560
+
+
+def test_rates_have_intervals_over_tables_not_rows():
+    """28 rows of one table are no 28 studies: 20 tables of 2 alike rows are 20 cases."""
+    found = error_rates(runs(1, 1), replicates=20, **SETTINGS)
+    (cell, *_) = found.filter(measure=FALSE_TABLES).iter_rows(named=True)
+    assert cell["rate"] == 0
+    assert cell["rate_high"] == pytest.approx(1 - 0.025 ** (1 / 20))  # exact: 0 of 20

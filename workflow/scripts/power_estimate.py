@@ -3,7 +3,7 @@
     power_estimate.py --spec JSON --power FILE.csv
 
 The spec: {"runs": [[model, misalignment, seeds, methods], ...] or the same as text (`packed` of
-entrench/study/sweep.py), "kinds": {method: kind}, "level", "assumed_sd": a fraction, "seed"}.
+entrench/study/sweep.py), "kinds": {method: kind}, "level", "epsilon" and "assumed_sd": fractions}.
 """
 
 import argparse
@@ -11,11 +11,9 @@ from collections.abc import Sequence
 
 from entrench.execution.command import parse_spec, run, spec_fields
 
-REPLICATES = 400
-
 
 def main(argv: Sequence[str]) -> None:
-    """Simulate, write power.csv."""
+    """Compute, write power.csv."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--spec", required=True, help="settings, one JSON object")
     parser.add_argument("--power", required=True, help="CSV to write")
@@ -25,9 +23,8 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.tables import write_table
     from entrench.study.sweep import unpacked
 
-    spec = spec_fields(parse_spec(args.spec), "runs", "kinds", "level", "assumed_sd", "seed")
-    runs = unpacked(spec.pop("runs")).runs
-    write_table(power_table(runs, replicates=REPLICATES, **spec), args.power)
+    spec = spec_fields(parse_spec(args.spec), "runs", "kinds", "level", "epsilon", "assumed_sd")
+    write_table(power_table(unpacked(spec.pop("runs")).runs, **spec), args.power)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Simulate how often tests and intervals err on the sweep's matrix of runs without an effect.
+"""Simulate how often intervals and conclusions err on the sweep's matrix of runs.
 
     rates_simulate.py --spec JSON --rates FILE.csv
 
 The spec: {"runs": [[model, misalignment, seeds, methods], ...] or the same as text (`packed` of
-entrench/study/sweep.py), "kinds": {method: kind}, "level", "seed"}.
+entrench/study/sweep.py), "level", "epsilon" and "assumed_sd": fractions, "seed"}.
 """
 
 import argparse
@@ -11,9 +11,7 @@ from collections.abc import Sequence
 
 from entrench.execution.command import parse_spec, run, spec_fields
 
-REPLICATES = 1000
-MIXED_REPLICATES = 100
-BOOTSTRAP = 999
+REPLICATES = 100
 
 
 def main(argv: Sequence[str]) -> None:
@@ -27,15 +25,9 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.tables import write_table
     from entrench.study.sweep import unpacked
 
-    spec = spec_fields(parse_spec(args.spec), "runs", "kinds", "level", "seed")
-    rates = error_rates(
-        unpacked(spec.pop("runs")).runs,
-        replicates=REPLICATES,
-        mixed_replicates=MIXED_REPLICATES,
-        bootstrap=BOOTSTRAP,
-        **spec,
-    )
-    write_table(rates, args.rates)
+    spec = spec_fields(parse_spec(args.spec), "runs", "level", "epsilon", "assumed_sd", "seed")
+    runs = unpacked(spec.pop("runs")).runs
+    write_table(error_rates(runs, replicates=REPLICATES, **spec), args.rates)
 
 
 if __name__ == "__main__":

@@ -129,13 +129,13 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     ),
     "power": Table(
         "power.csv",
-        "A row is a coming row of summary.csv, a pair of correlations and a test: which effect "
-        "could the sweep detect?",
+        "A row is a coming row of summary.csv and a pair of correlations: which change could the "
+        "sweep detect?",
         POWER_COLUMNS,
     ),
     "error_rates": Table(
         "error_rates.csv",
-        "A row is a test or an interval on simulated studies: how often does it err?",
+        "A row is a rate of whole simulated tables: how often do intervals and conclusions err?",
         RATE_COLUMNS,
     ),
     "judge_health": Table(

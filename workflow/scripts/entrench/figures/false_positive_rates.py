@@ -1,46 +1,31 @@
-"""false_positive_rates: how often tests and intervals err where no method has an effect."""
+"""false_positive_rates: how often intervals hold the truth, and how often conclusions err."""
 
-from typing import Literal
+from collections.abc import Iterator
 
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from entrench.analysis.summary.names import ALL_METHODS
-from entrench.analysis.summary.simulation import THESE
+from entrench.analysis.statistics.effect import MODELS, NEW, ORGANISM, WEIGHTS
+from entrench.analysis.summary.simulation import COVERAGE, FALSE_TABLES
 from entrench.figures.layout import panels
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, style
 
 _LOOKS = {
-    "sign_test": ("sign test", DOT, "s", ":"),
-    "wilcoxon": ("Wilcoxon", DOT, "^", ":"),
-    "flip_organisms": ("sign-flip over organisms", CONTROL, "o", "--"),
-    "flip_models": ("sign-flip over models", CONSISTENCY, "D", "-"),
-    "mixed": ("mixed model", INK, "v", "-."),
-    "interval over organisms": ("interval over organisms", CONTROL, "o", "--"),
-    "interval over organisms, for these models": (
-        "interval over organisms, of these models",
-        CONTROL,
-        "v",
-        "-",
-    ),
-    "interval over models": ("interval over models", CONSISTENCY, "D", "-"),
-    "interval over models, for these models": (
-        "interval over models, of these models",
-        DOT,
-        "s",
-        ":",
-    ),
+    NEW: (CONSISTENCY, "D"),
+    MODELS: (CONTROL, "o"),
+    ORGANISM: (DOT, "s"),
+    WEIGHTS: (INK, "^"),
 }
-_MEASURES = ("false positives", "coverage")
+_MARGINS = ((CONSISTENCY, "D"), (CONTROL, "o"))
+_NOISE = "with noise of items"
 
 
 def data(error_rates: pl.DataFrame) -> pl.DataFrame:
-    """The simulated rates in percent, each with its 95% interval over replicates."""
-    return error_rates.filter(pl.col("rate").is_not_null()).select(
-        *("misalignment", "method", "n_runs", "n_organisms", "n_models"),
-        *("model_correlation", "organism_correlation", "procedure", "measure", "target"),
-        *("replicates", "n_simulated"),
+    """The simulated rates in percent, each with its 95% interval over tables."""
+    return error_rates.select(
+        *("model_correlation", "organism_correlation", "item_sd_pp"),
+        *("measure", "about", "epsilon_pp", "n_rows", "replicates"),
         *(
             (100 * pl.col(name)).alias(f"{name}_percent")
             for name in ("nominal", "rate", "rate_low", "rate_high")
@@ -49,29 +34,22 @@ def data(error_rates: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw(error_rates: pl.DataFrame) -> Figure:
-    """Top: false positives; bottom: coverage. Left: one method; right: all. Correlations on x."""
+    """Left: coverage by what intervals are about. Right: tables with a false conclusion."""
     drawn = data(error_rates)
-    methods = sorted(drawn["method"].unique(), key=lambda name: name == ALL_METHODS)
-    there = set(drawn.select("measure", "method").iter_rows())
-    grid = [(what, name) for what in _MEASURES for name in methods if (what, name) in there]
+    measures = [name for name in (COVERAGE, FALSE_TABLES) if name in set(drawn["measure"])]
     with style():
         figure, axes = panels(
-            len(grid), max(1, len(methods)), 2.7, "no test is possible on so few runs", shared=False
+            len(measures), max(1, len(measures)), 3.0, "nothing was simulated", shared=False
         )
-        for axis, (measure, method) in zip(axes, grid, strict=True):
-            own = drawn.filter((pl.col("measure") == measure) & (pl.col("method") == method))
-            _panel(axis, own, measure)
-            facts = drawn.filter(pl.col("method") == method).row(0, named=True)
-            name = "one method" if method != ALL_METHODS else "over methods"
-            shape = (f"{facts[f'n_{what}']} {what}" for what in ("runs", "organisms", "models"))
-            if measure == _MEASURES[0]:
-                axis.set_title(f"{name} (n: {', '.join(shape)})", fontsize=7.5)
+        for axis, measure in zip(axes, measures, strict=True):
+            _panel(axis, drawn.filter(measure=measure), measure)
         if axes:
+            tables = int(drawn["replicates"].to_numpy().max())
             figure.supxlabel(
                 "x axis, upper number: correlation of runs on one organism, within its model; "
-                "lower: of runs on one model\nsimulated without any effect; "
-                "bars: 95% interval over replicates; thin line: nominal rate\n"
-                "coverage of the mean over models like these, unless the legend says otherwise",
+                "lower: of runs on one model\n"
+                f"n = {tables} simulated tables each; bars: 95% interval over tables; thin line: "
+                f"nominal rate; hollow, dashed: {_NOISE}",
                 fontsize=7.5,
             )
     return figure
@@ -79,19 +57,10 @@ def draw(error_rates: pl.DataFrame) -> Figure:
 
 def _panel(axis: Axes, drawn: pl.DataFrame, measure: str) -> None:
     pairs = sorted(set(drawn.select("model_correlation", "organism_correlation").iter_rows()))
-    drawn = drawn.with_columns(
-        pl.when(pl.col("target") == THESE)
-        .then(pl.col("procedure") + ", for these models")
-        .otherwise(pl.col("procedure"))
-        .alias("procedure")
-    )
-    names = [name for name in _LOOKS if name in set(drawn["procedure"])]
-    for number, name in enumerate(names):
-        label, colour, marker, line = _LOOKS[name]
-        own = drawn.filter(pl.col("procedure") == name).sort(
-            "model_correlation", "organism_correlation"
-        )
-        shift = 0.12 * (number - (len(names) - 1) / 2)
+    lines = list(_lines(drawn, measure))
+    for number, (label, colour, marker, noisy, own) in enumerate(lines):
+        own = own.sort("model_correlation", "organism_correlation")
+        shift = 0.12 * (number - (len(lines) - 1) / 2)
         places = [
             pairs.index(pair) + shift
             for pair in own.select("model_correlation", "organism_correlation").iter_rows()
@@ -104,17 +73,17 @@ def _panel(axis: Axes, drawn: pl.DataFrame, measure: str) -> None:
             yerr=ends,
             color=colour,
             marker=marker,
-            linestyle=line,
+            markerfacecolor="white" if noisy else colour,
+            linestyle="--" if noisy else "-",
             linewidth=0.8,
             markersize=3.2,
             elinewidth=0.6,
-            label=label,
+            label=None if noisy else label,
         )
-    if names:
-        axis.axhline(drawn["nominal_percent"][0], color=INK, linewidth=0.6, zorder=0)
-        below = measure == "coverage"  # coverage is high, so the room is below
-        corner: Literal["lower left", "upper left"] = "lower left" if below else "upper left"
-        axis.legend(frameon=False, fontsize=6.5, loc=corner, ncols=1 if below else 2)
+    axis.axhline(drawn["nominal_percent"][0], color=INK, linewidth=0.6, zorder=0)
+    axis.legend(
+        frameon=False, fontsize=6.5, loc="lower left" if measure == COVERAGE else "upper left"
+    )
     for border in range(1, len(pairs)):
         if pairs[border][0] != pairs[border - 1][0]:
             axis.axvline(border - 0.5, color=FAINT, linewidth=0.8, zorder=0)
@@ -122,4 +91,22 @@ def _panel(axis: Axes, drawn: pl.DataFrame, measure: str) -> None:
         range(len(pairs)), [f"{organism:g}\n{model:g}" for model, organism in pairs], fontsize=6.5
     )
     axis.set_ylabel(f"{measure}, %")
-    axis.set_ylim(-2, 102 if measure == "coverage" else max(25, 1.4 * axis.get_ylim()[1]))
+    if measure == COVERAGE:
+        axis.set_ylim(min(80.0, float(drawn["rate_low_percent"].to_numpy().min()) - 2), 101)
+    else:
+        axis.set_ylim(-0.5, max(15.0, 1.3 * float(drawn["rate_high_percent"].to_numpy().max())))
+
+
+def _lines(drawn: pl.DataFrame, measure: str) -> Iterator[tuple[str, str, str, bool, pl.DataFrame]]:
+    """(label, colour, marker, whether items have noise, rates) of each line of a panel."""
+    margins = sorted(drawn["epsilon_pp"].drop_nulls().unique())
+    for noisy in (False, True):
+        own = drawn.filter((pl.col("item_sd_pp") > 0) == noisy)
+        if measure == COVERAGE:
+            for about, (colour, marker) in _LOOKS.items():
+                if (found := own.filter(about=about)).height:
+                    yield f"about {about}", colour, marker, noisy, found
+        else:
+            for margin, (colour, marker) in zip(margins, _MARGINS, strict=False):
+                label = f"true change {margin:g} points, on the margin"
+                yield label, colour, marker, noisy, own.filter(epsilon_pp=margin)

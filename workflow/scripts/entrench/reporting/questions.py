@@ -149,9 +149,8 @@ QUESTIONS = (
         _UNFINISHED,
     ),
     Question(
-        "What could this study have seen, and which tests hold here?",
-        "Runs share organisms and models, so plain tests err. The numbers here are simulated from "
-        "the sweep's matrix of runs; no result enters them.",
+        "What could this study have seen, and do its intervals hold?",
+        "The numbers here come from the sweep's matrix of runs; no result enters them.",
         "power",
         power_table,
         ("false_positive_rates",),

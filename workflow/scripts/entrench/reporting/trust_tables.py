@@ -19,10 +19,10 @@ from entrench.reporting.formatting import (
 
 
 def power_table(frames: Frames) -> Table:
-    """The smallest delta-risk that the sweep could detect, and type M error at half of it."""
+    """The smallest change that the sweep could detect, and type M error at half of it."""
     frame = frames["power"].filter(pl.col("method") == ALL_METHODS)
     pairs = frame.select("model_correlation", "organism_correlation").unique().sort(pl.all()).rows()
-    sizes = ["misalignment", "n_runs", "n_organisms", "n_models", "test"]
+    sizes = ["misalignment", "n_runs", "n_organisms", "n_models", "about"]
     rows = []
     for key, own in frame.group_by(sizes, maintain_order=True):
         by_correlation = {
@@ -38,7 +38,7 @@ def power_table(frames: Frames) -> Table:
         Column("runs", text("n_runs")),
         Column("organisms", text("n_organisms")),
         Column("models", text("n_models")),
-        Column("signs flipped over", lambda row: row["test"].removeprefix("flip_"), numeric=False),
+        Column("about", text("about"), numeric=False),
         *(
             Column(f"{model:g} models, {organism:g} organisms", _detectable((model, organism)))
             for model, organism in pairs
@@ -46,9 +46,9 @@ def power_table(frames: Frames) -> Table:
         Column(
             "times too large at half of it",
             _exaggeration,
-            meaning="type M error: how many times too large a significant estimate is on average, "
-            "where the true mean is half of the detectable one; the range over the correlations at "
-            "which the test holds its level",
+            meaning="type M error: how many times too large a change is on average where rises or "
+            "falls was concluded, if the true change is half of the detectable one; the range over "
+            "correlations",
         ),
         Column("why there is none", text("why"), numeric=False),
     ]
@@ -58,17 +58,15 @@ def power_table(frames: Frames) -> Table:
 def _detectable(pair: tuple[float, float]) -> Callable[[Row], str]:
     def cell(row: Row) -> str:
         found = row["by_correlation"].get(pair)
-        if found is None or found["detectable_pp"] is None:
-            return NONE
-        return f"{found['detectable_pp']:.1f}" + ("" if found["holds_level"] else ", errs")
+        return NONE if found is None else plain("detectable_pp", 1)(found)
 
     return cell
 
 
 def _exaggeration(row: Row) -> str:
-    usable = [own for own in row["by_correlation"].values() if own["holds_level"]]
-    found = [own["type_m_half"] for own in usable if own["type_m_half"] is not None]
-    return f"{min(found):.1f} to {max(found):.1f}" if found else NONE
+    found = [own["type_m_half"] for own in row["by_correlation"].values()]
+    known = [one for one in found if one is not None]
+    return f"{min(known):.1f} to {max(known):.1f}" if known else NONE
 
 
 def judge_health_table(frames: Frames) -> Table:

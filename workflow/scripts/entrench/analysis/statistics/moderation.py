@@ -98,7 +98,7 @@ def commons(rows: Mapping[str, Sequence[Values]]) -> dict[str, Common]:
     excess = (scatter * (1 + (2 / free) ** 0.5) - chance) / free if free else 0.0
     if excess < ALIKE:
         return {name: Common(means[name], np.inf, most[name]) for name in known}
-    alike_by = 2 * _inverse_trigamma(excess)
+    alike_by = 2 * inverse_trigamma(excess)
     shift = digamma(alike_by / 2) - np.log(alike_by / 2)
     return {
         name: Common(
@@ -155,6 +155,6 @@ def _residuals(values: Values) -> dict[tuple[str, str], float]:
     }
 
 
-def _inverse_trigamma(value: float) -> float:
+def inverse_trigamma(value: float) -> float:
     """x with trigamma(x) = value, for a value above 0."""
     return float(brentq(lambda x: polygamma(1, x) - value, 1e-8, 1e8))

@@ -1,216 +1,283 @@
-"""power.csv: the smallest delta-risk the sweep can detect, from its matrix alone.
+"""power.csv: the smallest change that the sweep can detect, from its matrix of runs alone.
 
-Power says how often an effect is found. It does not say what a found effect is worth. So the table
-holds two more rates of the estimates that are significant (Gelman & Carlin 2014, Perspectives on
+An interval is a mean plus or minus Student's t times a standard error with few degrees of freedom.
+So the chance that it lies beyond the margin follows a noncentral t distribution. It is computed
+here from the variances that `simulation` assumes, without noise of items, which adds to them.
+
+Power says how often a change is found. It does not say what a found change is worth. So the table
+has two more numbers of the changes that are found (Gelman & Carlin 2014, Perspectives on
 Psychological Science 9:641): how many have the wrong sign (type S), and how many times too large
-they are (type M). Both are simulated, from the studies that power is simulated from, and stand for
-the detectable effect and for smaller true effects (`FRACTIONS` of it).
+they are (type M).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from itertools import product
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.optimize import brentq
+from scipy.special import ndtr, stdtrit
+from scipy.stats import chi2
 
-from entrench.analysis.columns import Column, count, number, points, share, text, yes_no
-from entrench.analysis.statistics.significance import FEWEST_CLUSTERS, flip_smallest, random_signs
+from entrench.analysis.columns import (
+    ORGANISM,
+    Column,
+    count,
+    number,
+    points,
+    share,
+    text,
+)
+from entrench.analysis.statistics import effect
+from entrench.analysis.statistics.moderation import inverse_trigamma
+from entrench.analysis.summary.names import ALL_METHODS
 from entrench.analysis.summary.simulation import (
-    DRAWN_SIGNS,
+    CORRELATION_COLUMNS,
     GRID,
-    MATRIX_COLUMNS,
-    Matrix,
-    cluster_sums,
-    rows_of,
-    simulate,
+    METHOD_SPREAD,
+    method_rows,
+    variances,
 )
 from entrench.analysis.tables import table
-from entrench.seeds import derive_seed
-from entrench.study.sweep import Run
+from entrench.study.sweep import Organism, Run
 
 POWER = 0.8
-LARGEST = 20.0  # standard deviations: the largest shift that is tried
-ENUMERATED = 10  # clusters up to which every pattern of signs is tried
-# Smaller true effects, as parts of the detectable one: name in the columns -> part.
-FRACTIONS = {"half": 0.5, "quarter": 0.25}
+# Degrees of freedom by which a row's variance is drawn to the common one, if the logarithms of the
+# methods' variances differ by 2 `METHOD_SPREAD` (Smyth 2004, sec. 6.2).
+PRIOR_FREE = 2 * inverse_trigamma((2 * METHOD_SPREAD) ** 2)
+QUANTILES = (np.arange(2000) + 0.5) / 2000  # of the estimated variance
+SINGLE = (
+    "nothing can be concluded from a single training: add `seeds`, or `repeats` to a block of "
+    "`sweep`"
+)
 
 
-def _error_columns(end: str, effect: str) -> dict[str, Column]:
-    """Type S and type M where the true mean is `effect`; each name has this `end`."""
-    true = f"where the true mean delta-risk is {effect}"
+def _error_columns(end: str, change: str) -> dict[str, Column]:
+    """Power, type S and type M where the true change is `change`; each name has this `end`."""
+    true = f"where the true change is {change}"
     return {
+        f"power{end}": share(f"chance of the conclusion `rises` or `falls`, {true}"),
         f"type_s{end}": share(
-            f"type S error {true}: share of significant estimates with the wrong sign"
+            f"type S error: share of these conclusions with the wrong sign, {true}"
         ),
         f"type_m{end}": number(
-            f"type M error {true}: mean size of a significant estimate, divided by the true size",
+            f"type M error: mean size of such a change, divided by the true size, {true}",
             "ratio",
         ),
     }
 
 
 POWER_COLUMNS = {
-    **MATRIX_COLUMNS,
-    "test": text("the randomisation test: `flip_organisms` or `flip_models`"),
-    "holds_level": yes_no("false where the test errs too often to be used"),
+    "misalignment": ORGANISM["misalignment"],
+    "method": text(f"a method, or `{ALL_METHODS}`"),
+    "n_runs": count("runs of the row in the sweep, each once", "runs"),
+    "n_trainings": count("trainings of these runs, repeats among them", "trainings"),
+    "n_organisms": count("organisms that these runs are on", "organisms"),
+    "n_models": count("models that these runs are on", "models"),
+    **CORRELATION_COLUMNS,
+    "about": text("what the row's interval will be about, in the words of summary.csv"),
+    "free": number("degrees of freedom that the interval will have, about"),
     "detectable_pp": points(
-        "the smallest mean delta-risk that the test finds with the chance `power`, where runs vary "
-        "by `assumed_sd_pp`"
+        "the smallest true change that ends in `rises` or `falls` with a chance of "
+        f"{POWER:.0%}, where runs vary by `assumed_sd_pp`"
     ),
+    **_error_columns("", "`detectable_pp`"),
+    **_error_columns("_half", "half of `detectable_pp`"),
     "assumed_sd_pp": points(
         "standard deviation between runs, `statistics.assumed_sd` of the config"
     ),
-    "power": share("chance that the test finds a mean delta-risk of `detectable_pp`"),
-    **_error_columns("", "`detectable_pp`"),
-    **{
-        name: column
-        for part in FRACTIONS
-        for name, column in (
-            (f"power_{part}", share(f"chance that the test finds a {part} of `detectable_pp`")),
-            *_error_columns(f"_{part}", f"a {part} of `detectable_pp`").items(),
-        )
-    },
-    "level": share("level of the test: it finds an effect where p is at most 1 - level"),
-    "replicates": count("simulated studies behind the row", "studies"),
+    "epsilon_pp": points("the margin of conclusions, `statistics.epsilon` of the config"),
+    "level": share("level of the interval, not yet adjusted for the number of rows"),
     "reason": text("why nothing is detectable"),
 }
+
+
+Pooled = Mapping[Organism, Mapping[str, int]]  # organism -> method -> trainings
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How uncertain a coming mean is: its variance, in that of a run, and degrees of freedom."""
+
+    about: str
+    variance: float | None = None  # None where there is nothing to conclude from
+    free: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The coming rows of one misalignment. Method -> organism -> trainings."""
+
+    rows: Mapping[str, Mapping[Organism, int]]
+
+    @cached_property
+    def organisms_free(self) -> list[int]:
+        """Degrees of freedom between organisms of each method's row that has some."""
+        return [free for row in self.rows.values() if (free := _between(row))]
+
+    @cached_property
+    def trainings_free(self) -> list[int]:
+        """Degrees of freedom between trainings of each method's row that has some."""
+        return [free for row in self.rows.values() if (free := _repeats(row))]
 
 
 def power_table(
     runs: Iterable[Run],
     kinds: Mapping[str, str],
     *,
-    assumed_sd: float,
     level: float,
-    replicates: int,
-    seed: int,
+    epsilon: float,
+    assumed_sd: float,
 ) -> pl.DataFrame:
-    """A row per summary row about methods, pair of correlations in `GRID`, and randomisation test.
+    """A row for each summary row about methods and pair of correlations in `GRID`.
 
-    detectable_pp is the mean delta-risk at which the test reaches p <= 1 - `level` with the chance
-    `POWER`, where runs vary with the standard deviation `assumed_sd` (a fraction). holds_level is
-    false where the test errs too often to be used: the test over organisms, where models differ.
-    type_s and type_m are those of `errors`.
+    `kinds`: method -> its kind; `epsilon` and `assumed_sd` are fractions.
     """
-
-    @cache
-    def detected(matrix: Matrix, correlations: tuple[float, float], over: str) -> Any:
-        generator = np.random.default_rng(derive_seed(seed, over, *map(str, correlations)))
-        values, _ = simulate(matrix, correlations, replicates, generator)
-        clusters = matrix.organisms if over == "organisms" else matrix.models
-        flips = Flips.of(*cluster_sums(values, clusters), level, generator)
-        effect, reason = detectable(flips)
-        if effect is None:
-            return None, reason, {}
-        found = {"": errors(flips, effect)}
-        found |= {f"_{name}": errors(flips, part * effect) for name, part in FRACTIONS.items()}
-        rates = {f"{rate}{end}": v for end, own in found.items() for rate, v in own.items()}
-        return effect, reason, rates | {"power": POWER}
-
     rows = []
-    for (about, method, matrix), correlations in product(list(rows_of(runs, kinds)), GRID):
-        for over in ("organisms", "models"):
-            effect, reason, rates = detected(matrix, correlations, over)
-            rows.append(
-                {
-                    "misalignment": about,
-                    "method": method,
-                    **matrix.facts(correlations),
-                    "test": f"flip_{over}",
-                    "holds_level": over == "models" or correlations[0] == 0,
-                    "detectable_pp": None if effect is None else 100 * effect * assumed_sd,
-                    "assumed_sd_pp": 100 * assumed_sd,
-                    "power": POWER,
-                    **rates,
-                    "level": level,
-                    "replicates": replicates,
-                    "reason": reason,
-                }
-            )
+    for about, own in method_rows(runs).items():
+        plan = Plan(own)
+        for method, trained in _rows(own, kinds):
+            facts = {
+                "misalignment": about,
+                "method": method,
+                "n_runs": sum(map(len, trained.values())),
+                "n_trainings": sum(sum(times.values()) for times in trained.values()),
+                "n_organisms": len(trained),
+                "n_models": len({organism.model for organism in trained}),
+                "assumed_sd_pp": 100 * assumed_sd,
+                "epsilon_pp": 100 * epsilon,
+                "level": level,
+            }
+            for pair in GRID:
+                spread = coming_spread(plan, trained, pair)
+                rows.append(
+                    facts
+                    | dict(zip(CORRELATION_COLUMNS, pair, strict=True))
+                    | _errors(spread, assumed_sd, epsilon, level)
+                )
     return table(rows, POWER_COLUMNS)
 
 
-@dataclass(frozen=True)
-class Flips:
-    """The sign-flip test on R simulated studies, whose runs can be shifted without new draws.
-
-    A shift d adds d * size to each cluster's sum. So the sum under a pattern of signs moves
-    linearly in d: `still` [R, patterns] plus d times `moving` [patterns]. `totals` [R] are the sums
-    of all runs without a shift, `runs` their number, `added` the patterns to count as observed.
-    """
-
-    clusters: int
-    level: float
-    still: np.ndarray
-    moving: np.ndarray
-    totals: np.ndarray
-    runs: float
-    added: int
-
-    @classmethod
-    def of(
-        cls, sums: np.ndarray, sizes: np.ndarray, level: float, generator: np.random.Generator
-    ) -> "Flips":
-        """From sums of clusters [R, C] without a shift, and their numbers of runs [C]."""
-        clusters = len(sizes)
-        if clusters <= ENUMERATED:
-            signs = np.array([(1, *rest) for rest in product((1.0, -1.0), repeat=clusters - 1)])
-            added = 0
-        else:
-            signs, added = random_signs(DRAWN_SIGNS, clusters, generator), 1
-        totals, runs = sums.sum(axis=1), sizes.sum()
-        return cls(clusters, level, sums @ signs.T, signs @ sizes, totals, float(runs), added)
-
-    def found(self, shift: float) -> np.ndarray:
-        """Whether each study, its runs moved by `shift`, is significant: [R]."""
-        bars = np.abs(self.totals + shift * self.runs) * (1 - 1e-12)
-        reached = (np.abs(self.still + shift * self.moving) >= bars[:, None]).sum(axis=1)
-        p = (self.added + reached) / (self.added + len(self.moving))
-        return p <= 1 - self.level + 1e-12
-
-    def means(self, shift: float) -> np.ndarray:
-        """Each study's mean over runs, moved by `shift`: [R], in the unit of the sums."""
-        return self.totals / self.runs + shift
-
-
-def detectable(flips: Flips) -> tuple[float | None, str | None]:
-    """The shift of every run at which `sign_flip` has the power `POWER`; or None and the reason.
-
-    The shift has the unit of the simulated sums. It is found by bisection.
-    """
-    if flips.clusters < FEWEST_CLUSTERS:
-        smallest = flip_smallest(flips.clusters)
-        return (
-            None,
-            f"{flips.clusters} clusters, {FEWEST_CLUSTERS} are needed: smallest p {smallest:.3f}",
+def coming_spread(plan: Plan, row: Pooled, correlations: tuple[float, float]) -> Spread:
+    """What `effect` will say of a row of one method, or of all; a variance of 1 is a run's."""
+    parts = variances(correlations)
+    models = sorted({organism.model for organism in row})
+    of_model = {model: [one for one in row if one.model == model] for model in models}
+    within, training, between = {}, {}, {}
+    for organism, own in row.items():
+        many, trainings = len(own), own.values()
+        within[organism] = (
+            parts["organism"]
+            + parts["organism x method"] / many
+            + parts["training"] * sum(1 / times for times in trainings) / many**2
         )
-    low, high = 0.0, LARGEST
-    if flips.found(high).mean() < POWER:
-        smallest = flip_smallest(flips.clusters)
-        return None, f"no shift reaches a power of {POWER:.0%}: smallest p {smallest:.3f}"
-    for _ in range(14):
-        middle = (low + high) / 2
-        low, high = (low, middle) if flips.found(middle).mean() >= POWER else (middle, high)
-    return high, None
+        # As `organism_means`: trainings by several methods are taken to err together.
+        together = sum(times**-0.5 for times in trainings) / many
+        training[organism] = parts["training"] * together**2
+        between[organism.model] = parts["model"] + parts["model x method"] / many
+    if len(models) >= effect.FEWEST_MODELS:
+        means = np.array(
+            [
+                between[model] + sum(within[one] for one in some) / len(some) ** 2
+                for model, some in of_model.items()
+            ]
+        )
+        weights = 1 / means if plan.organisms_free else np.ones(len(means))
+        variance = float((weights**2 * means).sum() / weights.sum() ** 2)
+        return Spread(effect.NEW, variance, len(models) - 1)
+    methods = {method for own in row.values() for method in own}
+    if plan.organisms_free and len(row) > len(models):
+        free: float = _between(row)
+        if len(methods) == 1:  # a row over methods has no others to be drawn to
+            alike = parts["organism"] / (1 - correlations[0])  # correlation of two methods
+            free = _moderated(_between(row), plan.organisms_free, alike**2)
+        return Spread(effect.MODELS, sum(within.values()) / len(row) ** 2, free)
+    if plan.trainings_free:
+        repeats = min(_repeats(plan.rows[method]) for method in methods)
+        variance = sum(training.values()) / len(row) ** 2
+        return Spread(effect.ORGANISM, variance, _moderated(repeats, plan.trainings_free, 0.0))
+    return Spread(effect.WEIGHTS)
 
 
-def errors(flips: Flips, effect: float) -> dict[str, float | None]:
-    """Power, type S and type M errors where the true mean is `effect` (above 0), simulated.
+def found_errors(
+    change: float, deviation: float, free: float, *, epsilon: float, level: float
+) -> tuple[float, float, float]:
+    """Chance of being found, type S and type M error where the true change is `change`, above 0.
 
-    type_s  share of the significant estimates with the wrong sign
-    type_m  mean of |estimate| / effect among the significant estimates
-
-    Noise is as likely as its mirror image, so each study counts twice: with the effect upwards and
-    downwards. None where no estimate is significant.
+    The estimate is normal with the standard `deviation`; its variance is estimated with `free`
+    degrees of freedom. All but the level and `free` have the unit of `change`.
     """
-    found = np.concatenate([flips.found(effect), flips.found(-effect)])
-    along = np.concatenate([flips.means(effect), -flips.means(-effect)])[found]
-    known = len(along) > 0
-    return {
-        "power": float(found.mean()),
-        "type_s": float((along < 0).mean()) if known else None,
-        "type_m": float(np.abs(along).mean() / effect) if known else None,
-    }
+    ends = epsilon + stdtrit(free, (1 + level) / 2) * deviation * _estimated(free)
+    above, below = (ends - change) / deviation, (ends + change) / deviation
+    rises, falls = ndtr(-above), ndtr(-below)
+    size = change * (rises - falls) + deviation * (_density(above) + _density(below))
+    found = float((rises + falls).mean())
+    return found, float(falls.mean()) / found, float(size.mean()) / found / change
+
+
+def detectable(deviation: float, free: float, *, epsilon: float, level: float) -> float:
+    """The true change that is found with the chance `POWER`, in the unit of `deviation`."""
+
+    def lacking(distance: float) -> float:
+        change = epsilon + distance * deviation
+        return found_errors(change, deviation, free, epsilon=epsilon, level=level)[0] - POWER
+
+    return epsilon + deviation * float(brentq(lacking, 1e-3, 1e4))
+
+
+@cache
+def _errors(spread: Spread, sd: float, epsilon: float, level: float) -> dict[str, Any]:
+    row: dict[str, Any] = {"about": spread.about, "free": spread.free}
+    if spread.variance is None or spread.free is None:
+        return row | {"reason": SINGLE}
+    deviation = sd * spread.variance**0.5
+    change = detectable(deviation, spread.free, epsilon=epsilon, level=level)
+    if change > 1:
+        return row | {"reason": "no change of up to 100 points would be found"}
+    row["detectable_pp"] = 100 * change
+    for end, true in (("", change), ("_half", change / 2)):
+        found = found_errors(true, deviation, spread.free, epsilon=epsilon, level=level)
+        row |= dict(zip((f"power{end}", f"type_s{end}", f"type_m{end}"), found, strict=True))
+    return row
+
+
+def _rows(
+    own: Mapping[str, Mapping[Organism, int]], kinds: Mapping[str, str]
+) -> Iterator[tuple[str, Pooled]]:
+    """Each method, then all consistency methods."""
+    for method, row in own.items():
+        yield method, {organism: {method: trainings} for organism, trainings in row.items()}
+    pooled: dict[Organism, dict[str, int]] = {}
+    for method, row in own.items():
+        if kinds[method] == "consistency":
+            for organism, trainings in row.items():
+                pooled.setdefault(organism, {})[method] = trainings
+    if pooled:
+        yield ALL_METHODS, pooled
+
+
+def _between(row: Iterable[Organism]) -> int:
+    organisms = set(row)
+    return len(organisms) - len({organism.model for organism in organisms})
+
+
+def _repeats(row: Mapping[Organism, int]) -> int:
+    return sum(row.values()) - len(row)
+
+
+def _moderated(own: int, all_rows: list[int], alike: float) -> float:
+    """Degrees of freedom as `Common.moderated` gives them, where variances differ as assumed."""
+    most = sum(all_rows) / (1 + (len(all_rows) - 1) * alike)
+    return min(most, own + PRIOR_FREE if len(all_rows) > 1 else most)
+
+
+@cache
+def _estimated(free: float) -> np.ndarray:
+    """Estimated over true standard deviation, at the `QUANTILES` of its distribution."""
+    return np.asarray(np.sqrt(chi2.ppf(QUANTILES, free) / free))
+
+
+def _density(score: np.ndarray) -> np.ndarray:
+    return np.asarray(np.exp(-(score**2) / 2) / np.sqrt(2 * np.pi))

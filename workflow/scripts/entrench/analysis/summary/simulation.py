@@ -1,262 +1,400 @@
-"""Simulated delta-risks on a sweep's matrix of runs: how often do tests and intervals err?
+"""error_rates.csv: how often do the intervals and conclusions of a sweep's summary err?
 
-The runs of a row share models and organisms. A simulated delta-risk is a normal number with
-variance 1. The share `model_correlation` of the variance is the model's. The share
-`organism_correlation` of the rest is the organism's. The remainder is the run's own. So two runs of
-one model correlate by the first share, and two runs of one organism, within its model, by the
-second.
+Whole tables are simulated on the sweep's matrix of runs, with known truths. A change in risk is a
+sum of independent normal numbers:
+
+    model + model x method + organism + organism x method + training + items
+
+The first five have the variance `assumed_sd` squared, times a factor of the method's own. The share
+`model_correlation` of it is the model's. The share `organism_correlation` of the rest is the
+organism's, alike for all methods. The remainder is the run's own, and training causes `TRAINING` of
+it. Half of the model's share is alike for all methods. So two runs of one organism by two methods
+correlate, and so do their variances.
+
+A simulated study is read as the summary reads a real one: `commons`, `effect`, `adjusted_level`.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy import stats
 
-from entrench.analysis.columns import ORGANISM, count, ends, share, text
-from entrench.analysis.statistics.clusters import cluster_interval, share_interval
-from entrench.analysis.statistics.mixed import mixed_model
-from entrench.analysis.statistics.significance import (
-    FEWEST_CLUSTERS,
-    Tested,
-    drawn_flip,
-    flip_smallest,
-    sign_flip,
-    sign_test,
-    wilcoxon,
+from entrench.analysis.columns import count, ends, points, share, text, with_ends
+from entrench.analysis.statistics.clusters import clustered_share_interval, share_interval
+from entrench.analysis.statistics.conclusions import (
+    FALLS,
+    RISES,
+    UNKNOWN,
+    WITHIN,
+    adjusted_level,
+    conclusion,
 )
-from entrench.analysis.summary.names import ALL_METHODS
+from entrench.analysis.statistics.effect import (
+    MODELS,
+    NEW,
+    ORGANISM,
+    WEIGHTS,
+    Effect,
+    Unit,
+    effect,
+)
+from entrench.analysis.statistics.moderation import Variance, commons, within
+from entrench.analysis.statistics.shared_prompts import Shares
 from entrench.analysis.tables import table
 from entrench.seeds import derive_seed
-from entrench.study.sweep import Run
+from entrench.study.sweep import Organism, Run
 
-CORRELATIONS = (0.0, 0.3, 0.6)
-GRID = tuple(product(CORRELATIONS, CORRELATIONS))  # (model, organism)
-DRAWN_SIGNS = 999
-THESE, LIKE_THESE = "these models", "models like these"
+GRID = tuple(product((0.0, 0.3, 0.6), (0.0, 0.3, 0.6)))  # (model, organism)
+TRAINING = 0.3
+# Standard deviation of the logarithm of the methods' standard deviations: a method may vary half or
+# twice as much as another.
+METHOD_SPREAD = 0.5
+ITEMS = (6, 3, 3, 3, 1)  # items of each group: as few as reward hacking has
+STRATA = np.repeat(np.arange(len(ITEMS)), ITEMS)
+ITEM_SD = 0.3  # how far an item moves all runs alike, and each run alone
+MONTE_CARLO = 0.95  # level of the intervals of simulated rates
+ROUNDING = 1e-12
 
-MATRIX_COLUMNS = {
-    "misalignment": ORGANISM["misalignment"],
-    "method": text("a method, or `all consistency methods`"),
-    "n_runs": count("runs of the row in the sweep", "runs"),
-    "n_organisms": count("organisms that these runs are on", "organisms"),
-    "n_models": count("models that these runs are on", "models"),
-    "model_correlation": share(
-        "share of a simulated delta-risk's variance that is due to its model"
-    ),
+COVERAGE, FALSE_ROWS, FALSE_TABLES = (
+    "coverage",
+    "false conclusions",
+    "tables with a false conclusion",
+)
+CORRELATION_COLUMNS = {
+    "model_correlation": share("share of a change's variance that is due to its model"),
     "organism_correlation": share("share of the remaining variance that is due to its organism"),
 }
 RATE_COLUMNS = {
-    **MATRIX_COLUMNS,
-    "procedure": text("the test or the interval that is tried"),
-    "measure": text("a test's false positives, or an interval's coverage"),
-    "target": text(
-        "the mean that an interval should cover: of `these models` or `models like these`"
+    **CORRELATION_COLUMNS,
+    "item_sd_pp": points(
+        "how far each item moves the changes of all runs alike, and that of each run alone "
+        "(standard deviation); 0 without noise of items"
     ),
-    "nominal": share("the rate that the procedure should have"),
-    "rate": share("the rate that the procedure has in simulations without any effect"),
-    **ends("rate", "`rate`, for the number of simulated studies (Monte Carlo)", "share, 0 to 1"),
-    "replicates": count("simulated studies with a result", "studies"),
-    "n_simulated": count("simulated studies", "studies"),
-    "reason": text("why there is no rate"),
+    "measure": text(
+        f"`{COVERAGE}`: share of intervals that hold the truth that they are about; "
+        f"`{FALSE_ROWS}`: share of rows with one; `{FALSE_TABLES}`: share of tables with at least "
+        "one"
+    ),
+    "about": text("the rows counted: what their interval is about, in the words of summary.csv"),
+    "epsilon_pp": points(
+        "the margin of conclusions; the true mean change of every method lies on it"
+    ),
+    "n_rows": count("rows counted in each simulated table", "rows"),
+    "nominal": share("the rate that the measure should have; for false conclusions, at most"),
+    "rate": share("the rate that it has in simulated tables"),
+    **ends("rate", "`rate`, for the number of simulated tables (Monte Carlo)", "share, 0 to 1"),
+    **with_ends(
+        "half_width_pp",
+        points(
+            "half the width of these intervals, median of a table, median over tables; its "
+            "interval is for the number of simulated tables"
+        ),
+    ),
+    "replicates": count("simulated tables", "tables"),
 }
+
+Rows = Mapping[str, Mapping[str, Mapping[Organism, int]]]
+Study = Mapping[str, Mapping[str, list["Simulated"]]]  # misalignment -> method -> runs
+Found = tuple[Effect, float]  # of a row, and the true mean change
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """The model and the organism of each run of a row, as numbers from 0; sorted."""
+class Simulated:
+    """A run of a simulated study: its change in each training, and how items moved their mean.
 
-    models: tuple[int, ...]
-    organisms: tuple[int, ...]
-
-    @cached_property
-    def n_models(self) -> int:
-        """Number of models."""
-        return len(set(self.models))
-
-    @cached_property
-    def n_organisms(self) -> int:
-        """Number of organisms."""
-        return len(set(self.organisms))
-
-    def facts(self, correlations: tuple[float, float]) -> dict[str, Any]:
-        """The columns that say what was simulated."""
-        return {
-            "n_runs": len(self.models),
-            "n_organisms": self.n_organisms,
-            "n_models": self.n_models,
-            "model_correlation": correlations[0],
-            "organism_correlation": correlations[1],
-        }
-
-
-def rows_of(runs: Iterable[Run], kinds: Mapping[str, str]) -> Iterator[tuple[str, str, Matrix]]:
-    """(misalignment, method, matrix) of each summary row about methods, from the plan alone.
-
-    `kinds`: method -> its kind. Rows of the same shape have equal matrices.
+    `true` has the mean change that an interval over this run should hold, by what it is about. All
+    are fractions.
     """
-    runs_of_row: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        about = run.organism.misalignment
-        runs_of_row.setdefault((about, run.method), []).append(run)
-        if kinds[run.method] == "consistency":
-            runs_of_row.setdefault((about, ALL_METHODS), []).append(run)
-    for (about, method), own in sorted(runs_of_row.items()):
-        yield about, method, _matrix(own)
+
+    organism: str
+    model: str
+    changes: tuple[float, ...]
+    shares: Shares
+    true: Mapping[str, float]
+
+    @cached_property
+    def mean(self) -> float:
+        """The mean change over trainings."""
+        return sum(self.changes) / len(self.changes)
+
+
+def method_rows(runs: Iterable[Run]) -> Rows:
+    """Misalignment -> method -> organism -> how often it is trained; all sorted."""
+    rows: dict[str, dict[str, Counter[Organism]]] = defaultdict(lambda: defaultdict(Counter))
+    for run in sorted(runs, key=lambda run: (run.organism.misalignment, run.method, run)):
+        rows[run.organism.misalignment][run.method][run.organism] += 1
+    return rows
+
+
+def variances(correlations: tuple[float, float]) -> dict[str, float]:
+    """The parts of a change's variance, by name; they sum to 1."""
+    model, organism = correlations
+    rest = (1 - model) * (1 - organism)
+    return {
+        "model": model / 2,
+        "model x method": model / 2,
+        "organism": (1 - model) * organism,
+        "organism x method": rest * (1 - TRAINING),
+        "training": rest * TRAINING,
+    }
 
 
 def simulate(
-    matrix: Matrix,
+    rows: Rows,
     correlations: tuple[float, float],
-    replicates: int,
+    *,
+    sd: float,
+    item_sd: float,
     generator: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Delta-risks [replicates, runs] of mean 0 and variance 1, and true means [replicates].
+) -> Study:
+    """A study on these rows in which no method has an effect on new models and prompts.
 
-    The head of this module says how delta-risks correlate. A true mean is over the models of these
-    runs: it is the mean that other organisms of these models would have.
+    The head of this module says what a change is made of. A method's standard deviation is `sd` (a
+    fraction) in the root mean square over methods. Each misalignment has `ITEMS` of its own.
     """
-    model, organism = correlations
-    of_model = generator.standard_normal((replicates, matrix.n_models))
-    of_organism = generator.standard_normal((replicates, matrix.n_organisms))
-    own = generator.standard_normal((replicates, len(matrix.models)))
-    of_models = np.sqrt(model) * of_model[:, matrix.models]
-    values = (
-        of_models
-        + np.sqrt((1 - model) * organism) * of_organism[:, matrix.organisms]
-        + np.sqrt((1 - model) * (1 - organism)) * own
-    )
-    return values, of_models.mean(axis=1)
+    deviations = {name: part**0.5 for name, part in variances(correlations).items()}
+    methods = sorted({method for own in rows.values() for method in own})
+
+    def drawn(*shape: int) -> np.ndarray:
+        return generator.standard_normal(shape)
+
+    study: dict[str, dict[str, list[Simulated]]] = {}
+    for about, own in rows.items():
+        organisms = sorted({organism for row in own.values() for organism in row})
+        models = sorted({organism.model for organism in organisms})
+        model_of = [models.index(organism.model) for organism in organisms]
+        factors = sd * np.exp(METHOD_SPREAD * drawn(len(methods)) - METHOD_SPREAD**2)
+        of_models = factors * (
+            deviations["model"] * drawn(len(models), 1)
+            + deviations["model x method"] * drawn(len(models), len(methods))
+        )
+        of_organisms = of_models[model_of] + factors * (
+            deviations["organism"] * drawn(len(organisms), 1)
+            + deviations["organism x method"] * drawn(len(organisms), len(methods))
+        )
+        alike = item_sd * drawn(sum(ITEMS))
+        study[about] = {}
+        for method, trainings in own.items():
+            column = methods.index(method)
+            at = [organisms.index(organism) for organism in trainings]
+            moved, shares = by_items(alike + item_sd * drawn(len(at), sum(ITEMS)))
+            study[about][method] = [
+                _simulated(
+                    organisms[number],
+                    float(of_models[model_of[number], column]),
+                    float(of_organisms[number, column]),
+                    factors[column] * deviations["training"] * drawn(trainings[organisms[number]]),
+                    float(by),
+                    Shares(own_shares, STRATA),
+                )
+                for number, by, own_shares in zip(at, moved, shares, strict=True)
+            ]
+    return study
 
 
-def cluster_sums(values: np.ndarray, clusters: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Sums [replicates, C] of `values` [replicates, runs] by cluster, and cluster sizes [C]."""
-    places = np.asarray(clusters)
-    indicator = (places[:, None] == np.arange(places.max() + 1)).astype(float)
-    return values @ indicator, indicator.sum(axis=0)
+def effects(study: Study) -> tuple[list[Found], list[Found]]:
+    """The effect of each row with the true mean change that its interval is about; fractions.
+
+    The second list has the rows about new models and prompts again, about these models.
+    """
+    trainings = commons({about: [*map(_trainings, rows.values())] for about, rows in study.items()})
+    organisms = commons({about: [*map(_organisms, rows.values())] for about, rows in study.items()})
+    widest, of_models = [], []
+    for about, rows in study.items():
+        common, common_training = organisms.get(about), trainings.get(about)
+        for own in rows.values():
+            between = None if common is None else common.moderated(within(_organisms(own)))
+            training = None
+            if common_training is not None:
+                training = common_training.moderated(within(_trainings(own)))
+            units = [_unit(run, training) for run in own]
+            if found := effect(units, between):
+                widest.append((found, _true(own, found)))
+                if found.about == NEW and (narrower := effect(units, between, widest=MODELS)):
+                    of_models.append((narrower, _true(own, narrower)))
+    return widest, of_models
+
+
+def is_false(said: str, true: float, epsilon: float) -> bool:
+    """Whether a conclusion is wrong where the true mean change is `true`; one on the margin is."""
+    return {
+        RISES: true <= epsilon + ROUNDING,
+        FALLS: true >= -epsilon - ROUNDING,
+        WITHIN: abs(true) >= epsilon - ROUNDING,
+        UNKNOWN: False,
+    }[said]
 
 
 def error_rates(
     runs: Iterable[Run],
-    kinds: Mapping[str, str],
     *,
     level: float,
+    epsilon: float,
+    assumed_sd: float,
     replicates: int,
-    mixed_replicates: int,
-    bootstrap: int,
     seed: int,
 ) -> pl.DataFrame:
-    """False positives of each test and coverage of each interval, where no method has an effect.
+    """Coverage of intervals at `level`, and false conclusions, in `replicates` simulated tables.
 
-    They are simulated for two rows of the summary, at every pair of correlations in `GRID`: the row
-    over methods with the most runs, and the row of one method with the most runs. A false positive
-    is a p of at most 1 - `level`, where the mean over models like these is 0. Coverage is measured
-    for two means (`target`): the mean over models like these, and the mean of these models, which
-    is not 0 where models differ. Mixed models take long, so they have `mixed_replicates`. In the
-    table `replicates` counts the simulated studies with a result, out of `n_simulated`.
+    For each pair of correlations in `GRID`, without and with noise of items. Conclusions are drawn
+    as in the summary, at the margin 0 and at `epsilon`. The true mean change of every method is
+    this margin: there an error is likeliest. `epsilon` and `assumed_sd` are fractions.
     """
-    found = list(rows_of(runs, kinds))
+    planned = method_rows(runs)
     rows: list[dict[str, Any]] = []
-    for over in (False, True):
-        fitting = [row for row in found if (row[1] == ALL_METHODS) is over]
-        if not fitting:
-            continue
-        about, method, matrix = max(fitting, key=lambda row: (len(row[2].models), row[:2]))
-        for correlations in GRID:
-            generator = np.random.default_rng(
-                derive_seed(seed, about, method, *map(str, correlations))
+    for correlations, item_sd in product(GRID, (0.0, ITEM_SD)):
+        generator = np.random.default_rng(derive_seed(seed, *map(str, correlations), str(item_sd)))
+        found = _Cell(level, (0.0, epsilon))
+        for _ in range(replicates):
+            study = simulate(
+                planned, correlations, sd=assumed_sd, item_sd=item_sd, generator=generator
             )
-            values, of_models = simulate(matrix, correlations, replicates, generator)
-            own = {"misalignment": about, "method": method, **matrix.facts(correlations)}
-            rows += [own | rate for rate in _false_positives(values, matrix, level, generator)]
-            rows.append(own | _mixed(values[:mixed_replicates], matrix, level))
-            rows += [
-                own | rate for rate in _coverages(values, of_models, matrix, level, bootstrap, seed)
-            ]
+            found.add(*effects(study))
+        cell = dict(zip(CORRELATION_COLUMNS, correlations, strict=True))
+        rows += [cell | {"item_sd_pp": 100 * item_sd} | row for row in found.rows()]
     return table(rows, RATE_COLUMNS)
 
 
-def _matrix(runs: Iterable[Run]) -> Matrix:
-    by_model: dict[str, dict[int, int]] = {}
-    for run in runs:
-        counts = by_model.setdefault(run.organism.model, {})
-        counts[run.organism.seed] = counts.get(run.organism.seed, 0) + 1
-    shape = sorted(
-        (sorted(counts.values(), reverse=True) for counts in by_model.values()), reverse=True
+class _Cell:
+    """What simulated tables of one pair of correlations showed, table by table."""
+
+    def __init__(self, level: float, margins: tuple[float, ...]) -> None:
+        self.level, self.margins = level, sorted(set(margins))
+        self.covered: dict[str, list[list[bool]]] = defaultdict(list)  # about -> tables -> rows
+        self.widths: dict[str, list[float]] = defaultdict(list)
+        self.false: dict[tuple[str, float], list[list[bool]]] = defaultdict(list)
+        self.tables: dict[float, list[bool]] = defaultdict(list)
+
+    def add(self, effects: list[Found], of_models: list[Found]) -> None:
+        """One more table, in the two lists of `effects`; the second concludes nothing."""
+        covered, widths = defaultdict(list), defaultdict(list)
+        for own, true in effects + of_models:
+            interval = own.interval(self.level)
+            low, high = interval.low, interval.high
+            if low is not None and high is not None:
+                covered[own.about].append(low - ROUNDING <= true <= high + ROUNDING)
+                widths[own.about].append((high - low) / 2)
+        for about in covered:
+            self.covered[about].append(covered[about])
+            self.widths[about].append(float(np.median(widths[about])))
+        for margin in self.margins:
+            moved = [(replace(own, value=own.value + margin), true) for own, true in effects]
+            level = adjusted_level([own for own, _ in moved], margin, self.level)
+            false = defaultdict(list)
+            for own, true in moved:
+                said = conclusion(own.interval(level), margin)
+                false[own.about].append(is_false(said, true + margin, margin))
+            for about in false:
+                self.false[about, margin].append(false[about])
+            self.tables[margin].append(any(any(rows) for rows in false.values()))
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of error_rates.csv."""
+        for about in [name for name in (NEW, MODELS, ORGANISM, WEIGHTS) if name in self.covered]:
+            widths = 100 * np.sort(self.widths[about])
+            low, high = _median_interval(widths)
+            yield {
+                "measure": COVERAGE,
+                "about": about,
+                "nominal": self.level,
+                **_share(self.covered[about]),
+                "half_width_pp": float(np.median(widths)),
+                "half_width_low_pp": low,
+                "half_width_high_pp": high,
+            }
+        for margin in self.margins:
+            for about in [name for name, own in self.false if own == margin]:
+                yield {
+                    "measure": FALSE_ROWS,
+                    "about": about,
+                    "epsilon_pp": 100 * margin,
+                    **_share(self.false[about, margin]),
+                }
+            yield {
+                "measure": FALSE_TABLES,
+                "epsilon_pp": 100 * margin,
+                "nominal": 1 - self.level,
+                **_share([[own] for own in self.tables[margin]]),
+                "n_rows": sum(len(own[0]) for (_, at), own in self.false.items() if at == margin),
+            }
+
+
+def by_items(moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Changes [n] of n runs whose items move by `moves` [n, items], and the items' shares of them.
+
+    A risk is a mean over groups of means over items (`ITEMS`).
+    """
+    inside = (np.arange(len(ITEMS))[:, None] == STRATA) / np.array(ITEMS)[:, None]
+    means = moves @ inside.T
+    return means.mean(axis=1), (moves - means[:, STRATA]) * inside.sum(axis=0) / len(ITEMS)
+
+
+def _simulated(
+    organism: Organism,
+    of_model: float,
+    of_organism: float,
+    of_trainings: np.ndarray,
+    of_items: float,
+    shares: Shares,
+) -> Simulated:
+    trained = of_organism + of_trainings
+    true = {NEW: 0.0, MODELS: of_model, ORGANISM: of_organism, WEIGHTS: float(trained.mean())}
+    changes = tuple((trained + of_items).tolist())
+    return Simulated(organism.path, organism.model, changes, shares, true)
+
+
+def _true(row: list[Simulated], found: Effect) -> float:
+    return sum(run.true[found.about] for run in row) / len(row)
+
+
+def _organisms(row: list[Simulated]) -> dict[tuple[str, str], float]:
+    return {(run.model, run.organism): run.mean for run in row}
+
+
+def _trainings(row: list[Simulated]) -> dict[tuple[str, str], float]:
+    return {
+        (run.organism, str(number)): change
+        for run in row
+        for number, change in enumerate(run.changes)
+    }
+
+
+def _unit(run: Simulated, training: Variance | None) -> Unit:
+    repeats = len(run.changes)
+    return Unit(
+        value=run.mean,
+        organism=run.organism,
+        model=run.model,
+        trainings=repeats,
+        training=training and replace(training, value=training.value / repeats),
+        shares=run.shares,
     )
-    models: list[int] = []
-    organisms: list[int] = []
-    for model, sizes in enumerate(shape):
-        for size in sizes:
-            number = organisms[-1] + 1 if organisms else 0
-            models += [model] * size
-            organisms += [number] * size
-    return Matrix(tuple(models), tuple(organisms))
 
 
-def _false_positives(
-    values: np.ndarray, matrix: Matrix, level: float, generator: np.random.Generator
-) -> Iterator[dict[str, Any]]:
-    for name, test in (("sign_test", sign_test), ("wilcoxon", wilcoxon)):
-        yield _rate(name, [test(row) for row in values], level)
-    organisms, _ = cluster_sums(values, matrix.organisms)
-    smallest = flip_smallest(matrix.n_organisms)
-    if matrix.n_organisms < FEWEST_CLUSTERS:
-        tested = [sign_flip(organisms[0], "organisms", 0)] * len(values)
+def _share(tables: list[list[bool]]) -> dict[str, Any]:
+    """The share of true entries; its interval takes tables as independent, and not their rows."""
+    hits, sizes = (np.array([kind(own) for own in tables], dtype=float) for kind in (sum, len))
+    if len(tables) > 1:
+        low, high = clustered_share_interval(hits, sizes, MONTE_CARLO)
     else:
-        tested = [Tested(p, smallest) for p in drawn_flip(organisms, DRAWN_SIGNS, generator)]
-    yield _rate("flip_organisms", tested, level)
-    models, _ = cluster_sums(values, matrix.models)
-    yield _rate("flip_models", [sign_flip(row, "models", 0) for row in models], level)
+        low, high = share_interval(int(hits[0] > 0), 1, MONTE_CARLO)
+    return {
+        "n_rows": int(sizes[0]),
+        "rate": float(hits.sum() / sizes.sum()),
+        "rate_low": low,
+        "rate_high": high,
+        "replicates": len(tables),
+    }
 
 
-def _rate(name: str, tested: list[Tested], level: float) -> dict[str, Any]:
-    ps = [test.p for test in tested if test.p is not None]
-    row: dict[str, Any] = {"procedure": name, "measure": "false positives", "target": LIKE_THESE}
-    row |= {"nominal": 1 - level, "n_simulated": len(tested)}
-    if not ps:
-        reason = tested[0].reason if tested else "nothing was simulated"
-        return row | {"replicates": 0, "reason": reason}
-    return row | _share(sum(p <= 1 - level + 1e-12 for p in ps), len(ps))
-
-
-def _mixed(values: np.ndarray, matrix: Matrix, level: float) -> dict[str, Any]:
-    labels = [list(map(str, codes)) for codes in (matrix.models, matrix.organisms)]
-    fits = [mixed_model(row, *labels) for row in values]
-    return _rate("mixed", [Tested(fit.p, None, fit.reason) for fit in fits], level)
-
-
-def _coverages(
-    values: np.ndarray,
-    of_models: np.ndarray,
-    matrix: Matrix,
-    level: float,
-    bootstrap: int,
-    seed: int,
-) -> Iterator[dict[str, Any]]:
-    targets = {THESE: of_models, LIKE_THESE: np.zeros(len(values))}
-    for name, clusters in (("organisms", matrix.organisms), ("models", matrix.models)):
-        sums, sizes = cluster_sums(values, clusters)
-        row: dict[str, Any] = {"procedure": f"interval over {name}", "measure": "coverage"}
-        row |= {"nominal": level, "n_simulated": len(values)}
-        covered: dict[str, list[bool]] = {target: [] for target in targets}
-        for number, own in enumerate(sums):
-            _, interval = cluster_interval(
-                own, sizes, bootstrap=bootstrap, level=level, seed=seed + number
-            )
-            for target, truth in targets.items():
-                if interval.low is not None:
-                    covered[target].append(bool(interval.low <= truth[number] <= interval.high))
-        for target, held in covered.items():
-            if held:
-                yield row | {"target": target} | _share(sum(held), len(held))
-            else:
-                yield row | {"target": target, "replicates": 0, "reason": interval.reason}
-
-
-def _share(hits: int, of: int) -> dict[str, Any]:
-    low, high = share_interval(hits, of, 0.95)
-    return {"rate": hits / of, "rate_low": low, "rate_high": high, "replicates": of}
+def _median_interval(ordered: np.ndarray) -> tuple[float, float]:
+    """Exact interval of the median of which `ordered` [n] is a sorted sample, by its ranks."""
+    below = int(stats.binom.ppf((1 - MONTE_CARLO) / 2, len(ordered), 0.5))
+    rank = max(below - 1, 0)
+    return float(ordered[rank]), float(ordered[-1 - rank])

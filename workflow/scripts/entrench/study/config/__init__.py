@@ -160,8 +160,8 @@ class Statistics(Section):
     )
     assumed_sd: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.15,
-        description="Standard deviation of a run's delta-risk that `power.csv` assumes, as a "
-        "fraction. It decides no other result.",
+        description="Standard deviation of a run's delta-risk that `power.csv` and "
+        "`error_rates.csv` assume, as a fraction. It decides no other result.",
     )
 
 
