@@ -115,15 +115,15 @@ def test_prompts_move_a_run_by_their_mean_over_repeats():
     # The means over repeats are -.6, -.3, 0, so a run moves by (-.3, 0, .3) / 3 about its mean, and
     # the other by (-.2, -.2, .4) / 3. Their mean has 3/2 * (.25^2 + .1^2 + .35^2) / 9 = .0325. Half
     # the variance of an organism's own, 3/2 * (.1^2 + .2^2 + .1^2) / 9 / 2 / 2 = .0025, is in the
-    # variance between organisms: .9^2 / 2 / 2 = .2025.
+    # variance between organisms: .9^2 / 2 / 2 = .2025. Quantiles of t(1) and t(2), by variance.
     row, note = found()
-    half = 100 * 12.7062 * (0.2025 + 0.0325 - 0.0025) ** 0.5
+    half = 100 * (12.7062 * 0.2025 + 4.30265 * 0.03) / (0.2025 + 0.03) ** 0.5
     assert row["low_pp"] == pytest.approx(15 - half, abs=1e-2)
-    assert note == "standard errors: organisms 45, items 17; 1 degrees of freedom"
+    assert note == "standard errors (degrees of freedom): organisms 45 (1), items 17 (2)"
     del prompts["tiny/sycophancy/seed1/bct/repeat2"]
     row, note = found()
     assert row["low_pp"] == pytest.approx(15 - 12.7062 * 45, abs=1e-2)
-    assert note == "standard errors: organisms 45; 1 degrees of freedom"
+    assert note == "standard errors (degrees of freedom): organisms 45 (1)"
 
 
 def test_contrasts_k_and_the_paper_take_the_mean_too():
@@ -168,7 +168,7 @@ def test_a_figure_counts_organisms_and_its_means_count_a_run_once():
     assert (mean["change_pp"], mean["n_organisms"]) == (pytest.approx(-35), 2)
     shares = suppressed_share.data(frames[0], detail).filter(method="bct")
     assert shares["counts"].to_list() == ["2 fell, 0 rose, 0 stayed"]
-    shown = risk_trajectories.data(*frames, summary)
+    shown = risk_trajectories.data(*frames)
     assert shown.filter(what="run")["trained_percent"].to_list() == pytest.approx([30, 0])
     assert shown.filter(what="method")["n"].to_list() == [2]
 
