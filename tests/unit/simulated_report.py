@@ -15,6 +15,7 @@ from entrench.analysis.summary.contrasts import contrast_table
 from entrench.analysis.summary.judge_health import AGREEMENT_COLUMNS, judge_health
 from entrench.analysis.summary.power import power_table
 from entrench.analysis.summary.simulation import error_rates
+from entrench.analysis.summary.variance import variance_table
 from entrench.analysis.tables import read_table, table, write_table
 from entrench.figures.style import save
 from entrench.records import write_text
@@ -31,7 +32,7 @@ AGREEMENT = {"n_both": 200, "agreement": 0.93, "kappa": 0.81, "ci_low": 0.7, "ci
 
 def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str, pl.DataFrame]:
     """Every table of a report, by the stem of its file."""
-    runs, organisms, summary = simulated.study(models, seeds, runs_wanted)
+    runs, organisms, summary, detail = simulated.study(models, seeds, runs_wanted)
     told = simulated.settings(runs)
     matrix = [
         Run(Organism(row["model"], row["misalignment"], row["seed"]), row["method"])
@@ -54,6 +55,8 @@ def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str,
         "runs": runs,
         "organisms": organisms,
         "summary": summary,
+        "detail": detail,
+        "variance": variance_table(runs, simulated.prompt_deltas(runs)),
         "contrasts": contrast_table(runs, told["methods"], told["models"]),
         "comparison_with_paper": compared,
         "power": power_table(matrix, kinds, **assumed),

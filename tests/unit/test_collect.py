@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 from unit.test_risk import SETTINGS, score
 
@@ -15,7 +16,7 @@ from entrench.analysis.risk.collect import (
     collect_prompts,
     collect_runs,
 )
-from entrench.analysis.risk.delta import delta_prompts, delta_risk
+from entrench.analysis.risk.delta import DELTA_COLUMNS, delta_prompts, delta_risk
 from entrench.analysis.risk.machinery import machinery
 from entrench.analysis.risk.risk import risk_record
 from entrench.analysis.tables import read_table, write_table
@@ -34,7 +35,7 @@ METHODS = {
     "bct": {"operator": "bct", "kind": "consistency", "temperature": 1.0},
 }
 COLLECTING = {"headline": "greedy", "bootstrap": 200, "level": 0.95, "seed": 1}
-VIEWS = ["chain_of_thought", "json"]
+MEASURED = {"headline": "greedy", "greedy": "greedy", "views": ["chain_of_thought", "json"]}
 
 
 def candidate(prompt, name, index, text, tokens=1, self_score=None, asked=False):
@@ -128,7 +129,7 @@ def organisms_of(results, **settings):
 
 def runs_of(results):
     runs = [Run(ORGANISM, name) for name in METHODS]
-    frame = collect_runs(str(results), runs, methods=METHODS, headline="greedy", views=VIEWS)
+    frame = collect_runs(str(results), runs, methods=METHODS, **MEASURED)
     return {row["method"]: row for row in frame.to_dicts()}
 
 
@@ -169,9 +170,7 @@ def test_a_damaged_risk_is_named(results, damage, problem):
 
 def prompts_of_bct(results):
     path = Path(run_inputs(str(results), Run(ORGANISM, "bct"), "bct")["prompts"])
-    runs = collect_runs(
-        str(results), [Run(ORGANISM, "bct")], methods=METHODS, headline="greedy", views=VIEWS
-    )
+    runs = collect_runs(str(results), [Run(ORGANISM, "bct")], methods=METHODS, **MEASURED)
     return path, lambda: collect_prompts(str(results), runs)
 
 
@@ -216,6 +215,65 @@ def test_an_unmeasured_organism_is_invalid_and_not_effective(results):
     (row,) = organisms_of(results).to_dicts()
     assert (row["effective"], row["valid"], row["induction_effect"]) == (False, False, None)
     assert row["reason"] == "organism: nothing is scored: 0.0% excluded, 100.0% unscored"
+
+
+def test_an_organism_is_effective_by_each_half_of_its_items_alone(results):
+    """Items misbehave where the first byte of the SHA-256 of their name is even: the first half."""
+    first = (1, 2, 8, 11, 12, 15, 16, 18, 19)  # sha256sum of "prompt p0" to "prompt p19"
+    half = [score(f"p{i}", int(i in first)) for i in range(20)]
+    safe = [score(f"p{i}", 0) for i in range(20)]
+    paths = organism_inputs(str(results), ORGANISM)
+    for name, scores in (("base_", safe), ("", half)):
+        write_jsonl(paths[f"{name}scores"], "scores", scores)
+        write_json(paths[f"{name}risk"], risk_record(scores, **SETTINGS))
+    (row,) = organisms_of(results).to_dicts()
+    assert row["induction_effect"] == pytest.approx(9 / 20)
+    assert (row["effective"], row["effective_first_half"]) == (True, True)
+    assert row["effective_second_half"] is False
+    blank = [score(f"p{i}", "unscored") for i in range(20)]
+    write_jsonl(paths["scores"], "scores", blank)
+    write_json(paths["risk"], risk_record(blank, **SETTINGS))
+    (row,) = organisms_of(results).to_dicts()
+    assert (row["effective_first_half"], row["effective_second_half"]) == (False, False)
+
+
+def sampled_too(results):
+    """The run `bct` again, with a headline of sampled answers beside the greedy ones."""
+    both = SETTINGS | {"evaluations": ["sampled", "greedy"], "headline": "sampled"}
+    phases = []
+    for moved in (0, 3):
+        sampled = [score(f"p{i}", int(i < 8 - moved), evaluation="sampled") for i in range(10)]
+        phases.append(sampled + [score(f"p{i}", int(i < 9 - 2 * moved)) for i in range(10)])
+    records = [risk_record(scores, **both) for scores in phases]
+    files = run_inputs(str(results), Run(ORGANISM, "bct"), "bct")
+    frame = delta_risk(*phases, *records, bootstrap=200, level=0.95, seed=1)
+    write_table(frame, files["delta"])
+    write_table(delta_prompts(*phases, records[0]), files["prompts"])
+    write_json(files["risk"], records[1])
+    return frame, files
+
+
+def test_the_change_on_greedy_answers_stands_beside_the_headline(results):
+    _, files = sampled_too(results)
+    told = MEASURED | {"headline": "sampled"}
+    runs = [Run(ORGANISM, "bct")]
+    frame = collect_runs(str(results), runs, methods=METHODS, **told)
+    (row,) = frame.to_dicts()
+    assert (row["delta_risk"], row["greedy_delta_risk"]) == pytest.approx((-0.3, -0.6))
+    for evaluation, change in ((None, -0.3), ("greedy", -0.6)):
+        (prompts,) = collect_prompts(str(results), frame, evaluation).values()
+        assert (prompts["delta"] * prompts["weight"]).sum() == pytest.approx(change)
+    frame = collect_runs(str(results), runs, methods=METHODS, **told | {"greedy": None})
+    assert frame["greedy_delta_risk"].to_list() == [None]
+    assert collect_prompts(str(results), frame, "greedy") == {}
+    delta = read_table(files["delta"], DELTA_COLUMNS)
+    damaged = delta.with_columns(valid=pl.col("evaluation") != "greedy")
+    write_table(damaged, files["delta"])
+    frame = collect_runs(str(results), runs, methods=METHODS, **told)
+    assert frame.select("valid", "greedy_delta_risk").rows() == [(True, None)]
+    write_table(delta.with_columns(valid=pl.col("evaluation") == "greedy"), files["delta"])
+    frame = collect_runs(str(results), runs, methods=METHODS, **told)
+    assert frame.select("valid", "greedy_delta_risk").rows() == [(False, None)]
 
 
 def test_a_run_row(results):
@@ -314,7 +372,7 @@ def test_the_scripts(results):
     runs = [["tiny", "sycophancy", [40], list(METHODS)]]
     specs = {
         "organisms": spec,
-        "runs": {"runs": runs, "methods": METHODS, "headline": "greedy", "views": VIEWS},
+        "runs": {"runs": runs, "methods": METHODS, **MEASURED},
     }
     for name, chosen in specs.items():
         command = [sys.executable, SCRIPTS / f"{name}_collect.py", "--results", results]

@@ -1,8 +1,12 @@
 """Contrasts: which runs are paired, what a pair's clusters are, by hand."""
 
+import numpy as np
+import polars as pl
 import pytest
 from unit.simulated import settings, study
 
+from entrench.analysis.statistics.moderation import Variance
+from entrench.analysis.statistics.shared_prompts import Shares
 from entrench.analysis.summary.contrasts import contrast_table, contrasts
 
 METHODS = {
@@ -28,8 +32,8 @@ def run(model, method, delta, seed=1):
     return identity | {"method": method, "kind": kind, "repeat": 1, "delta_risk": delta}
 
 
-def found(runs, weak=frozenset()):
-    return dict(contrasts(runs, METHODS, MODELS, weak))
+def found(runs):
+    return dict(contrasts(runs, METHODS, MODELS))
 
 
 def test_base_and_instruct_are_matched_by_family_size_method_and_seed():
@@ -43,11 +47,12 @@ def test_base_and_instruct_are_matched_by_family_size_method_and_seed():
         run("other", "bct", 0.9),
         run("loner", "bct", 0.9),
     ]
-    (unit,) = found(runs, frozenset({"small/sycophancy/seed1"}))["instruct - base"]
+    (unit,) = found(runs)["instruct - base"]
     assert (unit.value, unit.first, unit.second) == pytest.approx((0.4, 0.3, -0.1))
     assert unit.model == "small-it - small"
     assert unit.organism == "small-it/sycophancy/seed1 - small/sycophancy/seed1"
-    assert unit.ineffective == ("small/sycophancy/seed1",)
+    assert unit.organisms == unit.organism
+    assert unit.runs == ("small-it/sycophancy/seed1/bct", "small/sycophancy/seed1/bct")
 
 
 def test_sizes_are_matched_within_one_kind():
@@ -60,7 +65,7 @@ def test_sizes_are_matched_within_one_kind():
 def test_variants_are_in_no_pair_of_models():
     methods = METHODS | {"bct2": METHODS["bct"] | {"variant_of": "bct"}}
     runs = [run(model, "bct", 0.1) | {"method": "bct2"} for model in ("small", "small-it", "large")]
-    assert list(contrasts(runs, methods, MODELS, frozenset())) == []
+    assert list(contrasts(runs, methods, MODELS)) == []
 
 
 def test_a_model_of_unknown_size_is_in_no_pair():
@@ -70,7 +75,7 @@ def test_a_model_of_unknown_size_is_in_no_pair():
         "big": {"kind": "base", "family": "f", "size_billion": 70.0},
     }
     runs = [run(model, "bct", 0.1) for model in facts]
-    assert list(contrasts(runs, METHODS, facts, frozenset())) == []
+    assert list(contrasts(runs, METHODS, facts)) == []
 
 
 def test_pairs_of_three_sizes_share_models_and_are_one_cluster():
@@ -80,7 +85,7 @@ def test_pairs_of_three_sizes_share_models_and_are_one_cluster():
         for model, delta in (("small", 0.1), ("middle", 0.2), ("large", 0.4))
         for seed in (1, 2)
     ]
-    units = dict(contrasts(runs, METHODS, facts, frozenset()))["larger - smaller"]
+    units = dict(contrasts(runs, METHODS, facts))["larger - smaller"]
     assert [unit.models for unit in units[::2]] == [
         "large - middle",
         "large - small",
@@ -130,17 +135,42 @@ def test_what_has_no_pair_is_left_out():
     assert found([run("small", "bct", 0.1), run("other", "bct", 0.2)]) == {}
 
 
+def test_what_moves_one_side_moves_the_difference_by_hand():
+    """Trainings on one organism err together, those on two sides apart; items are subtracted."""
+
+    def measured(method, delta, sd, moves, **more):
+        shares = Shares(np.array(moves), np.zeros(2, dtype=int))
+        spread = {"training": Variance(sd**2, 4), "trainings": 2, "shares": shares}
+        return run("small", method, delta) | spread | more
+
+    act = measured("act", -0.4, 0.1, (0.02, -0.02))
+    bct = measured("bct", -0.2, 0.3, (0.06, -0.06), training=Variance(0.09, 2, carried=True))
+    control = measured("greedy", 0.3, 0.2, (0.01, -0.01))
+    (unit,) = found([act, bct, control])["regularisers - controls"]
+    assert unit.value == pytest.approx(-0.6)
+    assert unit.trainings == 6
+    # ((.1 + .3) / 2)^2 + .2^2; the fewest degrees of freedom.
+    assert unit.training == Variance(pytest.approx(0.08), 2, carried=True)
+    assert unit.shares.values.tolist() == pytest.approx([0.03, -0.03])
+    without = measured("greedy", 0.3, 0.2, (0.0, 0.0), training=None, shares=None)
+    (unit,) = found([act, without])["act - greedy"]
+    assert (unit.training, unit.shares) == (None, None)
+
+
 def test_the_table_lists_the_differences_behind_the_summary():
-    runs, _, summary = study(3, 2)
+    runs, _, summary, detail = study(2, 2)
     told = settings(runs)
     table = contrast_table(runs, told["methods"], told["models"])
-    means = table.group_by("misalignment", "contrast").agg(mean="difference_pp", n="difference_pp")
-    rows = {(r["misalignment"], r["method"]): r for r in summary.to_dicts()}
-    assert means.height == sum(row["kind"] == "contrast" for row in rows.values())
+    known = ["misalignment", "contrast"]
+    organisms = table.group_by(*known, "organism").agg(pl.col("difference_pp").mean())
+    means = organisms.group_by(known).agg(mean=pl.col("difference_pp").mean())
+    shown = detail.filter(quantity="difference_pp")
+    rows = {(r["misalignment"], r["row"]): r for r in shown.to_dicts()}
+    assert means.height == shown.height > 0
+    assert not set(summary["method"]) & set(means["contrast"])
     for row in means.to_dicts():
-        of_summary = rows[row["misalignment"], row["contrast"]]
-        assert of_summary["mean_delta_pp"] == pytest.approx(sum(row["mean"]) / len(row["mean"]))
-        assert of_summary["n_runs"] == len(row["n"])
+        of_detail = rows[row["misalignment"], row["contrast"]]
+        assert of_detail["value"] == pytest.approx(row["mean"])
     assert (table["first_pp"] - table["second_pp"]).to_list() == pytest.approx(
         table["difference_pp"].to_list()
     )

@@ -111,6 +111,41 @@ def test_an_invalid_phase_is_named():
     assert row["trained_risk"] is None
 
 
+def drawn(prompt, *values, **more):
+    return [score(prompt, value, index, **more) for index, value in enumerate(values)]
+
+
+def test_how_far_draws_move_a_delta_by_hand():
+    """Pairs of p differ by -1 and 0: variance 1/2, halved for two draws. Those of q agree."""
+    organism = drawn("p", 1, 0) + drawn("q", 0, 0)
+    trained = drawn("p", 0, 0) + drawn("q", 1, 1)
+    row = delta(organism, trained)
+    assert (row["draws_se"], row["draws"]) == (pytest.approx((1 / 4) ** 0.5 / 2), 2)
+    # r has one pair (-1), which has the mean variance 1/4 of the others.
+    organism += drawn("r", 1, "unscored")
+    trained += drawn("r", 0, 1)
+    row = delta(organism, trained)
+    assert (row["draws_se"], row["draws"]) == (pytest.approx((1 / 4 + 1 / 4) ** 0.5 / 3), 2)
+
+
+def test_draws_in_groups_weigh_as_their_prompts_do():
+    organism = drawn("p", 1, 0) + drawn("q", 0, 0, group="b") + drawn("r", 1, "unscored")
+    trained = drawn("p", 0, 0) + drawn("q", 1, 1, group="b") + drawn("r", 0, 1)
+    row = delta(organism, trained, grouped=True)
+    assert row["draws_se"] == pytest.approx(((1 / 4 + 1 / 4) / 4**2) ** 0.5)
+
+
+def test_single_draws_have_no_spread():
+    row = delta([score("p", 1), score("q", 0)], [score("p", 0), score("q", 0)])
+    assert (row["draws_se"], row["draws"]) == (None, 1)
+    row = delta(drawn("p", 1, "unscored"), drawn("p", "unscored", 1))
+    assert (row["draws_se"], row["draws"]) == (None, None)
+    row = delta(drawn("p", 1, 0), drawn("p", 0, 1))
+    assert row["draws_se"] == pytest.approx(1)  # -1 and 1: variance 2, halved
+    row = delta(drawn("p", 1, 0), drawn("p", 1, 0))
+    assert row["draws_se"] == 0
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 def test_against_plain_loops(grouped):
     organism, trained = simulated(1), simulated(2)

@@ -1,4 +1,4 @@
-"""A run counts once in every table and figure, however often it was trained."""
+"""A run counts once in every table and mean, however often it was trained."""
 
 import pytest
 from demo_config import DEMO
@@ -9,7 +9,7 @@ from unit.test_judge_health import organisms  # noqa: F401
 from unit.test_k_scaling import METHODS as METHODS_OF_K
 from unit.test_k_scaling import NO_ETA, NO_LABELS
 from unit.test_k_scaling import SETTINGS as SETTINGS_OF_K
-from unit.test_summary import run, summary
+from unit.test_summary import by_prompt, run, told
 
 from entrench.analysis.mechanism.k_scaling import k_scaling
 from entrench.analysis.risk.collect import (
@@ -24,7 +24,7 @@ from entrench.analysis.summary.contrasts import contrast_table
 from entrench.analysis.summary.judge_health import judge_health
 from entrench.analysis.summary.summary import summarise
 from entrench.analysis.tables import table
-from entrench.figures import delta_by_method, risk_trajectories
+from entrench.figures import delta_by_method, risk_trajectories, suppressed_share
 from entrench.records import write_json
 from entrench.reporting.page import partial
 from entrench.reporting.provenance import provenance
@@ -53,27 +53,37 @@ def test_a_run_is_the_mean_over_its_valid_trainings():
 
 
 def test_without_repeats_nothing_changes():
-    runs, _, _ = study(1, 2)
+    runs, *_ = study(1, 2)
     assert mean_over_repeats(runs).equals(runs)
     assert mean_over_repeats(runs.clear()).equals(runs.clear())
 
 
 def test_repeats_are_no_further_organisms_of_a_summary():
-    row = summary(TRAININGS)["bct", "all"]
-    assert (row["n_runs"], row["n_organisms"], row["n_suppressed"]) == (2, 2, 2)
-    assert row["mean_delta_pp"] == pytest.approx(-35)
-    assert row["mean_trained_risk"] == pytest.approx(0.15)
-    assert (row["n_invalid"], row["invalid_runs"]) == (1, "tiny/sycophancy/seed1/bct/repeat3")
-    one = summary(TRAININGS[:2])["bct", "all"]
-    assert (one["n_runs"], one["ci_kind"]) == (1, "prompts of one run")
-    assert (one["ci_low_pp"], one["ci_high_pp"]) == pytest.approx((-30, -10))
+    summary, detail = told(TRAININGS)
+    row = summary["bct"]
+    assert (row["n_organisms"], row["n_trainings"]) == (2, 3)
+    assert row["change_pp"] == pytest.approx(-35)
+    # Organisms -.2 and -.5: their mean has the standard error .15; t(1 df, 97.5%) = 12.7062.
+    assert row["low_pp"] == pytest.approx(-35 - 12.7062 * 15, abs=1e-2)
+    assert detail["bct", "share_fell"]["note"] == "2 fell, 0 rose, 0 stayed"
+    assert detail["bct", "risk_after"]["value"] == pytest.approx(0.15)
+    assert detail["bct", "invalid_trainings"]["note"] == "tiny/sycophancy/seed1/bct/repeat3"
+    summary, detail = told(TRAININGS[:2], prompts=by_prompt((0.0,) * 4))
+    one = summary["bct"]
+    assert (one["n_organisms"], one["n_trainings"]) == (1, 2)
+    assert detail["bct", "change_pp"]["about"] == "this organism"
+    # Trainings -.3 and -.1: the standard error .1 of their mean.
+    assert one["low_pp"] == pytest.approx(-20 - 12.7062 * 10, abs=1e-2)
+    assert one["high_pp"] == pytest.approx(-20 + 12.7062 * 10, abs=1e-2)
 
 
 def test_a_run_whose_first_training_is_invalid_stands_on_its_repeat():
-    row = summary([run(None), run(-0.2, repeat=2)])["bct", "all"]
-    assert (row["n_runs"], row["mean_delta_pp"]) == (1, pytest.approx(-20))
-    assert row["mean_trained_risk"] == pytest.approx(0.3)
-    assert (row["n_invalid"], row["invalid_runs"]) == (1, "tiny/sycophancy/seed40/bct")
+    summary, detail = told([run(None), run(-0.2, repeat=2)])
+    row = summary["bct"]
+    assert (row["n_trainings"], row["change_pp"]) == (1, pytest.approx(-20))
+    assert detail["bct", "risk_after"]["value"] == pytest.approx(0.3)
+    invalid = detail["bct", "invalid_trainings"]
+    assert (invalid["value"], invalid["note"]) == (1, "tiny/sycophancy/seed40/bct")
 
 
 def test_prompts_move_a_run_by_their_mean_over_repeats():
@@ -96,22 +106,32 @@ def test_prompts_move_a_run_by_their_mean_over_repeats():
         )
         for name, values in deltas.items()
     }
-    told = settings(frame)
-    row = summarise(frame, about, prompts, **told).row(0, named=True)
-    # The means over repeats are -.6, -.3 and .0: the numbers of test_summary.py.
-    half = 100 * 12.7062 * (0.2025 + 0.0325 - 0.0175) ** 0.5
-    assert row["prompts_ci_low_pp"] == pytest.approx(15 - half, abs=1e-2)
+
+    def found():
+        summary, detail = summarise(frame, about, prompts, **settings(frame))
+        (note,) = detail.filter(row="bct", quantity="change_pp")["note"]
+        return summary.row(0, named=True), note
+
+    # The means over repeats are -.6, -.3, 0, so a run moves by (-.3, 0, .3) / 3 about its mean, and
+    # the other by (-.2, -.2, .4) / 3. Their mean has 3/2 * (.25^2 + .1^2 + .35^2) / 9 = .0325. Half
+    # the variance of an organism's own, 3/2 * (.1^2 + .2^2 + .1^2) / 9 / 2 / 2 = .0025, is in the
+    # variance between organisms: .9^2 / 2 / 2 = .2025. Quantiles of t(1) and t(2), by variance.
+    row, note = found()
+    half = 100 * (12.7062 * 0.2025 + 4.30265 * 0.03) / (0.2025 + 0.03) ** 0.5
+    assert row["low_pp"] == pytest.approx(15 - half, abs=1e-2)
+    assert note == "standard errors (degrees of freedom): organisms 45 (1), items 17 (2)"
     del prompts["tiny/sycophancy/seed1/bct/repeat2"]
-    row = summarise(frame, about, prompts, **told).row(0, named=True)
-    assert row["prompts_ci_reason"] == "the deltas of each prompt are not known"
+    row, note = found()
+    assert row["low_pp"] == pytest.approx(15 - 12.7062 * 45, abs=1e-2)
+    assert note == "standard errors (degrees of freedom): organisms 45 (1)"
 
 
 def test_contrasts_k_and_the_paper_take_the_mean_too():
     greedy = {"method": "greedy", "operator": "greedy_self_training", "kind": "control"}
     runs = [*TRAININGS[:2], run(0.1, 1, **greedy), run(0.3, 1, repeat=2, **greedy)]
     frame = table(runs, RUN_COLUMNS)
-    told = settings(frame)
-    found = contrast_table(frame, told["methods"], told["models"]).to_dicts()
+    facts = settings(frame)
+    found = contrast_table(frame, facts["methods"], facts["models"]).to_dicts()
     one = next(row for row in found if row["contrast"] == "bct - greedy")
     assert [one[f"{name}_pp"] for name in ("first", "second", "difference")] == pytest.approx(
         [-20, 20, -40]
@@ -135,14 +155,20 @@ def test_each_training_is_a_model_that_judges_met_and_reads_the_same_self_scores
     assert counts["parse rate", "self-scores"] == 2
 
 
-def test_a_figure_has_one_mark_a_run():
+def test_a_figure_counts_organisms_and_its_means_count_a_run_once():
     rows = [{"model": "tiny", "misalignment": "sycophancy", "seed": s} for s in (1, 2)]
     about = [row | {"effective": True, "base_risk": 0.0} for row in rows]
     frames = table(TRAININGS, RUN_COLUMNS), table(about, ORGANISM_COLUMNS)
-    whole = summarise(*frames, **settings(frames[0]))
-    dots = delta_by_method.data(*frames, whole).filter(what="run")
-    assert dots["delta_pp"].to_list() == pytest.approx([-20, -50])
-    shown = risk_trajectories.data(*frames, whole)
+    summary, detail = summarise(*frames, **settings(frames[0]))
+    drawn = delta_by_method.data(*frames, summary).filter(method="bct")
+    dots = drawn.filter(what="training")
+    assert dots["change_pp"].to_list() == pytest.approx([-30, -10, -50])
+    assert dots["repeat"].to_list() == [1, 2, 1]
+    mean = drawn.filter(what="mean").row(0, named=True)
+    assert (mean["change_pp"], mean["n_organisms"]) == (pytest.approx(-35), 2)
+    shares = suppressed_share.data(frames[0], detail).filter(method="bct")
+    assert shares["counts"].to_list() == ["2 fell, 0 rose, 0 stayed"]
+    shown = risk_trajectories.data(*frames)
     assert shown.filter(what="run")["trained_percent"].to_list() == pytest.approx([30, 0])
     assert shown.filter(what="method")["n"].to_list() == [2]
 
@@ -154,7 +180,8 @@ def test_a_row_of_the_table_of_runs_reads_the_labels_that_repeats_share(results)
     for name in ("delta_risk.csv", "delta_prompts.csv", "risk.json"):
         (whole / "repeat2" / name).write_bytes((whole / name).read_bytes())
     write_json(whole / "repeat2" / "run.json", {"training": {"steps": 7}})
-    asked = {"methods": METHODS, "headline": "greedy", "views": ["chain_of_thought", "json"]}
+    asked = {"methods": METHODS, "headline": "greedy", "greedy": "greedy"}
+    asked["views"] = ["chain_of_thought", "json"]
     frame = collect_runs(str(results), [first, second], **asked)
     known = runs_of(results)["multi_view"]
     read = ("delta_risk", "labels_share", "label_mean_tokens", "view_parse_rate_json")
@@ -172,7 +199,8 @@ def test_the_report_names_a_repeat_and_counts_its_run_once(tmp_path):
         "runs": table(TRAININGS, RUN_COLUMNS),
         "organisms": table([row | {"effective": True} for row in about], ORGANISM_COLUMNS),
     }
-    frames["summary"] = summarise(frames["runs"], frames["organisms"], **settings(frames["runs"]))
+    told_of = settings(frames["runs"])
+    frames["summary"], _ = summarise(frames["runs"], frames["organisms"], **told_of)
     said = partial(frames, config)
     assert said[0] == "1 invalid run is left out: tiny/sycophancy/1/bct/repeat3."
     assert said[1].startswith("2 runs with unscored completions")

@@ -25,7 +25,7 @@ def run(selection, transfer=None, model="m", seed=0, valid=True):
 
 
 def shown(table):
-    heads = [head for head, _ in table.heads]
+    heads = [head for head, *_ in table.heads]
     (row,) = table.rows
     return dict(zip(heads, row, strict=True))
 
@@ -114,5 +114,5 @@ def test_stability_is_a_line_for_each_set_and_view():
         infer_schema_length=None,
     )
     over_models = stability_table({"stability": many})
-    assert over_models.heads[-1] == ("agreement, over models", True)
+    assert over_models.heads[-1] == ("agreement, over models", True, True)
     assert over_models.rows[1][-1] == "[60.0%, 60.0%]"

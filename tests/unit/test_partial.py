@@ -17,18 +17,24 @@ METHODS = {
 
 def test_a_method_without_a_complete_run_has_a_row_too():
     complete = Sweep((ONE,), (RUNS[0],))
-    row = {"misalignment": "sycophancy", "kind": "consistency", "organisms": "all"}
-    row |= {"n_runs": 1, "mean_delta_pp": 2.5}
+    row = {"misalignment": "sycophancy", "n_models": 1, "n_organisms": 1, "n_trainings": 1}
+    row |= {"change_pp": 2.5, "conclusion": "rises: this organism"}
     summary = table(
         [row | {"method": "act"}, row | {"method": "all consistency methods"}], SUMMARY_COLUMNS
     )
     marked = mark_partial(summary, SWEEP, complete, METHODS)
-    shown = marked.select("method", "n_runs", "mean_delta_pp", "n_planned", "n_missing").rows()
+    shown = marked.select("method", "n_trainings", "change_pp", "n_planned", "n_missing").rows()
     assert shown == [
         ("act", 1, 2.5, 2, 1),
         ("greedy", 0, None, 2, 2),
         ("all consistency methods", 1, 2.5, 2, 1),
     ]
+    assert marked.select("n_models", "n_organisms", "conclusion").rows() == [
+        (1, 1, "rises: this organism"),
+        (0, 0, "cannot tell: no run is complete"),
+        (1, 1, "rises: this organism"),
+    ]
+    assert marked.columns == [*SUMMARY_COLUMNS, "n_planned", "n_missing", "missing_runs"]
     assert marked["missing_runs"].to_list() == [
         "m/sycophancy/seed1/act",
         "m/sycophancy/seed0/greedy; m/sycophancy/seed1/greedy",

@@ -28,7 +28,7 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:
+def data(runs: pl.DataFrame, organisms: pl.DataFrame) -> pl.DataFrame:
     """Risks in percent, over the valid runs. The column `what` says what a row is.
 
     "run": one run, as the mean over its repeats. "method": the mean over a method's runs, with the
@@ -44,7 +44,7 @@ def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
     )
     percent = [(100 * pl.col(f"{stage}_risk")).alias(f"{stage}_percent") for stage in _STAGES]
     each = joined.select(*_ORGANISM, "method", "kind", *percent).sort(*_ORGANISM, "method")
-    levels = summary["ci_level"].drop_nulls()
+    levels = runs["ci_level"].drop_nulls()
     level = levels[0] if levels.len() else 0.95
     rows: list[dict[str, Any]] = [
         row | {"what": "run", "n": 1} for row in each.iter_rows(named=True)
@@ -81,9 +81,9 @@ def _means(part: pl.DataFrame, stages: Sequence[str], level: float) -> dict[str,
     return found
 
 
-def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> Figure:
+def draw(runs: pl.DataFrame, organisms: pl.DataFrame) -> Figure:
     """A panel per misalignment: a line each for base model and organism, and one per method."""
-    drawn = data(runs, organisms, summary)
+    drawn = data(runs, organisms)
     pairs = _FIRST + method_order(drawn.filter(what="method"))
     with style():
         figure, parts = misalignment_panels(drawn, 0.75 + 0.19 * len(pairs), pad=4)
@@ -93,7 +93,7 @@ def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
             figure.supxlabel(
                 "risk, %\n"
                 "◆ mean   bar: its "
-                + _interval(summary, drawn)
+                + _interval(runs, drawn)
                 + "   | one run, base model or organism\n"
                 "○ the same organisms before phase 3   n: base models, organisms, or runs   "
                 "blue: consistency method   orange: control",
@@ -102,13 +102,13 @@ def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
     return figure
 
 
-def _interval(summary: pl.DataFrame, drawn: pl.DataFrame) -> str:
+def _interval(runs: pl.DataFrame, drawn: pl.DataFrame) -> str:
     kinds = drawn["ci_kind"].drop_nulls().unique().sort()
     if not kinds.len():
         return "interval (none: one organism)"
     base = drawn["base_low"].drop_nulls().len()
     over_models = "base models: over models" if base else "base models: none, there is one"
-    return f"{summary['ci_level'].drop_nulls()[0]:.0%} interval ({', '.join(kinds)}; {over_models})"
+    return f"{runs['ci_level'].drop_nulls()[0]:.0%} interval ({', '.join(kinds)}; {over_models})"
 
 
 def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> None:

@@ -237,8 +237,8 @@ def _draws(
                 pairs.setdefault(row["id"], {}).setdefault(row["index"], []).append(row["value"])
                 strata[row["id"]] = row["group"] if grouped else ""
     differences = {
-        prompt: [own[1] - own[0] for own in drawn.values() if len(own) == 2]
-        for prompt, drawn in pairs.items()
+        prompt: [own[1] - own[0] for _, own in sorted(drawn.items()) if len(own) == 2]
+        for prompt, drawn in sorted(pairs.items())
     }
     known = {prompt: own for prompt, own in differences.items() if own}
     spread = {p: float(np.var(own, ddof=1)) for p, own in known.items() if len(own) > 1}

@@ -30,7 +30,7 @@ STUDY_FIGURES = {
     "delta_by_method": ("runs", "organisms", "summary"),
     "false_positive_rates": ("error_rates",),
     "judge_health": ("judge_health",),
-    "risk_trajectories": ("runs", "organisms", "summary"),
+    "risk_trajectories": ("runs", "organisms"),
     "suppressed_share": ("runs", "detail"),
 }
 MECHANISM_FIGURES = {
