@@ -89,6 +89,8 @@ bench: .venv/installed ## planning, coverage, error rates, tiny models of other 
 	$(BIN)/python workflow/scripts/sweep_run.py organisms --config config/demo.yaml bench/seeds.yaml --cores $(CORES)
 	$(BIN)/python bench/base_model.py results/bench-seeds/models/tiny-a
 	$(BIN)/python workflow/scripts/sweep_run.py mechanism --config config/demo.yaml bench/prediction.yaml --cores $(CORES)
+	$(BIN)/python workflow/scripts/sweep_run.py results/bench-repeats/summary.csv --config config/demo.yaml bench/repeats.yaml --cores $(CORES)
+	$(BIN)/python bench/fresh_repeats.py
 
 bench-training: .venv/installed ## speed and memory of training on the machine at hand
 	$(BIN)/python bench/training.py
