@@ -8,19 +8,21 @@ measured on. How far an interval reaches depends on what of this the row has see
     this organism            one organism, or one of each of two models: how far trainings differ
     these weights            nothing shows how far trainings differ
 
-Every interval is about other items of the same kind as well. All numbers are fractions.
+Every interval is about other items of the same kind as well, where the row shows how items differ:
+then "items" is one of its `parts`. All numbers are fractions.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.moderation import Variance
 from entrench.analysis.statistics.random_effects import random_mean
 from entrench.analysis.statistics.shared_prompts import Shares, item_variance
+from entrench.analysis.statistics.significance import ROUNDING
 
 NEW, MODELS, ORGANISM, WEIGHTS = (
     "new models and prompts",
@@ -65,18 +67,18 @@ class Effect:
     reason: str | None = None
 
     def interval(self, level: float) -> Interval:
-        """The interval of `value` by Student's t, within -1 and 1 times two changes."""
+        """The interval of `value` by Student's t; its ends may lie beyond -1 and 1."""
         if self.variance is None:
             return Interval(None, None, self.reason)
-        half = float(stats.t.ppf((1 + level) / 2, self.free)) * self.variance**0.5
+        half = float(stdtrit(self.free, (1 + level) / 2)) * self.variance**0.5
         return Interval(self.value - half, self.value + half)
 
     @property
     def p(self) -> float | None:
-        """Two-sided p of no change; None where there is no interval or no spread at all."""
-        if not self.variance:
+        """Two-sided p of no change; None where there is no interval, or no spread but rounding."""
+        if self.variance is None or self.variance <= ROUNDING**2:
             return None
-        return float(2 * stats.t.sf(abs(self.value) / self.variance**0.5, self.free))
+        return float(2 * stdtr(self.free, -abs(self.value) / self.variance**0.5))
 
 
 def organism_means(units: Sequence[Unit]) -> list[Unit]:
