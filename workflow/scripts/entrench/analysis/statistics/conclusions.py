@@ -1,8 +1,9 @@
 """What may be concluded from the rows of a table, with the number of rows allowed for.
 
-A row is concluded from where its interval lies on one side of the margin, or within it. Among
-many rows some do so by chance. So intervals are widened until the share of false ones among those
-concluded from is held (false coverage rate: Benjamini & Yekutieli 2005, JASA 100:71).
+A row is concluded from where its interval lies on one side of the margin, or within it. Among many
+rows some intervals do so by chance. So intervals are widened until the share of false ones among
+the rows that are concluded from is held (false coverage rate: Benjamini & Yekutieli 2005, JASA
+100:71).
 """
 
 from collections.abc import Sequence
@@ -26,10 +27,11 @@ def conclusion(interval: Interval, epsilon: float) -> str:
 
 
 def adjusted_level(effects: Sequence[Effect], epsilon: float, level: float) -> float:
-    """The level at which the intervals of these rows are read: `level` with one row, else higher.
+    """The level at which the intervals of these rows are read: never below `level`.
 
     With R rows concluded from out of m, it is 1 - (1 - level) R / m. R is the largest number at
-    which at least R rows are concluded from; without any it is 1.
+    which at least R rows are concluded from; without any it is 1. Rows without an interval count
+    among the m.
     """
     many = max(len(effects), 1)
     # An interval lies beyond the margin, or within it, while it is narrower than this distance.

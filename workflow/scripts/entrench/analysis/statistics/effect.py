@@ -8,7 +8,8 @@ measured on. How far an interval reaches depends on what of this the row has see
     this organism            one organism, or one of each of two models: how far trainings differ
     these weights            nothing shows how far trainings differ
 
-Every interval is about other items of the same kind as well. All numbers are fractions.
+Every interval is about other items of the same kind as well, where the row shows how items differ:
+then "items" is one of its `parts`. All numbers are fractions.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.moderation import Variance
 from entrench.analysis.statistics.random_effects import random_mean
 from entrench.analysis.statistics.shared_prompts import Shares, item_variance
+from entrench.analysis.statistics.significance import ROUNDING
 
 NEW, MODELS, ORGANISM, WEIGHTS = (
     "new models and prompts",
@@ -73,7 +75,7 @@ class Effect:
         return any(part.carried for part in self.parts.values())
 
     def interval(self, level: float) -> Interval:
-        """The interval of `value` by Student's t."""
+        """The interval of `value` by Student's t; its ends may lie beyond -1 and 1."""
         if not self.parts:
             return Interval(None, None, self.reason)
         half = self._half((1 - level) / 2)
@@ -81,8 +83,10 @@ class Effect:
 
     @property
     def p(self) -> float | None:
-        """Two-sided p of no change; None where there is no interval or no spread at all."""
-        return self.chance(abs(self.value)) if self.variance else None
+        """Two-sided p of no change; None where there is no interval, or no spread but rounding."""
+        if self.variance is None or self.variance <= ROUNDING**2:
+            return None
+        return self.chance(abs(self.value))
 
     def chance(self, distance: float) -> float:
         """1 - the level of the interval whose half width is `distance`, at least 0."""

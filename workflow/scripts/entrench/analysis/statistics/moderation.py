@@ -5,9 +5,9 @@ differ alike, though not equally. So their variances are drawn towards a common 
 rows themselves say (Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3:3, sec. 6.2; limma). A row without
 a spread of its own gets the common one: it is *carried* to this row.
 
-One thing differs from genes: here rows share their units. Methods are trained on one set of
-organisms, with the same training seeds. So the errors of their variances are alike, and together
-they know less than their number says. The common variance and its degrees of freedom allow for it.
+One thing differs from genes: here rows share their units. Methods are trained on the same
+organisms, and with the same training seeds. So the errors of their variances are alike, and
+together they know less than their number says. The degrees of freedom allow for this.
 """
 
 from collections.abc import Mapping, Sequence
@@ -114,7 +114,9 @@ def _likeness(rows: Sequence[Values]) -> float:
     """How alike the errors of the rows' variances are, 0 to 1: the mean squared correlation.
 
     The correlation of two normal rows' variances is the square of the correlation of their values
-    within clusters. A square is above 0 by chance, so its mean by chance is taken off.
+    within clusters. A square is above 0 by chance, so its mean by chance is taken off. Two rows
+    count by their shared degrees of freedom; one degree shows nothing, so it counts as alike. Rows
+    that share none, or do not vary, are left out.
     """
     residuals = [_residuals(row) for row in rows]
     keys = sorted({key for own in residuals for key in own})

@@ -20,11 +20,11 @@ class RandomMean:
 
 
 def random_mean(values: np.ndarray, variances: np.ndarray) -> RandomMean:
-    """The mean of `values` [k], k >= 2, with known `variances` [k] beside the one between units.
+    """The mean of k >= 2 `values` [k], with the known `variances` [k] beside the one between units.
 
     The variance between units is Paule & Mandel's (1982): with it, the weighted sum of squares is
-    k - 1, or less where it is 0. So the variance of the mean, 1 / the sum of weights, is Hartung
-    & Knapp's (2001). It is larger where units agree by luck (Roever, Knapp & Friede 2015).
+    k - 1, or less where it is 0. So the variance of the mean, 1 / the sum of the weights, is
+    Hartung & Knapp's (2001). It is larger where units agree by luck (Roever, Knapp & Friede 2015).
     """
     count = len(values)
     if not np.ptp(values) and not variances.any():
