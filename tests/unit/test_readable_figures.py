@@ -33,7 +33,7 @@ def demo():
 
 @pytest.fixture(scope="module")
 def paper():
-    return simulated_report.tables(7, 4)
+    return simulated_report.tables(7, 2)
 
 
 @pytest.mark.parametrize("size", ["demo", "paper"])

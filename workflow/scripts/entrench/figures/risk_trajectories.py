@@ -143,7 +143,7 @@ def _line(
 ) -> None:
     """Draw the mean of a stage with its interval, and each value behind it."""
     known = each.drop_nulls()
-    axis.plot(known, [height] * known.len(), "|", color=DOT, markersize=4, alpha=0.6, zorder=1)
+    axis.plot(known, [height] * known.len(), "|", color=DOT, markersize=6, alpha=0.8, zorder=1)
     value, low = mean[f"{stage}_percent"], mean[f"{stage}_low"]
     if value is None:
         beside_axis(axis, height, "not known")

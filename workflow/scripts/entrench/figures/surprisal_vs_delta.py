@@ -22,7 +22,7 @@ from entrench.figures.style import (
 
 _KEYS = ["misalignment", "method", "kind"]
 _NUMBERS = ["surprisal_per_token", "delta_pp"]
-_FAR = 5.0  # times the median distance from 0: further points heap the others on a linear axis
+_FAR = 8.0  # times the median distance from 0: further points heap the others on a linear axis
 
 
 def data(decomposition: pl.DataFrame) -> pl.DataFrame:
@@ -52,7 +52,7 @@ def draw(decomposition: pl.DataFrame) -> Figure:
         for axis, mine in parts:
             _panel(axis, mine, drawn)
         if parts:
-            note = _scale(parts[0][0], drawn["surprisal_per_token"])
+            note = _scale(parts[0][0], drawn)
             figure.supylabel("change in risk, percentage points", fontsize=7.5)
             figure.supxlabel(
                 "excess surprisal of the labels under the organism, nats per token" + note + "\n"
@@ -65,14 +65,15 @@ def draw(decomposition: pl.DataFrame) -> Figure:
     return figure
 
 
-def _scale(axis: Axes, surprisals: pl.Series) -> str:
+def _scale(axis: Axes, drawn: pl.DataFrame) -> str:
     """Scale the x axis, which all panels share, and say how.
 
-    Where a few methods lie far from 0 and the others near it, a linear axis heaps these others at
-    0. Then the axis is linear only near 0: up to a round number below the median distance from 0.
+    Where some runs lie far from 0, a linear axis heaps the others at 0. Then the axis is linear
+    only near 0: up to a round number below the median distance of the nearest misalignment's runs.
     """
-    distances = surprisals.abs()
-    far, middle = scalar(distances.max()), scalar(distances.median())
+    distances = drawn.select("misalignment", pl.col("surprisal_per_token").abs())
+    far = scalar(distances["surprisal_per_token"].max())
+    middle = scalar(distances.group_by("misalignment").median()["surprisal_per_token"].min())
     if far <= _FAR * middle or not middle:
         return ""
     near = float(10 ** np.floor(np.log10(middle)))
