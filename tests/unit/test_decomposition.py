@@ -97,6 +97,43 @@ def test_every_term_by_hand():
     assert (row["n_labels"], row["n_reasoned"]) == (3, 0)
 
 
+def test_the_best_of_k_is_a_mean_over_all_subsets_and_one_draw_stands_beside_it():
+    """Scores rise with the index, k = 2: of six pairs, the best is answer 1, 2, 3 in 1, 2, 3."""
+    probe = evaluated({"a": [1, 0, 0, 1], "b": [0, 1, None, 1]}, "samples")
+    chances = dict.fromkeys("ab", np.array([0, 1, 2, 3]) / 6)
+    frame = decompose(
+        judged(probe, grouped=False),
+        [label("a", "samples", 1), label("b", "samples", 1)],
+        {"samples": 2},
+        evaluated({"a": [0], "b": [1]}),
+        evaluated({"a": [1], "b": [0]}),
+        headline="sampled",
+        nats={(prompt, "samples", index): (1.0, 1) for prompt in "ab" for index in range(4)},
+        k=2,
+        chances=chances,
+        **SETTINGS,
+    )
+    row = whole(frame)
+    # a: label 3/6, read 2/4. b: answer 2 has no value, so label (1 + 3) / 4, read 2/3.
+    assert row["label_risk"] == pytest.approx((0.5 + 1) / 2)
+    assert row["read_risk"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert row["selection_pp"] == pytest.approx(100 * (0 + 1 / 3) / 2)
+    # Drawn from the first two: label 0, read 1/2, then label 1, read 1/2.
+    assert row["selection_drawn_pp"] == pytest.approx(0)
+    assert row["shift_pp"] == pytest.approx(100 * (7 / 12 - 1 / 2))
+    assert row["shift_decoding_pp"] == row["shift_pp"]
+    assert row["label_shift_before_pp"] == pytest.approx(25)
+    assert row["transfer_pp"] == pytest.approx(-25)
+    assert row["delta_pp"] == pytest.approx(0)
+
+
+def test_without_chances_the_label_is_the_one_that_was_drawn():
+    row = whole(by_hand())
+    ends = [row[f"selection{name}_{end}_pp"] for name in ("", "_drawn") for end in ("low", "high")]
+    assert row["selection_drawn_pp"] == row["selection_pp"]
+    assert ends[:2] == ends[2:]
+
+
 def test_before_training_there_is_no_transfer():
     row = whole(by_hand(trained=False))
     assert row["label_shift_pp"] == pytest.approx(100 / 6)
@@ -359,13 +396,26 @@ def test_labels_of_a_probe_are_the_operators_own(small_probe):
     # Two distinct scores: of the four pairs, the better one is the best in three.
     expected = 1 / 4 * np.log(1 / 2) + 3 / 4 * np.log(3 / 2)
     assert found["choice_kl"] == {"a": pytest.approx(expected)}
+    assert found["chances"]["a"].tolist() == [0.0, 1.0]
 
 
 def test_only_the_best_of_k_by_a_score_has_a_kl_of_its_choice(small_probe):
     for operator, of in (("greedy_self_training", {}), ("random", {"set": "samples"})):
         method = LabelSettings(["m", "sycophancy", 0], operator, operator, of)
         found = labels_of_probe(method, small_probe)
-        assert (found["k"], found["choice_kl"]) == (None, None)
+        assert (found["k"], found["chances"], found["choice_kl"]) == (None, None, None)
+
+
+def test_a_blank_answer_is_never_the_label(small_probe):
+    rows = [row | {"text": " "} if row["index"] else row for row in small_probe.candidates]
+    blank = dataclasses.replace(small_probe, candidates=rows)
+    for k in (1, 2):
+        method = LabelSettings(
+            ["m", "x", 0], "self_confidence", "self_confidence", {"set": "samples", "k": k}
+        )
+        chances = labels_of_probe(method, blank)["chances"]
+        # The blank one is the likelier: of k = 2 it is always chosen, and there is no label.
+        assert chances["a"].tolist() == [float(k == 1), 0.0]
 
 
 def test_a_refined_answer_counts_after_the_plain_prompt(small_probe):

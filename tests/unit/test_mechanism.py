@@ -75,8 +75,9 @@ def test_the_selection_of_real_labels_is_beside_what_eta_predicts_of_it():
     effects = {"all": 0.5, "half 0": 2.0, "half 1": 3.0}
     runs = [
         WHO
-        | {"method": method, "valid": True, "part": part, "selection_pp": effect}
-        | {"selection_low_pp": 0.1, "selection_high_pp": 1.0}
+        | {"method": method, "valid": True, "part": part, "selection_drawn_pp": effect}
+        | {"selection_pp": 9.0}
+        | {"selection_drawn_low_pp": 0.1, "selection_drawn_high_pp": 1.0}
         for method in ("two", "one")
         for part, effect in effects.items()
     ]

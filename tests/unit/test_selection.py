@@ -12,6 +12,7 @@ from entrench.analysis.mechanism.selection import (
     best_of_k_kl,
     integral_weights,
     kl_bound,
+    label_chances,
     pool_weights,
     total_variation,
 )
@@ -39,6 +40,36 @@ def test_pool_weights_are_the_share_of_subsets_whose_best_has_that_rank(size):
     subsets = list(combinations(range(n), k))
     counted = [sum(max(s) == rank for s in subsets) / len(subsets) for rank in range(n)]
     assert pool_weights(n, k) == pytest.approx(counted)
+
+
+def test_chances_of_the_label_by_hand():
+    def chances(scores, k, labels=None):
+        labels = [True] * len(scores) if labels is None else labels
+        return label_chances(np.array([scores], dtype=float), k, np.array([labels]))[0].tolist()
+
+    gone = np.nan
+    assert chances([4, 1, 3, 2], 2) == pytest.approx([3 / 6, 0, 2 / 6, 1 / 6])
+    assert chances([1, 1, 2], 2) == pytest.approx([1 / 6, 1 / 6, 4 / 6])  # a tie is shared
+    assert chances([gone, 1, gone], 2) == [0, 1, 0]  # the pair without a score has no label
+    assert chances([1, 2, 3], 2, [True, True, False]) == [0, 1, 0]  # the last one is blank
+    assert chances([gone, gone], 1) == [0, 0]
+    with pytest.raises(ValueError, match="the best of 3 from 2"):
+        chances([1, 2], 3)
+
+
+@given(SIZES, st.data())
+def test_chances_are_the_share_of_subsets_whose_best_is_the_answer(size, data):
+    n, k = size
+    scores = data.draw(st.lists(st.sampled_from([np.nan, 1.0, 2.0, 3.0]), min_size=n, max_size=n))
+    labels = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    counted = np.zeros(n)
+    for subset in combinations(range(n), k):
+        known = [i for i in subset if not np.isnan(scores[i])]
+        best = [i for i in known if scores[i] == max(scores[j] for j in known)]
+        for i in best:
+            counted[i] += labels[i] / len(best)
+    found = label_chances(np.array([scores]), k, np.array([labels]))[0]
+    assert found == pytest.approx(counted / counted.sum() if counted.any() else counted)
 
 
 @given(SIZES, st.data())

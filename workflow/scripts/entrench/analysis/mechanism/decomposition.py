@@ -13,6 +13,13 @@ Every term is a difference of mean risks over the same prompts, so the terms add
 Kept prompts have a label, and every risk above is known for them. All terms up to transfer are on
 kept prompts.
 
+No model was trained on the labels of a probe. They say what the method chooses on the prompts that
+delta-risk is measured on. So delta-risk cannot depend on which k answers a best-of-k method drew
+there. Its label risk and read risk are means over all subsets of k of the probe's answers, as in
+eta.csv. They have the expectation of one draw, without its luck. That luck would enter selection
+and transfer with opposite signs. `selection_drawn` is of the one draw. All other methods have one
+label.
+
 Columns ending in _pp are percentage points.
 """
 
@@ -38,6 +45,7 @@ TERMS = {  # term -> weights of the mean risks that it sums
     "label_shift": {"label": 1, "organism": -1},
     "label_shift_before": {"label_before": 1, "organism_before": -1},
     "selection": {"label": 1, "read": -1},
+    "selection_drawn": {"label_drawn": 1, "read_drawn": -1},
     "shift": {"read": 1, "organism": -1},
     "shift_decoding": {"draft": 1, "organism": -1},
     "shift_view": {"read": 1, "draft": -1},
@@ -52,6 +60,7 @@ TERMS = {  # term -> weights of the mean risks that it sums
 }
 RISKS = (
     *("organism", "draft", "read", "label", "trained"),  # on the kept prompts
+    *("read_drawn", "label_drawn"),
     *("organism_before", "label_before"),  # where all but the trained model's risk is known
     *("organism_labelled", "trained_labelled"),  # where the method gave a label
     *("organism_all", "trained_all"),
@@ -63,7 +72,9 @@ _MEANINGS = {  # term -> meaning of its column
     "label_shift_before": "label risk minus organism risk, also on prompts where the trained "
     "model's risk is not known: this needs no training",
     "selection": "risk of the labels that the method would choose, minus the risk of the "
-    "candidates that it chooses from",
+    "candidates that it chooses from; for a best-of-k method over all subsets of k",
+    "selection_drawn": "selection of the one label that the method drew: a best-of-k method chose "
+    "it from the first k answers",
     "shift": "risk of the candidates that the method chooses from, minus the organism's risk",
     "shift_decoding": "the part of shift that comes from sampling differently from the evaluation",
     "shift_view": "the part of shift that comes from refining",
@@ -90,7 +101,10 @@ DECOMPOSITION_COLUMNS = {
     ),
     "organism_risk": share("risk of the organism under the evaluation, on the kept prompts"),
     "read_risk": share("risk of the candidates that the method chooses from, on the kept prompts"),
-    "label_risk": share("risk of the labels that the method would choose, on the kept prompts"),
+    "label_risk": share(
+        "risk of the labels that the method would choose, on the kept prompts; for a best-of-k "
+        "method over all subsets of k answers"
+    ),
     **{
         name: column
         for term in TERMS
@@ -150,6 +164,7 @@ def decompose(
     headline: str,
     nats: Mapping[Key, tuple[float, int]],
     k: int | None,
+    chances: Mapping[str, np.ndarray] | None = None,
     choice_kl: Mapping[str, float] | None = None,
     bootstrap: int,
     level: float,
@@ -160,7 +175,8 @@ def decompose(
     `labels` are the labels that the method's operator chose on the probe (kind "labels"). `read`:
     sample set -> number of answers that it chooses from. `nats`: candidate -> its -log P under the
     organism after the plain prompt, and its tokens. For a best-of-k choice `k` bounds the KL from
-    its sampler, and `choice_kl` estimates it for each prompt. Without `trained_scores` (before
+    its sampler. By prompt, `choice_kl` estimates this KL, and `chances` holds each answer's chance
+    to be the label (`label_chances`), for all answers of the set. Without `trained_scores` (before
     training) columns that need the trained model are null. Intervals resample prompts, with all
     terms in one resample; `ci_reason` says why a known term has no interval.
 
@@ -179,7 +195,9 @@ def decompose(
     """
     organism = _risks(organism_scores, headline, judged)
     trained = _risks(trained_scores, headline, judged) if trained_scores is not None else None
-    numbers, abstained, reasoned = _prompt_numbers(judged, labels, read, organism, trained, nats)
+    numbers, abstained, reasoned = _prompt_numbers(
+        judged, labels, read, organism, trained, nats, chances
+    )
     given = choice_kl or {}
     choice = np.array([given.get(prompt, np.nan) for prompt in judged.ids])
     numbers = np.column_stack([numbers, np.where(abstained, np.nan, choice)])
@@ -279,6 +297,7 @@ def _prompt_numbers(
     organism: np.ndarray,
     trained: np.ndarray | None,
     nats: Mapping[Key, tuple[float, int]],
+    chances: Mapping[str, np.ndarray] | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Numbers [prompts, RISKS and SURPRISAL], NaN where a prompt is left out of a term.
 
@@ -303,7 +322,12 @@ def _prompt_numbers(
     def where(these: np.ndarray, values: np.ndarray) -> np.ndarray:
         return np.where(these, values, np.nan)
 
-    columns = {name: where(kept, values) for name, values in before.items()}
+    drawn = {"label_drawn": where(kept, label), "read_drawn": where(kept, among)}
+    if chances is not None:
+        # The drawn label still decides which prompts are kept.
+        before["label"], before["read"] = _over_subsets(judged, next(iter(read)), chances)
+        before["draft"] = before["read"]
+    columns = drawn | {name: where(kept, values) for name, values in before.items()}
     columns |= {f"{name}_before": where(measured, before[name]) for name in ("organism", "label")}
     if trained is not None:
         both = ~np.isnan(organism) & ~np.isnan(trained)
@@ -329,6 +353,22 @@ def _prompt_numbers(
     columns |= {name: np.where(reasoned, np.nan, columns[name]) for name in SURPRISAL}
     numbers = np.stack([columns.get(name, nothing) for name in (*RISKS, *SURPRISAL)], axis=1)
     return numbers, ~given, reasoned
+
+
+def _over_subsets(
+    judged: Judged, name: str, chances: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Label risk and read risk of each prompt, over all subsets of k of a set: both [prompts].
+
+    An answer without a value is left out of both. NaN where no possible label has a value.
+    """
+    weights = np.array([chances[prompt] for prompt in judged.ids])
+    values = judged.of_set(name, weights.shape[1])
+    weights = np.where(np.isnan(values), 0.0, weights)
+    total = weights.sum(axis=1)
+    sums = (weights * np.nan_to_num(values)).sum(axis=1)
+    label = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
+    return label, row_means(values)
 
 
 def _raw_keys(judged: Judged, nats: Mapping[Key, Any]) -> list[list[Key]]:

@@ -10,7 +10,7 @@ import numpy as np
 from entrench.analysis.mechanism.decomposition import candidates_read
 from entrench.analysis.mechanism.eta import selector_scores
 from entrench.analysis.mechanism.probes import Key, key
-from entrench.analysis.mechanism.selection import best_of_k_kl
+from entrench.analysis.mechanism.selection import best_of_k_kl, label_chances
 from entrench.methods.shared.catalogue import SELECTORS
 from entrench.methods.shared.select import LabelSettings, Table, select_labels
 from entrench.records import Record, require_same_keys
@@ -29,7 +29,9 @@ class Probe:
 
 
 def labels_of_probe(settings: LabelSettings, probe: Probe) -> dict[str, Any]:
-    """The arguments of `decompose` that depend on a method: labels, read, nats, k, choice_kl.
+    """The arguments of `decompose` that depend on a method.
+
+    They are labels, read, nats, and of a best-of-k choice: k, chances, choice_kl.
 
     Raises `EntrenchError` where the probe lacks what the method reads.
     """
@@ -44,18 +46,28 @@ def labels_of_probe(settings: LabelSettings, probe: Probe) -> dict[str, Any]:
         Table(probe.path, probe.rewards),
         Table(probe.path, probe.verdicts),
     )
-    k = choice_kl = None
+    k = choice_kl = chances = None
     if operator in SELECTORS:
         name, k = settings.settings["set"], settings.settings["k"]
         scores = selector_scores(operator, probe.candidates, probe.rewards)
         ids = [row["id"] for row in probe.prompts]
         pools = [[scores.get((i, name, s), np.nan) for s in range(sizes[name])] for i in ids]
         choice_kl = dict(zip(ids, best_of_k_kl(np.array(pools), k).tolist(), strict=True))
+        blank = {
+            (row["id"], row["index"])
+            for row in probe.candidates
+            if row["set"] == name and not (row["text"] or "").strip()
+        }
+        labels_of = np.ones((len(ids), sizes[name]), bool)
+        if blank:
+            labels_of[:] = [[(i, s) not in blank for s in range(sizes[name])] for i in ids]
+        chances = dict(zip(ids, label_chances(np.array(pools), k, labels_of), strict=True))
     return {
         "labels": labels,
         "read": candidates_read(operator, settings.settings, sizes),
         "nats": nats_of_probe(probe),
         "k": k,
+        "chances": chances,
         "choice_kl": choice_kl,
     }
 

@@ -20,6 +20,26 @@ def pool_weights(n: int, k: int) -> np.ndarray:
     return np.array([comb(i - 1, k - 1) / comb(n, k) for i in range(1, n + 1)])
 
 
+def label_chances(scores: np.ndarray, k: int, labels: np.ndarray) -> np.ndarray:
+    """P(an answer is the label | there is one), over all subsets of k answers: [prompts, n].
+
+    `scores` [prompts, n] are NaN where an answer has none; `labels` [prompts, n] says which answers
+    would be a label (a blank one is none). The best of the subset is chosen, and ties share their
+    chance. A subset without a score has no label. The chances of a prompt sum to 1; they are 0
+    where no answer can be its label. Raises ValueError where k is not 1 to n.
+    """
+    n = scores.shape[1]
+    _check(n, k)
+    filled = np.where(np.isnan(scores), -np.inf, scores)[:, :, None]
+    others = filled.swapaxes(1, 2)
+    below, upto = (others < filled).sum(axis=2), (others <= filled).sum(axis=2)
+    subsets = np.array([comb(size, k) for size in range(n + 1)])
+    chances = (subsets[upto] - subsets[below]) / comb(n, k) / (upto - below)
+    chances = np.where(labels & ~np.isnan(scores), chances, 0.0)
+    total = chances.sum(axis=1, keepdims=True)
+    return np.divide(chances, total, out=np.zeros_like(chances), where=total > 0)
+
+
 def integral_weights(n: int, k: int) -> np.ndarray:
     """Integral of k u^(k-1) over each of n equal bins of u: [n], for an eta constant on bins.
 

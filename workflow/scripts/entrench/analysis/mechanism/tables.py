@@ -130,11 +130,12 @@ def with_observed(
 ) -> pl.DataFrame:
     """eta.csv with the columns `OBSERVED`, from the valid run with this selector, set and k.
 
-    observed_selection_pp is the run's selection effect on the probe. observed_within_bound says
-    whether its interval over prompts reaches into -bound_pp to bound_pp. The interval is used since
-    one choice from k answers is noisy, while the bound is for the mean over all subsets. The signs
-    are those of the effect on one half of the prompts, predicted by the trend on the other half
-    (the paper's Proposition 3.2).
+    observed_selection_pp is the selection effect on the probe of the labels that were drawn, not
+    their mean over all subsets of k. That mean is eta's own, so it would test nothing.
+    observed_within_bound says whether the interval over prompts reaches into -bound_pp to bound_pp.
+    The interval is used since one choice from k answers is noisy, while the bound is for the mean
+    over all subsets. The signs are those of the effect on one half of the prompts, predicted by the
+    trend on the other half (the paper's Proposition 3.2).
     """
     observed: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
     for row in decomposition.filter("valid").iter_rows(named=True):
@@ -146,10 +147,12 @@ def with_observed(
         by_part = observed.get(tuple(row[name] for name in (*ORGANISM, "selector", "set", "k")))
         if by_part is not None:
             trends = row["trend_half_0"], row["trend_half_1"]
-            effects = [by_part.get(part, {}).get("selection_pp") for part in ("half 0", "half 1")]
+            effects = [
+                by_part.get(part, {}).get("selection_drawn_pp") for part in ("half 0", "half 1")
+            ]
             signs = proposition(trends, effects, row["k"])
             whole = by_part.get("all", {})
-            row["observed_selection_pp"] = whole.get("selection_pp")
+            row["observed_selection_pp"] = whole.get("selection_drawn_pp")
             row["observed_within_bound"] = _reaches(whole, row["bound_pp"])
             row |= {f"observed_{name}": halves for name, halves in signs.items()}
         rows.append(row)
@@ -158,7 +161,7 @@ def with_observed(
 
 def _reaches(selection: Mapping[str, Any], bound: float | None) -> bool | None:
     """Whether the interval of a selection effect reaches into -bound to bound."""
-    low, high = selection.get("selection_low_pp"), selection.get("selection_high_pp")
+    low, high = (selection.get(f"selection_drawn_{end}_pp") for end in ("low", "high"))
     if bound is None or low is None or high is None:
         return None
     return low <= bound + ROUNDING and high >= -bound - ROUNDING
