@@ -164,7 +164,7 @@ def decompose(
     headline: str,
     nats: Mapping[Key, tuple[float, int]],
     k: int | None,
-    chances: Mapping[Key, float] | None = None,
+    chances: Mapping[str, np.ndarray] | None = None,
     choice_kl: Mapping[str, float] | None = None,
     bootstrap: int,
     level: float,
@@ -175,8 +175,8 @@ def decompose(
     `labels` are the labels that the method's operator chose on the probe (kind "labels"). `read`:
     sample set -> number of answers that it chooses from. `nats`: candidate -> its -log P under the
     organism after the plain prompt, and its tokens. For a best-of-k choice `k` bounds the KL from
-    its sampler, `choice_kl` estimates it for each prompt, and `chances` holds each answer's chance
-    to be the label (`label_chances`). Without `trained_scores` (before
+    its sampler. By prompt, `choice_kl` estimates this KL, and `chances` holds each answer's chance
+    to be the label (`label_chances`), for all answers of the set. Without `trained_scores` (before
     training) columns that need the trained model are null. Intervals resample prompts, with all
     terms in one resample; `ci_reason` says why a known term has no interval.
 
@@ -297,7 +297,7 @@ def _prompt_numbers(
     organism: np.ndarray,
     trained: np.ndarray | None,
     nats: Mapping[Key, tuple[float, int]],
-    chances: Mapping[Key, float] | None,
+    chances: Mapping[str, np.ndarray] | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Numbers [prompts, RISKS and SURPRISAL], NaN where a prompt is left out of a term.
 
@@ -325,7 +325,7 @@ def _prompt_numbers(
     drawn = {"label_drawn": where(kept, label), "read_drawn": where(kept, among)}
     if chances is not None:
         # The drawn label still decides which prompts are kept.
-        before["label"], before["read"] = _over_subsets(judged, chances)
+        before["label"], before["read"] = _over_subsets(judged, next(iter(read)), chances)
         before["draft"] = before["read"]
     columns = drawn | {name: where(kept, values) for name, values in before.items()}
     columns |= {f"{name}_before": where(measured, before[name]) for name in ("organism", "label")}
@@ -355,14 +355,15 @@ def _prompt_numbers(
     return numbers, ~given, reasoned
 
 
-def _over_subsets(judged: Judged, chances: Mapping[Key, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Label risk and read risk of each prompt, over all subsets of k: both [prompts].
+def _over_subsets(
+    judged: Judged, name: str, chances: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Label risk and read risk of each prompt, over all subsets of k of a set: both [prompts].
 
     An answer without a value is left out of both. NaN where no possible label has a value.
     """
-    (name,) = {name for _, name, _ in chances}
-    size = 1 + max(index for _, _, index in chances)
-    values, weights = judged.of_set(name, size), judged.matrix(chances, name, size)
+    weights = np.array([chances[prompt] for prompt in judged.ids])
+    values = judged.of_set(name, weights.shape[1])
     weights = np.where(np.isnan(values), 0.0, weights)
     total = weights.sum(axis=1)
     sums = (weights * np.nan_to_num(values)).sum(axis=1)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -54,11 +53,15 @@ def labels_of_probe(settings: LabelSettings, probe: Probe) -> dict[str, Any]:
         ids = [row["id"] for row in probe.prompts]
         pools = [[scores.get((i, name, s), np.nan) for s in range(sizes[name])] for i in ids]
         choice_kl = dict(zip(ids, best_of_k_kl(np.array(pools), k).tolist(), strict=True))
-        answers = [[(i, name, s) for s in range(sizes[name])] for i in ids]
-        texts = {key(row): row["text"] or "" for row in probe.candidates}
-        labelled = np.array([[bool(texts[a].strip()) for a in own] for own in answers])
-        of_each = label_chances(np.array(pools), k, labelled).ravel().tolist()
-        chances = dict(zip(chain.from_iterable(answers), of_each, strict=True))
+        blank = {
+            (row["id"], row["index"])
+            for row in probe.candidates
+            if row["set"] == name and not (row["text"] or "").strip()
+        }
+        labels_of = np.ones((len(ids), sizes[name]), bool)
+        if blank:
+            labels_of[:] = [[(i, s) not in blank for s in range(sizes[name])] for i in ids]
+        chances = dict(zip(ids, label_chances(np.array(pools), k, labels_of), strict=True))
     return {
         "labels": labels,
         "read": candidates_read(operator, settings.settings, sizes),
