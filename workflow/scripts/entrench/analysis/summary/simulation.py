@@ -167,6 +167,7 @@ def simulate(
     study: dict[str, dict[str, list[Simulated]]] = {}
     for about, own in rows.items():
         organisms = sorted({organism for row in own.values() for organism in row})
+        number = {organism: place for place, organism in enumerate(organisms)}
         models = sorted({organism.model for organism in organisms})
         model_of = [models.index(organism.model) for organism in organisms]
         factors = sd * np.exp(METHOD_SPREAD * drawn(len(methods)) - METHOD_SPREAD**2)
@@ -174,7 +175,8 @@ def simulate(
             deviations["model"] * drawn(len(models), 1)
             + deviations["model x method"] * drawn(len(models), len(methods))
         )
-        of_organisms = of_models[model_of] + factors * (
+        of_models = of_models[model_of]
+        of_organisms = of_models + factors * (
             deviations["organism"] * drawn(len(organisms), 1)
             + deviations["organism x method"] * drawn(len(organisms), len(methods))
         )
@@ -182,19 +184,22 @@ def simulate(
         study[about] = {}
         for method, trainings in own.items():
             column = methods.index(method)
-            at = [organisms.index(organism) for organism in trainings]
+            at = [number[organism] for organism in trainings]
+            times = list(trainings.values())
+            trained = factors[column] * deviations["training"] * drawn(len(at), max(times))
+            trained += of_organisms[at, column, None]
             moved, shares = by_items(alike + item_sd * drawn(len(at), sum(ITEMS)))
-            study[about][method] = [
-                _simulated(
-                    organisms[number],
-                    float(of_models[model_of[number], column]),
-                    float(of_organisms[number, column]),
-                    factors[column] * deviations["training"] * drawn(trainings[organisms[number]]),
-                    float(by),
-                    Shares(own_shares, STRATA),
-                )
-                for number, by, own_shares in zip(at, moved, shares, strict=True)
-            ]
+            columns = zip(
+                trainings,
+                of_models[at, column].tolist(),
+                of_organisms[at, column].tolist(),
+                trained.tolist(),
+                times,
+                moved.tolist(),
+                shares,
+                strict=True,
+            )
+            study[about][method] = [_simulated(*run) for run in columns]
     return study
 
 
@@ -203,16 +208,18 @@ def effects(study: Study) -> tuple[list[Found], list[Found]]:
 
     The second list has the rows about new models and prompts again, about these models.
     """
-    trainings = commons({about: [*map(_trainings, rows.values())] for about, rows in study.items()})
-    organisms = commons({about: [*map(_organisms, rows.values())] for about, rows in study.items()})
+    of_organisms = {about: [*map(_organisms, rows.values())] for about, rows in study.items()}
+    of_trainings = {about: [*map(_trainings, rows.values())] for about, rows in study.items()}
+    organisms, trainings = commons(of_organisms), commons(of_trainings)
     widest, of_models = [], []
     for about, rows in study.items():
         common, common_training = organisms.get(about), trainings.get(about)
-        for own in rows.values():
-            between = None if common is None else common.moderated(within(_organisms(own)))
+        columns = zip(rows.values(), of_organisms[about], of_trainings[about], strict=True)
+        for own, changes, repeats in columns:
+            between = None if common is None else common.moderated(within(changes))
             training = None
             if common_training is not None:
-                training = common_training.moderated(within(_trainings(own)))
+                training = common_training.moderated(within(repeats))
             units = [_unit(run, training) for run in own]
             if found := effect(units, between):
                 widest.append((found, _true(own, found)))
@@ -339,14 +346,15 @@ def _simulated(
     organism: Organism,
     of_model: float,
     of_organism: float,
-    of_trainings: np.ndarray,
+    of_trainings: list[float],
+    times: int,
     of_items: float,
-    shares: Shares,
+    shares: np.ndarray,
 ) -> Simulated:
-    trained = of_organism + of_trainings
-    true = {NEW: 0.0, MODELS: of_model, ORGANISM: of_organism, WEIGHTS: float(trained.mean())}
-    changes = tuple((trained + of_items).tolist())
-    return Simulated(organism.path, organism.model, changes, shares, true)
+    trained = of_trainings[:times]
+    true = {NEW: 0.0, MODELS: of_model, ORGANISM: of_organism, WEIGHTS: sum(trained) / times}
+    changes = tuple(change + of_items for change in trained)
+    return Simulated(organism.path, organism.model, changes, Shares(shares, STRATA), true)
 
 
 def _true(row: list[Simulated], found: Effect) -> float:
@@ -358,9 +366,11 @@ def _organisms(row: list[Simulated]) -> dict[tuple[str, str], float]:
 
 
 def _trainings(row: list[Simulated]) -> dict[tuple[str, str], float]:
+    """The trainings of runs with repeats; others show nothing of how trainings differ."""
     return {
         (run.organism, str(number)): change
         for run in row
+        if len(run.changes) > 1
         for number, change in enumerate(run.changes)
     }
 
