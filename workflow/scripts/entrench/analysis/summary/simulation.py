@@ -11,11 +11,12 @@ organism's, alike for all methods. The remainder is the run's own, and training 
 it. Half of the model's share is alike for all methods. So two runs of one organism by two methods
 correlate, and so do their variances.
 
-A simulated study is read as the summary reads a real one: `commons`, `effect`, `adjusted_level`.
+A simulated study is read as the summary reads a real one: `organism_variances`, `effect`,
+`adjusted_level`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -43,9 +44,11 @@ from entrench.analysis.statistics.effect import (
     Effect,
     Unit,
     effect,
+    organism_means,
 )
 from entrench.analysis.statistics.moderation import Variance, commons, within
 from entrench.analysis.statistics.shared_prompts import Shares
+from entrench.analysis.summary.changes import organism_variances
 from entrench.analysis.tables import table
 from entrench.seeds import derive_seed
 from entrench.study.sweep import Organism, Run
@@ -203,28 +206,36 @@ def simulate(
     return study
 
 
-def effects(study: Study) -> tuple[list[Found], list[Found]]:
+def effects(study: Study, pooled: Collection[str] = ()) -> tuple[list[Found], list[Found]]:
     """The effect of each row with the true mean change that its interval is about; fractions.
 
-    The second list has the rows about new models and prompts again, about these models.
+    A last row of each misalignment is about all methods in `pooled`. The second list has the rows
+    about new models and prompts again, about these models.
     """
-    of_organisms = {about: [*map(_organisms, rows.values())] for about, rows in study.items()}
     of_trainings = {about: [*map(_trainings, rows.values())] for about, rows in study.items()}
-    organisms, trainings = commons(of_organisms), commons(of_trainings)
+    trainings = commons(of_trainings)
+    units: dict[str, dict[str, list[Unit]]] = {}
+    for about, rows in study.items():
+        units[about] = {}
+        for (method, row), own in zip(rows.items(), of_trainings[about], strict=True):
+            known = trainings.get(about)
+            training = None if known is None else known.moderated(within(own))
+            units[about][method] = [_unit(run, training) for run in row]
+    between = organism_variances(units)
     widest, of_models = [], []
     for about, rows in study.items():
-        common, common_training = organisms.get(about), trainings.get(about)
-        columns = zip(rows.values(), of_organisms[about], of_trainings[about], strict=True)
-        for own, changes, repeats in columns:
-            between = None if common is None else common.moderated(within(changes))
-            training = None
-            if common_training is not None:
-                training = common_training.moderated(within(repeats))
-            units = [_unit(run, training) for run in own]
-            if found := effect(units, between):
-                widest.append((found, _true(own, found)))
-                if found.about == NEW and (narrower := effect(units, between, widest=MODELS)):
-                    of_models.append((narrower, _true(own, narrower)))
+        lines = [(units[about][name], between.get((about, name)), rows[name]) for name in rows]
+        if all_runs := [run for name in rows if name in pooled for run in rows[name]]:
+            own = organism_means(
+                [unit for name in rows if name in pooled for unit in units[about][name]]
+            )
+            values = {(unit.model, unit.organism): unit.value for unit in own}
+            lines.append((own, within(values), all_runs))
+        for own, spread, runs in lines:
+            if found := effect(own, spread):
+                widest.append((found, _true(runs, found)))
+                if found.about == NEW and (narrower := effect(own, spread, widest=MODELS)):
+                    of_models.append((narrower, _true(runs, narrower)))
     return widest, of_models
 
 
@@ -240,6 +251,7 @@ def is_false(said: str, true: float, epsilon: float) -> bool:
 
 def error_rates(
     runs: Iterable[Run],
+    kinds: Mapping[str, str],
     *,
     level: float,
     epsilon: float,
@@ -251,9 +263,11 @@ def error_rates(
 
     For each pair of correlations in `GRID`, without and with noise of items. Conclusions are drawn
     as in the summary, at the margin 0 and at `epsilon`. The true mean change of every method is
-    this margin: there an error is likeliest. `epsilon` and `assumed_sd` are fractions.
+    this margin: there an error is likeliest. `kinds`: method -> its kind; `epsilon` and
+    `assumed_sd` are fractions.
     """
     planned = method_rows(runs)
+    pooled = {name for name, kind in kinds.items() if kind == "consistency"}
     rows: list[dict[str, Any]] = []
     for correlations, item_sd in product(GRID, (0.0, ITEM_SD)):
         generator = np.random.default_rng(derive_seed(seed, *map(str, correlations), str(item_sd)))
@@ -262,7 +276,7 @@ def error_rates(
             study = simulate(
                 planned, correlations, sd=assumed_sd, item_sd=item_sd, generator=generator
             )
-            found.add(*effects(study))
+            found.add(*effects(study, pooled))
         cell = dict(zip(CORRELATION_COLUMNS, correlations, strict=True))
         rows += [cell | {"item_sd_pp": 100 * item_sd} | row for row in found.rows()]
     return table(rows, RATE_COLUMNS)
@@ -291,7 +305,13 @@ class _Cell:
             self.covered[about].append(covered[about])
             self.widths[about].append(float(np.median(widths[about])))
         for margin in self.margins:
-            moved = [(replace(own, value=own.value + margin), true) for own, true in effects]
+            moved = [
+                (replace(own, value=own.value + margin), true)
+                for own, true in effects
+                if own.about != WEIGHTS  # concludes nothing
+            ]
+            if not moved:
+                continue
             level = adjusted_level([own for own, _ in moved], margin, self.level)
             false = defaultdict(list)
             for own, true in moved:
@@ -315,7 +335,7 @@ class _Cell:
                 "half_width_low_pp": low,
                 "half_width_high_pp": high,
             }
-        for margin in self.margins:
+        for margin in self.tables:
             for about in [name for name, own in self.false if own == margin]:
                 yield {
                     "measure": FALSE_ROWS,
@@ -357,12 +377,12 @@ def _simulated(
     return Simulated(organism.path, organism.model, changes, Shares(shares, STRATA), true)
 
 
-def _true(row: list[Simulated], found: Effect) -> float:
-    return sum(run.true[found.about] for run in row) / len(row)
-
-
-def _organisms(row: list[Simulated]) -> dict[tuple[str, str], float]:
-    return {(run.model, run.organism): run.mean for run in row}
+def _true(runs: Iterable[Simulated], found: Effect) -> float:
+    """The mean over organisms of the mean over their runs."""
+    by_organism: dict[str, list[float]] = {}
+    for run in runs:
+        by_organism.setdefault(run.organism, []).append(run.true[found.about])
+    return sum(sum(own) / len(own) for own in by_organism.values()) / len(by_organism)
 
 
 def _trainings(row: list[Simulated]) -> dict[tuple[str, str], float]:
