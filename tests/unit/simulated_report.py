@@ -60,7 +60,7 @@ def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str,
         "contrasts": contrast_table(runs, told["methods"], told["models"]),
         "comparison_with_paper": compared,
         "power": power_table(matrix, kinds, **assumed),
-        "error_rates": error_rates(matrix, replicates=3, seed=1, **assumed),
+        "error_rates": error_rates(matrix, kinds, replicates=3, seed=1, **assumed),
         "judge_health": judge_health(runs, organisms, agreement),
         **{name: mechanism[name] for name in (*MECHANISM_TABLES, "divergence")},
     }

@@ -23,6 +23,7 @@ from entrench.study.config.check import load_config
 from entrench.study.specs.tables import power_spec, rates_spec
 from entrench.study.sweep import Organism, Run, expand, unpacked
 
+KINDS = {"act": "consistency", "bct": "consistency", "mv": "control", "sr": "control"}
 SETTINGS = {"level": 0.95, "epsilon": 0.02, "assumed_sd": 0.15, "seed": 1}
 
 
@@ -150,9 +151,9 @@ def test_which_conclusions_are_false(said, true, false):
 
 def test_rates_of_one_model_with_repeats_hold_their_level():
     planned = runs(1, 3, methods=("act", "bct", "mv", "sr"), repeats=3)
-    found = error_rates(planned, replicates=40, **SETTINGS)
+    found = error_rates(planned, KINDS, replicates=40, **SETTINGS)
     assert found.height == 2 * 9 * (1 + 2 * 2)
-    assert found["n_rows"].unique().to_list() == [4]
+    assert found["n_rows"].unique().to_list() == [5]  # four methods, both of consistency at once
     covered = found.filter(measure=COVERAGE)
     assert covered["about"].unique().to_list() == [MODELS]
     assert covered["rate"].min() > 0.88
@@ -179,10 +180,11 @@ def test_organisms_that_stand_for_models_would_err():
     assert np.mean(missed) > 0.3
 
 
-def test_one_simulated_table_is_enough_for_a_table_of_rates():
-    found = error_rates(runs(1, 1), replicates=1, **SETTINGS)
+def test_a_single_training_has_an_interval_and_no_conclusion():
+    found = error_rates(runs(1, 1), KINDS, replicates=1, **SETTINGS)
     assert found["replicates"].unique().to_list() == [1]
-    assert found["about"].drop_nulls().unique().to_list() == [WEIGHTS]
+    assert found["about"].unique().to_list() == [WEIGHTS]
+    assert found["measure"].unique().to_list() == [COVERAGE]
 
 
 def test_repeats_are_simulated_and_variants_are_not():
@@ -202,8 +204,10 @@ def test_repeats_are_simulated_and_variants_are_not():
 
 
 def test_rates_have_intervals_over_tables_not_rows():
-    """28 rows of one table are no 28 studies: 20 tables of 2 alike rows are 20 cases."""
-    found = error_rates(runs(1, 1), replicates=20, **SETTINGS)
-    (cell, *_) = found.filter(measure=FALSE_TABLES).iter_rows(named=True)
-    assert cell["rate"] == 0
-    assert cell["rate_high"] == pytest.approx(1 - 0.025 ** (1 / 20))  # exact: 0 of 20
+    """Three rows of 20 tables are 20 cases, not 60."""
+    found = error_rates(runs(3, 2), KINDS, replicates=20, **SETTINGS)
+    never = found.filter(measure=FALSE_ROWS, rate=0.0)
+    assert never.height
+    assert never["n_rows"].unique().to_list() == [3]
+    exact = 1 - 0.025 ** (1 / 20)  # 0 of 20
+    assert never["rate_high"].to_numpy() == pytest.approx(exact)

@@ -3,7 +3,8 @@
     rates_simulate.py --spec JSON --rates FILE.csv
 
 The spec: {"runs": [[model, misalignment, seeds, methods], ...] or the same as text (`packed` of
-entrench/study/sweep.py), "level", "epsilon" and "assumed_sd": fractions, "seed"}.
+entrench/study/sweep.py), "kinds": {method: kind}, "level", "epsilon" and "assumed_sd": fractions,
+"seed"}.
 """
 
 import argparse
@@ -25,7 +26,8 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.tables import write_table
     from entrench.study.sweep import unpacked
 
-    spec = spec_fields(parse_spec(args.spec), "runs", "level", "epsilon", "assumed_sd", "seed")
+    names = ("runs", "kinds", "level", "epsilon", "assumed_sd", "seed")
+    spec = spec_fields(parse_spec(args.spec), *names)
     runs = unpacked(spec.pop("runs")).runs
     write_table(error_rates(runs, replicates=REPLICATES, **spec), args.rates)
 

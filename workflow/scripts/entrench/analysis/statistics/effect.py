@@ -221,7 +221,11 @@ def _items(
     if len(known) < len(units):
         return None
     strata = known[0].strata
+    numbers = np.bincount(strata)
+    free = float((np.maximum(numbers, 1) - 1).sum())
     shares = np.array([own.values for own in known])
+    if not shares.any():  # items move nothing
+        return Variance(0.0, free)
     mean = weights @ shares
     variance = float(item_variance(mean, strata))
     if clusters is not None:
@@ -234,8 +238,7 @@ def _items(
         expected = float((squares * (1 - 2 * own_weights + squares.sum())).sum())
         if expected > 0:
             variance -= spread * float(squares.sum()) / expected
-    numbers = np.bincount(strata)
-    return Variance(float(max(variance, 0.0)), float((np.maximum(numbers, 1) - 1).sum()))
+    return Variance(float(max(variance, 0.0)), free)
 
 
 def _mean(units: Sequence[Unit]) -> Unit:

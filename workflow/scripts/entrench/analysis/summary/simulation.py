@@ -11,11 +11,12 @@ organism's, alike for all methods. The remainder is the run's own, and training 
 it. Half of the model's share is alike for all methods. So two runs of one organism by two methods
 correlate, and so do their variances.
 
-A simulated study is read as the summary reads a real one: `commons`, `effect`, `adjusted_level`.
+A simulated study is read as the summary reads a real one: `organism_variances`, `effect`,
+`adjusted_level`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -43,9 +44,11 @@ from entrench.analysis.statistics.effect import (
     Effect,
     Unit,
     effect,
+    organism_means,
 )
 from entrench.analysis.statistics.moderation import Variance, commons, within
 from entrench.analysis.statistics.shared_prompts import Shares
+from entrench.analysis.summary.changes import organism_variances
 from entrench.analysis.tables import table
 from entrench.seeds import derive_seed
 from entrench.study.sweep import Organism, Run
@@ -167,6 +170,7 @@ def simulate(
     study: dict[str, dict[str, list[Simulated]]] = {}
     for about, own in rows.items():
         organisms = sorted({organism for row in own.values() for organism in row})
+        number = {organism: place for place, organism in enumerate(organisms)}
         models = sorted({organism.model for organism in organisms})
         model_of = [models.index(organism.model) for organism in organisms]
         factors = sd * np.exp(METHOD_SPREAD * drawn(len(methods)) - METHOD_SPREAD**2)
@@ -174,7 +178,8 @@ def simulate(
             deviations["model"] * drawn(len(models), 1)
             + deviations["model x method"] * drawn(len(models), len(methods))
         )
-        of_organisms = of_models[model_of] + factors * (
+        of_models = of_models[model_of]
+        of_organisms = of_models + factors * (
             deviations["organism"] * drawn(len(organisms), 1)
             + deviations["organism x method"] * drawn(len(organisms), len(methods))
         )
@@ -182,42 +187,55 @@ def simulate(
         study[about] = {}
         for method, trainings in own.items():
             column = methods.index(method)
-            at = [organisms.index(organism) for organism in trainings]
+            at = [number[organism] for organism in trainings]
+            times = list(trainings.values())
+            trained = factors[column] * deviations["training"] * drawn(len(at), max(times))
+            trained += of_organisms[at, column, None]
             moved, shares = by_items(alike + item_sd * drawn(len(at), sum(ITEMS)))
-            study[about][method] = [
-                _simulated(
-                    organisms[number],
-                    float(of_models[model_of[number], column]),
-                    float(of_organisms[number, column]),
-                    factors[column] * deviations["training"] * drawn(trainings[organisms[number]]),
-                    float(by),
-                    Shares(own_shares, STRATA),
-                )
-                for number, by, own_shares in zip(at, moved, shares, strict=True)
-            ]
+            columns = zip(
+                trainings,
+                of_models[at, column].tolist(),
+                of_organisms[at, column].tolist(),
+                trained.tolist(),
+                times,
+                moved.tolist(),
+                shares,
+                strict=True,
+            )
+            study[about][method] = [_simulated(*run) for run in columns]
     return study
 
 
-def effects(study: Study) -> tuple[list[Found], list[Found]]:
+def effects(study: Study, pooled: Collection[str] = ()) -> tuple[list[Found], list[Found]]:
     """The effect of each row with the true mean change that its interval is about; fractions.
 
-    The second list has the rows about new models and prompts again, about these models.
+    A last row of each misalignment is about all methods in `pooled`. The second list has the rows
+    about new models and prompts again, about these models.
     """
-    trainings = commons({about: [*map(_trainings, rows.values())] for about, rows in study.items()})
-    organisms = commons({about: [*map(_organisms, rows.values())] for about, rows in study.items()})
+    of_trainings = {about: [*map(_trainings, rows.values())] for about, rows in study.items()}
+    trainings = commons(of_trainings)
+    units: dict[str, dict[str, list[Unit]]] = {}
+    for about, rows in study.items():
+        units[about] = {}
+        for (method, row), own in zip(rows.items(), of_trainings[about], strict=True):
+            known = trainings.get(about)
+            training = None if known is None else known.moderated(within(own))
+            units[about][method] = [_unit(run, training) for run in row]
+    between = organism_variances(units)
     widest, of_models = [], []
     for about, rows in study.items():
-        common, common_training = organisms.get(about), trainings.get(about)
-        for own in rows.values():
-            between = None if common is None else common.moderated(within(_organisms(own)))
-            training = None
-            if common_training is not None:
-                training = common_training.moderated(within(_trainings(own)))
-            units = [_unit(run, training) for run in own]
-            if found := effect(units, between):
-                widest.append((found, _true(own, found)))
-                if found.about == NEW and (narrower := effect(units, between, widest=MODELS)):
-                    of_models.append((narrower, _true(own, narrower)))
+        lines = [(units[about][name], between.get((about, name)), rows[name]) for name in rows]
+        if all_runs := [run for name in rows if name in pooled for run in rows[name]]:
+            own = organism_means(
+                [unit for name in rows if name in pooled for unit in units[about][name]]
+            )
+            values = {(unit.model, unit.organism): unit.value for unit in own}
+            lines.append((own, within(values), all_runs))
+        for own, spread, runs in lines:
+            if found := effect(own, spread):
+                widest.append((found, _true(runs, found)))
+                if found.about == NEW and (narrower := effect(own, spread, widest=MODELS)):
+                    of_models.append((narrower, _true(runs, narrower)))
     return widest, of_models
 
 
@@ -233,6 +251,7 @@ def is_false(said: str, true: float, epsilon: float) -> bool:
 
 def error_rates(
     runs: Iterable[Run],
+    kinds: Mapping[str, str],
     *,
     level: float,
     epsilon: float,
@@ -244,9 +263,11 @@ def error_rates(
 
     For each pair of correlations in `GRID`, without and with noise of items. Conclusions are drawn
     as in the summary, at the margin 0 and at `epsilon`. The true mean change of every method is
-    this margin: there an error is likeliest. `epsilon` and `assumed_sd` are fractions.
+    this margin: there an error is likeliest. `kinds`: method -> its kind; `epsilon` and
+    `assumed_sd` are fractions.
     """
     planned = method_rows(runs)
+    pooled = {name for name, kind in kinds.items() if kind == "consistency"}
     rows: list[dict[str, Any]] = []
     for correlations, item_sd in product(GRID, (0.0, ITEM_SD)):
         generator = np.random.default_rng(derive_seed(seed, *map(str, correlations), str(item_sd)))
@@ -255,7 +276,7 @@ def error_rates(
             study = simulate(
                 planned, correlations, sd=assumed_sd, item_sd=item_sd, generator=generator
             )
-            found.add(*effects(study))
+            found.add(*effects(study, pooled))
         cell = dict(zip(CORRELATION_COLUMNS, correlations, strict=True))
         rows += [cell | {"item_sd_pp": 100 * item_sd} | row for row in found.rows()]
     return table(rows, RATE_COLUMNS)
@@ -284,7 +305,13 @@ class _Cell:
             self.covered[about].append(covered[about])
             self.widths[about].append(float(np.median(widths[about])))
         for margin in self.margins:
-            moved = [(replace(own, value=own.value + margin), true) for own, true in effects]
+            moved = [
+                (replace(own, value=own.value + margin), true)
+                for own, true in effects
+                if own.about != WEIGHTS  # concludes nothing
+            ]
+            if not moved:
+                continue
             level = adjusted_level([own for own, _ in moved], margin, self.level)
             false = defaultdict(list)
             for own, true in moved:
@@ -308,7 +335,7 @@ class _Cell:
                 "half_width_low_pp": low,
                 "half_width_high_pp": high,
             }
-        for margin in self.margins:
+        for margin in self.tables:
             for about in [name for name, own in self.false if own == margin]:
                 yield {
                     "measure": FALSE_ROWS,
@@ -339,28 +366,31 @@ def _simulated(
     organism: Organism,
     of_model: float,
     of_organism: float,
-    of_trainings: np.ndarray,
+    of_trainings: list[float],
+    times: int,
     of_items: float,
-    shares: Shares,
+    shares: np.ndarray,
 ) -> Simulated:
-    trained = of_organism + of_trainings
-    true = {NEW: 0.0, MODELS: of_model, ORGANISM: of_organism, WEIGHTS: float(trained.mean())}
-    changes = tuple((trained + of_items).tolist())
-    return Simulated(organism.path, organism.model, changes, shares, true)
+    trained = of_trainings[:times]
+    true = {NEW: 0.0, MODELS: of_model, ORGANISM: of_organism, WEIGHTS: sum(trained) / times}
+    changes = tuple(change + of_items for change in trained)
+    return Simulated(organism.path, organism.model, changes, Shares(shares, STRATA), true)
 
 
-def _true(row: list[Simulated], found: Effect) -> float:
-    return sum(run.true[found.about] for run in row) / len(row)
-
-
-def _organisms(row: list[Simulated]) -> dict[tuple[str, str], float]:
-    return {(run.model, run.organism): run.mean for run in row}
+def _true(runs: Iterable[Simulated], found: Effect) -> float:
+    """The mean over organisms of the mean over their runs."""
+    by_organism: dict[str, list[float]] = {}
+    for run in runs:
+        by_organism.setdefault(run.organism, []).append(run.true[found.about])
+    return sum(sum(own) / len(own) for own in by_organism.values()) / len(by_organism)
 
 
 def _trainings(row: list[Simulated]) -> dict[tuple[str, str], float]:
+    """The trainings of runs with repeats; others show nothing of how trainings differ."""
     return {
         (run.organism, str(number)): change
         for run in row
+        if len(run.changes) > 1
         for number, change in enumerate(run.changes)
     }
 

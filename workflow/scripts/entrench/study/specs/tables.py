@@ -54,15 +54,12 @@ def summary_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
 
 def power_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """power_estimate: what the sweep can detect, before anything is run."""
-    simulated = _without_variants(config, sweep)
-    kinds = {name: facts["kind"] for name, facts in used_methods(config, simulated).items()}
-    return {"runs": packed(simulated), "kinds": kinds, **_assumed(config)}
+    return _simulated(config, sweep)
 
 
 def rates_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """rates_simulate: how often intervals and conclusions err on the sweep's matrix."""
-    runs = packed(_without_variants(config, sweep))
-    return {"runs": runs, **_assumed(config), "seed": derive_seed("error rates")}
+    return _simulated(config, sweep) | {"seed": derive_seed("error rates")}
 
 
 def comparison_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
@@ -126,14 +123,15 @@ def _label_kl(config: Config, sweep: Sweep) -> dict[str, str]:
     return found
 
 
-def _without_variants(config: Config, sweep: Sweep) -> Sweep:
-    """The runs with their repeats, without those of variants, and the organisms of these runs."""
+def _simulated(config: Config, sweep: Sweep) -> dict[str, Any]:
+    """The runs with their repeats, without those of variants, and what is assumed of them."""
     runs = tuple(run for run in sweep.runs if config.methods[run.method].variant_of is None)
-    return Sweep(tuple(sorted({run.organism for run in runs})), runs)
-
-
-def _assumed(config: Config) -> dict[str, Any]:
-    return config.statistics.model_dump(include={"level", "epsilon", "assumed_sd"})
+    simulated = Sweep(tuple(sorted({run.organism for run in runs})), runs)
+    return {
+        "runs": packed(simulated),
+        "kinds": {name: facts["kind"] for name, facts in used_methods(config, simulated).items()},
+        **config.statistics.model_dump(include={"level", "epsilon", "assumed_sd"}),
+    }
 
 
 def _state(config: Config, sweep: Sweep) -> str:
