@@ -230,7 +230,8 @@ def test_what_has_no_interval_has_a_reason():
 @pytest.mark.parametrize("names", ["ab", "abc"])
 def test_equal_organisms_have_an_interval_without_width(names, known):
     """Three times .1 is not .3: rounding must not make it a p of nearly 0."""
-    units = [unit(0.1, f"{name}/{seed}", shares=known) for name in names for seed in range(3)]
+    names = [f"{model}/{seed}" for model in names for seed in range(1 if model == "a" else 3)]
+    units = [unit(0.1, name, shares=known) for name in names]
     found = effect(units, Variance(0.0, 2))
     assert bounds(found) == pytest.approx((0.1, 0.1))
     assert found.p is None
