@@ -1,13 +1,15 @@
-"""The interval that covers shared prompts: by hand, coverage where prompts move all runs."""
+"""How items move runs: shares, and the variance over items, by hand and with items drawn anew."""
 
 import numpy as np
 import polars as pl
 import pytest
 
-from entrench.analysis.statistics.clusters import cluster_interval
-from entrench.analysis.statistics.shared_prompts import run_shares, two_way_interval
-
-ONE_STRATUM = np.zeros(3, dtype=int)
+from entrench.analysis.statistics.shared_prompts import (
+    Shares,
+    item_variance,
+    mean_shares,
+    run_shares,
+)
 
 
 def table(deltas, weights=None, group=None, items=None):
@@ -15,10 +17,10 @@ def table(deltas, weights=None, group=None, items=None):
     return pl.DataFrame(
         {
             "prompt": [f"p{number}" for number in range(count)],
-            "group": group or [None] * count,
+            "group": [None] * count if group is None else group,
             "item": items or [f"prompt p{number}" for number in range(count)],
             "delta": deltas,
-            "weight": weights or [1 / count] * count,
+            "weight": [1 / count] * count if weights is None else weights,
         },
         schema_overrides={"group": pl.String},
     )
@@ -46,60 +48,46 @@ def test_shares_sum_to_nothing_in_each_group():
     assert list(shares.strata) == [0, 0, 1]
 
 
-@pytest.mark.parametrize(
-    ("means", "variance"),
-    # Over prompts the sums are (-1, -.4, 1.4) / 6: 3/2 of their squares' sum by 2 runs squared is
-    # .0325. Over intersections (.02 + .02667) * 3/2 / 4 = .0175. Over organisms, 2 of them:
-    # 2 * 2 * .45^2 / 4 = .2025 and 2 * 2 * .05^2 / 4 = .0025, where the sum is below .0325.
-    [((-0.5, 0.4), 0.2025 + 0.0325 - 0.0175), ((0.3, 0.4), 0.0325)],
-)
-def test_two_way_interval_by_hand(means, variance):
-    shares = np.array([[-0.1, 0.0, 0.1], [-0.2 / 3, -0.2 / 3, 0.4 / 3]])
-    interval = two_way_interval(np.array(means), np.ones(2), shares, ONE_STRATUM, 0.95)
-    half = 12.7062 * variance**0.5  # t on 1 degree of freedom
-    assert interval.low == pytest.approx(np.mean(means) - half, abs=1e-4)
-    assert interval.high == pytest.approx(np.mean(means) + half, abs=1e-4)
+def test_mean_shares():
+    first, second = (Shares(np.array(own), np.zeros(2, int)) for own in ([-0.1, 0.1], [-0.3, 0.3]))
+    assert mean_shares([first, second]).values == pytest.approx([-0.2, 0.2])
+    assert mean_shares([first, None]) is None
+    assert mean_shares([]) is None
 
 
-def test_a_prompt_alone_in_its_group_has_the_spread_of_the_others():
-    """Deltas 0, .3, .6 in one of two groups weigh 1/6 each; the other's only prompt 1/2."""
-    shares = np.array([[-0.05, 0.0, 0.05, 0.0]])
-    shares = np.concatenate([shares, shares])
-    interval = two_way_interval(
-        np.array([0.2, 0.2]), np.ones(2), shares, np.array([0, 0, 0, 1]), 0.95
-    )
-    # s^2 = .09: over prompts .09 / 3 / 4 + .09 / 4 = .03, of which the organisms' own make half.
-    half = 12.7062 * 0.03**0.5
-    assert interval.high - interval.low == pytest.approx(2 * half, rel=1e-4)
+def test_item_variance_of_one_stratum_is_that_of_a_mean():
+    """Deltas .2, .5, .8 weigh 1/3: s^2 = .09, over 3 items .03."""
+    assert item_variance(np.array([-0.1, 0.0, 0.1]), np.zeros(3, int)) == pytest.approx(0.03)
 
 
-def test_what_has_no_interval_has_a_reason():
-    shares = np.array([[-0.1, 0.0, 0.1]])
-    one = two_way_interval(np.array([0.1]), np.ones(1), shares, ONE_STRATUM, 0.95)
-    assert (one.low, one.reason) == (None, "1 organism, 2 are needed")
-    alone = two_way_interval(np.ones(2), np.ones(2), np.zeros((2, 3)), np.arange(3), 0.95)
-    assert alone.reason == "one item in each group: no spread over items"
+def test_item_variance_of_strata_that_weigh_alike():
+    """0, .6 and 0, .3, .6: (.18 / 2 + .09 / 3) / 4. Weights are 1/4 and 1/6."""
+    shares = np.array([-0.075, 0.075, -0.05, 0.0, 0.05])
+    assert item_variance(shares, np.array([0, 0, 1, 1, 1])) == pytest.approx(0.03)
 
 
-def test_coverage_where_prompts_move_all_organisms():
-    """Reward hacking's numbers: 16 prompts in 5 groups, one of them alone, and 23 organisms."""
+def test_an_item_alone_in_its_stratum_has_the_spread_of_the_others():
+    """The strata above and one item more: (.09 + .03 + s^2) / 9, s^2 = (.18 + 2 * .09) / 3."""
+    shares = np.array([-0.3, 0.3, -0.2, 0.0, 0.2, 0.0]) / 6
+    found = item_variance(shares, np.array([0, 0, 1, 1, 1, 2]))
+    assert found == pytest.approx((0.09 + 0.03 + 0.12) / 9)
+
+
+def test_items_without_a_spread_have_no_variance():
+    assert item_variance(np.zeros(3), np.arange(3)) == 0
+    assert item_variance(np.zeros(4), np.array([0, 0, 1, 1])) == 0
+    assert item_variance(np.array([]), np.array([], dtype=int)) == 0
+
+
+def test_item_variance_is_right_on_average():
+    """Reward hacking's 16 items in groups of 6, 3, 3, 3 and 1: how a mean of drawn items varies."""
     strata = np.repeat(np.arange(5), [6, 3, 3, 3, 1])
     sizes = np.bincount(strata)
     weights = 1 / (5 * sizes[strata])
-    generator = np.random.default_rng(4)
-    organisms, replicates = 23, 1000
-    held = {"organisms": 0, "prompts": 0}
-    for replicate in range(replicates):
-        shared = generator.normal(0, 0.3, 16)
-        deltas = -0.1 + shared + generator.normal(0, 0.05, (organisms, 1))
-        deltas = deltas + generator.normal(0, 0.3, (organisms, 16))
-        means = deltas @ weights
-        of_stratum = deltas @ (np.eye(5)[strata] / sizes)
-        shares = weights * (deltas - of_stratum[:, strata])
-        ones = np.ones(organisms)
-        _, over = cluster_interval(means, ones, bootstrap=100, level=0.95, seed=replicate)
-        both = two_way_interval(means, ones, shares, strata, 0.95)
-        held["organisms"] += over.low <= -0.1 <= over.high
-        held["prompts"] += both.low <= -0.1 <= both.high
-    assert held["organisms"] / replicates < 0.6
-    assert 0.92 <= held["prompts"] / replicates <= 0.97
+    deltas = np.random.default_rng(4).normal(0, 0.3, (2000, 16))
+    of_stratum = deltas @ (np.eye(5)[strata] / sizes)
+    shares = weights * (deltas - of_stratum[:, strata])
+    means, variances = deltas @ weights, [item_variance(own, strata) for own in shares]
+    # .09 / 25 * (1/6 + 1/3 + 1/3 + 1/3 + 1)
+    assert np.var(means) == pytest.approx(0.0078, rel=0.1)
+    assert np.mean(variances) == pytest.approx(0.0078, rel=0.03)
