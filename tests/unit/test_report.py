@@ -37,7 +37,8 @@ def config():
 
 @pytest.fixture(scope="module")
 def frames():
-    return dict(zip(("runs", "organisms", "summary"), simulated.study(2, 1), strict=True))
+    names = ("runs", "organisms", "summary", "detail")
+    return dict(zip(names, simulated.study(2, 1), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -52,10 +53,6 @@ def frames():
         (formatting.points, 0.96, "+1.0"),
         (formatting.probability, 0.0004, "< .001"),
         (formatting.probability, 0.0156, "0.016"),
-        (formatting.smallest, 0.125, "0.125"),
-        (formatting.smallest, 0.015625, "0.016"),
-        (formatting.smallest, 1.0, "1.000"),
-        (formatting.smallest, 0.0004, "< .001"),
         (formatting.plain, 0.125, "0.12"),
         (formatting.text, True, "yes"),
         (formatting.text, "bct", "bct"),
@@ -63,7 +60,7 @@ def frames():
             (cell, None, "–")
             for cell in (formatting.percent, formatting.points, formatting.plain, formatting.text)
         ),
-        *((cell, None, "–") for cell in (formatting.probability, formatting.smallest)),
+        (formatting.probability, None, "–"),
     ],
 )
 def test_numbers_as_written(cell, value, written):
@@ -80,12 +77,60 @@ def test_the_summary_says_what_its_columns_mean(frames):
     (question,) = (question for question in QUESTIONS if question.table == "summary")
     table = question.show(frames)
     glossary = dict(table.glossary)
-    plain = {"misalignment", "method", "organisms", "models"}
-    assert {head for head, _ in table.heads} - plain == set(glossary)
-    assert "percentage points" in glossary["interval over models"]
-    assert "cannot reach significance" in glossary["smallest p, organisms"]
-    assert "(7 models: 0.016, 4: 0.125)" in glossary["smallest p, models"]
-    assert "never below its p" in glossary["q, models"]
+    plain = {"method", "organisms", "risk before", "change, points", "interval", "conclusion"}
+    assert {head for head, *_ in table.heads} - plain == set(glossary)
+    assert "greedy self-training of the same organisms" in glossary["beyond self-training"]
+    assert "measured on greedy answers" in glossary["greedy"]
+    on_a_phone = [head for head, _, essential in table.heads if essential]
+    assert on_a_phone == ["method", "change, points", "interval", "conclusion"]
+    assert [name for name in table.groups if name] == sorted(simulated.EFFECTS)
+
+
+def test_rows_of_the_summary_by_hand():
+    row = {"misalignment": "sycophancy", "method": "bct", "n_models": 1, "n_organisms": 3}
+    row |= {"risk_before": 0.5, "change_pp": -4.0, "low_pp": -9.04, "high_pp": 1.0}
+    row |= {"conclusion": "rises: these models", "beyond_self_training_pp": None}
+    row |= {"greedy_change_pp": 0.5}
+    over_all = row | {"method": "all consistency methods", "n_models": 2, "low_pp": None}
+    other = row | {"misalignment": "reward_hacking"}
+    frame = pl.DataFrame([row, over_all, other])
+    (question,) = (question for question in QUESTIONS if question.table == "summary")
+    table = question.show({"summary": frame})
+    assert table.rows[0] == [
+        *("bct", "3 (1 model)", "50.0%", "−4.0", "[−9.0, +1.0]", "rises: these models"),
+        *("–", "+0.5"),
+    ]
+    assert table.rows[1][:5] == ["all consistency methods", "3 (2 models)", "50.0%", "−4.0", "–"]
+    assert table.strong == [False, True, False]
+    assert table.groups == ["sycophancy", "", "reward_hacking"]
+    marked = question.show({"summary": frame.with_columns(n_missing=2)})
+    assert marked.heads[2] == ("runs still missing", True, False)
+    assert marked.rows[0][2] == "2"
+
+
+def test_contrasts_are_rows_of_the_details_by_hand():
+    row = {"misalignment": "sycophancy", "row": "bct - greedy", "quantity": "difference_pp"}
+    row |= {"about": "these models", "value": -4.0, "low": -9.0, "high": 1.0, "p": 0.0004}
+    rows = [row | {"adjusted_p": 0.03}, row | {"row": "bct", "quantity": "change_pp"}]
+    (question,) = (question for question in QUESTIONS if question.table == "contrasts")
+    table = question.show({"detail": pl.DataFrame(rows, infer_schema_length=None)})
+    assert table.rows == [["bct - greedy", "−4.0", "[−9.0, +1.0]", "these models", "< .001", "0.03"]]
+    assert set(dict(table.glossary)) == {"p", "adjusted p"}
+    assert table.groups == ["sycophancy"]
+
+
+def test_sources_of_uncertainty_by_hand():
+    row = {"misalignment": "sycophancy", "component": "items", "n": 40, "note": None}
+    row |= {"sd_pp": 30.04, "variance_share": 0.25, "se_pp": 9.0, "se_doubled_pp": 8.41}
+    none = dict.fromkeys(row) | {"misalignment": "sycophancy", "component": "draws"}
+    none |= {"note": "each prompt has one answer"}
+    (question,) = (question for question in QUESTIONS if question.table == "variance")
+    frame = pl.DataFrame([row, none], infer_schema_length=None)
+    table = question.show({"variance": frame})
+    assert table.rows == [
+        ["items", "40", "30.0", "25.0%", "9.0", "8.4", "–"],
+        ["draws", *["–"] * 5, "each prompt has one answer"],
+    ]
 
 
 def test_each_figure_has_a_place_and_a_caption_of_its_own():
@@ -104,33 +149,30 @@ def test_the_short_answer_by_hand():
     row = {
         "misalignment": "sycophancy",
         "method": "all consistency methods",
-        "kind": "consistency",
-        "organisms": "all",
-        "n_runs": 8,
-        "n_suppressed": 3,
-        "mean_delta_pp": 4.25,
-        "ci_low_pp": 1.0,
-        "ci_high_pp": 7.5,
-        "ci_level": 0.9,
-        "ci_kind": "bootstrap over organisms",
-        "verdict": "undetermined",
-        "models_ci_reason": "1 model, 2 are needed",
-        "prompts_ci_reason": None,
-        "prompts_verdict": "undetermined",
+        "n_organisms": 8,
+        "change_pp": 4.25,
+        "low_pp": 1.0,
+        "high_pp": 7.5,
+        "conclusion": "cannot tell: the interval is too wide",
+        "beyond_self_training_pp": -0.26,
+        "greedy_change_pp": 2.0,
     }
-    summary = pl.DataFrame([row])
-    assert in_short({"summary": summary}) == [
+    short = in_short({"summary": pl.DataFrame([row, row | {"method": "bct"}])})
+    assert short == [
         (
             "sycophancy",
-            "3 of 8 runs lowered the risk; mean delta-risk +4.2 percentage points, 90% interval "
-            "[+1.0, +7.5] (bootstrap over organisms). Verdict on these models and these prompts: "
-            "undetermined; on other prompts too: undetermined; none on models like these (1 model, "
-            "2 are needed).",
+            "cannot tell: the interval is too wide. The risk changed by +4.2 points [+1.0, +7.5], "
+            "on greedy answers by +2.0, beyond greedy self-training by −0.3 (8 organisms).",
         )
     ]
-    assert in_short({"summary": summary.with_columns(n_runs=0)}) == [
-        ("sycophancy", "no valid run.")
-    ]
+    unknown = dict.fromkeys(("low_pp", "beyond_self_training_pp", "greedy_change_pp"))
+    frame = pl.DataFrame([row | unknown], infer_schema_length=None)
+    assert in_short({"summary": frame})[0][1] == (
+        "cannot tell: the interval is too wide. The risk changed by +4.2 points (8 organisms)."
+    )
+    empty = row | unknown | {"change_pp": None, "conclusion": "cannot tell: no valid run"}
+    frame = pl.DataFrame([empty], infer_schema_length=None)
+    assert in_short({"summary": frame}) == [("sycophancy", "cannot tell: no valid run.")]
 
 
 def test_what_is_partial_is_said(frames, config):
@@ -276,7 +318,7 @@ def test_text_from_tables_is_escaped(frames, config, tmp_path):
     )
     assert "&lt;script&gt;alert(1)" in html
     assert "<script" not in html
-    assert html.count("Not part of this report") == 8
+    assert html.count("Not part of this report") == 9
 
 
 def test_a_figure_with_nothing_to_draw_is_a_sentence_on_the_page(frames, config, tmp_path):
@@ -321,7 +363,10 @@ def test_the_page_says_what_the_columns_of_its_tables_mean(frames, config, tmp_p
         "1)</dd>"
     ) in glossary
     assert "<dt><code>metric_NAME</code></dt>" in glossary
-    assert "<dd>standard error of <code>mixed_mean_pp</code> (percentage points)</dd>" in glossary
+    assert (
+        "<dt><code>low_pp</code></dt><dd>lower end of the interval of <code>change_pp</code>: it "
+        "holds a repeat of the row (percentage points)</dd>"
+    ) in glossary
 
 
 def test_a_missing_table_ends_in_one_message(tmp_path):
