@@ -68,7 +68,7 @@ test-all: .venv/installed ## before a release: all tests, also long tests that r
 	touch $@
 
 test-vllm: .venv-vllm/installed ## tests of the vLLM engine, in an environment of its own
-	.venv-vllm/bin/python -m pytest tests/engine_vllm
+	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest $(SIDE_BY_SIDE) tests/engine_vllm
 
 lint: .venv/installed ## ruff, mypy, snakefmt, Snakemake's lint
 	$(BIN)/ruff check .

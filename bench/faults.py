@@ -50,7 +50,7 @@ def try_play(name: str, cluster: Cluster, reference: Workspace, folder: Path) ->
     """As `play`. A fault that cannot be played to its end gives an outcome too."""
     began = time.monotonic()
     try:
-        return play(name, cluster, reference, folder)
+        return play([name], cluster, reference, folder)
     except Exception as error:
         amiss = f"{type(error).__name__}: {error}"
         return Outcome(name, -1, -1, time.monotonic() - began, [], [], [], amiss)

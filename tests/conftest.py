@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from shared_plans import Checkout
 from workspace import Workspace, environment
+from xdist.scheduler import LoadFileScheduling
 
 from entrench.execution.warm_start import LIBRARIES, PLACE, WarmStart
 
@@ -24,6 +25,7 @@ BEGUN_FIRST = (
     "test_demo.py",
     "test_faults.py",
     "test_slurm_sweep.py",
+    "test_workflow_vllm.py",
     "test_processes.py",
     "test_golden_specs.py",
     "test_warm_start_torch.py",
@@ -46,7 +48,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """How `-n` shares tests out: a file's to one worker, and so all tests on the one cluster."""
-    from xdist.scheduler import LoadFileScheduling  # the environment of vLLM has no pytest-xdist
 
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:

@@ -5,10 +5,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import yaml
 from dry_run import DryRun, job_stats
+from forked_snakemake import ForkedSnakemake
 
 ROOT = Path(__file__).parents[1]
 MICRO = "tests/config/micro.yaml"
@@ -51,9 +53,10 @@ class Workspace:
             shutil.copyfile(ROOT / name, target)
 
     def take(self, other: "Workspace", *names: str) -> "Workspace":
-        """This workspace with folders of another, times kept; by default all that it has made."""
+        """This workspace with files of another, times kept; by default all that it has made."""
         for name in names or ("results", ".snakemake"):
-            subprocess.run(["cp", "-a", other.folder / name, self.folder], check=True)
+            target = (self.folder / name).parent
+            subprocess.run(["cp", "-a", other.folder / name, target], check=True)
         return self
 
     def command(self, *arguments: str) -> list[str]:
@@ -76,11 +79,16 @@ class Workspace:
         return done.stdout + done.stderr
 
     def snakemake(self, *arguments: str, config: str = MICRO) -> subprocess.CompletedProcess[str]:
-        return self.run(
-            *("-m", "snakemake", "--cores", "2"),
-            *("--replace-workflow-config", "--configfile", config),
-            *("--rerun-triggers", "mtime", "params", "input"),
-            *arguments,
+        """Run Snakemake to its end, for a plan or a few jobs; `sweep` starts it as a user does."""
+        return _forked().run(
+            [
+                *("--cores", "2", "--replace-workflow-config", "--configfile", config),
+                *("--rerun-triggers", "mtime", "params", "input"),
+                *arguments,
+            ],
+            self.folder,
+            environment(),
+            timeout=600,
         )
 
     def plan(self, *targets: str, config: str = MICRO) -> dict[str, int]:
@@ -121,6 +129,11 @@ class Workspace:
             for path in sorted((self.folder / folder).rglob("*"))
             if path.is_file()
         }
+
+
+@cache
+def _forked() -> ForkedSnakemake:
+    return ForkedSnakemake(environment())
 
 
 def sweep_arguments(config: str) -> list[str]:

@@ -9,7 +9,10 @@ from workspace import MICRO, ROOT, Workspace
 
 def test_risk_by_step_counts(tmp_path):
     workspace = Workspace(tmp_path / "checkout")
-    arguments = ("--config", MICRO, "--seeds", "7", "--shares", "1")
+    config = workspace.derive(
+        "short.yaml", lambda c: c["models"]["tiny"]["recipe"].update(steps=60)
+    )
+    arguments = ("--config", config, "--seeds", "7", "--shares", "1")
     done = workspace.run("bench/steps.py", "models", *arguments)
     assert done.returncode == 0, done.stderr
     table = [line for line in done.stdout.splitlines() if line.startswith("|")]

@@ -6,6 +6,7 @@ its fields reach the prompt or the score they belong to, and that each completio
 """
 
 import json
+import subprocess
 from collections import Counter
 
 import polars
@@ -37,8 +38,12 @@ def answer(prompt):
     return verdict_line(prompt, VERDICTS[name])
 
 
-def test_a_family_of_every_misalignment_runs_end_to_end(released, tmp_path):
+def test_a_family_of_every_misalignment_runs_end_to_end(released, micro, tmp_path):
     workspace = Workspace(tmp_path / "released")
+    results = workspace.folder / "results/released"
+    results.mkdir(parents=True)
+    # The models know nothing of the data: those of the micro sweep are the same.
+    subprocess.run(["cp", "-a", micro.folder / "results/micro/models", results], check=True)
     with JudgeServer(answer) as server:
         how = {"base_url": server.url, "timeout_seconds": 20.0, "attempts": 3, "concurrency": 4}
         judge = {"backend": "endpoint", "model": "fake", "temperature": 0.0, "max_tokens": 64}
@@ -64,8 +69,9 @@ def test_a_family_of_every_misalignment_runs_end_to_end(released, tmp_path):
             for phase in ("labels", "pairs"):
                 config["training"]["sets"]["micro"][phase].update(max_length=1024)
 
-        workspace.sweep(workspace.derive("released.yaml", change))
-    results = workspace.folder / "results/released"
+        config = workspace.derive("released.yaml", change)
+        assert not {"model_make", "reward_make"} & set(workspace.plan(config=config))
+        workspace.sweep(config)
 
     def rows(path):
         return [json.loads(line) for line in (results / path).open()]

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from workspace import Workspace, measured, sweep_arguments
+from workspace import MICRO, Workspace, measured, sweep_arguments
 
 from entrench.execution import warm_start
 from entrench.study.config import STUDY_FIGURES
@@ -12,6 +12,17 @@ from entrench.study.config import STUDY_FIGURES
 TABLES = {"organisms_collect": 1, "runs_collect": 1, "summary_make": 1, "all": 1}
 # What follows from the tables: every figure but the one of error rates, which the config decides.
 DRAWN = {"figures_draw": len(STUDY_FIGURES) - 1, "paper_compare": 1, "judges_collect": 1}
+# One job at least of each rule that loads torch, and a figure; the figure's table is taken.
+LIBRARIES_LOADED = {
+    *("model_make", "reward_make", "adapter_induce", "pool_sample", "reward_score"),
+    *("adapter_train", "adapter_regularise", "completions_sample", "figures_draw"),
+}
+ORGANISM = "results/micro/organisms/tiny/spurious_correlation/seed0"
+SOME_TARGETS = (
+    *(f"{ORGANISM}/multi_view/delta_risk.csv", f"{ORGANISM}/bct/delta_risk.csv"),
+    *(f"{ORGANISM}/rewards.jsonl", "results/micro/figures/false_positive_rates.pdf"),
+)
+TAKEN = ("error_rates.csv", ".error_rates.csv.rows")
 
 
 @pytest.fixture
@@ -156,11 +167,27 @@ def test_machine_facts_plan_nothing(micro, tmp_path):
     assert copy.plan(config=copy.derive("machine.yaml", move)) == {}
 
 
-def test_two_directories_give_the_same_bytes_warm_and_cold(micro, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("targets", "taken"),
+    [
+        pytest.param(SOME_TARGETS, TAKEN, id="each rule once"),
+        pytest.param((), (), id="every job", marks=pytest.mark.release),
+    ],
+)
+def test_two_directories_give_the_same_bytes_warm_and_cold(
+    micro, tmp_path, monkeypatch, targets, taken
+):
     other = Workspace(tmp_path / "other")
+    (other.folder / "results/micro").mkdir(parents=True)
+    if taken:
+        other.take(micro, *(f"results/micro/{name}" for name in taken))
     monkeypatch.setenv(warm_start.PLACE, "no")
-    assert "cold" not in other.sweep()
+    assert "cold" not in other.sweep(MICRO, *targets)
+    logs = other.folder / "logs/micro"
+    assert {path.relative_to(logs).parts[0] for path in logs.rglob("*.log")} >= LIBRARIES_LOADED
     ours, theirs = micro.results(), other.results()
+    if targets:
+        ours = {name: ours[name] for name in theirs}
     assert sorted(ours) == sorted(theirs)
     assert [name for name in ours if ours[name] != theirs[name]] == []
 

@@ -15,6 +15,7 @@ pytest.importorskip(
 RESULTS = "results/micro"
 ORGANISM = f"{RESULTS}/organisms/tiny/spurious_correlation/seed0"
 FILES = ("candidates.jsonl", "completions.jsonl")
+TABLES = ("summary.csv", "runs.csv", "organisms.csv")
 # Greedy draft and views; the samples are drawn. No method of this sweep reads beam, so its pool has
 # none: beam answers of both engines are compared in test_engine_vllm.py.
 FIXED = ("greedy", "chain_of_thought", "json")
@@ -33,7 +34,7 @@ def workspace(tmp_path_factory):
     text = path.read_text()
     assert text.count("engine: transformers") == 1
     path.write_text(text.replace("engine: transformers", "engine: vllm"))
-    workspace.sweep()
+    workspace.sweep(MICRO, *(f"{RESULTS}/{name}" for name in TABLES))
     return workspace
 
 
@@ -42,7 +43,7 @@ def rows_of(path):
 
 
 def test_the_sweep_ends_in_tables(workspace):
-    for name in ("summary.csv", "runs.csv", "organisms.csv"):
+    for name in TABLES:
         assert (workspace.folder / RESULTS / name).read_text().count("\n") >= 2
 
 

@@ -2,7 +2,8 @@
 
 A fault is done while the training of one run is between two checkpoints (the truncated records:
 while the run is sampled). It returns what the user must mend before the same command is given
-again, as a function, or None.
+again, as a function, or None. Several faults may happen to one sweep: each waits until the training
+goes on after the one before.
 """
 
 import json
@@ -12,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -28,6 +29,7 @@ from entrench.execution import lease
 TRAINING_STEPS = 120  # long enough to be hit
 CHECKPOINT_STEPS = 10
 FIRST_LINE = TRAINING_STEPS // 10  # the step of the first line in a training's log
+SUMMARY = "results/micro/summary.csv"
 LOG = Path("logs/micro/adapter_regularise", RUN.removeprefix("organisms/")).with_suffix(".log")
 
 
@@ -40,18 +42,35 @@ class Scene:
     head: subprocess.Popen[bytes]
     reference: Workspace
     hit: list[str] = field(default_factory=list)  # Slurm jobs that were hit
+    log_when_hit: str = ""  # of the training
 
     @property
     def results(self) -> Path:
         return self.user.workspace.folder / "results/micro"
 
     def training_job(self) -> str:
-        """The id of the Slurm job whose training has saved a checkpoint after its first line."""
-        saved = range(0, TRAINING_STEPS, CHECKPOINT_STEPS)
-        late = [f"checkpoint-{step}/complete.json" for step in saved if step >= FIRST_LINE]
-        folder = self.results / RUN / "adapter.checkpoints"
-        wait_for("a checkpoint", lambda: any((folder / name).exists() for name in late))
+        """The id of the Slurm job whose training has saved a checkpoint after its first line.
+
+        After an earlier fault: of the job that went on, with a checkpoint of its own.
+        """
+        wait_for("a checkpoint", self._has_saved)
+        self.log_when_hit = self._log()
         return self.note("adapter_regularise")
+
+    def _has_saved(self) -> bool:
+        text = self._log()
+        if self.hit and text.startswith(self.log_when_hit):
+            return False
+        went_on = re.findall(r"^going on from checkpoint-(\d+)$", text, re.MULTILINE)
+        if len(went_on) != bool(self.hit):
+            return False
+        saved = range(max([FIRST_LINE, *(int(step) + 1 for step in went_on)]), TRAINING_STEPS)
+        folder = self.results / RUN / "adapter.checkpoints"
+        return any((folder / f"checkpoint-{step}/complete.json").exists() for step in saved)
+
+    def _log(self) -> str:
+        path = self.user.workspace.folder / LOG
+        return path.read_text() if path.exists() else ""
 
     def note(self, rule: str) -> str:
         listed = self.cluster.ask(
@@ -195,10 +214,10 @@ class Fault:
     """What is done, and by which states Slurm's accounts show that it happened."""
 
     do: Callable[[Scene], Mend]
-    states: tuple[str, ...]  # of the jobs before the one that completed
+    states: tuple[str, ...]  # of the jobs it hit
     rule: str = "adapter_regularise"  # whose job is hit
     small_disk: bool = False
-    retried: bool = False  # by the same head, which asks for twice the memory and time
+    retried: bool = False  # by the same head, which asks for once more the memory and time
 
 
 FAULTS = {
@@ -219,9 +238,9 @@ FAULTS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a sweep came out of a fault."""
+    """How a sweep came out of its faults."""
 
-    fault: str
+    faults: str
     head: int  # exit status of the head that was at work
     again: int  # of the same command, given afterwards
     seconds: float
@@ -247,66 +266,79 @@ def config_of(workspace: Workspace, minutes: int = 10) -> str:
 
 
 def sweep_undisturbed(workspace: Workspace) -> None:
-    """The sweep of `config_of` to its end, without a cluster and on the CPU for its GPUs."""
+    """The sweep of `config_of` up to its tables, without a cluster, on the CPU for its GPUs."""
     with mock.patch.dict(os.environ, ENTRENCH_CPU_INSTEAD="1"):
-        workspace.sweep(config_of(workspace))
+        workspace.sweep(config_of(workspace), SUMMARY)
 
 
-def play(name: str, cluster: Cluster, reference: Workspace, folder: Path) -> Outcome:
-    """Let a fault happen to a sweep in `folder` that has one run to do, and recover."""
+def play(names: Sequence[str], cluster: Cluster, reference: Workspace, folder: Path) -> Outcome:
+    """Let faults happen to a sweep in `folder` that has one run to do, and recover.
+
+    They come one after another, and all hit jobs of one rule.
+    """
     began = time.monotonic()
-    fault = FAULTS[name]
+    faults = [FAULTS[name] for name in names]
+    (rule,) = {fault.rule for fault in faults}
+    small_disk = any(fault.small_disk for fault in faults)
     workspace = Workspace(folder)
-    config = config_of(workspace, minutes=1 if fault.do is time_limit else 10)
+    limited = any(fault.do is time_limit for fault in faults)
+    config = config_of(workspace, minutes=1 if limited else 10)
     results = folder / "results"
     results.mkdir()
-    if fault.small_disk:
+    if small_disk:
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=64m", "entrench-test", results], check=True
         )
-    user = User(workspace, config)
+    user = User(workspace, config, [SUMMARY])
     try:
         subprocess.run(["cp", "-a", reference.folder / "results/micro", results], check=True)
-        for part in (RUN, "runs.csv", "summary.csv", "figures"):
+        for part in (RUN, "runs.csv", "summary.csv"):
             done = results / "micro" / part
             shutil.rmtree(done) if done.is_dir() else done.unlink()
         scene = Scene(cluster, user, user.start(), reference)
         try:
-            mend = fault.do(scene)
+            mends = [fault.do(scene) for fault in faults]
             status = scene.head.wait(timeout=900)
         finally:
             scene.head.kill()
-        if mend:
+        for mend in filter(None, mends):
             mend()
         again = user.finish()
         user.end_strays()
         expected, found = reference.results(), workspace.results()
         lost = sorted({name for name, _ in expected.items() ^ found.items()})
         doubled = _overlaps(cluster.jobs(folder))
-        jobs = cluster.jobs_of_rule(folder, fault.rule)
+        jobs = cluster.jobs_of_rule(folder, rule)
         states = [job["State"].partition(" ")[0] for job in jobs]
-        if fault.small_disk:  # where the head still lives, its retry meets the same disk
+        if small_disk:  # where the head still lives, its retry meets the same disk
             states = [state for state, _ in groupby(states)]
         asked = [(job["ReqMem"], job["TimelimitRaw"]) for job in jobs]
-        amiss = "; ".join(_amiss(fault, states, asked, folder / LOG))
+        amiss = "; ".join(_amiss(faults, rule, states, asked, folder / LOG))
     finally:
         user.end_strays()
-        if fault.small_disk:
+        if small_disk:
             subprocess.run(["umount", results], check=True)
+    name = ", then ".join(names)
     return Outcome(name, status, again, time.monotonic() - began, lost, doubled, asked, amiss)
 
 
-def _amiss(fault: Fault, states: list[str], asked: list[tuple[str, str]], log: Path) -> list[str]:
-    """Why the fault did not happen, or was not recovered from as it should be."""
+def _amiss(
+    faults: Sequence[Fault],
+    rule: str,
+    states: list[str],
+    asked: list[tuple[str, str]],
+    log: Path,
+) -> list[str]:
+    """Why the faults did not happen, or were not recovered from as they should be."""
     found = []
-    wanted = [*fault.states, "COMPLETED"]
+    wanted = [*(state for fault in faults for state in fault.states), "COMPLETED"]
     if states != wanted:
-        found.append(f"the jobs of {fault.rule} were {states}, not {wanted}")
+        found.append(f"the jobs of {rule} were {states}, not {wanted}")
     (memory, minutes), last = asked[0], asked[-1]
-    times = 1 + fault.retried
+    times = 1 + sum(fault.retried for fault in faults)
     if last != (f"{times * int(memory[:-1])}{memory[-1]}", str(times * int(minutes))):
-        found.append(f"the jobs of {fault.rule} asked for {asked}")
-    if fault.rule == "adapter_regularise":
+        found.append(f"the jobs of {rule} asked for {asked}")
+    if rule == "adapter_regularise":
         text = log.read_text()
         steps = [int(step) for step in re.findall(rf"step (\d+)/{TRAINING_STEPS} ", text)]
         # A training that had begun anew would have said its first line again.

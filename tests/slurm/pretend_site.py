@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -93,11 +93,19 @@ class User:
     # Shorter waits than the profile's, which are made for jobs of hours.
     HASTE = (
         *("--slurm-init-seconds-before-status-checks", "2"),
-        *("--max-jobs-per-timespan", "5/1s", "--latency-wait", "15", "--retries", "1"),
+        *("--max-jobs-per-timespan", "5/1s", "--latency-wait", "15"),
     )
 
-    def __init__(self, workspace: Workspace, config: str, cap: int = 2) -> None:
-        self.workspace, self.config, self.cap = workspace, config, cap
+    def __init__(
+        self,
+        workspace: Workspace,
+        config: str,
+        targets: Sequence[str],
+        cap: int = 2,
+        path: str | None = None,
+    ) -> None:
+        self.workspace, self.config, self.targets, self.cap = workspace, config, targets, cap
+        self.path = [path] if path else []  # a folder of programs that jobs find first
         self.log = workspace.folder / "head.log"
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -106,7 +114,10 @@ class User:
             *("-m", "snakemake", "--profile", "profiles/slurm", *self.HASTE),
             *("--resources", f"gpu={self.cap}"),
             *("--replace-workflow-config", "--configfile", self.config, *arguments),
+            *("--", *self.targets),
         )
+        set_by_user = environment()
+        path = os.pathsep.join([*self.path, set_by_user["PATH"]])
         with self.log.open("ab") as log:
             log.write(f"---- {' '.join(arguments)}\n".encode())
             log.flush()
@@ -117,7 +128,8 @@ class User:
                 stderr=log,
                 # Slurm passes it on to the jobs. Their GPUs are pretend: the CPU does the work,
                 # which a job that was given GPUs refuses otherwise.
-                env=environment() | {"OMP_NUM_THREADS": "1", "ENTRENCH_CPU_INSTEAD": "1"},
+                env=set_by_user
+                | {"PATH": path, "OMP_NUM_THREADS": "1", "ENTRENCH_CPU_INSTEAD": "1"},
             )
 
     def finish(self) -> int:
