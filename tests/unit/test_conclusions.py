@@ -7,6 +7,7 @@ from scipy.stats import norm
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.conclusions import adjusted_level, conclusion
 from entrench.analysis.statistics.effect import NEW, WEIGHTS, Effect
+from entrench.analysis.statistics.moderation import Variance
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_without_a_margin_there_is_only_a_side():
 
 def known(*values, error=1.0):
     """Effects with this standard error, without doubt about it."""
-    return [Effect(float(value), NEW, error**2, np.inf, {"models": error**2}) for value in values]
+    return [Effect(float(value), NEW, {"models": Variance(error**2, np.inf)}) for value in values]
 
 
 # The 15 p of Benjamini & Hochberg (1995, sec. 4.1). At 5% their procedure rejects the first four:
@@ -96,7 +97,7 @@ def test_no_row():
 
 def test_a_row_without_an_interval_counts_among_the_rows():
     """R = 1 of 2: nothing is concluded from the second."""
-    without = Effect(0.9, WEIGHTS, None, 0, {}, reason="the changes of each prompt are not known")
+    without = Effect(0.9, WEIGHTS, {}, reason="the changes of each prompt are not known")
     assert adjusted_level([*known(5.0), without], 0.0, 0.95) == pytest.approx(0.975)
 
 
