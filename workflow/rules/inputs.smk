@@ -30,7 +30,16 @@ MECHANISM_FILES = [f"<results>/{paths.table(name)}" for name in MECHANISM_TABLES
     if "divergence" not in tables or CONFIG.mechanism.divergence
 ]
 REPORT_TABLES = [
-    *("organisms", "runs", "summary", "detail", "variance", "contrasts", "comparison_with_paper", "power"),
+    *(
+        "organisms",
+        "runs",
+        "summary",
+        "detail",
+        "variance",
+        "contrasts",
+        "comparison_with_paper",
+        "power",
+    ),
     *("error_rates", "judge_health"),
     *(MECHANISM_TABLES if CONFIG.mechanism.enabled else []),
     *(["divergence"] if CONFIG.mechanism.enabled and CONFIG.mechanism.divergence else []),

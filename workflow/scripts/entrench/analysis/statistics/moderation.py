@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 
-# A variance below this share of the group's counts as this share: logarithms need one above 0.
+# A variance below this share of the rows' mean counts as none: its logarithm would decide alone.
 SMALLEST = 1e-5
 # Logarithms of true variances that vary by less than this are equal: the rest is rounding.
 ALIKE = 1e-6
@@ -72,7 +72,7 @@ def commons(rows: Mapping[str, Sequence[Values]]) -> dict[str, Common]:
     such as (model, organism) to a change in risk. A group in which no row has a cluster of two
     units has no entry. Groups have variances of their own. How alike the variances of a group's
     rows are is estimated over all groups, since one group has few rows; and cautiously: by one
-    standard error less alike than they look.
+    standard error less alike than they look. A row that does not vary says nothing about this.
     """
     known = {
         name: found
@@ -87,14 +87,15 @@ def commons(rows: Mapping[str, Sequence[Values]]) -> dict[str, Common]:
         alike = _likeness([row for _, row in found])
         most[name] = float(frees.sum() / (1 + (len(found) - 1) * alike))
         means[name] = float((frees * variances).sum() / frees.sum())
-        if len(found) > 1 and means[name] > 0:
-            floor = SMALLEST * max(float(np.median(variances)), means[name])
-            own = np.log(np.maximum(variances, floor)) - digamma(frees / 2) + np.log(frees / 2)
+        varying = variances > SMALLEST * means[name]
+        if varying.sum() > 1:
+            variances, frees = variances[varying], frees[varying]
+            own = np.log(variances) - digamma(frees / 2) + np.log(frees / 2)
             logs[name] = float(own.mean())
             scatter += float(((own - own.mean()) ** 2).sum())
             # Errors that rows share do not show in the spread of their variances.
-            chance += (len(found) - 1) * float(polygamma(1, frees / 2).mean()) * (1 - alike)
-            free += len(found) - 1
+            chance += (len(own) - 1) * float(polygamma(1, frees / 2).mean()) * (1 - alike)
+            free += len(own) - 1
     excess = (scatter * (1 + (2 / free) ** 0.5) - chance) / free if free else 0.0
     if excess < ALIKE:
         return {name: Common(means[name], np.inf, most[name]) for name in known}
