@@ -114,7 +114,9 @@ def test_contrasts_are_rows_of_the_details_by_hand():
     rows = [row | {"adjusted_p": 0.03}, row | {"row": "bct", "quantity": "change_pp"}]
     (question,) = (question for question in QUESTIONS if question.table == "contrasts")
     table = question.show({"detail": pl.DataFrame(rows, infer_schema_length=None)})
-    assert table.rows == [["bct - greedy", "−4.0", "[−9.0, +1.0]", "these models", "< .001", "0.03"]]
+    assert table.rows == [
+        ["bct - greedy", "−4.0", "[−9.0, +1.0]", "these models", "< .001", "0.03"]
+    ]
     assert set(dict(table.glossary)) == {"p", "adjusted p"}
     assert table.groups == ["sycophancy"]
 
@@ -288,7 +290,7 @@ def test_power_is_one_line_a_misalignment():
     ]
     (power,) = (question for question in QUESTIONS if question.table == "power")
     shown = power.show({"power": pl.DataFrame(rows)})
-    assert [head for head, _ in shown.heads[5:7]] == [
+    assert [head for head, *_ in shown.heads[5:7]] == [
         "0 models, 0 organisms",
         "0.3 models, 0 organisms",
     ]
