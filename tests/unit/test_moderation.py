@@ -136,7 +136,7 @@ def test_a_row_without_spread_is_carried():
 
 def test_a_group_in_which_no_row_has_a_spread_has_no_entry():
     known = commons({"none": [row(1), row(2)], "empty": [], "one": [row(0, 2)]})
-    assert known == {"one": Common(2, np.inf, 1)}
+    assert known == {"one": Common(2, 0, 1)}
     assert commons({}) == {}
 
 
@@ -145,11 +145,17 @@ def test_a_row_alone_keeps_its_variance():
 
 
 def test_rows_without_any_variance():
-    """All zero: the common one is zero. One zero row counts as 1e-5 of the largest typical one."""
-    assert moderated(row(0.1, 0.1, 0.1), row(0.2, 0.2, 0.2)) == [(0, 4), (0, 4)]
-    (zero, _), (other, _) = moderated(row(0.1, 0.1, 0.1), row(-1, 0, 1, units="b"))
-    assert 0 < zero < 1e-4
-    assert 0.9 < other < 1
+    """All zero: the common one is zero. A zero row says nothing of how alike other rows are."""
+    assert moderated(row(0.1, 0.1, 0.1), row(0.2, 0.2, 0.2)) == [(0, 2), (0, 2)]
+    assert moderated(row(0.1, 0.1, 0.1), row(-1, 0, 1, units="b")) == [(0, 2), (1, 2)]
+
+
+def test_a_row_that_does_not_vary_changes_nothing_for_the_others():
+    rows = [row(-1, 0, 1), row(-2, 0, 2, units="b"), row(-9, 0, 9, units="c")]
+    still = row(0.5, 0.5, 0.5, units="d")
+    with_it, without = (commons({"group": one})["group"] for one in ([*rows, still], rows))
+    assert with_it.free == pytest.approx(without.free)
+    assert with_it.value == pytest.approx(without.value)
 
 
 def test_equal_variances_up_to_rounding_are_equal():

@@ -9,6 +9,7 @@ from workspace import ROOT
 
 from entrench.analysis.statistics.conclusions import FALLS, RISES, conclusion
 from entrench.analysis.statistics.effect import MODELS, NEW, ORGANISM, WEIGHTS, Effect
+from entrench.analysis.statistics.moderation import Variance
 from entrench.analysis.summary.power import (
     PRIOR_FREE,
     SINGLE,
@@ -131,7 +132,7 @@ def test_errors_are_those_of_drawn_intervals():
     values = generator.normal(0.04, 0.03, 20_000)
     drawn = 0.03**2 * generator.chisquare(4, 20_000) / 4
     said = [
-        conclusion(Effect(value, NEW, variance, 4, {}).interval(0.95), 0.02)
+        conclusion(Effect(value, NEW, {"models": Variance(variance, 4)}).interval(0.95), 0.02)
         for value, variance in zip(values, drawn, strict=True)
     ]
     rises, falls = (np.array(said) == which for which in (RISES, FALLS))

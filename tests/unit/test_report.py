@@ -290,7 +290,7 @@ def test_power_is_one_line_a_misalignment():
     ]
     (power,) = (question for question in QUESTIONS if question.table == "power")
     shown = power.show({"power": pl.DataFrame(rows)})
-    assert [head for head, _ in shown.heads[5:7]] == [
+    assert [head for head, *_ in shown.heads[5:7]] == [
         "0 models, 0 organisms",
         "0.3 models, 0 organisms",
     ]

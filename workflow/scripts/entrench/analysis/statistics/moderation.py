@@ -38,7 +38,7 @@ class Variance:
 class Common:
     """The variance that rows have in common: `free` says how alike their variances are.
 
-    `most` are the degrees of freedom that all rows have together.
+    It is 0 where nothing shows this. `most` are the degrees of freedom that all rows have together.
     """
 
     value: float
@@ -48,7 +48,8 @@ class Common:
     def moderated(self, own: Variance | None) -> Variance:
         """A row's variance, drawn towards the common one; without its own, the common one."""
         if own is None or own.free == 0:
-            return Variance(self.value, min(self.free, self.most), carried=True)
+            free = min(self.free, self.most) if self.free else self.most
+            return Variance(self.value, free, carried=True)
         if np.isinf(self.free):
             return Variance(self.value, self.most)
         free = self.free + own.free
@@ -96,7 +97,9 @@ def commons(rows: Mapping[str, Sequence[Values]]) -> dict[str, Common]:
             # Errors that rows share do not show in the spread of their variances.
             chance += (len(own) - 1) * float(polygamma(1, frees / 2).mean()) * (1 - alike)
             free += len(own) - 1
-    excess = (scatter * (1 + (2 / free) ** 0.5) - chance) / free if free else 0.0
+    if not free:  # nothing shows how alike rows are: each keeps its own
+        return {name: Common(means[name], 0.0, most[name]) for name in known}
+    excess = (scatter * (1 + (2 / free) ** 0.5) - chance) / free
     if excess < ALIKE:
         return {name: Common(means[name], np.inf, most[name]) for name in known}
     alike_by = 2 * inverse_trigamma(excess)

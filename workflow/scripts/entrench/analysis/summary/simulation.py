@@ -224,18 +224,17 @@ def effects(study: Study, pooled: Collection[str] = ()) -> tuple[list[Found], li
     between = organism_variances(units)
     widest, of_models = [], []
     for about, rows in study.items():
-        lines: list[tuple[list[Unit], Variance | None, list[Simulated]]]
         lines = [(units[about][name], between.get((about, name)), rows[name]) for name in rows]
-        if all_runs := [run for name in rows if name in pooled for run in rows[name]]:
-            means = organism_means(
-                [unit for name in rows if name in pooled for unit in units[about][name]]
-            )
-            values = {(unit.model, unit.organism): unit.value for unit in means}
-            lines.append((means, within(values), all_runs))
-        for of_row, spread, runs in lines:
-            if found := effect(of_row, spread):
+        if of_all := [name for name in rows if name in pooled]:
+            means = organism_means([unit for name in of_all for unit in units[about][name]])
+            spread = within({(unit.model, unit.organism): unit.value for unit in means})
+            lines.append((means, spread, [run for name in of_all for run in rows[name]]))
+        for own_units, own_spread, runs in lines:
+            if found := effect(own_units, own_spread):
                 widest.append((found, _true(runs, found)))
-                if found.about == NEW and (narrower := effect(of_row, spread, widest=MODELS)):
+                if found.about == NEW and (
+                    narrower := effect(own_units, own_spread, widest=MODELS)
+                ):
                     of_models.append((narrower, _true(runs, narrower)))
     return widest, of_models
 
