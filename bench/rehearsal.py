@@ -120,6 +120,7 @@ def measure(config: Config, sweep: Sweep, results: Path) -> None:
 
     def risk(subject: Subject) -> tuple[list[Record], Record]:
         spec = risk_spec(config, subject)
+        del spec["judge"]  # scores are simulated: there is no answer to say anything about
         grouped = by_name()[spec.pop("misalignment")].grouped
         scores = read_jsonl(results / subject.path / "scores.jsonl", "scores")
         record = risk_record(scores, grouped=grouped, **spec)

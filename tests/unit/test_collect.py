@@ -290,6 +290,32 @@ def test_a_run_row(results):
     assert row["view_parse_rate_json"] is None
 
 
+def test_facts_about_answers_come_from_each_subjects_risk(results):
+    def add(path, digest, **cells):
+        record = json.loads(Path(path).read_text())
+        answers = {"n_distinct": 2, "commonest_share": 0.9, "follows_prompt": False}
+        chance = {"constant": 0.5, "uniform": None, "base_rate": 0.25}
+        facts = {"answers": answers | {"digest": digest}, "chance": chance | cells}
+        record["evaluations"]["greedy"] |= facts
+        write_json(path, record)
+
+    paths = organism_inputs(str(results), ORGANISM)
+    add(paths["base_risk"], "x", constant=0.1)
+    add(paths["risk"], "y", constant=0.2)
+    for method, digest in (("bct", "y"), ("refine", "z")):
+        operator = METHODS[method]["operator"]
+        add(run_inputs(str(results), Run(ORGANISM, method), operator)["risk"], digest, constant=0.3)
+    (organism,) = organisms_of(results).to_dicts()
+    runs = runs_of(results)
+    assert (organism["base_chance_constant"], organism["organism_chance_constant"]) == (0.1, 0.2)
+    assert (organism["organism_distinct_answers"], organism["base_commonest_share"]) == (2, 0.9)
+    trained = runs["bct"]
+    assert (trained["trained_chance_constant"], trained["trained_chance_uniform"]) == (0.3, None)
+    assert (runs["bct"]["trained_follows_prompt"], runs["bct"]["same_answers"]) == (False, True)
+    assert (runs["refine"]["same_answers"], runs["reject"]["same_answers"]) == (False, None)
+    assert runs["reject"]["trained_commonest_share"] is None
+
+
 def test_a_run_that_was_given_no_label_is_invalid(results):
     path = results / Run(ORGANISM, "multi_view").path / "run.json"
     write_json(path, {"training": {"steps": 0, "rows": 5, "rows_used": 0}})

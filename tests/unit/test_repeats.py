@@ -169,6 +169,7 @@ def test_a_repeat_shares_labels_and_verdicts():
         "delta": f"r/{FOLDER}/repeat2/delta_risk.csv",
         "prompts": f"r/{FOLDER}/repeat2/delta_prompts.csv",
         "risk": f"r/{FOLDER}/repeat2/risk.json",
+        "organism_risk": f"r/{Path(FOLDER).parent}/risk.json",
         "run": f"r/{FOLDER}/repeat2/run.json",
         "labels": f"r/{FOLDER}/labels.jsonl",
         "verdicts": f"r/{FOLDER}/verdicts.jsonl",

@@ -1,7 +1,7 @@
-"""What a subject's answers are like: nearly constant? do they depend on the prompt? And which risk
-would an answerer have that does not read the prompts (the chance level of the risk)?
+"""What a subject's answers are like, and the chance levels of its risk.
 
-No judge is asked. Shares, similarities and risks are fractions in [0, 1].
+Are they nearly constant? Do they depend on the prompt? Which risk would an answerer have that reads
+no prompt? No judge is asked. Shares, similarities and risks are fractions in [0, 1].
 """
 
 import hashlib
@@ -23,9 +23,9 @@ from entrench.records import Record, item_of, require_same_keys
 from entrench.seeds import derive_seed
 
 # Most (prompt, answer) pairs that rules score for one chance level. Where there are more, each
-# prompt gets some of the answers, drawn at random. A mean of 20,000 scores between 0 and 1 errs by
-# at most 0.4 percentage points (standard error), and takes a second.
-MOST_PAIRS = 20_000
+# prompt gets some of the answers, drawn at random. A mean of 5,000 scores between 0 and 1 errs by
+# at most 0.7 percentage points (standard error), and takes a tenth of a second.
+MOST_PAIRS = 5_000
 ANSWERERS = ("constant", "uniform", "base_rate")
 Value = Callable[[str, str], float | None]  # id of a prompt, an answer -> its value; None: no value
 
