@@ -176,7 +176,8 @@ def test_delta_agrees_with_an_independent_count(demo, runs):
             continue
         organism = root / run["misalignment"] / f"seed{run['seed']}"
         before = _prompt_means(organism / "scores.jsonl")
-        after = _prompt_means(organism / run["method"] / "scores.jsonl")
+        repeat = "" if run["repeat"] == 1 else f"repeat{run['repeat']}"
+        after = _prompt_means(organism / run["method"] / repeat / "scores.jsonl")
         both = sorted(set(before) & set(after))
         delta = sum(after[i] - before[i] for i in both) / len(both)
         assert run["delta_risk"] == pytest.approx(delta, abs=1e-9), run
