@@ -36,6 +36,7 @@ class Demo:
     config: str
     seeds: int
     runs: int
+    repeats: int  # trainings beyond the first of a run
     on_labels: int  # of the runs
     output: str
 
@@ -45,21 +46,26 @@ class Demo:
 
 
 def part_of_one_seed(settings):
-    (block,) = settings["sweep"]
+    block, repeated = settings["sweep"]
     assert sorted(block["methods"]) == sorted(EVERYWHERE + ON_ONE)
+    assert repeated["repeats"] == 3
     block |= {"seeds": [0], "methods": list(EVERYWHERE)}
-    settings["sweep"].append(block | {"misalignments": ["sycophancy"], "methods": list(ON_ONE)})
+    on_one = block | {"misalignments": ["sycophancy"], "methods": list(ON_ONE)}
+    repeated |= {"misalignments": ["sycophancy"], "methods": ["bct"], "repeats": 2}
+    settings["sweep"] = [block, on_one, repeated]
 
 
 def all_seeds(settings):
-    assert settings["sweep"][0]["seeds"] == [0, 1, 2]
+    block, repeated = settings["sweep"]
+    assert block["seeds"] == [0, 1, 2]
+    assert len(repeated["misalignments"] * len(repeated["methods"])) == 12
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param((part_of_one_seed, 1, 21, 19), id="part of one seed"),
-        pytest.param((all_seeds, 3, 108, 84), id="three seeds", marks=pytest.mark.release),
+        pytest.param((part_of_one_seed, 1, 21, 1, 19), id="part of one seed"),
+        pytest.param((all_seeds, 3, 108, 24, 84), id="three seeds", marks=pytest.mark.release),
     ],
 )
 def demo(tmp_path_factory, request) -> Demo:
@@ -102,7 +108,8 @@ def test_induction_moves_the_risk_and_leaves_room_both_ways(demo, organisms):
 
 
 def test_every_run_is_there_trained_and_valid(demo, runs):
-    assert runs.height == demo.runs
+    assert runs.height == demo.runs + demo.repeats
+    assert runs.filter(polars.col("repeat") > 1).height == demo.repeats
     assert runs["valid"].all()
     assert runs["training_steps"].min() > 0
     assert runs["trained_unscored_share"].max() == 0
@@ -154,7 +161,7 @@ def test_no_figure_of_the_tables_is_out_of_range(runs):
     for name in runs.columns:
         values = runs[name].drop_nulls()
         if name.endswith(("_share", "_rate", "_risk")) and values.len():
-            lowest = -1 if name.startswith("delta") else 0
+            lowest = -1 if name.startswith(("delta", "greedy_delta")) else 0
             assert values.is_between(lowest, 1).all(), name
     bounds = runs.filter(polars.col("ci_low").is_not_null())
     assert (bounds["ci_low"] <= bounds["delta_risk"]).all()
@@ -169,7 +176,8 @@ def test_delta_agrees_with_an_independent_count(demo, runs):
             continue
         organism = root / run["misalignment"] / f"seed{run['seed']}"
         before = _prompt_means(organism / "scores.jsonl")
-        after = _prompt_means(organism / run["method"] / "scores.jsonl")
+        repeat = "" if run["repeat"] == 1 else f"repeat{run['repeat']}"
+        after = _prompt_means(organism / run["method"] / repeat / "scores.jsonl")
         both = sorted(set(before) & set(after))
         delta = sum(after[i] - before[i] for i in both) / len(both)
         assert run["delta_risk"] == pytest.approx(delta, abs=1e-9), run
@@ -181,7 +189,8 @@ def test_every_run_on_labels_is_decomposed_to_the_last_digit(demo, runs):
     assert whole.height == demo.on_labels
     terms = whole["selection_pp"] + whole["shift_pp"] + whole["transfer_pp"]
     assert (terms + whole["abstention_pp"] - whole["delta_pp"]).abs().max() < 1e-9
-    joined = whole.join(runs, on=["misalignment", "seed", "method"])
+    first = runs.filter(repeat=1)
+    joined = whole.join(first, on=["misalignment", "seed", "method"])
     # The probe asks a sixth of the evaluation's prompts.
     assert (joined["delta_pp"] - 100 * joined["delta_risk"]).abs().max() < 12
     eta = polars.read_csv(demo.results / "eta.csv")
@@ -193,6 +202,8 @@ def test_every_run_on_labels_is_decomposed_to_the_last_digit(demo, runs):
 def test_tables_and_figures_are_there_and_a_second_run_has_nothing_to_do(demo):
     for name in (
         "summary.csv",
+        "detail.csv",
+        "variance.csv",
         "figures/delta_by_method.png",
         "figures/risk_trajectories.pdf",
         "prediction.csv",

@@ -58,8 +58,8 @@ def test_the_browser_shows_the_report_of_a_real_sweep(opened, finished, width, t
     html = finished.read_text()
     assert '<p class="absent" id="base_vs_instruct">Not drawn: it needs a base model and' in html
     assert len(seen.images) + html.count("Not drawn: ") == len(STUDY_FIGURES)
-    # organisms, summary, contrasts, comparison, power, health; scores; data
-    assert len(seen.tables) == 6 + 2
+    # organisms, summary, variance, contrasts, comparison, power, health; scores; data
+    assert len(seen.tables) == 7 + 2
     assert min(seen.tables) > 0
     assert len([h for h in seen.headings if h.startswith("H2")]) == QUESTIONS + 3
     assert (tmp_path / "page.png").stat().st_size > 0

@@ -5,22 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from entrench.analysis.catalogue import TABLES, columns_of
+from entrench.analysis.catalogue import TABLES, Table, columns_of
 from entrench.analysis.columns import (
     COUNT,
     NUMBER,
     TEXT,
     Column,
     ends,
+    number,
     over_prompts,
     points,
     share,
     with_ends,
 )
+from entrench.analysis.summary.summary import QUANTITIES
 from entrench.reporting.columns_page import columns_page
 
 ROOT = Path(__file__).parents[2]
-NO_COLUMNS = {"max_new_tokens", "flip_organisms", "flip_models"}  # a key of the config; two tests
+NO_COLUMNS = {"max_new_tokens"} | set(QUANTITIES)  # a key of the config; names in detail.csv
 NOT_OF_THE_ANALYSIS = {"plan"}  # the planner's own
 
 
@@ -39,7 +41,21 @@ def test_a_section_by_hand():
         "| `completions` | whole number | completions | how many completions have this pair of "
         "answers |",
     ]
-    assert r"`delta ~ 1 + (1\|model) + (1\|organism)`" in columns_page()
+    # A bar in a cell is no end of the cell.
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 5 for line in rows_of(columns_page()))
+    assert r"\|value\|" in columns_page_of("size", number("|value| of it"))
+
+
+def rows_of(page):
+    return [line for line in page.splitlines() if line.startswith("| ")]
+
+
+def columns_page_of(name, column):
+    """The page of one table with one column."""
+    tables = {"one": Table("one.csv", "A row.", {name: column})}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("entrench.reporting.columns_page.TABLES", tables)
+        return columns_page()
 
 
 def test_the_ends_of_an_interval_by_hand():

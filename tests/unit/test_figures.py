@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -80,32 +81,46 @@ def test_the_script_writes_what_this_process_draws_to_the_byte(figure, tables, t
 
 
 def test_delta_by_method_draws_its_data(few):
-    data = delta_by_method.data(*few)
-    figure = delta_by_method.draw(*few)
+    runs, organisms, summary, _ = few
+    silent = pl.col("method").is_in(["act", "bct"])
+    said = pl.when(silent).then(pl.lit("cannot tell: x")).otherwise(pl.lit("falls: these models"))
+    summary = summary.with_columns(conclusion=said)
+    data = delta_by_method.data(runs, organisms, summary)
+    figure = delta_by_method.draw(runs, organisms, summary)
     assert len(figure.axes) == 4
     for axis in figure.axes:
         mine = data.filter(pl.col("misalignment") == axis.get_title(loc="left"))
-        drawn = {"o": [], "D": [], "|": []}
-        for line in axis.lines:
-            if line.get_marker() in drawn:
-                drawn[line.get_marker()] += list(line.get_xdata())
-        runs = mine.filter(pl.col("what") == "run")["delta_pp"]
+        trainings = mine.filter(pl.col("what") == "training")["change_pp"]
         means = mine.filter(pl.col("what") == "mean")
-        ends = [*means["ci_low_pp"], *means["ci_high_pp"]]
-        assert sorted(drawn["o"]) == sorted(runs)
-        assert sorted(drawn["D"]) == sorted(means["delta_pp"])
-        assert sorted(drawn["|"]) == sorted(ends)
+        ends = [*means["low_pp"], *means["high_pp"]]
+        assert sorted(x for x, _ in drawn(axis, "o")) == sorted(trainings)
+        assert sorted(x for x, _ in drawn(axis, "D")) == sorted(means["change_pp"])
+        assert sorted(x for x, _ in drawn(axis, "|")) == sorted(ends)
+        hollow = [
+            line.get_xdata()[0]
+            for line in axis.lines
+            if line.get_marker() == "D" and line.get_markerfacecolor() == "white"
+        ]
+        assert sorted(hollow) == sorted(means.filter(silent)["change_pp"])
+        assert means.filter("open")["method"].sort().to_list() == ["act", "bct"]
         shown = [text.get_text() for text in axis.texts]
-        assert shown.count("n=2") == 9
-        assert "n=14" in shown
+        assert shown.count("n=2") == 10  # organisms: of nine methods, and of all of them
         low, high = axis.get_xlim()
-        assert low < min(runs)
-        assert high > max(runs)
+        assert low < min(trainings)
+        assert high > max(trainings)
+
+
+def test_a_mean_without_an_interval_is_drawn_without_one(few):
+    runs, organisms, summary, _ = few
+    none = summary.with_columns(low_pp=pl.lit(None, pl.Float64), high_pp=pl.lit(None, pl.Float64))
+    for axis in delta_by_method.draw(runs, organisms, none).axes:
+        assert drawn(axis, "|") == []
+        assert len(drawn(axis, "D")) == 10
 
 
 def test_risk_trajectories_draws_its_data(few):
-    data = risk_trajectories.data(*few)
-    figure = risk_trajectories.draw(*few)
+    data = risk_trajectories.data(*few[:2])
+    figure = risk_trajectories.draw(*few[:2])
     for axis in figure.axes:
         mine = data.filter(pl.col("misalignment") == axis.get_title(loc="left"))
         labels = figure.axes[0].get_yticklabels()
@@ -135,8 +150,8 @@ def test_risk_trajectories_draws_its_data(few):
 
 def test_intervals_of_risks_by_hand():
     """Three organisms of one model: t on 2 degrees of freedom; one base model has no interval."""
-    runs, organisms, summary = study(1, 3)
-    data = risk_trajectories.data(runs, organisms, summary).filter(misalignment="sycophancy")
+    runs, organisms, *_ = study(1, 3)
+    data = risk_trajectories.data(runs, organisms).filter(misalignment="sycophancy")
     start = data.filter(what="organisms").row(0, named=True)
     values = 100 * organisms.filter(misalignment="sycophancy")["organism_risk"]
     half = 4.302653 * values.std() / 3**0.5
@@ -150,28 +165,28 @@ def test_intervals_of_risks_by_hand():
     half = 4.302653 * trained.std() / 3**0.5
     assert row["trained_low"] == pytest.approx(max(0, trained.mean() - half))
     assert row["ci_kind"] == "t over organisms"
-    said = risk_trajectories.draw(runs, organisms, summary).get_supxlabel()
+    said = risk_trajectories.draw(runs, organisms).get_supxlabel()
     assert "95% interval (t over organisms; base models: none, there is one)" in said
 
 
 def test_organisms_of_one_base_model_are_one_base_model():
     """Two models, three organisms each: t on 1 degree of freedom, from the two models' risks."""
-    runs, organisms, summary = study(2, 3)
+    runs, organisms, *_ = study(2, 3)
     base = {"model0": 0.02, "model1": 0.06}
     alike = organisms.with_columns(base_risk=pl.col("model").replace_strict(base))
-    data = risk_trajectories.data(runs, alike, summary).filter(misalignment="sycophancy")
+    data = risk_trajectories.data(runs, alike).filter(misalignment="sycophancy")
     start = data.filter(what="organisms").row(0, named=True)
     assert start["base_percent"] == pytest.approx(4)
     assert start["base_low"] == 0  # 4 - 12.706205 * 2, but a risk is not below 0
     assert start["base_high"] == pytest.approx(4 + 12.706205 * 2)
     assert (start["n"], start["n_models"]) == (6, 2)
-    texts = [text.get_text() for text in risk_trajectories.draw(runs, alike, summary).axes[3].texts]
+    texts = [text.get_text() for text in risk_trajectories.draw(runs, alike).axes[3].texts]
     assert texts[0] == "4%, n=2"
 
 
 def test_means_by_hand():
-    runs, organisms, summary = study(1, 2)
-    data = risk_trajectories.data(runs, organisms, summary).filter(
+    runs, organisms, *_ = study(1, 2)
+    data = risk_trajectories.data(runs, organisms).filter(
         pl.col("misalignment") == "sycophancy"
     )
     bct = runs.filter((pl.col("misalignment") == "sycophancy") & (pl.col("method") == "bct"))
@@ -185,22 +200,23 @@ def test_means_by_hand():
 
 
 def test_invalid_runs_are_not_drawn():
-    runs, organisms, summary = study(7, 5, 602)
-    valid = runs.filter("valid").height
-    for figure in (delta_by_method, risk_trajectories):
-        data = figure.data(runs, organisms, summary)
-        assert data.filter(pl.col("what") == "run").height == valid
-    texts = [
-        t.get_text() for a in delta_by_method.draw(runs, organisms, summary).axes for t in a.texts
-    ]
-    assert any("invalid)" in text for text in texts)
+    runs, organisms, summary, detail = study(7, 5, 602)
+    valid = runs.filter("valid")
+    assert valid.height == 602 - 13  # every 50th is invalid
+    data = delta_by_method.data(runs, organisms, summary)
+    assert data.filter(pl.col("what") == "training").height == valid.height
+    data = risk_trajectories.data(runs, organisms)
+    assert data.filter(pl.col("what") == "run").height == valid.height
+    counts = suppressed_share.data(runs, detail).filter(method="bct")["counts"]
+    said = sum(int(number) for note in counts for number in re.findall(r"\d+", note))
+    assert said == valid.filter(method="bct").height
 
 
 def test_nothing_valid_says_so(demo):
-    runs, organisms, _ = demo
-    empty = runs.head(0), organisms, demo[2].head(0)
-    for figure in (delta_by_method, risk_trajectories):
-        assert figure.draw(*empty).get_label() == "Not drawn: no valid run."
+    runs, organisms, summary, _ = demo
+    empty = runs.head(0), organisms, summary.head(0)
+    for figure, needed in ((delta_by_method, 3), (risk_trajectories, 2)):
+        assert figure.draw(*empty[:needed]).get_label() == "Not drawn: no valid run."
 
 
 @pytest.mark.parametrize(
@@ -230,33 +246,33 @@ def drawn(axis, *markers):
 
 
 def test_suppressed_share_draws_its_data(tables):
-    data = suppressed_share.data(tables["summary"])
-    for axis in suppressed_share.draw(tables["summary"]).axes:
-        mine = data.filter(pl.col("misalignment") == axis.get_title(loc="left"))
-        assert sorted(x for x, _ in drawn(axis, "D", "s")) == sorted(
-            mine["share_suppressed_percent"]
-        )
-        ends = [*mine["share_ci_low_percent"], *mine["share_ci_high_percent"]]
+    runs, detail = tables["runs"], tables["detail"]
+    data = suppressed_share.data(runs, detail)
+    assert set(data["kind"]) == {"consistency", "control"}
+    for axis in suppressed_share.draw(runs, detail).axes:
+        about = axis.get_title(loc="left")
+        mine = data.filter(pl.col("misalignment") == about)
+        assert sorted(x for x, _ in drawn(axis, "D", "s")) == sorted(mine["value_percent"])
+        ends = [*mine["low_percent"], *mine["high_percent"]]
         assert sorted(x for x, _ in drawn(axis, "|")) == sorted(ends)
-        row = mine.filter(pl.col("method") == "bct").row(0, named=True)
-        assert f"{row['n_suppressed']} of 2" in [text.get_text() for text in axis.texts]
+        own = runs.filter("valid", misalignment=about, method="bct")
+        fell = own.filter(pl.col("delta_risk") < 0).height
+        assert f"{fell} of {own.height}" in [text.get_text() for text in axis.texts]
 
 
 def test_base_vs_instruct_draws_each_pair_and_the_contrast(tables):
-    data = base_vs_instruct.data(tables["contrasts"], tables["summary"])
+    data = base_vs_instruct.data(tables["contrasts"], tables["detail"])
     assert data.height == 4 * 7  # misalignments, consistency methods
-    for axis in base_vs_instruct.draw(tables["contrasts"], tables["summary"]).axes:
+    for axis in base_vs_instruct.draw(tables["contrasts"], tables["detail"]).axes:
         about = axis.get_title(loc="left")
         mine = data.filter(pl.col("misalignment") == about)
         pairs = mine.select("base_delta_pp", "instruct_delta_pp").iter_rows()
         assert drawn(axis, "o") == sorted(pairs)
-        row = tables["summary"].row(
-            by_predicate=(pl.col("misalignment") == about)
-            & (pl.col("method") == "instruct - base"),
-            named=True,
-        )
-        assert f"{row['mean_delta_pp']:+.1f} points" in axis.texts[0].get_text()
-        assert "n = 7 pairs of runs, 1 of organisms" in axis.texts[0].get_text()
+        mean = mine["difference_pp"].mean()  # of one pair of organisms
+        said = axis.texts[0].get_text()
+        assert f"instruct − base {mean:+.1f} points" in said
+        assert "n = 7 pairs of runs" in said
+        assert "these weights" in said  # of a single difference, with the spread of its prompts
 
 
 def test_comparison_draws_theirs_and_ours(tables):
@@ -282,16 +298,18 @@ def test_false_positive_rates_draw_their_data(tables):
 def test_simulated_results_say_so_in_their_figures(tables, tmp_path):
     write_text(tmp_path / "SIMULATED", "SIMULATED: not measured\n")
     folder = tmp_path / "parts" / "tiny"
-    write_table(tables["summary"], folder / "summary.csv")
+    read = [tables[name] for name in ("runs", "detail")]
+    write_table(read[0], folder / "runs.csv")
+    write_table(read[1], folder / "detail.csv")
     command = [sys.executable, SCRIPTS / "figures_draw.py", "--figure", "suppressed_share"]
-    command += ["--tables", folder / "summary.csv"]
+    command += ["--tables", folder / "runs.csv", folder / "detail.csv"]
     for end in ("pdf", "png"):
         command += [f"--{end}", tmp_path / f"figure.{end}"]
     subprocess.run([*command, "--data", tmp_path / "figure.csv"], check=True)
-    figure = suppressed_share.draw(tables["summary"])
+    figure = suppressed_share.draw(*read)
     save(figure, tmp_path / "a.pdf", tmp_path / "a.png", note="SIMULATED: not measured")
     assert (tmp_path / "figure.png").read_bytes() == (tmp_path / "a.png").read_bytes()
-    save(suppressed_share.draw(tables["summary"]), tmp_path / "b.pdf", tmp_path / "b.png")
+    save(suppressed_share.draw(*read), tmp_path / "b.pdf", tmp_path / "b.png")
     assert (tmp_path / "figure.png").read_bytes() != (tmp_path / "b.png").read_bytes()
 
 
@@ -300,7 +318,7 @@ def test_the_wrong_tables_end_in_one_message(tmp_path):
     command += ["--tables", "runs.csv", "--pdf", "x", "--png", "x", "--data", "x"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "error: --tables: figure suppressed_share is drawn from summary\n"
+    assert done.stderr == "error: --tables: figure suppressed_share is drawn from runs, detail\n"
 
 
 def test_labels_keep_apart_and_stay_in_order():
@@ -317,7 +335,7 @@ def test_drawing_needs_no_model_and_no_network_library():
     code = (
         "import json, sys; from unit.simulated import study; "
         "from entrench.figures import delta_by_method, risk_trajectories; "
-        "delta_by_method.draw(*study(1, 1)); print(json.dumps(sorted(sys.modules)))"
+        "delta_by_method.draw(*study(1, 1)[:3]); print(json.dumps(sorted(sys.modules)))"
     )
     paths = os.pathsep.join([str(SCRIPTS), str(Path(__file__).parents[1])])
     done = subprocess.run(

@@ -169,7 +169,7 @@ def test_a_repeat_shares_labels_and_verdicts():
         "delta": f"r/{FOLDER}/repeat2/delta_risk.csv",
         "prompts": f"r/{FOLDER}/repeat2/delta_prompts.csv",
         "risk": f"r/{FOLDER}/repeat2/risk.json",
-        "organism_risk": f"r/{Path(FOLDER).parent}/risk.json",
+        "organism_risk": "r/organisms/tiny/sycophancy/seed0/risk.json",
         "run": f"r/{FOLDER}/repeat2/run.json",
         "labels": f"r/{FOLDER}/labels.jsonl",
         "verdicts": f"r/{FOLDER}/verdicts.jsonl",
@@ -183,8 +183,9 @@ def test_mechanism_and_realised_kl_know_the_first_training_alone(config, sweep):
 
 
 def test_a_config_without_repeats_is_shown_as_before():
-    (shown,) = report_spec(load_config(DEMO))["config"]["sweep"]
-    assert "repeats" not in shown
+    once, repeated = report_spec(load_config(DEMO))["config"]["sweep"]
+    assert "repeats" not in once
+    assert repeated["repeats"] == 3
 
 
 def test_the_plan_counts_the_trainings_and_makes_labels_once(config, sweep, tmp_path, monkeypatch):
