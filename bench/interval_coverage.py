@@ -1,36 +1,32 @@
 """How often intervals of the summary hold the known effects, over further simulated sweeps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 from scipy import stats
-from simulated_sweep import Truth, draw_scores, draw_truth, effect, mean_of_prompts
+from simulated_sweep import Truth, draw_scores, draw_truth, effect
 
+from entrench.analysis.statistics.effect import MODELS, NEW
 from entrench.study.config import Config
 from entrench.study.specs.parts import used_methods
 from entrench.study.sweep import Run, Sweep
 
-TARGETS = {
-    "ci": "the interval over organisms",
-    "models_ci": "the interval over models",
-    "prompts_ci": "the interval over organisms and prompts",
-}
+# What an interval of the tables is about. All of them are about other prompts too.
+TARGETS = (NEW, MODELS)
 MARGIN = 0.03  # allowed between a coverage and its nominal level, beyond chance
 FEW_PROMPTS = 40  # prompts of each misalignment in further sweeps
-BOOTSTRAP = 500
 
 
 def coverage(config: Config, sweep: Sweep, replicates: int) -> bool:
     """Print how often the intervals of rows hold the known effects, over further simulated sweeps.
 
-    Scores go through risk, delta-risk and the intervals of the summary, with at most `FEW_PROMPTS`
-    prompts of each misalignment. Coverage is printed by interval and planned number of clusters,
-    with a 95% interval over sweeps: the rows of one sweep are not independent. The result is False
-    where a coverage lies more than `MARGIN` below the nominal level. A coverage far above it is
-    called wide and is no fault: intervals over organisms count differences between models as
-    chance.
+    Scores go through risk, delta-risk and the summary, with at most `FEW_PROMPTS` prompts of each
+    misalignment. Coverage is printed by what the interval is about and by the row's number of
+    models and organisms, with a 95% interval over sweeps: the rows of one sweep are not
+    independent. The result is False where a coverage lies more than `MARGIN` below the nominal
+    level. A coverage far above it is called wide and is no fault.
     """
     held: dict[tuple[str, str], list[float]] = {}
     for replicate in range(replicates):
@@ -41,13 +37,13 @@ def coverage(config: Config, sweep: Sweep, replicates: int) -> bool:
             held.setdefault(key, []).append(float(np.mean(inside)))
     nominal = config.statistics.level
     fine = True
-    for (name, clusters), shares in sorted(held.items()):
+    for (about, clusters), shares in sorted(held.items()):
         low, high = monte_carlo(shares)
         good = bool(high >= nominal - MARGIN)
         fine &= good
         remark = ": wide" if low > nominal + MARGIN else ""
         print(
-            f"{TARGETS[name]}, {clusters}: holds the known effect in {np.mean(shares):.1%} "
+            f"about {about}, {clusters}: holds the known effect in {np.mean(shares):.1%} "
             f"({low:.1%}-{high:.1%}; {len(shares)} sweeps), nominal {nominal:.0%} +- {MARGIN:.0%}"
             + (remark if good else ": WRONG")
         )
@@ -73,35 +69,52 @@ def monte_carlo(shares: Sequence[float]) -> tuple[float, float]:
 def simulated_rows(
     config: Config, sweep: Sweep, seed: int
 ) -> Iterator[tuple[tuple[str, str], bool]]:
-    """((interval, its clusters), whether it holds the known effect) of each row of one sweep."""
-    from entrench.analysis.statistics.inference import (
-        Settings,
-        mean_interval,
-        models_interval,
-        prompts_interval,
-    )
-    from entrench.analysis.statistics.shared_prompts import run_shares
-    from entrench.analysis.summary.summary import run_name, units_of
+    """((what it is about, clusters), whether it holds the known effect) of each interval."""
+    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+    from entrench.analysis.summary.names import run_name
+    from entrench.analysis.summary.summary import summarise
+    from entrench.analysis.tables import table
+    from entrench.study.specs.tables import summary_spec
 
     truth = draw_truth(sweep, seed)
-    rows, prompts = simulated_deltas(config, sweep, truth, seed)
-    settings = Settings(BOOTSTRAP, config.statistics.level, config.statistics.epsilon, seed)
-    for about in sweep.misalignments:
-        valid = [run for run in rows if run.organism.misalignment == about and rows[run]["valid"]]
-        shares = run_shares({run_name(rows[run]): prompts[run] for run in valid})
-        for planned in rows_of_sweep(config, sweep, about).values():
-            own = [run for run in planned if run in set(valid)]
-            units = units_of([rows[run] | {"shares": shares[run_name(rows[run])]} for run in own])
-            known = known_effects(own, truth, FEW_PROMPTS)
-            n_models = f"{len({run.organism.model for run in planned})} models"
-            n_organisms = f"{len({run.organism for run in planned})} organisms"
-            for name, clusters, interval in (
-                ("ci", n_organisms, mean_interval(units, settings)[1]),
-                ("models_ci", n_models, models_interval(units, settings)[1]),
-                ("prompts_ci", n_organisms, prompts_interval(units, settings)),
-            ):
-                if interval.low is not None and interval.high is not None:
-                    yield (name, clusters), interval.low <= known[name] <= interval.high
+    rows, by_run = simulated_deltas(config, sweep, truth, seed)
+    prompts = {run_name(rows[run]): own for run, own in by_run.items()}
+    organisms = [
+        {"model": one.model, "misalignment": one.misalignment, "seed": one.seed}
+        | {"valid": True, "effective": True, "base_risk": 0.0}
+        for one in sweep.organisms
+    ]
+    told = summary_spec(config, sweep)
+    _, detail = summarise(
+        table(rows.values(), RUN_COLUMNS),
+        table(organisms, ORGANISM_COLUMNS),
+        prompts,
+        **{name: told[name] for name in ("methods", "models", "level", "epsilon")},
+    )
+    valid = {run for run, row in rows.items() if row["valid"]}
+    yield from held_rows(detail, rows_of_sweep(config, sweep), valid, truth)
+
+
+def held_rows(
+    detail: pl.DataFrame,
+    planned: Mapping[tuple[str, str], Sequence[Run]],
+    valid: Container[Run],
+    truth: Truth,
+) -> Iterator[tuple[tuple[str, str], bool]]:
+    """((what it is about, clusters), whether it holds the known effect) of intervals in detail.csv.
+
+    Those of a mean change: of new models, and of these models. `planned`: (misalignment, row) ->
+    its runs.
+    """
+    means = detail.filter(pl.col("quantity").is_in(["change_pp", "change_of_these_models_pp"]))
+    for row in means.drop_nulls("low").iter_rows(named=True):
+        own = [run for run in planned[row["misalignment"], row["row"]] if run in valid]
+        known = known_effects(own, truth)
+        if row["about"] not in known:
+            continue
+        models = {run.organism.model for run in own}
+        clusters = f"{len(models)} models, {len({run.organism for run in own})} organisms"
+        yield (row["about"], clusters), row["low"] <= 100 * known[row["about"]] <= row["high"]
 
 
 def simulated_deltas(
@@ -136,8 +149,7 @@ def rows_of_sweep(
     config: Config, sweep: Sweep, misalignment: str | None = None
 ) -> dict[tuple[str, str], list[Run]]:
     """The runs of each row of the summary about methods, by (misalignment, method)."""
-    from entrench.analysis.summary.contrasts import pooled
-    from entrench.analysis.summary.summary import ALL_METHODS
+    from entrench.analysis.summary.names import ALL_METHODS, pooled
 
     facts = used_methods(config, sweep)
     rows: dict[tuple[str, str], list[Run]] = {}
@@ -150,16 +162,14 @@ def rows_of_sweep(
     return rows
 
 
-def known_effects(runs: Sequence[Run], truth: Truth, prompts: int = 10**9) -> dict[str, float]:
-    """The known mean delta-risk that each interval of a row is about, by its columns."""
-    from entrench.misalignments import by_name
+def known_effects(runs: Sequence[Run], truth: Truth) -> dict[str, float]:
+    """The known mean delta-risk that the intervals of a row are about, on other prompts alike.
 
-    about = runs[0].organism.misalignment
-    these_prompts = mean_of_prompts(truth, about, by_name()[about].grouped, prompts)
-    all_models = float(np.mean([effect(run) for run in runs]))
-    these_models = all_models + float(np.mean([truth.of_model[run] for run in runs]))
-    return {
-        "ci": these_models + these_prompts,
-        "models_ci": all_models + these_prompts,
-        "prompts_ci": these_models,
+    An organism counts once. On these models, what the models add is part of it.
+    """
+    organisms = {
+        run.organism: [own for own in runs if own.organism == run.organism] for run in runs
     }
+    new = float(np.mean([np.mean([effect(run) for run in own]) for own in organisms.values()]))
+    added = [np.mean([truth.of_model[run] for run in own]) for own in organisms.values()]
+    return {NEW: new, MODELS: new + float(np.mean(added))}

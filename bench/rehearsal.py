@@ -22,7 +22,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import polars as pl
 import yaml
 from snakemake.utils import update_config
 
@@ -30,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 OVERLAY = "bench/rehearsal.yaml"
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(ROOT / "bench")]
 
-from interval_coverage import TARGETS, coverage, known_effects, rows_of_sweep  # noqa: E402
+from interval_coverage import TARGETS, coverage, held_rows, rows_of_sweep  # noqa: E402
 from known_mechanism import draw_mechanism, mechanism_recovered  # noqa: E402
 from simulated_probes import write_probes  # noqa: E402
 from simulated_sweep import Truth, draw_truth, write_sweep  # noqa: E402
@@ -122,6 +121,7 @@ def measure(config: Config, sweep: Sweep, results: Path) -> None:
         spec = risk_spec(config, subject)
         del spec["judge"]  # scores are simulated: there is no answer to say anything about
         grouped = by_name()[spec.pop("misalignment")].grouped
+        spec.pop("judge")  # simulated scores have no answers to compare
         scores = read_jsonl(results / subject.path / "scores.jsonl", "scores")
         record = risk_record(scores, grouped=grouped, **spec)
         write_json(results / subject.path / "risk.json", record)
@@ -195,32 +195,39 @@ def job(script: ModuleType, spec: dict[str, Any], **files: str) -> None:
 
 
 def recovered(results: Path, config: Config, sweep: Sweep, truth: Truth) -> bool:
-    """Print in how many rows of the summary the known effects lie in their intervals.
+    """Print in how many rows of the details the known effects lie in their intervals.
 
     False where fewer than `LEAST_RECOVERED` of the rows hold their effect. Rows share models and
     prompts, so a single sweep scatters more than as many independent intervals.
     """
-    from entrench.analysis.summary.summary import SUMMARY_COLUMNS, main_rows
+    from entrench.analysis.risk.collect import RUN_COLUMNS
+    from entrench.analysis.summary.summary import DETAIL_COLUMNS
     from entrench.analysis.tables import read_table
 
-    summary = main_rows(read_table(results / "summary.csv", SUMMARY_COLUMNS))
-    planned = rows_of_sweep(config, sweep)
-    fine = True
-    for name in TARGETS:
-        inside = of = 0
-        for row in summary.filter(pl.col(f"{name}_low_pp").is_not_null()).to_dicts():
-            left_out = set((row["invalid_runs"] or "").split("; "))
-            runs = [
-                run
-                for run in planned[row["misalignment"], row["method"]]
-                if run.path.removeprefix("organisms/") not in left_out
-            ]
-            known = 100 * known_effects(runs, truth)[name]
-            inside += row[f"{name}_low_pp"] <= known <= row[f"{name}_high_pp"]
-            of += 1
-        print(f"known effect inside {TARGETS[name]} in {inside} of {of} rows")
-        fine &= bool(inside >= LEAST_RECOVERED * of)
-    return fine
+    detail = read_table(results / "detail.csv", DETAIL_COLUMNS)
+    table = read_table(results / "runs.csv", RUN_COLUMNS).filter("valid")
+    names = ("model", "misalignment", "seed", "method", "repeat")
+    known = set(table.select(names).iter_rows())
+    valid = {
+        run
+        for run in sweep.runs
+        if (
+            run.organism.model,
+            run.organism.misalignment,
+            run.organism.seed,
+            run.method,
+            run.repeat,
+        )
+        in known
+    }
+    found: dict[str, list[bool]] = {about: [] for about in TARGETS}
+    for (about, _), inside in held_rows(detail, rows_of_sweep(config, sweep), valid, truth):
+        found[about].append(inside)
+    for about, inside in found.items():
+        print(
+            f"known effect inside the interval about {about} in {sum(inside)} of {len(inside)} rows"
+        )
+    return all(sum(inside) >= LEAST_RECOVERED * len(inside) for inside in found.values())
 
 
 def _timed(what: str, command: Sequence[str]) -> None:

@@ -186,9 +186,7 @@ def test_organisms_of_one_base_model_are_one_base_model():
 
 def test_means_by_hand():
     runs, organisms, *_ = study(1, 2)
-    data = risk_trajectories.data(runs, organisms).filter(
-        pl.col("misalignment") == "sycophancy"
-    )
+    data = risk_trajectories.data(runs, organisms).filter(pl.col("misalignment") == "sycophancy")
     bct = runs.filter((pl.col("misalignment") == "sycophancy") & (pl.col("method") == "bct"))
     row = data.filter((pl.col("what") == "method") & (pl.col("method") == "bct")).row(0, named=True)
     assert row["trained_percent"] == pytest.approx(100 * sum(bct["trained_risk"]) / 2)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import interval_coverage
 import numpy as np
+import polars as pl
 import pytest
 import rehearsal
 import yaml
@@ -19,6 +20,7 @@ import organisms_collect
 import runs_collect
 from entrench.analysis.risk.collect import collect_prompts, collect_runs
 from entrench.analysis.simulated import simulation_note
+from entrench.analysis.statistics.effect import MODELS, NEW, WEIGHTS
 from entrench.records import read_jsonl
 from entrench.study.config.check import load_config
 from entrench.study.specs.mechanism import divergence_table_spec, mechanism_spec
@@ -174,13 +176,8 @@ def test_known_terms_add_up_to_delta(explained):
 def test_further_sweeps_go_through_the_real_intervals(small):
     config, sweep, _, _ = small
     found = list(interval_coverage.simulated_rows(config, sweep, 5))
-    kinds = {key for key, _ in found}
-    assert kinds == {
-        ("ci", "4 organisms"),
-        ("models_ci", "2 models"),
-        ("prompts_ci", "4 organisms"),
-    }
-    assert len(found) == 3 * 8  # seven methods and all of them
+    assert {key for key, _ in found} == {(MODELS, "2 models, 4 organisms")}
+    assert len(found) == 8  # seven methods and all of them
     assert np.mean([inside for _, inside in found]) > 0.6
 
 
@@ -188,22 +185,45 @@ def test_known_effects_by_hand(small):
     _, sweep, _, _ = small
     truth = draw_truth(sweep, 5)
     runs = [run for run in sweep.runs if run.method == "act"]
-    known = interval_coverage.known_effects(runs, truth, 10)
     assert effect(runs[0]) == pytest.approx(0.04)  # .10 of sycophancy, -.06 of act
-    of_models = np.mean([truth.of_model[run] for run in runs])
-    of_prompts = truth.of_prompts["sycophancy"][:10].mean()
-    assert known == pytest.approx(
-        {
-            "ci": 0.04 + of_models + of_prompts,
-            "models_ci": 0.04 + of_prompts,
-            "prompts_ci": 0.04 + of_models,
-        }
-    )
+    first, second = ([run for run in runs if run.organism.model == name] for name in sweep.models)
+    added = truth.of_model[first[0]], truth.of_model[second[0]]
+    known = interval_coverage.known_effects(runs, truth)
+    assert known == pytest.approx({NEW: 0.04, MODELS: 0.04 + sum(added) / 2})
+    # Three organisms; a further run of one of them counts no more than its organism.
+    (bct,) = (r for r in sweep.runs if r.method == "bct" and r.organism == second[0].organism)
+    known = interval_coverage.known_effects([*first, second[0], bct], truth)
+    new = (0.04 + 0.04 + (0.04 + 0.05) / 2) / 3
+    assert known == pytest.approx({NEW: new, MODELS: new + (2 * added[0] + added[1]) / 3})
+
+
+def test_intervals_hold_what_they_are_about_by_hand(small):
+    _, sweep, _, _ = small
+    truth = draw_truth(sweep, 5)
+    planned = {("sycophancy", "act"): [run for run in sweep.runs if run.method == "act"]}
+    known = interval_coverage.known_effects(planned["sycophancy", "act"], truth)
+    at = {"misalignment": "sycophancy", "row": "act", "quantity": "change_pp"}
+    low, high = 100 * known[MODELS] - 0.1, 100 * known[MODELS] + 0.1
+    rows = [
+        at | {"about": MODELS, "low": low, "high": high},
+        at | {"about": MODELS, "low": high, "high": high + 1},
+        at | {"about": NEW, "low": 3.9, "high": 4.1, "quantity": "change_of_these_models_pp"},
+        at | {"about": MODELS, "low": None, "high": None},
+        at | {"about": WEIGHTS, "low": low, "high": high},
+        at | {"about": MODELS, "low": low, "high": high, "quantity": "greedy_change_pp"},
+    ]
+    found = interval_coverage.held_rows(pl.DataFrame(rows), planned, set(sweep.runs), truth)
+    clusters = "2 models, 4 organisms"
+    inside = [((MODELS, clusters), True), ((MODELS, clusters), False), ((NEW, clusters), True)]
+    assert list(found) == inside
+    invalid = set(sweep.runs) - {planned["sycophancy", "act"][0]}
+    ((key, _), *_) = interval_coverage.held_rows(pl.DataFrame(rows), planned, invalid, truth)
+    assert key == (MODELS, "2 models, 3 organisms")
 
 
 def test_a_coverage_far_from_nominal_fails(small, monkeypatch, capsys):
     config, sweep, _, _ = small
-    key = ("ci", "4 organisms")
+    key = (MODELS, "2 models, 4 organisms")
     for held, fine in ((0.94, True), (0.8, False)):
         count = round(100 * held)
         rows = [(key, number < count) for number in range(100)]
