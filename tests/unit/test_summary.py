@@ -299,6 +299,12 @@ def test_without_prompts_the_interval_takes_them_as_given():
     assert detail["bct", "change_pp"]["note"] == "the changes of each prompt are not known"
 
 
+def test_an_interval_ends_where_a_change_can():
+    """Two organisms, t(1) = 12.7: -35 +- 191 points, but a risk cannot fall by more than 100."""
+    row = told([run(-0.2, 40), run(-0.5, 41)])[0]["bct"]
+    assert (row["low_pp"], row["high_pp"]) == (-100, 100)
+
+
 def test_the_order_of_runs_changes_nothing():
     runs, organisms, summary, detail = study(2, 2)
     prompts = prompt_deltas(runs)

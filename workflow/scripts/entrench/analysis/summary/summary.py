@@ -332,13 +332,13 @@ def _summary_row(line: _Line, level: float, adjusted: float, epsilon: float) -> 
     }
     if line.effect is None:
         return row
-    interval = line.effect.interval(level)
+    low, high = _ends(line.effect.interval(level))
     before = {organism_name(own): own["organism_risk"] for own in line.rows}
     return row | {
         "risk_before": float(np.mean(list(before.values()))),
         "change_pp": 100 * line.effect.value,
-        "low_pp": _points(interval.low),
-        "high_pp": _points(interval.high),
+        "low_pp": low,
+        "high_pp": high,
         "beyond_self_training_pp": _points(line.beyond.value if line.beyond else None),
         "greedy_change_pp": _points(line.greedy.value if line.greedy else None),
     }
@@ -369,21 +369,19 @@ def _details(
     if line.of_these and line.effect.about == NEW:
         yield entry("change_of_these_models_pp", None) | _of_effect(line.of_these, level)
     if line.effect.variance is not None:
-        interval = line.effect.interval(adjusted)
+        low, high = _ends(line.effect.interval(adjusted))
         yield entry(
             "adjusted_change_pp",
             100 * line.effect.value,
             about=line.effect.about,
-            low=_points(interval.low),
-            high=_points(interval.high),
+            low=low,
+            high=high,
             note=f"level {adjusted:.5g}",
         )
-    for quantity, found in (
-        ("beyond_self_training_pp", line.beyond),
-        ("greedy_change_pp", line.greedy),
-    ):
-        if found:
-            yield entry(quantity, None) | _of_effect(found, level)
+    if line.beyond:
+        yield entry("beyond_self_training_pp", None) | _of_effect(line.beyond, level, most=2.0)
+    if line.greedy:
+        yield entry("greedy_change_pp", None) | _of_effect(line.greedy, level)
     yield entry("effective_change_pp", None) | _effective(line.rows, facts, level)
     values = np.array([row["delta_risk"] for row in line.rows])
     yield entry("median_change_pp", 100 * float(np.median(values)), note=f"{len(values)} runs")
@@ -394,8 +392,8 @@ def _details(
         yield entry(f"{state}_share", float(np.mean(shares)))
 
 
-def _of_effect(found: Effect, level: float) -> dict[str, Any]:
-    interval = found.interval(level)
+def _of_effect(found: Effect, level: float, most: float = 1.0) -> dict[str, Any]:
+    low, high = _ends(found.interval(level), most)
     note = found.reason
     if found.variance:
         note = "standard errors (degrees of freedom): " + ", ".join(
@@ -408,8 +406,8 @@ def _of_effect(found: Effect, level: float) -> dict[str, Any]:
     return {
         "about": found.about,
         "value": 100 * found.value,
-        "low": _points(interval.low),
-        "high": _points(interval.high),
+        "low": low,
+        "high": high,
         "p": found.p,
         "note": note,
     }
@@ -494,7 +492,7 @@ def _contrast_details(
                 "misalignment": misalignment,
                 "row": name,
                 "quantity": "difference_pp",
-            } | _of_effect(found, level)
+            } | _of_effect(found, level, most=2.0)
 
 
 def _with_adjusted_p(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -545,6 +543,13 @@ def _signed(value: float | None) -> str:
 
 def _points(fraction: float | None) -> float | None:
     return None if fraction is None else 100 * fraction
+
+
+def _ends(interval: Interval, most: float = 1.0) -> tuple[float | None, float | None]:
+    """The ends of an interval in points; a change lies between -`most` and `most`."""
+    if interval.low is None or interval.high is None:
+        return None, None
+    return 100 * max(interval.low, -most), 100 * min(interval.high, most)
 
 
 def _shortened(words: str, width: int) -> str:
