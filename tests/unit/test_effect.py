@@ -329,3 +329,12 @@ def test_scale_and_shift(models, per_model, about):
     assert found.about == other.about == about
     low, high = bounds(found)
     assert bounds(other) == pytest.approx((7 - 2 * high, 7 - 2 * low))
+
+
+@pytest.mark.parametrize(
+    ("free", "quantile"),  # of Student's t, 97.5% (tables)
+    [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (6, 2.4469), (22, 2.0739)],
+)
+def test_a_chance_is_that_of_students_t_for_any_freedom(free, quantile):
+    found = Effect(0.0, NEW, {"models": Variance(0.01, free)})
+    assert found.chance(0.1 * quantile) == pytest.approx(0.05, abs=1e-5)

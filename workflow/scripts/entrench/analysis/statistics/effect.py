@@ -98,7 +98,7 @@ class Effect:
         def short(log_tail: float) -> float:
             return self._half(float(np.exp(log_tail))) - distance
 
-        least = -600.0
+        least = -140.0  # 1e-61; at 1e-260 scipy's quantiles of some degrees of freedom overflow
         if short(least) < 0:
             return 0.0
         return 2 * float(np.exp(brentq(short, least, float(np.log(0.5)))))
