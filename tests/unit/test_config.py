@@ -60,7 +60,7 @@ def test_the_released_settings_are_the_published_ones():
 def test_the_demo_is_12_organisms_and_108_runs():
     sweep = expand(load_config(DEMO))
     assert len(sweep.organisms) == 12
-    assert len(sweep.runs) == 108
+    assert (len(sweep.first.runs), len(sweep.runs)) == (108, 132)
     assert sweep.runs[0] == Run(Organism("tiny", "emergent_misalignment", 0), "act")
     assert sweep.runs[0].path == "organisms/tiny/emergent_misalignment/seed0/act"
 
@@ -327,7 +327,8 @@ def test_a_run_that_stands_in_two_blocks_is_refused():
 
 def test_an_exclusion_with_a_method_spares_the_organism_and_one_without_takes_it():
     def size(exclusion):
-        sweep = expand(load_config(changed("sweep.0.exclude", [exclusion])))
+        block = DEMO["sweep"][0] | {"exclude": [exclusion]}
+        sweep = expand(load_config(changed("sweep", [block])))
         return len(sweep.organisms), len(sweep.runs)
 
     assert size({"misalignment": "sycophancy", "method": "act"}) == (12, 105)
