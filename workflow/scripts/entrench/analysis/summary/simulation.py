@@ -37,6 +37,7 @@ from entrench.analysis.statistics.conclusions import (
     conclusion,
 )
 from entrench.analysis.statistics.effect import (
+    FEWEST_MODELS,
     MODELS,
     NEW,
     ORGANISM,
@@ -261,15 +262,22 @@ def error_rates(
 ) -> pl.DataFrame:
     """Coverage of intervals at `level`, and false conclusions, in `replicates` simulated tables.
 
-    For each pair of correlations in `GRID`, without and with noise of items. Conclusions are drawn
-    as in the summary, at the margin 0 and at `epsilon`. The true mean change of every method is
-    this margin: there an error is likeliest. `kinds`: method -> its kind; `epsilon` and
+    For each pair of correlations in `GRID`, without and with noise of items; where no row speaks of
+    new models, models do not correlate, since their effects are in what is true. Conclusions are
+    drawn as in the summary, at the margin 0 and at `epsilon`. The true mean change of every method
+    is this margin: there an error is likeliest. `kinds`: method -> its kind; `epsilon` and
     `assumed_sd` are fractions.
     """
     planned = method_rows(runs)
     pooled = {name for name, kind in kinds.items() if kind == "consistency"}
     rows: list[dict[str, Any]] = []
-    for correlations, item_sd in product(GRID, (0.0, ITEM_SD)):
+    several = any(
+        len({organism.model for organism in row}) >= FEWEST_MODELS
+        for own in planned.values()
+        for row in own.values()
+    )
+    pairs = [pair for pair in GRID if several or not pair[0]]
+    for correlations, item_sd in product(pairs, (0.0, ITEM_SD)):
         generator = np.random.default_rng(derive_seed(seed, *map(str, correlations), str(item_sd)))
         found = _Cell(level, (0.0, epsilon))
         for _ in range(replicates):
