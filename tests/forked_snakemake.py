@@ -3,6 +3,7 @@
 What is imported is Snakemake alone: the Snakefile and all that it imports are a child's own.
 """
 
+import gc
 import json
 import os
 import select
@@ -51,6 +52,7 @@ def serve() -> None:
     """Read calls, a JSON line each, and answer each with its status; in a child, run Snakemake."""
     import snakemake.cli
 
+    gc.freeze()  # what is loaded stays: a child's collector need not look at it
     for line in sys.stdin:
         if os.fork() == 0:
             become(*json.loads(line))

@@ -56,7 +56,7 @@ FINISHED = {
 def jobs_of(workspace: Workspace, rule: str) -> list[psutil.Process]:
     """Running scripts of a rule in this workspace.
 
-    Asked a hundred times a second, so of most processes it reads the folder alone.
+    Asked fifty times a second, so of most processes it reads the folder alone.
     """
     folder = str(workspace.folder.resolve())
     found = []
@@ -85,7 +85,7 @@ def kill_in(workspace: Workspace, rule: str, draw: random.Random) -> str:
                 env=environment(),
             )
             while head.poll() is None and not jobs_of(workspace, rule):
-                time.sleep(0.01)
+                time.sleep(0.02)
             if rule == "model_make":
                 require_refusal(workspace)
             time.sleep(draw.uniform(0, longest))
