@@ -13,7 +13,7 @@ from workspace import Workspace
 from entrench.study.config import FIGURES, STUDY_FIGURES
 
 REPORT = "results/micro/report.html"
-QUESTIONS = 10
+QUESTIONS = 11
 
 
 @pytest.fixture(scope="module")
