@@ -115,8 +115,9 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
         found.append(f"{_are(len(invalid), 'invalid run')} left out: {', '.join(invalid)}.")
     if weak := sorted(_named(organisms.filter(~organisms["effective"]))):
         found.append(
-            f"Induction was not shown to work in {_counted(len(weak), 'organism')}. Figures hold "
-            f"their runs; tables also have rows without them: {', '.join(weak)}."
+            f"Induction was not shown to work in {_counted(len(weak), 'organism')}. Figures and "
+            "tables hold their runs; a row in which half of the organisms are such cannot tell: "
+            f"{', '.join(weak)}."
         )
     unscored = runs.filter(runs["trained_unscored_share"] > 0)
     if unscored.height:

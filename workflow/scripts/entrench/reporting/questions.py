@@ -65,7 +65,7 @@ QUESTIONS = (
         "Was there anything to entrench?",
         "Phase 1 fine-tunes a base model to misbehave. Induction worked where the organism's risk "
         "lies above its base model's by the configured margin or more, with an interval above 0. "
-        "The delta-risk of an organism that never misbehaved says little.",
+        "The change in risk of an organism that never misbehaved says little.",
         "organisms",
         organisms_table,
         ("risk_trajectories",),
@@ -74,7 +74,7 @@ QUESTIONS = (
     Question(
         "Does consistency training change how often a model misbehaves?",
         "Each organism is trained again: on labels that it gave to held-out prompts, or with a "
-        "consistency loss. Delta-risk is its risk after this training minus its risk before, on "
+        "consistency loss. Its change in risk (delta-risk) is the risk after minus the risk before, on "
         "the same prompts. Controls train without any selection for consistency.",
         "summary",
         summary_table,
@@ -93,7 +93,7 @@ QUESTIONS = (
     Question(
         "Is it the choice of labels, or the way they are sampled?",
         "Each organism is probed on evaluation prompts. All label methods read one pool of "
-        "answers, so methods on one sample set differ only by their choice. Delta-risk is the sum "
+        "answers, so methods on one sample set differ only by their choice. The change in risk is the sum "
         "of selection (the choice), shift (the sampling) and transfer (training beyond the "
         "labels).",
         "decomposition",
@@ -122,7 +122,7 @@ QUESTIONS = (
     ),
     Question(
         "Can the direction be predicted before training?",
-        "The sign of delta-risk is predicted from the labels, their surprisal and the organism's "
+        "Whether risk rises or falls is predicted from the labels, their surprisal and the organism's "
         "stability, for models that the prediction was not fitted on. If it is predicted well, a "
         "user can skip the training.",
         "prediction",

@@ -230,8 +230,12 @@ def _with_beyond(
     methods: Facts,
 ) -> None:
     """The effect minus greedy self-training of the same organism, for each method."""
-    of_all = [name for name, own in methods.items() if METHODS[own["operator"]].control_of == "all"]
-    control = of_all[0] if of_all else None
+    controls = [
+        name
+        for name, own in methods.items()
+        if METHODS[own["operator"]].control_of == "all" and own.get("variant_of") is None
+    ]
+    control = controls[0] if controls else None
     rows = {
         name: {
             row.removesuffix(f" - {control}"): organism_means(units)
