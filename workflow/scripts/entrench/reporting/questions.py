@@ -74,8 +74,9 @@ QUESTIONS = (
     Question(
         "Does consistency training change how often a model misbehaves?",
         "Each organism is trained again: on labels that it gave to held-out prompts, or with a "
-        "consistency loss. Its change in risk (delta-risk) is the risk after minus the risk before, on "
-        "the same prompts. Controls train without any selection for consistency.",
+        "consistency loss. Its change in risk (delta-risk) is the risk after this training minus "
+        "the risk before, on the same prompts. Controls train without any selection for "
+        "consistency.",
         "summary",
         summary_table,
         ("delta_by_method", "suppressed_share"),
@@ -93,9 +94,9 @@ QUESTIONS = (
     Question(
         "Is it the choice of labels, or the way they are sampled?",
         "Each organism is probed on evaluation prompts. All label methods read one pool of "
-        "answers, so methods on one sample set differ only by their choice. The change in risk is the sum "
-        "of selection (the choice), shift (the sampling) and transfer (training beyond the "
-        "labels).",
+        "answers, so methods on one sample set differ only by their choice. The change in risk is "
+        "the sum of selection (the choice), shift (the sampling) and transfer (training beyond "
+        "the labels).",
         "decomposition",
         decomposition_table,
         ("selection_vs_shift", "surprisal_vs_delta", "k_scaling", "realised_kl"),
@@ -122,9 +123,9 @@ QUESTIONS = (
     ),
     Question(
         "Can the direction be predicted before training?",
-        "Whether risk rises or falls is predicted from the labels, their surprisal and the organism's "
-        "stability, for models that the prediction was not fitted on. If it is predicted well, a "
-        "user can skip the training.",
+        "Whether risk rises or falls is predicted from the labels, their surprisal and the "
+        "organism's stability, for models that the prediction was not fitted on. If it is "
+        "predicted well, a user can skip the training.",
         "prediction",
         prediction_table,
         ("prediction",),
