@@ -121,7 +121,6 @@ def measure(config: Config, sweep: Sweep, results: Path) -> None:
         spec = risk_spec(config, subject)
         del spec["judge"]  # scores are simulated: there is no answer to say anything about
         grouped = by_name()[spec.pop("misalignment")].grouped
-        spec.pop("judge")  # simulated scores have no answers to compare
         scores = read_jsonl(results / subject.path / "scores.jsonl", "scores")
         record = risk_record(scores, grouped=grouped, **spec)
         write_json(results / subject.path / "risk.json", record)
