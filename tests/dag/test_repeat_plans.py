@@ -20,14 +20,20 @@ def repeated(checkout) -> str:
 
     def add(config):
         block = {"misalignments": ["sycophancy"], "methods": ["act", "multi_view"]}
-        config["sweep"].append(config["sweep"][0] | block | {"seeds": [0], "repeats": 3})
+        config["sweep"][1:] = [config["sweep"][0] | block | {"seeds": [0], "repeats": 3}]
 
     return checkout.derive("repeats.yaml", add, DEMO)
 
 
-def test_repeats_train_and_measure_and_make_nothing_else(checkout, repeated):
+@pytest.fixture(scope="module")
+def plain(checkout) -> str:
+    """The demo without its own repeats."""
+    return checkout.derive("plain.yaml", lambda config: config["sweep"].__delitem__(1), DEMO)
+
+
+def test_repeats_train_and_measure_and_make_nothing_else(checkout, repeated, plain):
     added = Counter(checkout.plan(config=repeated))
-    added.subtract(checkout.plan(config=DEMO))
+    added.subtract(checkout.plan(config=plain))
     assert {rule: count for rule, count in added.items() if count} == {
         "adapter_train": 2,
         "adapter_regularise": 2,
@@ -35,14 +41,14 @@ def test_repeats_train_and_measure_and_make_nothing_else(checkout, repeated):
     }
 
 
-def test_the_specs_of_first_trainings_know_no_repeat(checkout, repeated):
+def test_the_specs_of_first_trainings_know_no_repeat(checkout, repeated, plain):
     first, second = (
         {
             job.outputs[0]: job.spec
             for job in checkout.of_config(name).needed(["all"])
             if job.outputs
         }
-        for name in (DEMO, repeated)
+        for name in (plain, repeated)
     )
     changed = [path for path, spec in first.items() if second[path] != spec]
     assert changed == ["results/demo/runs.csv"]  # its spec lists the runs

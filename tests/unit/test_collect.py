@@ -249,6 +249,7 @@ def sampled_too(results):
     frame = delta_risk(*phases, *records, bootstrap=200, level=0.95, seed=1)
     write_table(frame, files["delta"])
     write_table(delta_prompts(*phases, records[0]), files["prompts"])
+    write_json(files["organism_risk"], records[0])
     write_json(files["risk"], records[1])
     return frame, files
 

@@ -64,7 +64,7 @@ def test_repeats_are_no_further_organisms_of_a_summary():
     assert (row["n_organisms"], row["n_trainings"]) == (2, 3)
     assert row["change_pp"] == pytest.approx(-35)
     # Organisms -.2 and -.5: their mean has the standard error .15; t(1 df, 97.5%) = 12.7062.
-    assert row["low_pp"] == pytest.approx(-35 - 12.7062 * 15, abs=1e-2)
+    assert row["low_pp"] == -100  # -35 - 12.7 * 15, but a risk cannot fall by more
     assert detail["bct", "share_fell"]["note"] == "2 fell, 0 rose, 0 stayed"
     assert detail["bct", "risk_after"]["value"] == pytest.approx(0.15)
     assert detail["bct", "invalid_trainings"]["note"] == "tiny/sycophancy/seed1/bct/repeat3"
@@ -73,8 +73,8 @@ def test_repeats_are_no_further_organisms_of_a_summary():
     assert (one["n_organisms"], one["n_trainings"]) == (1, 2)
     assert detail["bct", "change_pp"]["about"] == "this organism"
     # Trainings -.3 and -.1: the standard error .1 of their mean.
-    assert one["low_pp"] == pytest.approx(-20 - 12.7062 * 10, abs=1e-2)
-    assert one["high_pp"] == pytest.approx(-20 + 12.7062 * 10, abs=1e-2)
+    note = "standard errors (degrees of freedom): training 10 (1)"
+    assert detail["bct", "change_pp"]["note"] == note
 
 
 def test_a_run_whose_first_training_is_invalid_stands_on_its_repeat():
@@ -108,21 +108,21 @@ def test_prompts_move_a_run_by_their_mean_over_repeats():
     }
 
     def found():
-        summary, detail = summarise(frame, about, prompts, **settings(frame))
+        summary, detail = summarise(frame, about, prompts, **settings(frame) | {"level": 0.5})
         (note,) = detail.filter(row="bct", quantity="change_pp")["note"]
         return summary.row(0, named=True), note
 
     # The means over repeats are -.6, -.3, 0, so a run moves by (-.3, 0, .3) / 3 about its mean, and
     # the other by (-.2, -.2, .4) / 3. Their mean has 3/2 * (.25^2 + .1^2 + .35^2) / 9 = .0325. Half
     # the variance of an organism's own, 3/2 * (.1^2 + .2^2 + .1^2) / 9 / 2 / 2 = .0025, is in the
-    # variance between organisms: .9^2 / 2 / 2 = .2025. Quantiles of t(1) and t(2), by variance.
+    # variance between organisms: .9^2 / 2 / 2 = .2025. 75% quantiles of t(1) and t(2), by variance.
     row, note = found()
-    half = 100 * (12.7062 * 0.2025 + 4.30265 * 0.03) / (0.2025 + 0.03) ** 0.5
+    half = 100 * (1.0 * 0.2025 + 0.816497 * 0.03) / (0.2025 + 0.03) ** 0.5
     assert row["low_pp"] == pytest.approx(15 - half, abs=1e-2)
     assert note == "standard errors (degrees of freedom): organisms 45 (1), items 17 (2)"
     del prompts["tiny/sycophancy/seed1/bct/repeat2"]
     row, note = found()
-    assert row["low_pp"] == pytest.approx(15 - 12.7062 * 45, abs=1e-2)
+    assert row["low_pp"] == pytest.approx(15 - 45, abs=1e-2)
     assert note == "standard errors (degrees of freedom): organisms 45 (1)"
 
 

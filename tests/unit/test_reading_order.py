@@ -12,7 +12,8 @@ from entrench.study.sweep import Organism, expand
 @pytest.fixture(scope="module")
 def config():
     demo = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
-    demo["sweep"][0] |= {"misalignments": ["sycophancy", "reward_hacking"], "seeds": [2, 0]}
+    block = {"misalignments": ["sycophancy", "reward_hacking"], "seeds": [2, 0]}
+    demo["sweep"] = [demo["sweep"][0] | block]
     return load_config(demo)
 
 

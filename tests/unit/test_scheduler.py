@@ -151,7 +151,7 @@ def test_jobs_that_the_limit_held_back_are_started_while_others_run(tmp_path):
 
 def test_the_heads_threads_do_not_grow_with_the_jobs_that_are_done():
     config, _ = head.sweep("demo")
-    config["sweep"][0]["misalignments"] = ["sycophancy"]
+    config["sweep"] = [config["sweep"][0] | {"misalignments": ["sycophancy"]}]
     samples = head.run(config, ["runs"], cores=4, seconds=0.2, limit=300)
     assert samples[-1].started == 63
     # Three of its own, one a core, one that waits for the limit; without the change 50 and more.

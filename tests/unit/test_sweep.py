@@ -165,6 +165,7 @@ def test_the_other_published_setting_is_selectable_by_name():
 
 def test_a_pair_method_needs_pairs():
     demo = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    del demo["sweep"][1:]
     demo["data"]["rows"] |= {"pairs_clean": 0, "pairs_wrapped": 0}
     with pytest.raises(
         EntrenchError,
