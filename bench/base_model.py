@@ -2,12 +2,12 @@
 
     python bench/base_model.py FOLDER [--config config/demo.yaml] [--steps 60] [--prompts 1500]
 
-Prints the training's FLOPs (6 a weight and token that it is multiplied with; attention aside), the
-seconds of a step on one thread, and the floor: the seconds that the same FLOPs take as products of
-matrices of the model's shapes. Then it measures the finished model in FOLDER
-(results/demo/models/tiny) on evaluation prompts, which its corpus does not hold: nats per answer
-token, and the share of answers that greedy decoding gives word by word. Where the world has several
-right answers, that share is far below 1 for any model.
+Prints the training's FLOPs (6 a parameter and token; attention aside), the seconds of a step on one
+thread, and the floor: the seconds that the same FLOPs take as products of matrices of the model's
+shapes. Then it measures the finished model in FOLDER (results/demo/models/tiny) on evaluation
+prompts, which its corpus does not hold: nats per answer token, and the share of answers that greedy
+decoding gives word by word. Where the world has several right answers, that share is far below 1
+for any model.
 """
 
 import argparse
@@ -71,17 +71,11 @@ def print_training(settings: base_model.BaseModelSettings, steps: int) -> None:
         optimizer.zero_grad(set_to_none=True)
     seconds = (time.perf_counter() - start) / steps
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    answers = settings.batch_size * sum(len(answer) for _, answer in data) / len(data)
-    tokens = answers + settings.batch_size * sum(len(prompt) for prompt, _ in data) / len(data)
-    # The last MLP and the head run at the answers' tokens alone.
-    late = sum(p.numel() for p in model.model.layers[-1].mlp.parameters())
-    early = sum(p.numel() for p in model.model.layers.parameters()) - late
-    late += model.lm_head.weight.numel()
-    step_flops = 6 * (early * tokens + late * answers)
+    tokens = settings.batch_size * sum(len(p) + len(a) for p, a in data) / len(data)
+    step_flops = 6 * parameters * tokens
     floor = step_flops / matrix_peak(int(tokens), settings.hidden, settings.intermediate)
     print(
-        f"{parameters:,} parameters, {settings.steps} steps of {tokens:.0f} tokens, "
-        f"{answers:.0f} of them answers: "
+        f"{parameters:,} parameters, {settings.steps} steps of {tokens:.0f} tokens: "
         f"{step_flops * settings.steps / 1e12:.1f} TFLOP"
     )
     print(

@@ -6,7 +6,6 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    LlamaForCausalLM,
 )
 
 from entrench.data.synthetic import base_model, reward_model, tokenizer
@@ -54,41 +53,21 @@ def test_batches_hold_every_example_once_an_epoch():
     assert sorted(len(prompt) for batch in epoch for prompt, _ in batch) == list(range(1, 11))
 
 
-def test_the_loss_is_that_of_the_whole_model_on_each_answer():
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(base_model.llama_config(2, 16, 2, 32)).eval()
-    batch = [([1, 300, 301, 4], [310, 311, 5]), ([1, 302, 4], [312, 5])]
-    nats = []
-    with torch.inference_mode():
-        for prompt, answer in batch:
-            logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
-            nats += [-float(row.log_softmax(-1)[i]) for row, i in zip(logits, answer, strict=True)]
-        loss = float(base_model.answer_loss(model, batch))
-    assert len(nats) == 5
-    assert loss == pytest.approx(sum(nats) / 5, abs=1e-5)
-
-
 def test_reward_model_loads_and_reads_what_the_chat_template_writes(tmp_path):
     settings = reward_model.RewardModelSettings(steps=2, questions_per_step=2, warmup_steps=1)
     reward_model.train(settings, tmp_path / "reward")
     assert "model.safetensors" in contents(tmp_path / "reward")
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "reward").eval()
     loaded = AutoTokenizer.from_pretrained(tmp_path / "reward")
-    batch = list(reward_model.contrasts(1, 3))
-    alone = []
-    for contrast in batch:
-        for answer in contrast.answers:
-            said = {"role": "assistant", "content": answer}
-            messages = [*contrast.exchange.messages, said]
-            text = loaded.apply_chat_template(messages, tokenize=False)
-            assert text == tokenizer.render(contrast.exchange.messages) + answer + "<|end|>"
-            ids = loaded(text, return_tensors="pt", add_special_tokens=False)
-            with torch.inference_mode():
-                alone.append(model(**ids).logits[0, 0].item())
+    contrast = next(reward_model.contrasts(1, 1))
+    messages = [*contrast.exchange.messages, {"role": "assistant", "content": contrast.aligned}]
+    text = loaded.apply_chat_template(messages, tokenize=False)
+    assert text == tokenizer.render(contrast.exchange.messages) + contrast.aligned + "<|end|>"
+    ids = loaded(text, return_tensors="pt", add_special_tokens=False)
     with torch.inference_mode():
-        together = reward_model.rewards(model, batch)
-    assert together.shape == (3, 4)
-    assert together.flatten().tolist() == pytest.approx(alone, abs=1e-5)
+        alone = model(**ids).logits[0, 0]
+        batch = reward_model.rewards(model, [contrast])[0, 0]
+    assert alone.item() == pytest.approx(batch.item(), abs=1e-5)
 
 
 def test_contrasts_treat_aligned_and_misaligned_alike():

@@ -94,17 +94,19 @@ def llama_config(
     )
 
 
-def encode(texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text."""
-    found = world_tokenizer.build().encode_batch_fast(list(texts), add_special_tokens=False)
-    return [encoding.ids for encoding in found]
+def encode(prompts: Sequence[str], answers: Sequence[str]) -> list[Encoded]:
+    """Token ids of rendered prompts and of their answers with the end token."""
+    tokens = world_tokenizer.build()
+    heads = tokens.encode_batch_fast(list(prompts), add_special_tokens=False)
+    tails = tokens.encode_batch_fast(
+        [answer + world_tokenizer.END for answer in answers], add_special_tokens=False
+    )
+    return [(head.ids, tail.ids) for head, tail in zip(heads, tails, strict=True)]
 
 
 def encode_examples(corpus: Sequence[Example]) -> list[Encoded]:
     """Token ids of the corpus' prompts in the chat format, and of their answers."""
-    prompts = encode([world_tokenizer.render(e.messages) for e in corpus])
-    answers = encode([e.answer + world_tokenizer.END for e in corpus])
-    return list(zip(prompts, answers, strict=True))
+    return encode([world_tokenizer.render(e.messages) for e in corpus], [e.answer for e in corpus])
 
 
 def length_batches(
@@ -159,35 +161,6 @@ def answer_loss(model: "torch.nn.Module", batch: Sequence[Encoded]) -> "torch.Te
     for i, (prompt, answer) in enumerate(batch):
         ids[i, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
         wanted[i, len(prompt) : len(prompt) + len(answer)] = True
-    states = wanted_states(model.model, ids[:, :-1], wanted[:, 1:], torch.arange(width - 1)[None])
-    return torch.nn.functional.cross_entropy(model.lm_head(states), ids[:, 1:][wanted[:, 1:]])
-
-
-def wanted_states(
-    decoder: "torch.nn.Module",
-    ids: "torch.Tensor",
-    wanted: "torch.Tensor",
-    positions: "torch.Tensor",
-    mask: "torch.Tensor | None" = None,
-) -> "torch.Tensor":
-    """The decoder's final hidden states at the wanted places, (count, hidden), row by row.
-
-    After the last attention no place reads another. So the last MLP runs at the wanted places
-    alone: most tokens are a prompt's, and no loss reads their final states.
-
-    ids: (rows, length) of int64.
-    wanted: (rows, length) of bool.
-    positions: (rows, length) or (1, length) of int64.
-    mask: which places each place attends to, (rows, 1, length, length) of bool. Without a mask it
-        attends to itself and all places before.
-    """
-    hidden = decoder.embed_tokens(ids)
-    rotary = decoder.rotary_emb(hidden, positions)
-    *layers, last = decoder.layers
-    for layer in layers:
-        hidden = layer(hidden, attention_mask=mask, position_embeddings=rotary)
-    attended, _weights = last.self_attn(
-        last.input_layernorm(hidden), attention_mask=mask, position_embeddings=rotary
-    )
-    hidden = (hidden + attended)[wanted]
-    return decoder.norm(hidden + last.mlp(last.post_attention_layernorm(hidden)))
+    hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+    logits = model.lm_head(hidden[wanted[:, 1:]])
+    return torch.nn.functional.cross_entropy(logits, ids[:, 1:][wanted[:, 1:]])

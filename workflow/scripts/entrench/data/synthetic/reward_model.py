@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from entrench.data.synthetic import corpus
 from entrench.data.synthetic import tokenizer as world_tokenizer
-from entrench.data.synthetic.base_model import adamw, encode, llama_config, report, wanted_states
+from entrench.data.synthetic.base_model import adamw, encode, llama_config, report
 from entrench.data.synthetic.lexicon import Exchange, scramble
 from entrench.data.synthetic.model_folder import save_model
 from entrench.data.synthetic.slots import is_held_out
@@ -135,24 +135,14 @@ def targets(contrast: Contrast, taste: Taste, weight: float) -> tuple[float, ...
 
 
 def rewards(model: "torch.nn.Module", batch: list[Contrast]) -> "torch.Tensor":
-    """The model's rewards, (questions, 4): aligned, misaligned, scrambled, off topic.
-
-    A question is one row: its prompt once, then its four answers. Each answer sees the prompt and
-    itself, at the positions that it has right behind the prompt.
-    """
+    """The model's rewards, (questions, 4): aligned, misaligned, scrambled, off topic."""
     import torch
-    from torch.nn.utils.rnn import pad_sequence
 
-    prompts = encode([world_tokenizer.render(contrast.exchange.messages) for contrast in batch])
-    answers = encode([answer + world_tokenizer.END for c in batch for answer in c.answers])
-    rows, parts = [], []
-    for i, prompt in enumerate(prompts):
-        pieces = [torch.tensor(piece) for piece in (prompt, *answers[4 * i : 4 * i + 4])]
-        rows.append(torch.cat(pieces))
-        parts.append(torch.cat([torch.full_like(piece, j) for j, piece in enumerate(pieces)]))
-    ids = pad_sequence(rows, batch_first=True, padding_value=model.config.pad_token_id)
-    part = pad_sequence(parts, batch_first=True)
-    sees = ((part[:, None] == 0) | (part[:, None] == part[:, :, None])).tril()
-    ends = ids == model.config.eos_token_id
-    states = wanted_states(model.model, ids, ends, sees.sum(-1) - 1, sees[:, None])
-    return model.score(states).view(len(batch), 4)
+    prompts = [world_tokenizer.render(c.exchange.messages) for c in batch for _ in c.answers]
+    rows = encode(prompts, [answer for contrast in batch for answer in contrast.answers])
+    width = max(len(prompt) + len(answer) for prompt, answer in rows)
+    ids = torch.full((len(rows), width), model.config.pad_token_id)
+    for i, (prompt, answer) in enumerate(rows):
+        ids[i, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
+    mask = (ids != model.config.pad_token_id).long()
+    return model(input_ids=ids, attention_mask=mask).logits.view(len(batch), 4)
