@@ -102,10 +102,8 @@ class User:
         config: str,
         targets: Sequence[str],
         cap: int = 2,
-        path: str | None = None,
     ) -> None:
         self.workspace, self.config, self.targets, self.cap = workspace, config, targets, cap
-        self.path = [path] if path else []  # a folder of programs that jobs find first
         self.log = workspace.folder / "head.log"
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -116,8 +114,6 @@ class User:
             *("--replace-workflow-config", "--configfile", self.config, *arguments),
             *("--", *self.targets),
         )
-        set_by_user = environment()
-        path = os.pathsep.join([*self.path, set_by_user["PATH"]])
         with self.log.open("ab") as log:
             log.write(f"---- {' '.join(arguments)}\n".encode())
             log.flush()
@@ -128,8 +124,7 @@ class User:
                 stderr=log,
                 # Slurm passes it on to the jobs. Their GPUs are pretend: the CPU does the work,
                 # which a job that was given GPUs refuses otherwise.
-                env=set_by_user
-                | {"PATH": path, "OMP_NUM_THREADS": "1", "ENTRENCH_CPU_INSTEAD": "1"},
+                env=environment() | {"OMP_NUM_THREADS": "1", "ENTRENCH_CPU_INSTEAD": "1"},
             )
 
     def finish(self) -> int:

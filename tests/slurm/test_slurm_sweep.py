@@ -1,16 +1,12 @@
 """A sweep of two size classes through the profile: every job got what it asked for, and no more."""
 
-import os
 import re
-import shlex
 from datetime import datetime
 
 import pytest
 from judge_server import JUDGE, JudgeServer, verdict_line
 from pretend_site import User
 from workspace import Workspace
-
-from entrench.execution.warm_start import PLACE
 
 GPUS = {"small": 1, "large": 2}
 CAP = 3
@@ -28,23 +24,6 @@ LOADS_A_MODEL = {
     "completions_sample",
 }
 LOCAL = {"data_prepare", "judge_score", "risk_estimate", "delta_estimate"}
-SLURMS_OWN = (  # variables that Slurm sets beside SLURM_...: with them a job would start cold
-    *("ENVIRONMENT", "HOSTNAME", "SLURMD_NODENAME", "SRUN_DEBUG"),
-    *("GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"),
-)
-
-
-def python_that_starts_warm(folder):
-    """A folder of programs for jobs; its `python` is that of the warm start."""
-    kept = [
-        f"export {name}={shlex.quote(os.environ[name])}" if name in os.environ else f"unset {name}"
-        for name in SLURMS_OWN
-    ]
-    command = folder / "python"
-    warm = shlex.quote(f"{os.environ[PLACE]}/bin/python")
-    command.write_text("\n".join(["#!/bin/sh", *kept, f'exec {warm} "$@"', ""]))
-    command.chmod(0o700)
-    return folder
 
 
 def settings_of(url):
@@ -82,7 +61,7 @@ def settings_of(url):
 
 
 @pytest.fixture(scope="module")
-def sweep(cluster, warm, tmp_path_factory):  # noqa: ARG001 - both are there while it runs
+def sweep(cluster, tmp_path_factory):  # noqa: ARG001 - the cluster is there while it runs
     workspace = Workspace(tmp_path_factory.mktemp("sweep"))
     profile = workspace.folder / "profiles/slurm/config.v9+.yaml"
     text = profile.read_text()
@@ -93,9 +72,7 @@ def sweep(cluster, warm, tmp_path_factory):  # noqa: ARG001 - both are there whi
     with JudgeServer(lambda prompt: verdict_line(prompt, "CORRECTED"), delay=0.2) as judge:
         config = workspace.derive("two.yaml", settings_of(judge.url))
         runs = [f"results/micro/organisms/{m}/sycophancy/seed0/bct/delta_risk.csv" for m in GPUS]
-        # To save time; the jobs of test_faults.py start cold, as on a real site.
-        programs = python_that_starts_warm(tmp_path_factory.mktemp("programs"))
-        user = User(workspace, config, runs, cap=CAP, path=str(programs))
+        user = User(workspace, config, runs, cap=CAP)
         status = user.start().wait(timeout=900)
     assert status == 0, user.log.read_text()[-4000:]
     return workspace, judge
