@@ -200,7 +200,7 @@ def recovered(results: Path, config: Config, sweep: Sweep, truth: Truth) -> bool
     prompts, so a single sweep scatters more than as many independent intervals.
     """
     from entrench.analysis.risk.collect import RUN_COLUMNS
-    from entrench.analysis.summary.summary import DETAIL_COLUMNS
+    from entrench.analysis.summary.summary_columns import DETAIL_COLUMNS
     from entrench.analysis.tables import read_table
 
     detail = read_table(results / "detail.csv", DETAIL_COLUMNS)

@@ -6,7 +6,7 @@ import pytest
 from workspace import Workspace, measured
 
 from entrench.analysis.risk.collect import RUN_COLUMNS
-from entrench.analysis.summary.summary import SUMMARY_COLUMNS
+from entrench.analysis.summary.summary_columns import SUMMARY_COLUMNS
 from entrench.analysis.tables import read_table
 
 RESULTS = "results/micro"

@@ -18,7 +18,7 @@ from entrench.analysis.columns import (
     share,
     with_ends,
 )
-from entrench.analysis.summary.summary import QUANTITIES
+from entrench.analysis.summary.summary_columns import QUANTITIES
 from entrench.reporting.columns_page import columns_page
 
 ROOT = Path(__file__).parents[2]

@@ -1,7 +1,7 @@
 """Tables of what is complete: every row says what was planned and what is missing."""
 
 from entrench.analysis.summary.partial import mark_partial, missing_table
-from entrench.analysis.summary.summary import SUMMARY_COLUMNS
+from entrench.analysis.summary.summary_columns import SUMMARY_COLUMNS
 from entrench.analysis.tables import table
 from entrench.study.sweep import Organism, Run, Sweep
 

@@ -15,12 +15,8 @@ from entrench.analysis.risk.delta import PROMPT_COLUMNS
 from entrench.analysis.statistics.halves import half_of
 from entrench.analysis.summary.contrasts import CONTRAST_COLUMNS, contrast_table
 from entrench.analysis.summary.names import ALL_METHODS
-from entrench.analysis.summary.summary import (
-    DETAIL_COLUMNS,
-    SUMMARY_COLUMNS,
-    readable,
-    summarise,
-)
+from entrench.analysis.summary.summary import readable, summarise
+from entrench.analysis.summary.summary_columns import DETAIL_COLUMNS, SUMMARY_COLUMNS
 from entrench.analysis.summary.variance import VARIANCE_COLUMNS, variance_table
 from entrench.analysis.tables import read_table, table, write_table
 from entrench.errors import EntrenchError

@@ -44,7 +44,8 @@ def show_results(configs: Sequence[Path]) -> None:
     """Print the summary as a table, and where tables and figures lie."""
     import yaml
 
-    from entrench.analysis.summary.summary import SUMMARY_COLUMNS, readable
+    from entrench.analysis.summary.summary import readable
+    from entrench.analysis.summary.summary_columns import SUMMARY_COLUMNS
     from entrench.analysis.tables import read_table
 
     parsed = [yaml.safe_load(config.read_text(encoding="utf-8")) for config in configs]

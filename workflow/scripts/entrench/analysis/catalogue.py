@@ -27,7 +27,7 @@ from entrench.analysis.summary.judge_health import (
 from entrench.analysis.summary.partial import MARKS, MISSING_COLUMNS
 from entrench.analysis.summary.power import POWER_COLUMNS
 from entrench.analysis.summary.simulation import RATE_COLUMNS
-from entrench.analysis.summary.summary import DETAIL_COLUMNS, SUMMARY_COLUMNS
+from entrench.analysis.summary.summary_columns import DETAIL_COLUMNS, SUMMARY_COLUMNS
 from entrench.analysis.summary.variance import VARIANCE_COLUMNS
 
 

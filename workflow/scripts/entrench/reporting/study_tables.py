@@ -5,7 +5,7 @@ from collections.abc import Callable
 import polars as pl
 
 from entrench.analysis.summary.names import ALL_METHODS
-from entrench.analysis.summary.summary import DETAIL_COLUMNS, SUMMARY_COLUMNS
+from entrench.analysis.summary.summary_columns import DETAIL_COLUMNS, SUMMARY_COLUMNS
 from entrench.reporting.formatting import (
     NONE,
     Column,

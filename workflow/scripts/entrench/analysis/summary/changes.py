@@ -73,10 +73,7 @@ def organism_variances(
     `rows`: misalignment -> row -> its units, one an organism.
     """
     values = {
-        misalignment: {
-            name: {(unit.model, unit.organism): unit.value for unit in units}
-            for name, units in own.items()
-        }
+        misalignment: {name: _by_model(units) for name, units in own.items()}
         for misalignment, own in rows.items()
     }
     return {
@@ -93,9 +90,13 @@ def common_training_variance(runs: pl.DataFrame) -> dict[str, float]:
 
 def common_organism_variance(rows: Sequence[Sequence[Unit]]) -> float | None:
     """The variance between organisms of one model that rows have in common; None without any."""
-    values = [{(unit.model, unit.organism): unit.value for unit in units} for units in rows]
-    found = commons({"": values})
+    found = commons({"": [_by_model(units) for units in rows]})
     return found[""].value if found else None
+
+
+def organism_spread(units: Sequence[Unit]) -> Variance:
+    """The variance between organisms of one model that these units alone show."""
+    return within(_by_model(units))
 
 
 def unit_of(row: Row) -> Unit:
@@ -108,6 +109,10 @@ def unit_of(row: Row) -> Unit:
         training=row["training"],
         shares=row["shares"],
     )
+
+
+def _by_model(units: Sequence[Unit]) -> Values:
+    return {(unit.model, unit.organism): unit.value for unit in units}
 
 
 def _trainings(runs: pl.DataFrame) -> dict[str, dict[str, dict[tuple[str, str], float]]]:

@@ -5,7 +5,7 @@ import polars as pl
 from entrench.analysis.columns import ORGANISM, REPEAT, RUN, count, text
 from entrench.analysis.summary.contrasts import Facts
 from entrench.analysis.summary.names import ALL_METHODS, pooled
-from entrench.analysis.summary.summary import SUMMARY_COLUMNS
+from entrench.analysis.summary.summary_columns import SUMMARY_COLUMNS
 from entrench.analysis.tables import table
 from entrench.study.sweep import Run, Sweep
 

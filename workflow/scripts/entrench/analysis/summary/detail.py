@@ -1,0 +1,196 @@
+"""detail.csv: all about the rows of the summary, one quantity a row."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from entrench.analysis.statistics.bootstrap import Interval
+from entrench.analysis.statistics.clusters import cluster_totals, clustered_share_interval
+from entrench.analysis.statistics.effect import MODELS, NEW, Effect, Unit, effect, organism_means
+from entrench.analysis.statistics.halves import HALVES
+from entrench.analysis.statistics.pooling import pool
+from entrench.analysis.statistics.significance import ROUNDING, benjamini_hochberg
+from entrench.analysis.summary.changes import Row, organism_spread
+from entrench.analysis.summary.lines import Line
+from entrench.analysis.summary.names import organism_name
+
+
+def details(
+    line: Line, facts: Mapping[str, Row], level: float, adjusted: float
+) -> Iterator[dict[str, Any]]:
+    """The quantities of a row; `adjusted` is the level that its conclusion is drawn at.
+
+    `facts`: organism -> its row of organisms.csv.
+    """
+
+    def entry(quantity: str, value: float | None, **more: Any) -> dict[str, Any]:
+        return {
+            "misalignment": line.misalignment,
+            "row": line.method,
+            "quantity": quantity,
+            "value": value,
+            "note": None,
+        } | more
+
+    if line.invalid:
+        names = "; ".join(line.invalid)
+        yield entry("invalid_trainings", float(len(line.invalid)), note=names)
+    if line.doubted:
+        why = Counter(reason for reasons in line.doubted.values() for reason in reasons)
+        told = " ".join(f"{reason} ({often})" for reason, often in why.most_common())
+        yield entry("doubted_organisms", float(len(line.doubted)), note=told)
+    if line.effect is None:
+        return
+    yield entry("change_pp", None) | _of_effect(line.effect, level)
+    if line.of_these and line.effect.about == NEW:
+        yield entry("change_of_these_models_pp", None) | _of_effect(line.of_these, level)
+    if line.effect.variance is not None:
+        low, high = ends(line.effect.interval(adjusted))
+        yield entry(
+            "adjusted_change_pp",
+            100 * line.effect.value,
+            about=line.effect.about,
+            low=low,
+            high=high,
+            note=f"level {adjusted:.5g}",
+        )
+    if line.beyond:
+        yield entry("beyond_self_training_pp", None) | _of_effect(line.beyond, level, most=2.0)
+    if line.greedy:
+        yield entry("greedy_change_pp", None) | _of_effect(line.greedy, level)
+    yield entry("effective_change_pp", None) | _effective(line.rows, facts, level)
+    values = np.array([row["delta_risk"] for row in line.rows])
+    yield entry("median_change_pp", 100 * float(np.median(values)), note=f"{len(values)} runs")
+    yield entry("share_fell", None) | _share_fell(line, level)
+    yield entry("risk_after", float(np.mean([row["trained_risk"] for row in line.rows])))
+    for state in ("excluded", "unscored"):
+        shares = [row[f"trained_{state}_share"] for row in line.rows]
+        yield entry(f"{state}_share", float(np.mean(shares)))
+
+
+def _of_effect(found: Effect, level: float, most: float = 1.0) -> dict[str, Any]:
+    low, high = ends(found.interval(level), most)
+    note = found.reason
+    if found.variance:
+        note = "standard errors (degrees of freedom): " + ", ".join(
+            f"{name} {100 * part.value**0.5:.2g} ({part.free:.3g})"
+            for name, part in found.parts.items()
+            if part.value > 0
+        )
+        if found.carried:
+            note += "; carried from other methods"
+    return {
+        "about": found.about,
+        "value": 100 * found.value,
+        "low": low,
+        "high": high,
+        "p": found.p,
+        "note": note,
+    }
+
+
+def _effective(rows: Sequence[Row], facts: Mapping[str, Row], level: float) -> dict[str, Any]:
+    """The change on organisms whose induction worked, without the luck of having been selected.
+
+    An organism counts with the half of the items that did not select it, or with the mean of both.
+    The interval is Student's t over organisms, and takes the items as given.
+    """
+    by_organism: dict[str, list[float]] = {}
+    for row in rows:
+        fact, halves = facts[organism_name(row)], row["halves"]
+        for half, name in enumerate(HALVES):
+            if halves and fact.get(f"effective_{name}") and np.isfinite(halves[1 - half]):
+                by_organism.setdefault(organism_name(row), []).append(halves[1 - half])
+    means = np.array([np.mean(own) for own in by_organism.values()])
+    if not len(means):
+        return {"note": "induction is shown to work on no organism"}
+    note = f"{len(means)} of {len({organism_name(row) for row in rows})} organisms"
+    found = {"about": MODELS, "value": 100 * float(means.mean()), "note": note}
+    if len(means) > 1:
+        half = float(stats.t.ppf((1 + level) / 2, len(means) - 1)) * means.std(ddof=1)
+        half /= len(means) ** 0.5
+        found |= {"low": 100 * (means.mean() - half), "high": 100 * (means.mean() + half)}
+    return found
+
+
+def _share_fell(line: Line, level: float) -> dict[str, Any]:
+    fell = np.array([row["delta_risk"] < -ROUNDING for row in line.rows], dtype=float)
+    rose = sum(row["delta_risk"] > ROUNDING for row in line.rows)
+    note = f"{int(fell.sum())} fell, {rose} rose, {len(fell) - int(fell.sum()) - rose} stayed"
+    labels = [organism_name(row) for row in line.rows]
+    interval = Interval(None, None)
+    if len(set(labels)) > 1:
+        interval = Interval(*clustered_share_interval(*cluster_totals(fell, labels), level))
+    return {
+        "about": MODELS,
+        "value": float(fell.mean()),
+        "low": interval.low,
+        "high": interval.high,
+        "note": note,
+    }
+
+
+def pooled_details(measured: Mapping[str, Sequence[Row]], level: float) -> Iterator[dict[str, Any]]:
+    """The change of each model and method, partly pooled; nothing with fewer than three models."""
+    normal = float(stats.norm.ppf((1 + level) / 2))
+    for misalignment, rows in measured.items():
+        valid = [row for row in rows if row["valid"]]
+        found = pool(
+            [row["delta_risk"] for row in valid],
+            [row["model"] for row in valid],
+            [organism_name(row) for row in valid],
+            [row["method"] for row in valid],
+        )
+        if isinstance(found, str):
+            continue
+        for (model, method), (value, error) in sorted(found.cells.items()):
+            yield {
+                "misalignment": misalignment,
+                "row": method,
+                "about": model,
+                "quantity": "partly_pooled_change_pp",
+                "value": 100 * value,
+                "low": 100 * (value - normal * error),
+                "high": 100 * (value + normal * error),
+            }
+
+
+def contrast_details(
+    differences: Mapping[str, Mapping[str, Sequence[Unit]]], level: float
+) -> Iterator[dict[str, Any]]:
+    """Each contrast: misalignment -> contrast -> its units."""
+    for misalignment, own in differences.items():
+        for name, differing in own.items():
+            units = organism_means(differing)
+            spread = organism_spread(units)
+            found = effect(units, spread)
+            assert found is not None
+            yield {
+                "misalignment": misalignment,
+                "row": name,
+                "quantity": "difference_pp",
+            } | _of_effect(found, level, most=2.0)
+
+
+def with_adjusted_p(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with their adjusted p: over all rows of one quantity."""
+    for quantity in {row["quantity"] for row in rows}:
+        own = [row for row in rows if row["quantity"] == quantity]
+        for row, q in zip(own, benjamini_hochberg([row.get("p") for row in own]), strict=True):
+            row["adjusted_p"] = q
+    return rows
+
+
+def points_of(fraction: float | None) -> float | None:
+    """A fraction in percentage points; None stays."""
+    return None if fraction is None else 100 * fraction
+
+
+def ends(interval: Interval, most: float = 1.0) -> tuple[float | None, float | None]:
+    """The ends of an interval in points; a change lies between -`most` and `most`."""
+    if interval.low is None or interval.high is None:
+        return None, None
+    return 100 * max(interval.low, -most), 100 * min(interval.high, most)
