@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
 
     import polars as pl
 
-    from entrench.analysis.summary.simulation import error_rates
+    from entrench.analysis.summary.error_rates import error_rates
     from entrench.analysis.tables import write_table
     from entrench.figures import false_positive_rates
     from entrench.figures.style import save

@@ -1,5 +1,7 @@
 """Simulated tables of a study, for looking at figures and for tests of what is drawn from them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
@@ -7,6 +9,7 @@ from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
 from entrench.analysis.risk.delta import PROMPT_COLUMNS
 from entrench.analysis.summary.summary import summarise
 from entrench.analysis.tables import table
+from entrench.study.sweep import Organism, Run
 
 EFFECTS = {
     "emergent_misalignment": -0.10,
@@ -150,3 +153,14 @@ def _run(method: str, kind: str, organism: float, trained: float) -> dict[str, o
         "trained_excluded_share": 0.0,
         "trained_unscored_share": 0.0,
     }
+
+
+def planned_runs(models: int, seeds: int, methods: Sequence[str], repeats: int = 1) -> list[Run]:
+    """Runs of sycophancy; the first organism has each of its runs `repeats` times."""
+    return [
+        Run(Organism(f"m{model}", "sycophancy", seed), method, repeat)
+        for model in range(models)
+        for seed in range(seeds)
+        for method in methods
+        for repeat in range(1, 1 + (repeats if (model, seed) == (0, 0) else 1))
+    ]

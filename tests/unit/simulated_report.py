@@ -12,9 +12,9 @@ from unit import simulated, simulated_mechanism
 
 from entrench.analysis.summary.comparison import PUBLISHED_COLUMNS, compare
 from entrench.analysis.summary.contrasts import contrast_table
+from entrench.analysis.summary.error_rates import error_rates
 from entrench.analysis.summary.judge_health import AGREEMENT_COLUMNS, judge_health
 from entrench.analysis.summary.power import power_table
-from entrench.analysis.summary.simulation import error_rates
 from entrench.analysis.summary.variance import variance_table
 from entrench.analysis.tables import read_table, table, write_table
 from entrench.figures.style import save

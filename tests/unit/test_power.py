@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 import yaml
 from scipy.stats import nct
+from unit.simulated import planned_runs
 from workspace import ROOT
 
 from entrench.analysis.statistics.conclusions import FALLS, RISES, conclusion
@@ -23,20 +24,13 @@ from entrench.analysis.summary.power import (
 from entrench.analysis.summary.simulation import effects, method_rows, simulate
 from entrench.study.config.check import load_config
 from entrench.study.specs.tables import power_spec
-from entrench.study.sweep import Organism, Run, expand, unpacked
+from entrench.study.sweep import expand, unpacked
 
 KINDS = {"act": "consistency", "bct": "consistency", "greedy": "control"}
 
 
 def runs(models, seeds, methods=("act", "bct", "greedy"), repeats=1):
-    """Runs of sycophancy; the first organism has each of its runs `repeats` times."""
-    return [
-        Run(Organism(f"m{model}", "sycophancy", seed), method, repeat)
-        for model in range(models)
-        for seed in range(seeds)
-        for method in methods
-        for repeat in range(1, 1 + (repeats if (model, seed) == (0, 0) else 1))
-    ]
+    return planned_runs(models, seeds, methods, repeats)
 
 
 def spread(planned, correlations, *methods):

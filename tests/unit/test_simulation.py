@@ -3,39 +3,35 @@
 import numpy as np
 import pytest
 import yaml
+from unit.simulated import planned_runs
 from workspace import ROOT
 
 from entrench.analysis.statistics.effect import MODELS, NEW, ORGANISM, WEIGHTS
-from entrench.analysis.summary.simulation import (
+from entrench.analysis.summary.error_rates import (
     COVERAGE,
     FALSE_ROWS,
     FALSE_TABLES,
+    error_rates,
+    is_false,
+)
+from entrench.analysis.summary.simulation import (
     GRID,
     by_items,
     effects,
-    error_rates,
-    is_false,
     method_rows,
     simulate,
     variances,
 )
 from entrench.study.config.check import load_config
 from entrench.study.specs.tables import power_spec, rates_spec
-from entrench.study.sweep import Organism, Run, expand, unpacked
+from entrench.study.sweep import Organism, expand, unpacked
 
 KINDS = {"act": "consistency", "bct": "consistency", "mv": "control", "sr": "control"}
 SETTINGS = {"level": 0.95, "epsilon": 0.02, "assumed_sd": 0.15, "seed": 1}
 
 
 def runs(models, seeds, methods=("act", "bct"), repeats=1):
-    """Runs of sycophancy; the first organism has each of its runs `repeats` times."""
-    return [
-        Run(Organism(f"m{model}", "sycophancy", seed), method, repeat)
-        for model in range(models)
-        for seed in range(seeds)
-        for method in methods
-        for repeat in range(1, 1 + (repeats if (model, seed) == (0, 0) else 1))
-    ]
+    return planned_runs(models, seeds, methods, repeats)
 
 
 def drawn(planned, correlations, *, item_sd=0.0, sd=0.15, replicates=1, seed=1):

@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--rates", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.summary.simulation import error_rates
+    from entrench.analysis.summary.error_rates import error_rates
     from entrench.analysis.tables import write_table
     from entrench.study.sweep import unpacked
 

@@ -18,6 +18,7 @@ from entrench.analysis.risk.delta import DELTA_COLUMNS, PROMPT_COLUMNS
 from entrench.analysis.risk.machinery import VIEW_PARSE_RATES
 from entrench.analysis.summary.comparison import COMPARISON_COLUMNS, PUBLISHED_COLUMNS
 from entrench.analysis.summary.contrasts import CONTRAST_COLUMNS
+from entrench.analysis.summary.error_rates import RATE_COLUMNS
 from entrench.analysis.summary.judge_health import (
     AGREEMENT_COLUMNS,
     CONFUSION_COLUMNS,
@@ -26,7 +27,6 @@ from entrench.analysis.summary.judge_health import (
 )
 from entrench.analysis.summary.partial import MARKS, MISSING_COLUMNS
 from entrench.analysis.summary.power import POWER_COLUMNS
-from entrench.analysis.summary.simulation import RATE_COLUMNS
 from entrench.analysis.summary.summary_columns import DETAIL_COLUMNS, SUMMARY_COLUMNS
 from entrench.analysis.summary.variance import VARIANCE_COLUMNS
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from entrench.analysis.statistics.effect import MODELS, NEW, ORGANISM, WEIGHTS
-from entrench.analysis.summary.simulation import COVERAGE, FALSE_TABLES
+from entrench.analysis.summary.error_rates import COVERAGE, FALSE_TABLES
 from entrench.figures.layout import panels
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, style
 
