@@ -55,7 +55,8 @@ def draw(runs: pl.DataFrame, detail: pl.DataFrame) -> Figure:
                 axis.axhline(controls[0] - 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
         if parts:
             figure.supxlabel(
-                "runs whose risk fell, % of all runs, with an interval over organisms\n"
+                "runs whose risk fell, % of all runs, with an interval over organisms, over models "
+                "from six on\n"
                 "(other models, prompts and trainings could show other shares)",
                 fontsize=7.5,
             )

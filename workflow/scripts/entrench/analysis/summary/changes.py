@@ -13,8 +13,10 @@ import numpy as np
 import polars as pl
 
 from entrench.analysis.risk.repeats import mean_over_repeats
+from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.effect import Unit
 from entrench.analysis.statistics.halves import half_means
+from entrench.analysis.statistics.inference import Measured
 from entrench.analysis.statistics.moderation import Common, Values, Variance, commons, within
 from entrench.analysis.statistics.shared_prompts import mean_shares, run_shares
 from entrench.analysis.summary.names import organism_name, run_name
@@ -97,6 +99,20 @@ def common_organism_variance(rows: Sequence[Sequence[Unit]]) -> float | None:
 def organism_spread(units: Sequence[Unit]) -> Variance:
     """The variance between organisms of one model that these units alone show."""
     return within(_by_model(units))
+
+
+def measured_runs(runs: Sequence[Mapping[str, Any]]) -> list[Measured]:
+    """Rows of runs.csv for intervals of plain means and shares over runs."""
+    return [
+        Measured(
+            value=run["delta_risk"],
+            organism=organism_name(run),
+            model=run["model"],
+            name=run_name(run),
+            over_prompts=Interval(run["ci_low"], run["ci_high"], run["ci_reason"]),
+        )
+        for run in runs
+    ]
 
 
 def unit_of(row: Row) -> Unit:

@@ -17,15 +17,9 @@ from entrench.analysis.columns import (
 )
 from entrench.analysis.mechanism.divergence import LABEL_KL_COLUMNS
 from entrench.analysis.risk.repeats import mean_over_repeats
-from entrench.analysis.statistics.bootstrap import Interval
-from entrench.analysis.statistics.inference import (
-    Measured,
-    Settings,
-    mean_interval,
-    suppressed_interval,
-)
+from entrench.analysis.statistics.inference import Settings, mean_interval, suppressed_interval
 from entrench.analysis.statistics.significance import ROUNDING
-from entrench.analysis.summary.names import organism_name, run_name
+from entrench.analysis.summary.changes import measured_runs
 from entrench.analysis.tables import read_table, scalar, table
 from entrench.seeds import derive_seed
 
@@ -191,27 +185,14 @@ def _ratio(label_kl: pl.DataFrame | None) -> float | None:
     return scalar(hacking) / scalar(sycophancy) if scalar(sycophancy) > 0 else None
 
 
-def _units(runs: Sequence[Mapping[str, Any]]) -> list[Measured]:
-    return [
-        Measured(
-            value=run["delta_risk"],
-            organism=organism_name(run),
-            model=run["model"],
-            name=run_name(run),
-            over_prompts=Interval(run["ci_low"], run["ci_high"], run["ci_reason"]),
-        )
-        for run in runs
-    ]
-
-
 def _ours(runs: Sequence[Mapping[str, Any]], quantity: str, settings: Settings) -> dict[str, Any]:
     deltas = [run["delta_risk"] for run in runs]
     if quantity == SHARE:
         suppressed = sum(delta < -ROUNDING for delta in deltas)
-        kind, interval = suppressed_interval(_units(runs), settings.level)
+        kind, interval = suppressed_interval(measured_runs(runs), settings.level)
         bounds = {"ci_low": interval.low, "ci_high": interval.high}
         return {"ours": suppressed / len(deltas), **bounds, "ci_kind": kind}
-    kind, interval = mean_interval(_units(runs), settings)
+    kind, interval = mean_interval(measured_runs(runs), settings)
     bounds = {"ci_low": interval.low, "ci_high": interval.high}
     return {
         "ours": 100 * sum(deltas) / len(deltas),

@@ -8,12 +8,12 @@ import numpy as np
 from scipy import stats
 
 from entrench.analysis.statistics.bootstrap import Interval
-from entrench.analysis.statistics.clusters import cluster_totals, clustered_share_interval
 from entrench.analysis.statistics.effect import MODELS, NEW, Effect, Unit, effect, organism_means
 from entrench.analysis.statistics.halves import HALVES
+from entrench.analysis.statistics.inference import suppressed_interval
 from entrench.analysis.statistics.pooling import pool
 from entrench.analysis.statistics.significance import ROUNDING, benjamini_hochberg
-from entrench.analysis.summary.changes import Row, organism_spread
+from entrench.analysis.summary.changes import Row, measured_runs, organism_spread
 from entrench.analysis.summary.lines import Line
 from entrench.analysis.summary.names import organism_name
 
@@ -117,19 +117,15 @@ def _effective(rows: Sequence[Row], facts: Mapping[str, Row], level: float) -> d
 
 
 def _share_fell(line: Line, level: float) -> dict[str, Any]:
-    fell = np.array([row["delta_risk"] < -ROUNDING for row in line.rows], dtype=float)
-    rose = sum(row["delta_risk"] > ROUNDING for row in line.rows)
-    note = f"{int(fell.sum())} fell, {rose} rose, {len(fell) - int(fell.sum()) - rose} stayed"
-    labels = [organism_name(row) for row in line.rows]
-    interval = Interval(None, None)
-    if len(set(labels)) > 1:
-        interval = Interval(*clustered_share_interval(*cluster_totals(fell, labels), level))
+    values = np.array([row["delta_risk"] for row in line.rows])
+    fell, rose = int((values < -ROUNDING).sum()), int((values > ROUNDING).sum())
+    kind, interval = suppressed_interval(measured_runs(line.rows), level)
     return {
-        "about": MODELS,
-        "value": float(fell.mean()),
+        "about": kind,
+        "value": fell / len(values),
         "low": interval.low,
         "high": interval.high,
-        "note": note,
+        "note": f"{fell} fell, {rose} rose, {len(values) - fell - rose} stayed",
     }
 
 

@@ -46,7 +46,8 @@ QUANTITIES = {
     ),
     "risk_after": "mean risk of the trained models",
     "median_change_pp": "median over runs",
-    "share_fell": "share of runs whose risk fell, with an exact interval over organisms or models",
+    "share_fell": "share of runs whose risk fell, with an exact interval, on these prompts: over "
+    "models from six on, else over organisms; `about` says which",
     "excluded_share": "mean share of completions that the definition of the risk leaves out",
     "unscored_share": "mean share of completions without a value by a fault",
     "invalid_trainings": "trainings left out; the note names them",
