@@ -155,6 +155,24 @@ def test_partial_tables_are_made_again_when_a_risk_has_changed(micro, tmp_path):
     assert copy.plan(table) == {"partial_make": 1}
 
 
+def test_a_report_shows_no_run_of_other_settings(micro, tmp_path):
+    copy = Workspace(tmp_path / "copy").take(micro)
+
+    def colder(config):
+        config["evaluation"]["decodings"]["sampled"]["temperature"] = 0.9
+
+    config = copy.derive("colder.yaml", colder)
+    reported = copy.run("workflow/scripts/report_run.py", "--config", config, "--cores", "1")
+    assert reported.returncode == 0, reported.stdout + reported.stderr
+    page = (copy.folder / "results/micro/partial/report.html").read_text()
+    assert "3 runs missing, 3 of them made with other settings than the config has now" in page
+    missing = (copy.folder / "results/micro/partial/missing.csv").read_text().splitlines()
+    assert [line.rsplit(",", 1)[1] for line in missing[1:]] == ["made with other settings"] * 3
+    made = copy.run(*sweep_arguments(config), "results/micro/power.csv")
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "summary.csv" not in made.stdout
+
+
 def test_machine_facts_plan_nothing(micro, tmp_path):
     copy = Workspace(tmp_path / "copy").take(micro)
 

@@ -41,16 +41,24 @@ def test_a_method_without_a_complete_run_has_a_row_too():
         "m/sycophancy/seed1/act",
     ]
     assert missing_table(SWEEP, complete).rows() == [
-        ("m", "sycophancy", 0, "greedy", 1),
-        ("m", "sycophancy", 1, "act", 1),
-        ("m", "sycophancy", 1, "greedy", 1),
+        ("m", "sycophancy", 0, "greedy", 1, "not made yet"),
+        ("m", "sycophancy", 1, "act", 1, "not made yet"),
+        ("m", "sycophancy", 1, "greedy", 1, "not made yet"),
+    ]
+    outdated = [run for run in SWEEP.runs if run.method == "greedy"]
+    assert missing_table(SWEEP, complete, outdated)["reason"].to_list() == [
+        "made with other settings",
+        "not made yet",
+        "made with other settings",
     ]
 
 
 def test_a_missing_repeat_is_named():
     sweep = Sweep((ONE,), (RUNS[0], Run(ONE, "act", 2), Run(ONE, "act", 3)))
     complete = Sweep((ONE,), (RUNS[0], Run(ONE, "act", 3)))
-    assert missing_table(sweep, complete).rows() == [("m", "sycophancy", 0, "act", 2)]
+    assert missing_table(sweep, complete).rows() == [
+        ("m", "sycophancy", 0, "act", 2, "not made yet")
+    ]
     marked = mark_partial(table([], SUMMARY_COLUMNS), sweep, complete, METHODS)
     assert marked.select("method", "n_planned", "n_missing", "missing_runs").row(0) == (
         *("act", 3, 1),

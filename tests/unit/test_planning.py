@@ -5,13 +5,14 @@ import csv
 import io
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
 import yaml
 
 from entrench.errors import EntrenchError
-from entrench.planning.complete import complete_part
+from entrench.planning.complete import Progress, progress
 from entrench.planning.constants import require_constants
 from entrench.planning.cost import job_cost
 from entrench.planning.jobs import ORGANISM, Job, organism_jobs, pool_jobs, run_jobs, sweep_jobs
@@ -22,7 +23,7 @@ from entrench.planning.report import as_markdown
 from entrench.study.config.check import load_config
 from entrench.study.draws import Pools, pool_parts
 from entrench.study.specs.tables import partial_spec
-from entrench.study.sweep import expand
+from entrench.study.sweep import Sweep, expand
 from entrench.study.unpinned import unpinned
 
 ROOT = Path(__file__).parents[2]
@@ -267,17 +268,39 @@ def test_complete_is_what_has_all_its_files(tmp_path, monkeypatch):
     for one in (run, other):
         touch(results, [*organism_jobs(one.organism), *pool_jobs(config, one, pools)])
         touch(results, run_jobs(config, one))
-    complete = complete_part(config, sweep)
-    assert complete.runs == (run, other)
-    assert complete.organisms == (run.organism, other.organism)
+    found = progress(config, sweep)
+    assert found == Progress(Sweep((run.organism, other.organism), (run, other)), ())
     (results / other.path / "adapter" / "adapter_model.safetensors").unlink()  # being trained anew
-    assert complete_part(config, sweep).runs == (run,)
+    found = progress(config, sweep)
+    assert (found.complete.runs, found.outdated) == ((run,), ())
     (results / run.path / "run.json").write_text('{"spec": {"training": "of another config"}}')
-    assert complete_part(config, sweep).runs == ()
+    found = progress(config, sweep)
+    assert (found.complete.runs, found.outdated) == ((), (run,))
     (results / run.path / "run.json").write_text("")
-    assert complete_part(config, sweep).runs == (run,)
+    assert progress(config, sweep).complete.runs == (run,)
     (results / run.organism.path / "adapter" / "adapter_model.safetensors").unlink()
-    assert complete_part(config, sweep).runs == ()
+    assert progress(config, sweep) == Progress(Sweep((other.organism,), ()), ())
+
+
+@pytest.mark.parametrize("file", ["scores.jsonl", "eval.jsonl", "config.json"])
+def test_what_an_outdated_file_lies_behind_is_not_complete(tmp_path, monkeypatch, file):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(DEMO)
+    sweep = expand(config)
+    run, other = sweep.runs[0], sweep.runs[-1]
+    for one in (run, other):
+        jobs = organism_jobs(one.organism), pool_jobs(config, one, Pools(config, sweep))
+        touch(Path("results/demo"), [*chain(*jobs), *run_jobs(config, one)])
+    of_run = {
+        "scores.jsonl": f"{run.path}/scores.jsonl",
+        "eval.jsonl": f"data/{run.organism.misalignment}/eval.jsonl",
+        "config.json": "models/tiny/config.json",
+    }
+    found = progress(config, sweep, {f"results/demo/{of_run[file]}"})
+    everything = file == "config.json"  # both stem from one base model
+    assert found.outdated == ((run, other) if everything else (run,))
+    assert found.complete.runs == (() if everything else (other,))
+    assert (run.organism in found.complete.organisms) == (file == "scores.jsonl")
 
 
 @pytest.mark.parametrize("name", ["delta_risk.csv", "risk.json", "labels.jsonl"])
@@ -289,12 +312,12 @@ def test_tables_of_what_is_complete_follow_the_content_of_its_files(tmp_path, mo
     run = next(run for run in sweep.runs if run.method == "multi_view")
     drawn = pool_jobs(config, run, Pools(config, sweep))
     touch(results, [*organism_jobs(run.organism), *drawn, *run_jobs(config, run)])
-    complete = complete_part(config, sweep)
+    complete = progress(config, sweep).complete
     assert complete.runs == (run,)
     before = partial_spec(config, sweep, complete)
     assert partial_spec(config, sweep, complete) == before
     (results / run.path / name).write_text("measured anew\n")
-    assert complete_part(config, sweep) == complete
+    assert progress(config, sweep).complete == complete
     assert partial_spec(config, sweep, complete) != before
 
 

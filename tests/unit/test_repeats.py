@@ -10,7 +10,7 @@ from demo_config import DEMO, changed
 from workspace import measured
 
 from entrench.errors import EntrenchError
-from entrench.planning.complete import complete_part
+from entrench.planning.complete import progress
 from entrench.planning.jobs import organism_jobs, pool_jobs, run_jobs, sweep_jobs
 from entrench.planning.report import as_markdown
 from entrench.seeds import derive_seed
@@ -215,9 +215,9 @@ def test_a_repeat_is_complete_with_the_labels_that_it_shares(config, sweep, tmp_
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    assert complete_part(config, sweep).runs == (SECOND,)
+    assert progress(config, sweep).complete.runs == (SECOND,)
     Path("results/demo", FOLDER, "labels.jsonl").unlink()
-    assert complete_part(config, sweep).runs == ()
+    assert progress(config, sweep).complete.runs == ()
 
 
 def test_an_adapter_of_another_repeat_is_foreign(config, sweep, tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 # The inputs of tables, figures, the report and the plan. This file has no rule.
 
 from entrench.planning import plan
-from entrench.planning.complete import complete_part, finished
+from entrench.planning.complete import finished, progress
 from entrench.planning.constants import require_constants
 from entrench.study.config import MECHANISM_FIGURES, MECHANISM_TABLES, STUDY_FIGURES
 from entrench.study.inputs import (
@@ -83,8 +83,9 @@ def prompt_deltas(wildcards):
 
 
 def partial_params(_wildcards):
-    """The params of the partial tables: the runs that are complete now."""
-    return spec_text(partial_spec(CONFIG, SWEEP, complete_part(CONFIG, SWEEP)))
+    """The params of the partial tables: the runs that are complete now, and why others are not."""
+    found = progress(CONFIG, SWEEP, outdated_files())
+    return spec_text(partial_spec(CONFIG, SWEEP, found.complete, found.outdated))
 
 
 def judged_files(wildcards, name):
@@ -129,7 +130,7 @@ def cross_params(wildcards):
 
 def report_now(_wildcards):
     """Input function: the report of the sweep; while runs are missing, of the complete runs."""
-    return f"<results>/{paths.report('' if finished(CONFIG, SWEEP) else paths.PARTIAL)}"
+    return f"<results>/{paths.report('' if finished(CONFIG, SWEEP, outdated_files()) else paths.PARTIAL)}"
 
 
 def report_names(wildcards):

@@ -1,6 +1,10 @@
 # What happens before the first job and after the last job. This file has no rule.
 
+from snakemake.io import IOFile
+from snakemake.iocontainers import Wildcards
+
 from entrench.execution import head, interrupted, lease, one_head, warm_start
+from entrench.planning.jobs import sweep_jobs
 from entrench.study.other_settings import foreign_files
 from entrench.study.stages import LIGHT_RULES, LOADING_RULES
 
@@ -24,6 +28,25 @@ def remake_stale(wildcards):
     show_asked()
     workflow.dag.forcefiles.update(stale_files())
     return []
+
+
+@cache
+def outdated_files():
+    """Files of the sweep that Snakemake made with other settings than the config has now.
+
+    Where it has no record of a file, the file counts as it is.
+    """
+    found = set()
+    for job in sweep_jobs(CONFIG, SWEEP):
+        file = f"{CONFIG.pathvars.results}/{job.outputs[0]}"
+        stage = workflow.get_rule(job.stage)
+        if recorded := workflow.persistence.params(IOFile(file, stage)):
+            planned = stage.params.spec
+            if callable(planned):
+                planned = planned(Wildcards(fromdict=stage.get_wildcards(file)))
+            if recorded != [repr(planned)]:
+                found.add(file)
+    return found
 
 
 @cache

@@ -2,10 +2,11 @@
 
     partial_make.py --spec JSON --results FOLDER --tables FOLDER
 
-The spec: {"sweep": the whole sweep, "complete": its complete part, "organisms", "runs", "summary"}.
-The first two are text (`packed` of entrench/study/sweep.py), the others the specs of
-`organisms_collect`, `runs_collect` and `summary_make` without their sweeps. Writes organisms.csv,
-runs.csv, summary.csv and missing.csv below `--tables`; missing.csv lists the other runs.
+The spec: {"sweep": the whole sweep, "complete": its complete part, "outdated": runs that were made
+with other settings, "organisms", "runs", "summary"}. The first three are text (`packed` of
+entrench/study/sweep.py), the others the specs of `organisms_collect`, `runs_collect` and
+`summary_make` without their sweeps. Writes organisms.csv, runs.csv, summary.csv and missing.csv
+below `--tables`; missing.csv lists the other runs.
 """
 
 import argparse
@@ -30,8 +31,9 @@ def main(argv: Sequence[str]) -> None:
     from entrench.misalignments import by_name
     from entrench.study.sweep import unpacked
 
-    spec = spec_fields(parse_spec(args.spec), "sweep", "complete", "organisms", "runs", "summary")
-    sweep, complete = unpacked(spec["sweep"]), unpacked(spec["complete"])
+    parts = ("sweep", "complete", "outdated")
+    spec = spec_fields(parse_spec(args.spec), *parts, "organisms", "runs", "summary")
+    sweep, complete, outdated = (unpacked(spec[name]) for name in parts)
     organisms = complete.organisms
     methods = spec["runs"].pop("methods")
 
@@ -48,7 +50,7 @@ def main(argv: Sequence[str]) -> None:
     prompts = collect_prompts(args.results, run_table)
     on_greedy = collect_prompts(args.results, run_table, greedy) if greedy else {}
     summary, detail = summarise(run_table, organism_table, prompts, on_greedy, **settings)
-    missing = missing_table(sweep, complete)
+    missing = missing_table(sweep, complete, outdated.runs)
 
     write_table(organism_table, args.tables / "organisms.csv")
     write_table(run_table, args.tables / "runs.csv")
@@ -57,6 +59,8 @@ def main(argv: Sequence[str]) -> None:
     write_table(mark_partial(summary, sweep, complete, methods), args.tables / "summary.csv")
     print(readable(summary) if complete.runs else "No run is complete yet.")
     print(f"PARTIAL: {missing.height} of {len(sweep.runs)} runs are missing, see missing.csv.")
+    if outdated.runs:
+        print(f"{len(outdated.runs)} of them were made with other settings.")
 
 
 if __name__ == "__main__":

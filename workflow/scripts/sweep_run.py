@@ -5,7 +5,7 @@
 With several configs, each is laid over the one before.
 
 Makes sure that no other head works in this folder, ends the jobs that a killed head left, removes
-its lock, goes on where the sweep stood, and prints the summary table.
+its lock, goes on where the sweep stood, and prints each summary among the targets.
 """
 
 import argparse
@@ -36,12 +36,16 @@ def main(argv: Sequence[str]) -> None:
         check_config(config)
     folder = Path.cwd()
     head.clear_the_way(folder, arguments.config)
-    head.run_snakemake(arguments.config, arguments.cores, arguments.targets or DEFAULT_TARGETS)
-    show_results(arguments.config)
+    targets = arguments.targets or DEFAULT_TARGETS
+    head.run_snakemake(arguments.config, arguments.cores, targets)
+    show_results(arguments.config, targets)
 
 
-def show_results(configs: Sequence[Path]) -> None:
-    """Print the summary as a table, and where tables and figures lie."""
+def show_results(configs: Sequence[Path], targets: Sequence[str]) -> None:
+    """Print each summary among the targets, and where tables and figures lie.
+
+    Another summary may be of settings that have changed since.
+    """
     import yaml
 
     from entrench.analysis.summary.summary import readable
@@ -50,14 +54,14 @@ def show_results(configs: Sequence[Path]) -> None:
 
     parsed = [yaml.safe_load(config.read_text(encoding="utf-8")) for config in configs]
     results = Path([one["pathvars"]["results"] for one in parsed if "pathvars" in one][-1])
-    summary = results / "summary.csv"
-    if not summary.is_file():
-        return
-    print(readable(read_table(summary, SUMMARY_COLUMNS)))
-    print(f"\nTables:  {results}/summary.csv  {results}/runs.csv  {results}/organisms.csv")
-    figures = sorted((results / "figures").glob("*.png"))
-    if figures:
-        print("Figures: " + "  ".join(str(figure) for figure in figures))
+    whole = results / "summary.csv"
+    asked = [whole if target == "all" else Path(target) for target in targets]
+    for summary in [path for path in asked if path.name == whole.name]:
+        print(readable(read_table(summary, SUMMARY_COLUMNS)))
+        print(f"\nTables:  {summary}  {summary.parent}/runs.csv  {summary.parent}/organisms.csv")
+        figures = sorted((summary.parent / "figures").glob("*.png"))
+        if figures:
+            print("Figures: " + "  ".join(str(figure) for figure in figures))
 
 
 if __name__ == "__main__":

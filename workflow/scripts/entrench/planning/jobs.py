@@ -107,6 +107,13 @@ def organism_jobs(organism: Organism) -> Iterator[Job]:
     yield from _organism_measurements(organism)
 
 
+def source_jobs(config: Config, organism: Organism) -> Iterator[Job]:
+    """The jobs that make the data and the base model of an organism."""
+    yield _job("data_prepare", misalignment=organism.misalignment)
+    if config.models[organism.model].source == "synthetic":
+        yield _job("model_make", model=organism.model)
+
+
 def _data_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
     for misalignment in sweep.misalignments:
         if config.data.source == "release":

@@ -15,6 +15,7 @@ from PIL import Image
 from entrench.analysis.catalogue import TABLES
 from entrench.analysis.risk.repeats import RUN_KEY
 from entrench.analysis.summary.names import ALL_METHODS
+from entrench.analysis.summary.partial import OUTDATED
 from entrench.analysis.tables import scalar
 from entrench.reporting.captions import alternative, figure_caption, table_caption
 from entrench.reporting.formatting import NONE, Frames
@@ -80,6 +81,7 @@ def page(
         note=note,
         counts=_counts(frames),
         missing=frames["missing"].height if "missing" in frames else 0,
+        outdated=_outdated(frames),
         in_short=in_short(frames),
         sections=sections,
         partial=partial(frames, config),
@@ -109,6 +111,11 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
     found = []
     if "missing" in frames and (missing := frames["missing"].height):
         found.append(f"{_are(missing, 'run')} missing; missing.csv says which.")
+        if outdated := _outdated(frames):
+            found.append(
+                f"{outdated} of them {'was' if outdated == 1 else 'were'} made with other settings. "
+                "The next sweep makes anew what the change concerns."
+            )
     refused = runs.filter(~runs["valid"])
     named = zip(_named(refused, "method"), refused["repeat"], strict=True)
     if invalid := sorted(name + paths.repeat(number) for name, number in named):
@@ -145,6 +152,10 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
         )
         found.append(SINGLE_RUNS)
     return found
+
+
+def _outdated(frames: Frames) -> int:
+    return frames["missing"].filter(reason=OUTDATED).height if "missing" in frames else 0
 
 
 def _counted(number: int, what: str) -> str:

@@ -1,5 +1,7 @@
 """The summary of an incomplete sweep, with the number of its missing runs."""
 
+from collections.abc import Collection
+
 import polars as pl
 
 from entrench.analysis.columns import ORGANISM, REPEAT, RUN, count, text
@@ -9,7 +11,16 @@ from entrench.analysis.summary.summary_columns import SUMMARY_COLUMNS
 from entrench.analysis.tables import table
 from entrench.study.sweep import Run, Sweep
 
-MISSING_COLUMNS = {**ORGANISM, "method": RUN["method"], **REPEAT}
+NOT_MADE, OUTDATED = "not made yet", "made with other settings"
+MISSING_COLUMNS = {
+    **ORGANISM,
+    "method": RUN["method"],
+    **REPEAT,
+    "reason": text(
+        f"`{NOT_MADE}`; or `{OUTDATED}`: all its files are there, but the config has changed since "
+        "some of them were made"
+    ),
+}
 MARKS = {
     "n_planned": count("runs of the row that the sweep has, and their repeats", "runs"),
     "n_missing": count("planned runs and repeats that are not complete", "runs"),
@@ -20,8 +31,8 @@ MARKS = {
 _ROW = ["misalignment", "method"]
 
 
-def missing_table(sweep: Sweep, complete: Sweep) -> pl.DataFrame:
-    """One row per run or repeat of the sweep that is not complete."""
+def missing_table(sweep: Sweep, complete: Sweep, outdated: Collection[Run] = ()) -> pl.DataFrame:
+    """One row per run or repeat of the sweep that is not complete; `outdated` are among them."""
     rows = [
         {
             "model": run.organism.model,
@@ -29,6 +40,7 @@ def missing_table(sweep: Sweep, complete: Sweep) -> pl.DataFrame:
             "seed": run.organism.seed,
             "method": run.method,
             "repeat": run.repeat,
+            "reason": OUTDATED if run in outdated else NOT_MADE,
         }
         for run in _missing(sweep, complete)
     ]

@@ -1,6 +1,7 @@
 """Specs of the tables of a sweep or of a part of it."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from entrench.study.config import Config, Model
 from entrench.study.draws import Pools
 from entrench.study.inputs import organism_inputs, pool_inputs, run_inputs
 from entrench.study.specs.parts import RESOURCES, statistics_part, used_methods
-from entrench.study.sweep import Sweep, packed
+from entrench.study.sweep import Run, Sweep, packed
 
 PUBLISHED = RESOURCES / "paper" / "published.csv"
 LABEL_KL_SIZES = (8, 70)  # billion parameters: the two models of the paper's label KL
@@ -79,8 +80,12 @@ def comparison_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any]:
+def partial_spec(
+    config: Config, sweep: Sweep, complete: Sweep, outdated: Sequence[Run] = ()
+) -> dict[str, Any]:
     """partial_make: the tables of the complete runs, and the list of the missing runs.
+
+    `outdated` are missing runs whose files were made with other settings.
 
     Only the plan knows which runs are complete. So their files are no inputs: a digest of them
     stands here.
@@ -90,6 +95,7 @@ def partial_spec(config: Config, sweep: Sweep, complete: Sweep) -> dict[str, Any
     return {
         "sweep": packed(sweep),
         "complete": packed(complete),
+        "outdated": packed(Sweep(tuple(sorted({r.organism for r in outdated})), tuple(outdated))),
         "files": _state(config, complete),
         "organisms": organisms,
         "runs": runs,
