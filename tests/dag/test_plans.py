@@ -219,6 +219,20 @@ def plan_with(checkout, profile, model):
     return done.returncode, done.stdout + done.stderr
 
 
+def test_the_power_of_a_sweep_reads_the_pilot_that_its_config_names(smaller):
+    config = smaller.derive("piloted.yaml", lambda c: c["statistics"].update(pilot="variance.csv"))
+    options = ("-n", "-p", "--", "results/micro/power.csv")
+    done = smaller.snakemake(*options, config=config)
+    assert done.returncode == 1
+    what = "statistics.pilot: variance.csv: no such file: run the pilot first, or take the key out"
+    assert what in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    (smaller.folder / "variance.csv").touch()
+    done = smaller.snakemake(*options, config=config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '--pilot "variance.csv"' in done.stdout
+
+
 def test_a_cluster_is_planned_without_one(checkout, monkeypatch, tmp_path):
     for tool in ("bash", "which"):
         (tmp_path / tool).symlink_to(shutil.which(tool))

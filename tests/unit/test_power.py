@@ -11,6 +11,7 @@ from workspace import ROOT
 from entrench.analysis.statistics.conclusions import FALLS, RISES, conclusion
 from entrench.analysis.statistics.effect import MODELS, NEW, ORGANISM, WEIGHTS, Effect
 from entrench.analysis.statistics.moderation import Variance
+from entrench.analysis.summary.pilot import pilots
 from entrench.analysis.summary.power import (
     PRIOR_FREE,
     SINGLE,
@@ -21,7 +22,9 @@ from entrench.analysis.summary.power import (
     found_errors,
     power_table,
 )
-from entrench.analysis.summary.simulation import effects, method_rows, simulate
+from entrench.analysis.summary.simulation import effects, method_rows, simulate, variances
+from entrench.analysis.summary.variance import VARIANCE_COLUMNS
+from entrench.analysis.tables import table as polars_table
 from entrench.study.config.check import load_config
 from entrench.study.specs.tables import power_spec
 from entrench.study.sweep import expand, unpacked
@@ -37,7 +40,7 @@ def spread(planned, correlations, *methods):
     rows = method_rows(planned)["sycophancy"]
     organisms = {organism for method in methods for organism in rows[method]}
     row = {one: {m: rows[m][one] for m in methods if one in rows[m]} for one in organisms}
-    return coming_spread(Plan(rows), row, correlations)
+    return coming_spread(Plan(rows), row, variances(correlations))
 
 
 def table(planned, **changed):
@@ -151,6 +154,62 @@ def test_a_detectable_change_is_found_in_simulated_tables(models, seeds):
     errors, estimated = np.array(found).T
     assert errors.var() == pytest.approx(0.15**2 * expected.variance, rel=0.3)
     assert estimated.mean() == pytest.approx(errors.var(), rel=0.4)
+
+
+def variance_csv(**components):
+    """A variance.csv of sycophancy: component -> standard deviation in points, and how many."""
+    rows = [
+        {"misalignment": "sycophancy", "component": name, "sd_pp": sd, "n": n}
+        for name, (sd, n) in components.items()
+    ]
+    return polars_table(rows, VARIANCE_COLUMNS)
+
+
+WHOLE = {"models": (4, 3), "organisms": (6, 9), "trainings": (3, 12), "draws": (4, 2)}
+
+
+def test_the_variances_of_a_pilot():
+    (found,) = pilots(variance_csv(**WHOLE, items=(30, 100))).values()
+    # Models 16, organisms 36, trainings 9 and half of 16 for two draws an answer: 69 square points.
+    assert found.sd == pytest.approx(0.0069**0.5)
+    assert found.parts == pytest.approx(
+        {
+            "model": 8 / 69,
+            "model x method": 8 / 69,
+            "organism": 18 / 69,
+            "organism x method": 18 / 69,
+            "training": 17 / 69,
+        }
+    )
+    assert found.items == pytest.approx(0.09 / 100)
+
+
+def test_a_pilot_gives_each_row_one_more_line():
+    found = table(runs(4, 5), pilot=variance_csv(**WHOLE, items=(30, 100)))
+    assert found.height == 4 * (9 + 1)
+    own = found.filter(variances="pilot", method="act").row(0, named=True)
+    assert (own["about"], own["free"], own["model_correlation"]) == (NEW, 3, None)
+    assert own["assumed_sd_pp"] == pytest.approx(69**0.5)
+    # Over models 16 / 4, over organisms (36 + 9 + 8) / 20, items 900 / 100: square points.
+    deviation = (16 / 4 + 53 / 20 + 9) ** 0.5 / 100
+    assert own["detectable_pp"] == pytest.approx(
+        100 * detectable(deviation, 3, epsilon=0.02, level=0.95)
+    )
+
+
+def test_what_a_pilot_did_not_vary_is_not_known():
+    small = {name: WHOLE[name] for name in ("organisms", "draws")}
+    found = table(runs(4, 5), pilot=variance_csv(**small)).filter(variances="pilot")
+    assert found["reason"].unique().to_list() == ["the pilot does not show how models differ"]
+    of_two = table(runs(2, 5), pilot=variance_csv(**small)).filter(variances="pilot", method="act")
+    assert (of_two["about"].item(), of_two["reason"].item()) == (MODELS, None)
+    other = variance_csv(**small).with_columns(misalignment=pl.lit("reward_hacking"))
+    found = table(runs(4, 5), pilot=other).filter(variances="pilot")
+    assert found["reason"].unique().to_list() == ["the pilot has no such misalignment"]
+    alike = table(runs(2, 2), pilot=variance_csv(organisms=(0, 4))).filter(variances="pilot")
+    assert alike["reason"].unique().to_list() == [
+        "no variance is left: runs of the pilot did not differ"
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -279,6 +279,7 @@ def test_power_is_one_line_a_misalignment():
     row = {"method": "all consistency methods", "n_runs": 7, "n_organisms": 6, "n_models": 2}
     rows = [
         row
+        | {"variances": "assumed"}
         | {"misalignment": misalignment, "about": about, "reason": why}
         | {"model_correlation": model, "organism_correlation": 0.0, "detectable_pp": found}
         | {"type_m_half": found and 1.5 + model}
@@ -297,6 +298,19 @@ def test_power_is_one_line_a_misalignment():
     assert [row[4:] for row in shown.rows] == [
         ["these models", "5.2", "5.2", "1.5 to 1.8", "–"],
         ["these weights", "–", "–", "–", "a single training"],
+    ]
+    last = {"variances": "pilot", "model_correlation": None, "organism_correlation": None}
+    rows += [
+        rows[0] | last | {"detectable_pp": 7.75, "type_m_half": None},
+        rows[2] | last | {"reason": "the pilot has no such misalignment"},
+    ]
+    shown = power.show({"power": pl.DataFrame(rows)})
+    assert [row[4:] for row in shown.rows] == [
+        ["these models", "5.2", "5.2", "7.8", "1.5 to 1.8", "–"],
+        [
+            *("these weights", "–", "–", "the pilot has no such misalignment", "–"),
+            "a single training",
+        ],
     ]
 
 

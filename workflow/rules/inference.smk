@@ -4,6 +4,8 @@ from entrench.study.specs.tables import comparison_spec, power_spec, rates_spec
 
 
 rule power_estimate:
+    input:
+        pilot=pilot_file,
     output:
         power=report(
             ensure("<results>/{part}power.csv", non_empty=True),
@@ -22,6 +24,7 @@ rule power_estimate:
         r"""
         python workflow/scripts/power_estimate.py \
             --spec {params.spec:q} \
+            --pilot "{input.pilot}" \
             --power {output.power:q} \
             >{log:q} 2>&1
         """

@@ -61,6 +61,18 @@ def spec_of_part(builder):
     return lambda wildcards: spec_text(builder(CONFIG, part(wildcards.part)))
 
 
+def pilot_file(_wildcards):
+    """Input function: the variance.csv of the config's pilot; none without a pilot."""
+    pilot = CONFIG.statistics.pilot
+    if pilot is None:
+        return []
+    if not Path(pilot).is_file():
+        raise WorkflowError(
+            f"statistics.pilot: {pilot}: no such file: run the pilot first, or take the key out"
+        )
+    return pilot
+
+
 def organism_table_inputs(wildcards):
     """Input function: the files that organisms.csv is made from."""
     organisms = part(wildcards.get("part", "")).organisms

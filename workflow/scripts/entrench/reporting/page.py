@@ -113,8 +113,8 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
         found.append(f"{_are(missing, 'run')} missing; missing.csv says which.")
         if outdated := _outdated(frames):
             found.append(
-                f"{outdated} of them {'was' if outdated == 1 else 'were'} made with other settings. "
-                "The next sweep makes anew what the change concerns."
+                f"{outdated} of them {'was' if outdated == 1 else 'were'} made with other "
+                "settings. The next sweep makes anew what the change concerns."
             )
     refused = runs.filter(~runs["valid"])
     named = zip(_named(refused, "method"), refused["repeat"], strict=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import polars as pl
 
 from entrench.analysis.summary.names import ALL_METHODS
+from entrench.analysis.summary.power import ASSUMED, MEASURED
 from entrench.reporting.formatting import (
     NONE,
     Column,
@@ -20,7 +21,9 @@ from entrench.reporting.formatting import (
 
 def power_table(frames: Frames) -> Table:
     """The smallest change that the sweep could detect, and type M error at half of it."""
-    frame = frames["power"].filter(pl.col("method") == ALL_METHODS)
+    whole = frames["power"].filter(method=ALL_METHODS)
+    frame = whole.filter(variances=ASSUMED)
+    pilot = {row["misalignment"]: row for row in whole.filter(variances=MEASURED).to_dicts()}
     pairs = frame.select("model_correlation", "organism_correlation").unique().sort(pl.all()).rows()
     sizes = ["misalignment", "n_runs", "n_organisms", "n_models", "about"]
     rows = []
@@ -30,9 +33,8 @@ def power_table(frames: Frames) -> Table:
             for row in own.iter_rows(named=True)
         }
         why = "; ".join(own["reason"].drop_nulls().unique(maintain_order=True)) or None
-        rows.append(
-            dict(zip(sizes, key, strict=True)) | {"by_correlation": by_correlation, "why": why}
-        )
+        row = dict(zip(sizes, key, strict=True)) | {"by_correlation": by_correlation, "why": why}
+        rows.append(row | {"pilot": pilot.get(row["misalignment"])})
     columns = [
         Column("misalignment", text("misalignment"), numeric=False),
         Column("runs", text("n_runs")),
@@ -43,6 +45,7 @@ def power_table(frames: Frames) -> Table:
             Column(f"{model:g} models, {organism:g} organisms", _detectable((model, organism)))
             for model, organism in pairs
         ),
+        *([Column("by the pilot's variances", _of_pilot)] if pilot else []),
         Column(
             "times too large at half of it",
             _exaggeration,
@@ -53,6 +56,11 @@ def power_table(frames: Frames) -> Table:
         Column("why there is none", text("why"), numeric=False),
     ]
     return written(f"power.csv, {ALL_METHODS}; points by correlation", columns, rows)
+
+
+def _of_pilot(row: Row) -> str:
+    found = row["pilot"]
+    return plain("detectable_pp", 1)(found) if found["reason"] is None else found["reason"]
 
 
 def _detectable(pair: tuple[float, float]) -> Callable[[Row], str]:

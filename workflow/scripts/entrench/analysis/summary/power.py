@@ -2,7 +2,8 @@
 
 An interval is a mean plus or minus Student's t times a standard error with few degrees of freedom.
 So the chance that it lies beyond the margin follows a noncentral t distribution. It is computed
-here from the variances that `simulation` assumes, without noise of items, which adds to them.
+here from the variances that `simulation` assumes, without noise of items, which adds to them. Where
+the config names a pilot, it is also computed from the pilot's own variances (`pilot`).
 
 Power says how often a change is found. It does not say what a found change is worth. So the table
 has two more numbers of the changes that are found (Gelman & Carlin 2014, Perspectives on
@@ -33,6 +34,7 @@ from entrench.analysis.columns import (
 from entrench.analysis.statistics import effect
 from entrench.analysis.statistics.moderation import inverse_trigamma
 from entrench.analysis.summary.names import ALL_METHODS
+from entrench.analysis.summary.pilot import Pilot, pilots
 from entrench.analysis.summary.simulation import (
     CORRELATION_COLUMNS,
     GRID,
@@ -44,6 +46,7 @@ from entrench.analysis.tables import table
 from entrench.study.sweep import Organism, Run
 
 POWER = 0.8
+ASSUMED, MEASURED = "assumed", "pilot"
 # Degrees of freedom by which a row's variance is drawn to the common one, if the logarithms of the
 # methods' variances differ by 2 `METHOD_SPREAD` (Smyth 2004, sec. 6.2).
 PRIOR_FREE = 2 * inverse_trigamma((2 * METHOD_SPREAD) ** 2)
@@ -76,6 +79,10 @@ POWER_COLUMNS = {
     "n_trainings": count("trainings of these runs, repeats among them", "trainings"),
     "n_organisms": count("organisms that these runs are on", "organisms"),
     "n_models": count("models that these runs are on", "models"),
+    "variances": text(
+        f"`{ASSUMED}`: by `statistics.assumed_sd` and the two correlations; `{MEASURED}`: by the "
+        "variance.csv that `statistics.pilot` names"
+    ),
     **CORRELATION_COLUMNS,
     "about": text("what the row's interval will be about, in the words of summary.csv"),
     "free": number("degrees of freedom that the interval will have, about"),
@@ -86,7 +93,7 @@ POWER_COLUMNS = {
     **_error_columns("", "`detectable_pp`"),
     **_error_columns("_half", "half of `detectable_pp`"),
     "assumed_sd_pp": points(
-        "standard deviation between runs, `statistics.assumed_sd` of the config"
+        "standard deviation between runs: `statistics.assumed_sd` of the config, or the pilot's"
     ),
     "epsilon_pp": points("the margin of conclusions, `statistics.epsilon` of the config"),
     "level": share("level of the interval, not yet adjusted for the number of rows"),
@@ -130,12 +137,15 @@ def power_table(
     level: float,
     epsilon: float,
     assumed_sd: float,
+    pilot: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """A row for each summary row about methods and pair of correlations in `GRID`.
 
-    `kinds`: method -> its kind; `epsilon` and `assumed_sd` are fractions.
+    `kinds`: method -> its kind; `epsilon` and `assumed_sd` are fractions. With a `pilot`, a
+    variance.csv, each summary row has one more row here, the last.
     """
     rows = []
+    measured = None if pilot is None else pilots(pilot)
     for about, own in method_rows(runs).items():
         plan = Plan(own)
         for method, trained in _rows(own, kinds):
@@ -146,23 +156,31 @@ def power_table(
                 "n_trainings": sum(sum(times.values()) for times in trained.values()),
                 "n_organisms": len(trained),
                 "n_models": len({organism.model for organism in trained}),
-                "assumed_sd_pp": 100 * assumed_sd,
                 "epsilon_pp": 100 * epsilon,
                 "level": level,
             }
             for pair in GRID:
-                spread = coming_spread(plan, trained, pair)
+                spread = coming_spread(plan, trained, variances(pair))
                 rows.append(
                     facts
+                    | {"variances": ASSUMED, "assumed_sd_pp": 100 * assumed_sd}
                     | dict(zip(CORRELATION_COLUMNS, pair, strict=True))
-                    | _errors(spread, assumed_sd, epsilon, level)
+                    | _errors(spread, _deviation(spread, assumed_sd), epsilon, level)
+                )
+            if measured is not None:
+                rows.append(
+                    facts
+                    | {"variances": MEASURED}
+                    | _of_pilot(measured.get(about), plan, trained, epsilon, level)
                 )
     return table(rows, POWER_COLUMNS)
 
 
-def coming_spread(plan: Plan, row: Pooled, correlations: tuple[float, float]) -> Spread:
-    """What `effect` will say of a row of one method, or of all; a variance of 1 is a run's."""
-    parts = variances(correlations)
+def coming_spread(plan: Plan, row: Pooled, parts: Mapping[str, float]) -> Spread:
+    """What `effect` will say of a row of one method, or of all; a variance of 1 is a run's.
+
+    `parts`: what the variance of a run is made of, as `simulation.variances` has it.
+    """
     models = sorted({organism.model for organism in row})
     of_model = {model: [one for one in row if one.model == model] for model in models}
     within, training, between = {}, {}, {}
@@ -191,8 +209,7 @@ def coming_spread(plan: Plan, row: Pooled, correlations: tuple[float, float]) ->
     if plan.organisms_free and len(row) > len(models):
         free: float = _between(row)
         if len(methods) == 1:  # a row over methods has no others to be drawn to
-            alike = parts["organism"] / (1 - correlations[0])  # correlation of two methods
-            free = _moderated(_between(row), plan.organisms_free, alike**2)
+            free = _moderated(_between(row), plan.organisms_free, _alike(parts) ** 2)
         return Spread(effect.MODELS, sum(within.values()) / len(row) ** 2, free)
     if plan.trainings_free:
         repeats = min(_repeats(plan.rows[method]) for method in methods)
@@ -227,12 +244,40 @@ def detectable(deviation: float, free: float, *, epsilon: float, level: float) -
     return epsilon + deviation * float(brentq(lacking, 1e-3, 1e4))
 
 
+def _of_pilot(
+    pilot: Pilot | None, plan: Plan, row: Pooled, epsilon: float, level: float
+) -> dict[str, Any]:
+    """The columns of a row with the variances of a pilot."""
+    spread = coming_spread(plan, row, pilot.parts if pilot else variances((0.0, 0.0)))
+    found = {"about": spread.about, "free": spread.free}
+    if pilot is None:
+        return found | {"reason": "the pilot has no such misalignment"}
+    found["assumed_sd_pp"] = 100 * pilot.sd
+    if lacking := pilot.lacks(spread.about):
+        return found | {"reason": lacking}
+    return found | _errors(spread, _deviation(spread, pilot.sd, pilot.items), epsilon, level)
+
+
+def _deviation(spread: Spread, sd: float, items: float = 0.0) -> float | None:
+    """The standard error of a coming mean; `items` is the variance that items add to it."""
+    return None if spread.variance is None else (sd**2 * spread.variance + items) ** 0.5
+
+
+def _alike(parts: Mapping[str, float]) -> float:
+    """The correlation of two methods on one organism, inside a model."""
+    inside = sum(part for name, part in parts.items() if not name.startswith("model"))
+    return parts["organism"] / inside if inside else 0.0
+
+
 @cache
-def _errors(spread: Spread, sd: float, epsilon: float, level: float) -> dict[str, Any]:
+def _errors(
+    spread: Spread, deviation: float | None, epsilon: float, level: float
+) -> dict[str, Any]:
     row: dict[str, Any] = {"about": spread.about, "free": spread.free}
-    if spread.variance is None or spread.free is None:
+    if deviation is None or spread.free is None:
         return row | {"reason": SINGLE}
-    deviation = sd * spread.variance**0.5
+    if deviation == 0:
+        return row | {"reason": "no variance is left: runs of the pilot did not differ"}
     change = detectable(deviation, spread.free, epsilon=epsilon, level=level)
     if change > 1:
         return row | {"reason": "no change of up to 100 points would be found"}

@@ -163,6 +163,13 @@ class Statistics(Section):
         description="Standard deviation of a run's delta-risk that `power.csv` and "
         "`error_rates.csv` assume, as a fraction. It decides no other result.",
     )
+    pilot: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        exclude_if=lambda pilot: pilot is None,  # so that no report of before is made anew
+        description="The `variance.csv` of a smaller sweep that has been run. `power.csv` then "
+        "also says what this sweep detects with the variances measured there. Example: "
+        "`results/demo/variance.csv`.",
+    )
 
 
 class Config(Section):
