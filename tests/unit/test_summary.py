@@ -252,13 +252,17 @@ def test_effective_organisms_are_measured_on_the_items_that_did_not_select_them(
     assert 0 < sum(first) < len(names)
     # Half 1 fell by .1 more than half 0.
     moves = tuple(0.0 if own else -0.1 for own in first)
-    runs = [run(-0.2, 40), run(-0.3, 41)]
+    runs = [run(-0.2, 40), run(-0.4, 41)]
     organisms = {40: {"effective_second_half": False}, 41: {"effective_first_half": False}}
     _, detail = told(runs, prompts=by_prompt(moves, names), organisms=organisms)
     # Organism 40 was selected on half 0, so half 1 is measured; organism 41 the other way round.
     found = detail["bct", "effective_change_pp"]
-    assert found["value"] == pytest.approx(100 * (-0.3 - 0.3) / 2)
-    assert found["note"] == "2 of 2 organisms"
+    assert found["value"] == pytest.approx(100 * (-0.3 - 0.4) / 2)
+    assert found["note"].startswith("2 of 2 organisms; standard errors")
+    assert found["about"] == "these models"
+    # Inside a half all items moved alike. Organisms: s = .0707, t(1) = 12.7062.
+    half = 100 * 12.7062 * 0.05
+    assert (found["low"], found["high"]) == pytest.approx((-35 - half, -35 + half), abs=1e-2)
     neither = {
         seed: {"effective_first_half": False, "effective_second_half": False} for seed in (40, 41)
     }

@@ -5,10 +5,14 @@ the items that selected an organism its risk is too high by luck, so its change 
 The other half knows nothing of this luck.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
+import polars as pl
+
+from entrench.analysis.statistics.shared_prompts import Shares, mean_shares, run_shares
 
 HALVES = ("first_half", "second_half")
 
@@ -18,17 +22,63 @@ def half_of(item: str) -> int:
     return sha256(item.encode()).digest()[0] & 1
 
 
-def half_means(values: np.ndarray, strata: Sequence[str], items: Sequence[str]) -> list[float]:
-    """For each half: the mean over strata of the mean of `values` [n]; NaN for an empty half.
+@dataclass(frozen=True)
+class Half:
+    """The change in risk on one half of the items, a fraction, and how each item moves it.
 
-    `strata` and `items` name the stratum and the item of each value. A stratum without an item in
-    a half does not enter that half's mean.
+    An empty half has the change NaN. Items of the other half have the share 0, in strata of their
+    own.
     """
-    place = np.array([half_of(item) for item in items], dtype=int)
-    names = np.asarray(strata, dtype=str)
-    found = []
-    for half in range(2):
-        own, of = values[place == half], names[place == half]
-        means = [own[of == name].mean() for name in np.unique(of)]
-        found.append(float(np.mean(means)) if means else float("nan"))
-    return found
+
+    change: float
+    shares: Shares
+
+
+def half_changes(tables: Mapping[str, pl.DataFrame]) -> dict[str, tuple[Half, Half]]:
+    """Run -> the two halves of its items. `tables` as for `run_shares`.
+
+    A change is the mean over groups of the mean over prompts. A group without an item in a half
+    does not enter that half's change.
+    """
+    parts = [{name: _half(one, half) for name, one in tables.items()} for half in range(2)]
+    first, second = map(run_shares, parts)
+
+    def change(one: pl.DataFrame) -> float:
+        return float(one["weight"].dot(one["delta"])) if one.height else float("nan")
+
+    return {
+        name: (
+            Half(change(parts[0][name]), _beside(first[name], second[name])),
+            Half(change(parts[1][name]), _beside(second[name], first[name], before=True)),
+        )
+        for name in tables
+    }
+
+
+def mean_half(repeats: Sequence[Half]) -> Half:
+    """The mean over the trainings of a run of one half."""
+    shares = mean_shares([one.shares for one in repeats])
+    assert shares is not None
+    return Half(float(np.mean([one.change for one in repeats])), shares)
+
+
+def _half(table: pl.DataFrame, half: int) -> pl.DataFrame:
+    """The rows of one half, weighted anew: groups alike, and prompts of a group alike."""
+    own = table.filter([half_of(item) == half for item in table["item"]])
+    groups = own["group"].fill_null("")
+    size = 1.0 / (pl.len().over(groups) * max(groups.n_unique(), 1))
+    return own.with_columns(size.alias("weight"))
+
+
+def _beside(own: Shares, others: Shares, *, before: bool = False) -> Shares:
+    """`own` beside the `others`' items, which do not move it; `before`: behind them."""
+    zeros = np.zeros(len(others.values))
+    if before:
+        strata = others.strata, own.strata + _strata(others)
+        return Shares(np.concatenate([zeros, own.values]), np.concatenate(strata))
+    strata = own.strata, others.strata + _strata(own)
+    return Shares(np.concatenate([own.values, zeros]), np.concatenate(strata))
+
+
+def _strata(shares: Shares) -> int:
+    return int(shares.strata.max(initial=-1)) + 1

@@ -42,7 +42,7 @@ def run_shares(tables: Mapping[str, pl.DataFrame]) -> dict[str, Shares]:
         own = strata[places]
         of_stratum = np.bincount(own, weights, len(groups))
         mean = np.bincount(own, weights * deltas, len(groups))
-        mean = np.divide(mean, of_stratum, out=np.zeros_like(mean), where=of_stratum > 0)
+        mean = np.divide(mean, of_stratum, out=np.zeros(len(groups)), where=of_stratum > 0)
         values = np.bincount(places, weights * (deltas - mean[own]), len(known))
         found[name] = Shares(values, strata)
     return found

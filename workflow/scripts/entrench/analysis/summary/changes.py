@@ -3,19 +3,18 @@
 A row is one of runs.csv, as the mean over the valid repeats of its run, and has more entries:
 `trainings` (their number), `training` (the variance of the mean that training causes; None where
 nothing shows it), `shares` (how each item moves it; None where not known) and `halves` (the change
-on each half of the items).
+on each half of the items; None where items are not known).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from entrench.analysis.risk.repeats import mean_over_repeats
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.effect import Unit
-from entrench.analysis.statistics.halves import half_means
+from entrench.analysis.statistics.halves import Half, half_changes, mean_half
 from entrench.analysis.statistics.inference import Measured
 from entrench.analysis.statistics.moderation import Common, Values, Variance, commons, within
 from entrench.analysis.statistics.shared_prompts import mean_shares, run_shares
@@ -35,7 +34,8 @@ def changes(runs: pl.DataFrame, prompts: Prompts) -> dict[str, list[Row]]:
         for row in own.filter("valid").iter_rows(named=True):
             behind.setdefault(run_name(row | {"repeat": 1}), []).append(run_name(row))
         names = [name for all_of_it in behind.values() for name in all_of_it if name in prompts]
-        shares = run_shares({name: prompts[name] for name in names})
+        known = {name: prompts[name] for name in names}
+        shares, halves = run_shares(known), half_changes(known)
         rows = []
         for row in mean_over_repeats(own).iter_rows(named=True):
             trainings = behind.get(run_name(row), []) if row["valid"] else []
@@ -46,7 +46,7 @@ def changes(runs: pl.DataFrame, prompts: Prompts) -> dict[str, list[Row]]:
                     "trainings": len(trainings),
                     "training": _of_mean(spread, len(trainings)),
                     "shares": mean_shares([shares.get(name) for name in trainings]),
-                    "halves": _halves([prompts.get(name) for name in trainings]),
+                    "halves": _halves([halves.get(name) for name in trainings]),
                 }
             )
         found[str(misalignment)] = rows
@@ -150,17 +150,9 @@ def _of_mean(spread: Variance | None, trainings: int) -> Variance | None:
     return Variance(spread.value / trainings, spread.free, spread.carried)
 
 
-def _halves(tables: Sequence[pl.DataFrame | None]) -> list[float] | None:
-    """The change on each half of the items, as the mean over trainings; NaN for an empty half."""
-    known = [table for table in tables if table is not None]
-    if not known or len(known) < len(tables):
+def _halves(trainings: Sequence[tuple[Half, Half] | None]) -> tuple[Half, Half] | None:
+    known = [halves for halves in trainings if halves is not None]
+    if not known or len(known) < len(trainings):
         return None
-    found = [
-        half_means(
-            table["delta"].to_numpy(),
-            table["group"].fill_null("").to_list(),
-            table["item"].to_list(),
-        )
-        for table in known
-    ]
-    return list(map(float, np.mean(found, axis=0)))
+    first, second = (mean_half(of_half) for of_half in zip(*known, strict=True))
+    return first, second

@@ -2,18 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from entrench.analysis.statistics.bootstrap import Interval
-from entrench.analysis.statistics.effect import MODELS, NEW, Effect, Unit, effect, organism_means
-from entrench.analysis.statistics.halves import HALVES
+from entrench.analysis.statistics.effect import NEW, Effect, Unit, effect, organism_means
+from entrench.analysis.statistics.halves import HALVES, mean_half
 from entrench.analysis.statistics.inference import suppressed_interval
 from entrench.analysis.statistics.pooling import pool
 from entrench.analysis.statistics.significance import ROUNDING, benjamini_hochberg
-from entrench.analysis.summary.changes import Row, measured_runs, organism_spread
+from entrench.analysis.summary.changes import Row, measured_runs, organism_spread, unit_of
 from entrench.analysis.summary.lines import Line
 from entrench.analysis.summary.names import organism_name
 
@@ -96,24 +97,26 @@ def _effective(rows: Sequence[Row], facts: Mapping[str, Row], level: float) -> d
     """The change on organisms whose induction worked, without the luck of having been selected.
 
     An organism counts with the half of the items that did not select it, or with the mean of both.
-    The interval is Student's t over organisms, and takes the items as given.
     """
-    by_organism: dict[str, list[float]] = {}
+    units = []
     for row in rows:
-        fact, halves = facts[organism_name(row)], row["halves"]
-        for half, name in enumerate(HALVES):
-            if halves and fact.get(f"effective_{name}") and np.isfinite(halves[1 - half]):
-                by_organism.setdefault(organism_name(row), []).append(halves[1 - half])
-    means = np.array([np.mean(own) for own in by_organism.values()])
-    if not len(means):
+        fact = facts[organism_name(row)]
+        shown = [bool(fact.get(f"effective_{name}")) for name in HALVES]
+        used = [
+            half
+            for half, by_other in zip(row["halves"] or (), shown[::-1], strict=False)
+            if by_other and np.isfinite(half.change)
+        ]
+        if used:
+            mean = mean_half(used)
+            units.append(replace(unit_of(row), value=mean.change, shares=mean.shares))
+    means = organism_means(units)
+    found = effect(means, organism_spread(means))
+    if found is None:
         return {"note": "induction is shown to work on no organism"}
+    told = _of_effect(found, level)
     note = f"{len(means)} of {len({organism_name(row) for row in rows})} organisms"
-    found = {"about": MODELS, "value": 100 * float(means.mean()), "note": note}
-    if len(means) > 1:
-        half = float(stats.t.ppf((1 + level) / 2, len(means) - 1)) * means.std(ddof=1)
-        half /= len(means) ** 0.5
-        found |= {"low": 100 * (means.mean() - half), "high": 100 * (means.mean() + half)}
-    return found
+    return told | {"note": "; ".join(filter(None, [note, told["note"]]))}
 
 
 def _share_fell(line: Line, level: float) -> dict[str, Any]:
