@@ -150,8 +150,8 @@ def effect(units: Sequence[Unit], within: Variance | None, *, widest: str = NEW)
     if known and repeated:
         assert within is not None
         weights = np.full(len(units), 1 / len(units))
-        items = _items(units, weights, [unit.organism for unit in units])
         own = Variance(within.value / len(units), within.free, within.carried)
+        items = _items(units, weights, [unit.organism for unit in units], own)
         return _sum(units, weights, MODELS, {"organisms": own}, items)
     return _over_trainings(units)
 
@@ -163,8 +163,8 @@ def _over_models(units: Sequence[Unit], models: list[str], within: Variance | No
     own = np.zeros(len(models)) if within is None else within.value / numbers
     found = random_mean(means, own)
     weights = (found.weights / numbers)[place]
-    items = _items(units, weights, [unit.model for unit in units])
     between = Variance(found.variance, len(models) - 1)
+    items = _items(units, weights, [unit.model for unit in units], between)
     return _sum(units, weights, NEW, {"models": between}, items)
 
 
@@ -209,13 +209,20 @@ def common_items(units: Sequence[Unit]) -> float | None:
 
 
 def _items(
-    units: Sequence[Unit], weights: np.ndarray, clusters: Sequence[str] | None
+    units: Sequence[Unit],
+    weights: np.ndarray,
+    clusters: Sequence[str] | None,
+    between: Variance | None = None,
 ) -> Variance | None:
     """The variance that items add; None where items are not known.
 
     What items do to one of the `clusters` alone is in the variance between clusters already. So it
     is taken off: how the clusters' shares differ from their mean shows it. The rest moves all
     clusters alike; it is never below 0.
+
+    `between` is the mean's variance by clusters. Items alone move the mean of these very clusters by
+    a variance that they show well, with many degrees of freedom. So the sum of both is never less,
+    though a few clusters may lie close to each other by luck.
     """
     known = [unit.shares for unit in units if unit.shares is not None]
     if len(known) < len(units):
@@ -227,7 +234,7 @@ def _items(
     if not shares.any():  # items move nothing
         return Variance(0.0, free)
     mean = weights @ shares
-    variance = float(item_variance(mean, strata))
+    variance = least = float(item_variance(mean, strata))
     if clusters is not None:
         names, place = np.unique(clusters, return_inverse=True)
         mine = (place == np.arange(len(names))[:, None]) * weights  # [clusters, units]
@@ -238,7 +245,9 @@ def _items(
         expected = float((squares * (1 - 2 * own_weights + squares.sum())).sum())
         if expected > 0:
             variance -= spread * float(squares.sum()) / expected
-    return Variance(float(max(variance, 0.0)), free)
+    if between is not None:
+        variance = max(variance, least - between.value)
+    return Variance(max(variance, 0.0), free)
 
 
 def _mean(units: Sequence[Unit]) -> Unit:
