@@ -8,7 +8,6 @@ from unit.simulated_mechanism import study
 from entrench.analysis.mechanism.baselines import by_risk
 from entrench.analysis.mechanism.prediction import (
     BASELINE,
-    BASELINES,
     BY_METHOD,
     BY_RISK,
     RULE,
@@ -159,6 +158,15 @@ def test_a_methods_sign_is_that_of_other_models_on_other_misalignments():
     assert row["accuracy"] == pytest.approx(1.5 / 5)
     assert (row["n_runs"], row["n_cases"], row["n_undecided"]) == (5, 10, 2)
     assert row["n_unknown"] == 2
+
+
+def test_with_one_model_a_methods_sign_is_that_on_its_other_misalignments():
+    cases = [*on("a", "x", 1.0, -1.0), *on("a", "y", -1.0), *on("a", "z", -1.0)]
+    row = skill(predict(*same_methods(cases), **SETTINGS))[BY_METHOD]
+    # m0 on x: it fell on y and z, wrong. On y, and on z: it rose on x and fell on the other, a tie.
+    assert row["status"] == "assessed"
+    assert row["accuracy"] == pytest.approx((0 + 0.5 + 0.5) / 3)
+    assert (row["n_runs"], row["n_unknown"]) == (3, 2)  # m1 is on x alone
 
 
 def with_risk(frames, risks):
@@ -371,7 +379,8 @@ def test_what_a_model_did_is_not_known_where_it_is_asked_about():
 def test_one_model_cannot_be_assessed():
     prediction = study(models=1, seeds=2)["prediction"]
     found = skill(prediction)
-    for name in (*BASELINES, "label shift", "surprisal", "stability", "all three"):
+    fitted = ("label shift", "surprisal", "stability", "all three")
+    for name in (BASELINE, BY_RISK, *fitted):
         assert found[name]["status"] == "not assessable: 1 model, 2 are needed"
         assert found[name]["accuracy"] is None
     assert found[RULE]["accuracy"] is not None  # fits nothing

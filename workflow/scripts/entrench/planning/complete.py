@@ -46,7 +46,9 @@ def progress(config: Config, sweep: Sweep, outdated: Collection[str] = ()) -> Pr
             made.add(organism)
             if current(*jobs, *source_jobs(config, organism)):
                 organisms.append(organism)
-    known, runs, others = set(organisms), [], []
+    known = set(organisms)
+    runs: list[Run] = []
+    others: list[Run] = []
     for run in sweep.runs:
         jobs = *pool_jobs(config, run, pools), *run_jobs(config, run)
         if run.organism in made and done(*jobs):

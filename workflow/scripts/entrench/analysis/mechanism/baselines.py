@@ -34,9 +34,11 @@ def by_misalignment(cases: Rows) -> Sequence[float | None]:
 def by_method(cases: Rows) -> list[float | None]:
     """Share that amplified among cases of the same method, other models, other misalignments.
 
-    [cases]; None where there is no such case. No correction: a method whose sign differs from one
-    misalignment to the next is told wrongly, and this is what the row is to show.
+    [cases]; None where there is no such case. Where all cases are of one model, they are of that
+    model: its organisms of other misalignments are others. No correction: a method whose sign
+    differs from one misalignment to the next is told wrongly, and this is what the row is to show.
     """
+    single = len(models_of(cases)) < MODELS_NEEDED
     names = {
         of: np.array([case[of] for case in cases]) for of in ("model", "misalignment", "method")
     }
@@ -44,7 +46,7 @@ def by_method(cases: Rows) -> list[float | None]:
     shares = []
     for case in cases:
         same = {of: values == case[of] for of, values in names.items()}
-        others = same["method"] & ~same["model"] & ~same["misalignment"]
+        others = same["method"] & ~same["misalignment"] & (single | ~same["model"])
         shares.append(float(amplified[others].mean()) if others.any() else None)
     return shares
 

@@ -98,7 +98,8 @@ def predict(
     run          the probability predicted for a run, mean over its cases; observed is 1 where the
                  run amplified
 
-    With one model nothing can be fitted: only `RULE`, which needs no fit, is assessed.
+    With one model nothing can be fitted. Then only `RULE`, which needs no fit, is assessed, and
+    beside it `BY_METHOD`, which needs other misalignments alone.
     """
     every = _cases(decomposition.filter("valid"), stability)
     signed = [case for case in every if not _tied(case) and case["delta_pp"] is not None]
@@ -188,7 +189,7 @@ def _status(name: str, signed: Rows, cases: Rows, inside: Rows) -> str:
     Baselines learn from all cases with a sign, `signed`; a fit from the cases where it is known.
     """
     have = len(models_of(signed if name in BASELINES else cases))
-    if name != RULE and have < MODELS_NEEDED:
+    if name not in (RULE, BY_METHOD) and have < MODELS_NEEDED:
         found = f"{have} model{'' if have == 1 else 's'}, {MODELS_NEEDED} are needed"
         return f"not assessable: {found}"
     return ASSESSED if inside else "not assessable: no run with a sign and this predictor"

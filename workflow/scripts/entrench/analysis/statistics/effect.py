@@ -220,9 +220,9 @@ def _items(
     is taken off: how the clusters' shares differ from their mean shows it. The rest moves all
     clusters alike; it is never below 0.
 
-    `between` is the mean's variance by clusters. Items alone move the mean of these very clusters by
-    a variance that they show well, with many degrees of freedom. So the sum of both is never less,
-    though a few clusters may lie close to each other by luck.
+    `between` is the mean's variance by clusters. Items alone move the mean of these very clusters
+    by a variance that is known well, with many degrees of freedom. So the sum of both is never
+    less, though a few clusters may lie close to each other by luck.
     """
     known = [unit.shares for unit in units if unit.shares is not None]
     if len(known) < len(units):

@@ -44,7 +44,8 @@ def half_changes(tables: Mapping[str, pl.DataFrame]) -> dict[str, tuple[Half, Ha
     first, second = map(run_shares, parts)
 
     def change(one: pl.DataFrame) -> float:
-        return float(one["weight"].dot(one["delta"])) if one.height else float("nan")
+        products = one["weight"].to_numpy() @ one["delta"].to_numpy()
+        return float(products) if one.height else float("nan")
 
     return {
         name: (
