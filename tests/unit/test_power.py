@@ -1,5 +1,9 @@
 """power.csv: what a coming interval knows, what it can detect, and what a found change is worth."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -195,6 +199,24 @@ def test_a_pilot_gives_each_row_one_more_line():
     assert own["detectable_pp"] == pytest.approx(
         100 * detectable(deviation, 3, epsilon=0.02, level=0.95)
     )
+
+
+def test_a_pilot_that_is_no_variance_csv_is_named_and_not_to_be_deleted(tmp_path, paper):
+    pilot, power = tmp_path / "variance.csv", tmp_path / "power.csv"
+    pilot.write_text("component,sd_pp\nmodels,1.0\n")
+    options = ("--spec", json.dumps(paper), "--pilot", pilot, "--power", power)
+    done = subprocess.run(
+        [sys.executable, "workflow/scripts/power_estimate.py", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert (
+        f"error: {pilot}: column 'misalignment' is missing: statistics.pilot needs" in done.stderr
+    )
+    assert "delete" not in done.stderr
+    assert not power.exists()
 
 
 def test_what_a_pilot_did_not_vary_is_not_known():

@@ -26,7 +26,9 @@ def main(argv: Sequence[str]) -> None:
     from entrench.study.sweep import unpacked
 
     spec = spec_fields(parse_spec(args.spec), "runs", "kinds", "level", "epsilon", "assumed_sd")
-    pilot = read_table(args.pilot, VARIANCE_COLUMNS) if args.pilot else None
+    # Another sweep made the pilot: it is not to be deleted here.
+    advice = "statistics.pilot needs the variance.csv of a sweep by this version: make it there"
+    pilot = read_table(args.pilot, VARIANCE_COLUMNS, advice) if args.pilot else None
     write_table(power_table(unpacked(spec.pop("runs")).runs, pilot=pilot, **spec), args.power)
 
 

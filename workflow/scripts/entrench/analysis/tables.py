@@ -51,13 +51,17 @@ def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
     write_text(number, f"{frame.height}\n")
 
 
-def read_table(path: str | os.PathLike[str], columns: Columns) -> pl.DataFrame:
+def read_table(
+    path: str | os.PathLike[str], columns: Columns, advice: str | None = None
+) -> pl.DataFrame:
     """Read a CSV with at least these columns; any further column (a metric) is a number.
+
+    `advice` says what to do about a damaged table that is not this workflow's to make anew.
 
     Raises EntrenchError where the file is missing or cut, lacks a column, holds another type, or
     holds more or fewer rows than were written.
     """
-    advice = f"delete {path} and run the same command again to make it anew"
+    advice = advice or f"delete {path} and run the same command again to make it anew"
     try:
         content = Path(path).read_bytes()
         head = pl.read_csv(content, n_rows=0).columns
