@@ -42,18 +42,17 @@ def half_changes(tables: Mapping[str, pl.DataFrame]) -> dict[str, tuple[Half, Ha
     """
     parts = [{name: _half(one, half) for name, one in tables.items()} for half in range(2)]
     first, second = map(run_shares, parts)
-
-    def change(one: pl.DataFrame) -> float:
-        products = one["weight"].to_numpy() @ one["delta"].to_numpy()
-        return float(products) if one.height else float("nan")
-
-    return {
-        name: (
-            Half(change(parts[0][name]), _beside(first[name], second[name])),
-            Half(change(parts[1][name]), _beside(second[name], first[name], before=True)),
+    found = {}
+    for name in tables:
+        one, other = first[name], second[name]
+        strata = np.concatenate([one.strata, other.strata + one.strata.max(initial=-1) + 1])
+        own = np.concatenate([one.values, np.zeros_like(other.values)])
+        others = np.concatenate([np.zeros_like(one.values), other.values])
+        found[name] = (
+            Half(_change(parts[0][name]), Shares(own, strata)),
+            Half(_change(parts[1][name]), Shares(others, strata)),
         )
-        for name in tables
-    }
+    return found
 
 
 def mean_half(repeats: Sequence[Half]) -> Half:
@@ -71,15 +70,6 @@ def _half(table: pl.DataFrame, half: int) -> pl.DataFrame:
     return own.with_columns(size.alias("weight"))
 
 
-def _beside(own: Shares, others: Shares, *, before: bool = False) -> Shares:
-    """`own` beside the `others`' items, which do not move it; `before`: behind them."""
-    zeros = np.zeros(len(others.values))
-    if before:
-        strata = others.strata, own.strata + _strata(others)
-        return Shares(np.concatenate([zeros, own.values]), np.concatenate(strata))
-    strata = own.strata, others.strata + _strata(own)
-    return Shares(np.concatenate([own.values, zeros]), np.concatenate(strata))
-
-
-def _strata(shares: Shares) -> int:
-    return int(shares.strata.max(initial=-1)) + 1
+def _change(half: pl.DataFrame) -> float:
+    products = half["weight"].to_numpy() @ half["delta"].to_numpy()
+    return float(products) if half.height else float("nan")
