@@ -17,6 +17,7 @@
 #       pool/{parts}/                               the same for parts that were missing when a
 #           candidates.jsonl  responses.jsonl       method was added later; {parts}: their names,
 #           pool_engine.json  rewards.jsonl         joined by +
+#       pool{r}/{parts}/                            the same for a repeat whose pool is drawn again
 #       completions.jsonl  engine.json  scores.jsonl  risk.json
 #       {method}/
 #           verdicts.jsonl  verdict_usage.json      phase 2: methods that ask the label judge
@@ -26,7 +27,8 @@
 #           delta_risk.csv                          phase 3 - phase 1
 #           delta_prompts.csv                       the same for each evaluation prompt
 #           repeat{r}/                              phase 3 once more, with another training seed;
-#                                                   r: 2, 3, ...; the same files from adapter/ on
+#                                                   r: 2, 3, ...; the same files from adapter/ on,
+#                                                   or from the first, on a pool drawn again
 #   <results>/data/{misalignment}/probe.jsonl       the evaluation prompts of all probes
 #   <results>/{subject}/                            the mechanism: a probe of any subject
 #       probe.jsonl  probe_refined.jsonl            its samples on these prompts

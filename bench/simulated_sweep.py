@@ -134,7 +134,7 @@ def write_sweep(config: Config, sweep: Sweep, results: Path, seed: int) -> Truth
             write_jsonl(results / run.path / "scores.jsonl", "scores", rows)
             write_json(results / run.path / "run.json", _provenance())
             if run.repeat == 1:
-                _write_labels(config, run, results / run.method_path, generator)
+                _write_labels(config, run, results / run.labelled.path, generator)
     one_age(results)
     return truth
 

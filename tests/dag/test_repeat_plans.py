@@ -1,5 +1,6 @@
 """What repeats of runs add to a plan: trainings and measurements, no labels, no probe."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -83,6 +84,28 @@ def test_the_files_of_the_plan_are_those_of_the_rules(checkout, repeated):
     jobs = checkout.of_config(repeated).jobs
     assert planned == {path for job in jobs for path in job.outputs if "repeat" in path}
     assert len(planned) == 4 * 11
+
+
+def test_a_pool_drawn_again_gives_a_repeat_labels_of_its_own(checkout, repeated):
+    def redraw(config):
+        config["sweep"][1] |= {"redraw": True, "methods": ["bct", "rejection_sampling"]}
+
+    config = checkout.derive("redrawn.yaml", redraw, repeated)
+    repeats = [f"{FAMILY}/{method}/repeat2" for method in ("bct", "rejection_sampling")]
+    jobs = checkout.of_config(config).needed([f"{name}/delta_risk.csv" for name in repeats])
+    made = {path for job in jobs for path in job.outputs}
+    drawn = f"{FAMILY}/pool2/greedy+samples"
+    assert {f"{drawn}/candidates.jsonl", f"{drawn}/rewards.jsonl"} <= made
+    assert f"{repeats[1]}/labels.jsonl" in made
+    assert f"{FAMILY}/rejection_sampling/labels.jsonl" not in made
+    assert f"{FAMILY}/responses.jsonl" in made  # of the first pool: bct reads greedy answers
+    (pool,) = [job for job in jobs if f"{drawn}/candidates.jsonl" in job.outputs]
+    assert json.loads(pool.spec)["identity"] == ["tiny", "sycophancy", 0, 2]
+    config = load_config(yaml.safe_load((checkout.folder / config).read_text()))
+    planned = {
+        f"results/demo/{path}" for job in sweep_jobs(config, expand(config)) for path in job.outputs
+    }
+    assert {path for path in made if "repeat" in path or "pool2" in path} <= planned
 
 
 @pytest.mark.parametrize("name", ["multi_view/repeat4", "multi_view/repeat1"])

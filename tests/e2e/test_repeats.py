@@ -1,4 +1,7 @@
-"""Repeats that are added to a finished sweep: phase 3 again, and nothing that exists changes."""
+"""Repeats that are added to a finished sweep: nothing that exists changes.
+
+Two methods are trained again on what is there, the third on labels from a pool drawn again.
+"""
 
 import json
 
@@ -8,9 +11,12 @@ from workspace import Workspace, measured
 from entrench.analysis.risk.collect import RUN_COLUMNS
 from entrench.analysis.summary.summary_columns import SUMMARY_COLUMNS
 from entrench.analysis.tables import read_table
+from entrench.records import read_jsonl
 
 RESULTS = "results/micro"
 ORGANISM = f"{RESULTS}/organisms/tiny/spurious_correlation/seed0"
+SHARED, REDRAWN = ["multi_view", "bct"], "rejection_sampling"
+POOL = "pool2/greedy+samples"
 
 
 @pytest.fixture
@@ -20,7 +26,8 @@ def finished(micro, tmp_path) -> Workspace:
 
 
 def repeat_two(config):
-    config["sweep"].append(config["sweep"][0] | {"methods": ["multi_view", "bct"], "repeats": 2})
+    for block in ({"methods": SHARED}, {"methods": [REDRAWN], "redraw": True}):
+        config["sweep"].append(config["sweep"][0] | block | {"repeats": 2})
 
 
 def test_repeats_train_again_on_what_is_there_and_a_run_still_counts_once(finished):
@@ -29,9 +36,10 @@ def test_repeats_train_again_on_what_is_there_and_a_run_still_counts_once(finish
     before = finished.state(ORGANISM)
     table = f"{RESULTS}/summary.csv"
     assert finished.plan(table, config=config) == {
-        "adapter_train": 1,
+        **{"pool_extend": 1, "reward_extend": 1, "labels_select": 1},
+        "adapter_train": 2,
         "adapter_regularise": 1,
-        **measured(2),
+        **measured(3),
         "runs_collect": 1,
         "summary_make": 1,
     }
@@ -43,9 +51,12 @@ def test_repeats_train_again_on_what_is_there_and_a_run_still_counts_once(finish
     tables = ("delta_risk.csv", "delta_prompts.csv")
     files |= {"scores.jsonl", "risk.json", *tables, *(f".{name}.rows" for name in tables)}
     assert after.keys() - before.keys() == {
-        f"{ORGANISM}/{method}/repeat2/{name}" for method in ("multi_view", "bct") for name in files
+        *(f"{ORGANISM}/{name}/repeat2/{file}" for name in (*SHARED, REDRAWN) for file in files),
+        f"{ORGANISM}/{REDRAWN}/repeat2/labels.jsonl",
+        *(f"{ORGANISM}/{POOL}/{name}.jsonl" for name in ("candidates", "responses", "rewards")),
+        f"{ORGANISM}/{POOL}/pool_engine.json",
     }
-    for method in ("multi_view", "bct"):
+    for method in (*SHARED, REDRAWN):
         first, second = (organism / method, organism / method / "repeat2")
         weights = "adapter/adapter_model.safetensors"
         assert (first / weights).read_bytes() != (second / weights).read_bytes()
@@ -54,14 +65,25 @@ def test_repeats_train_again_on_what_is_there_and_a_run_still_counts_once(finish
         assert len(seeds) == 2
         assert specs[0] == specs[1]
     runs = read_table(finished.folder / RESULTS / "runs.csv", RUN_COLUMNS)
-    assert runs.select("method", "repeat").rows() == [
-        *(("bct", 1), ("bct", 2), ("multi_view", 1), ("multi_view", 2)),
-        ("rejection_sampling", 1),
+    assert runs.select("method", "repeat", "pool").rows() == [
+        *(("bct", 1, 1), ("bct", 2, 1), ("multi_view", 1, 1), ("multi_view", 2, 1)),
+        *((REDRAWN, 1, 1), (REDRAWN, 2, 2)),
     ]
     summary = read_table(finished.folder / table, SUMMARY_COLUMNS)
-    for method in ("multi_view", "bct"):
+    for method in (*SHARED, REDRAWN):
         row = summary.filter(method=method).row(0, named=True)
         deltas = runs.filter(method=method)["delta_risk"]
         assert (row["n_organisms"], row["n_trainings"]) == (1, 2)
         assert row["change_pp"] == pytest.approx(100 * deltas.mean())
+    first, second = (
+        {(row["id"], row["set"], row["index"]): row for row in read_jsonl(file, "candidates")}
+        for file in (organism / "candidates.jsonl", organism / POOL / "candidates.jsonl")
+    )
+    assert {name for _, name, _ in second} == {"greedy", "samples"}
+    assert second.keys() <= first.keys()
+    other = {key[1] for key, row in second.items() if row["text"] != first[key]["text"]}
+    assert other == {"samples"}
+    folder = organism / REDRAWN / "repeat2"
+    for label in read_jsonl(folder / "labels.jsonl", "labels"):
+        assert label["label"] in {row["text"] for row in second.values()}
     assert finished.plan(table, config=config) == {}

@@ -63,7 +63,7 @@ def sweep(config):
 
 def test_a_repeat_has_a_folder_in_that_of_its_method():
     assert [run.path for run in (FIRST, SECOND)] == [FOLDER, f"{FOLDER}/repeat2"]
-    assert SECOND.method_path == FOLDER
+    assert SECOND.labelled == FIRST
     subject = parse_subject(f"{FOLDER}/repeat12")
     assert (subject.method, subject.repeat) == ("multi_view", 12)
     for run in (FIRST, SECOND):
@@ -129,6 +129,7 @@ def test_an_exclusion_leaves_out_the_repeats_too():
         ({"repeats": 0}, "sweep.0.repeats: 0: Input should be greater than or equal to 1"),
         ({"repeats": 101}, "sweep.0.repeats: 101: Input should be less than or equal to 100"),
         ({"repeats": 2, "methods": []}, "`repeats` needs methods: without runs there is nothing"),
+        ({"redraw": True}, "`redraw` needs `repeats` of 2 or more: the first training keeps its"),
     ],
 )
 def test_numbers_that_mean_nothing_are_refused(changes, fault):

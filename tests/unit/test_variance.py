@@ -33,6 +33,14 @@ def balanced(**more):
     ]
 
 
+def test_trainings_on_pools_of_their_own_are_named_as_such():
+    redrawn = [row | {"pool": row["repeat"]} for row in balanced()]
+    (_, plain), (_, found) = sources(balanced()), sources(redrawn)
+    assert plain["trainings"]["note"] is None
+    assert found["trainings"]["note"].startswith("repeats draw the organism's pool again")
+    assert found["trainings"] | {"note": None} == plain["trainings"]
+
+
 def test_a_balanced_table_by_hand():
     """One model and method, two organisms of two trainings, four items, three draws.
 

@@ -77,6 +77,7 @@ WILDCARDS = {
     "other": any_of(CONFIG.models),
     "released": any_of(released.entries()),
     "parts": "[^/]+",
+    "pool": f"|{any_of(sorted({run.pool for run in SWEEP.runs if run.pool > 1}))}",
 }
 GROUPS = {name: f"({pattern})" for name, pattern in WILDCARDS.items()}
 WILDCARDS["subject"] = "|".join(paths.SUBJECTS).format(**GROUPS)
@@ -94,10 +95,19 @@ def organism_of(wildcards):
     return Organism(wildcards.model, wildcards.misalignment, int(wildcards.seed))
 
 
+RUNS = {run.path: run for run in SWEEP.runs}
+
+
+def pool_of(wildcards):
+    """The number of the pool these wildcards name."""
+    return int(wildcards.get("pool") or 1)
+
+
 def run_of(wildcards):
     """The run these wildcards name; a folder that all repeats share is that of the first."""
-    number = wildcards.get("repeat", "").removeprefix(paths.REPEAT) or 1
-    return Run(organism_of(wildcards), wildcards.method, int(number))
+    repeat = int(wildcards.get("repeat", "").removeprefix(paths.REPEAT) or 1)
+    run = Run(organism_of(wildcards), wildcards.method, repeat)
+    return RUNS.get(run.path, run)
 
 
 def spec(builder, identity):
@@ -113,6 +123,14 @@ def spec(builder, identity):
 def spec_of_organism(builder):
     """As `spec`, for rules about one organism."""
     return spec(builder, organism_of)
+
+
+def spec_of_pool(builder):
+    """As `spec`, for rules about one pool of an organism."""
+    return spec(
+        lambda config, key: builder(config, *key),
+        lambda wildcards: (organism_of(wildcards), pool_of(wildcards)),
+    )
 
 
 def spec_of_run(builder):
@@ -198,7 +216,8 @@ def parts_of_first_draw(wildcards):
 
 def earlier_draws(wildcards):
     """Input function: the candidates that a further draw builds on."""
-    draws = POOLS.rated_from(organism_of(wildcards), split(wildcards.parts))
+    parts = split(wildcards.parts)
+    draws = POOLS.rated_from(organism_of(wildcards), parts, pool_of(wildcards))
     return [f"{ORGANISM}/{draw.folder}candidates.jsonl" for draw in draws]
 
 
@@ -226,6 +245,11 @@ def rewards_for_labels(wildcards):
     return read_draws("rewards.jsonl")(wildcards) if reads else []
 
 
+def labels_of(wildcards):
+    """Input function: the labels that the wildcards' run learns from."""
+    return f"<results>/{run_of(wildcards).labelled.path}/labels.jsonl"
+
+
 def verdicts_for_labels(wildcards):
     """Input function: verdicts, where the method reads them."""
-    return f"{METHOD}/verdicts.jsonl" if reads_verdicts(CONFIG, wildcards.method) else []
+    return f"{RUN}/verdicts.jsonl" if reads_verdicts(CONFIG, wildcards.method) else []

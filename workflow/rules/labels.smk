@@ -1,4 +1,5 @@
-# Phase 2: a label method selects from the pool. These rules load no model.
+# Phase 2: a label method selects from the pool. These rules load no model. Labels of a repeat are
+# its own only where its pool was drawn again (`redraw`).
 
 from entrench.study.specs.organisms import label_spec, verdict_spec
 
@@ -8,10 +9,10 @@ rule labels_judge:
         prompts="<results>/data/{misalignment}/consistency.jsonl",
         candidates=read_draws("candidates.jsonl"),
     output:
-        verdicts=f"{METHOD}/verdicts.jsonl",
-        usage=ensure(f"{METHOD}/verdict_usage.json", non_empty=True),
+        verdicts=f"{RUN}/verdicts.jsonl",
+        usage=ensure(f"{RUN}/verdict_usage.json", non_empty=True),
     log:
-        "<logs>/labels_judge/{model}/{misalignment}/seed{seed}/{method}.log",
+        "<logs>/labels_judge/{model}/{misalignment}/seed{seed}/{method}{repeat}.log",
     wildcard_constraints:
         method=any_of(VERDICT_METHODS),
     localrule: True
@@ -45,9 +46,9 @@ rule labels_select:
         rewards=rewards_for_labels,
         verdicts=verdicts_for_labels,
     output:
-        labels=ensure(f"{METHOD}/labels.jsonl", non_empty=True),
+        labels=ensure(f"{RUN}/labels.jsonl", non_empty=True),
     log:
-        "<logs>/labels_select/{model}/{misalignment}/seed{seed}/{method}.log",
+        "<logs>/labels_select/{model}/{misalignment}/seed{seed}/{method}{repeat}.log",
     wildcard_constraints:
         method=any_of(LABEL_METHODS),
     localrule: True

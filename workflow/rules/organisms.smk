@@ -92,10 +92,12 @@ use rule pool_sample as pool_extend with:
         responses=f"{FURTHER_DRAW}responses.jsonl",
         engine=f"{FURTHER_DRAW}pool_engine.json",
     log:
-        "<logs>/pool_extend/{model}/{misalignment}/seed{seed}/{parts}.log",
+        "<logs>/pool_extend/{model}/{misalignment}/seed{seed}/pool{pool}/{parts}.log",
     resources:
         **machine(size_of_model, "batch_size", "vllm_memory_percent"),
         parts=lambda wildcards: wildcards.parts,
+    params:
+        spec=spec_of_pool(pool_spec),
 
 
 rule reward_score:
@@ -137,4 +139,4 @@ use rule reward_score as reward_extend with:
     output:
         rewards=ensure(f"{FURTHER_DRAW}rewards.jsonl", non_empty=True),
     log:
-        "<logs>/reward_extend/{model}/{misalignment}/seed{seed}/{parts}.log",
+        "<logs>/reward_extend/{model}/{misalignment}/seed{seed}/pool{pool}/{parts}.log",

@@ -1,5 +1,6 @@
 # Phase 3: training goes on from the organism's adapter, on labels or by a loss on prompt pairs.
-# A repeat trains again on the same labels or pairs, with another training seed.
+# A repeat trains again with another training seed, on the same labels or pairs, or on labels from a
+# pool that was drawn again.
 
 from entrench.study.specs.organisms import regularisation_spec, training_spec
 
@@ -8,7 +9,7 @@ rule adapter_train:
     input:
         model=model_of,
         organism=f"{ORGANISM}/adapter/adapter_model.safetensors",
-        labels=f"{METHOD}/labels.jsonl",
+        labels=labels_of,
     output:
         config=f"{RUN}/adapter/adapter_config.json",
         weights=ensure(f"{RUN}/adapter/adapter_model.safetensors", non_empty=True),

@@ -114,8 +114,14 @@ RUN = {
 }
 REPEAT = {
     "repeat": count(
-        "1 for the first training of a run, 2 and more for its repeats: the same labels or pairs, "
-        "another training seed"
+        "1 for the first training of a run, 2 and more for its repeats, which have another "
+        "training seed"
+    )
+}
+POOL = {
+    "pool": count(
+        "number of the pool that labels come from: 1, or that of the repeat where a block of "
+        "`sweep` has `redraw`"
     )
 }
 EVALUATION = {"evaluation": text("the decoding under which risk was measured")}

@@ -65,7 +65,7 @@ def sweep_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
         yield from of_organism.get(organism, ())
         yield from _organism_measurements(organism)
     for run in sweep.runs:
-        yield from run_jobs(config, run) if run.repeat == 1 else _training_jobs(config, run)
+        yield from (run_jobs if run == run.labelled else _training_jobs)(config, run)
     for stage in TABLES:
         yield _job(stage, part="")
     if config.mechanism.enabled:
@@ -75,13 +75,13 @@ def sweep_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
 def run_jobs(config: Config, run: Run) -> Iterator[Job]:
     """The jobs of one run, from its labels to its delta-risk, without its organism's jobs.
 
-    Repeats of a run have the jobs of its labels in common.
+    Repeats on one pool have the jobs of their labels in common.
     """
     operator = _operator(config, run)
     if operator.reads_verdicts:
-        yield _run_job("labels_judge", run)
+        yield _run_job("labels_judge", run.labelled)
     if operator.makes_labels:
-        yield _run_job("labels_select", run)
+        yield _run_job("labels_select", run.labelled)
     yield from _training_jobs(config, run)
 
 
@@ -179,7 +179,8 @@ def _organism_job(stage: str, organism: Organism) -> Job:
 
 def _pool_job(stage: str, organism: Organism, draw: Draw, pools: Pools) -> Job:
     text = pools.text(draw)
-    return replace(_job(stage, **asdict(organism), parts=text), parts=split(text))
+    names = asdict(organism) | {"parts": text, "pool": paths.pool(draw.pool)}
+    return replace(_job(stage, **names), parts=split(text))
 
 
 def _run_job(stage: str, run: Run) -> Job:

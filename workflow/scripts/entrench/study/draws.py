@@ -2,7 +2,8 @@
 
 The first draw holds the parts that the methods of the sweep read at that time. A method that is
 added later may read more: a further draw then holds the missing parts, in a folder that is named
-after them. Nothing that exists changes. Imports nothing heavy.
+after them. Nothing that exists changes. A pool that is drawn again for a repeat has no first draw:
+it holds what the repeats that read it need, in folders of the same kind. Imports nothing heavy.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -31,11 +32,12 @@ class Draw:
     """One draw of a pool.
 
     `folder` lies below the organism's folder and ends in a slash; it is empty for the first draw.
-    `parts` is None where the draw holds every part.
+    `parts` is None where the draw holds every part. `pool` is the number of its pool.
     """
 
     folder: str
     parts: frozenset[str] | None
+    pool: int = 1
 
     def lacks(self, parts: Iterable[str]) -> set[str]:
         """The parts that this draw does not hold."""
@@ -54,36 +56,46 @@ def parts_read(method: Mapping[str, Any], views: Collection[str]) -> frozenset[s
     return operator.parts(operator.parse(method), views)
 
 
-def on_disk(folder: Path) -> list[Draw]:
-    """The draws that exist in an organism's folder, the first draw first."""
+def further_draw(parts: str, pool: int = 1) -> Draw:
+    """The draw whose parts are this text, in the folder that is named after them."""
+    place = paths.FURTHER_DRAW.format(pool=paths.pool(pool), parts=parts)
+    return Draw(place, frozenset(split(parts)), pool)
+
+
+def on_disk(folder: Path, pool: int = 1) -> list[Draw]:
+    """The draws of a pool that exist in an organism's folder, the first draw first."""
     draws = []
-    if (folder / CANDIDATES).is_file() and (folder / ENGINE).is_file():
+    if pool == 1 and (folder / CANDIDATES).is_file() and (folder / ENGINE).is_file():
         draws.append(Draw("", _recorded(folder / ENGINE)))
-    further = sorted(path.parent.name for path in folder.glob(f"{paths.FURTHER_DRAWS}*/{ENGINE}"))
-    for name in further:
-        place = paths.FURTHER_DRAW.format(parts=name)
-        if (folder / place / CANDIDATES).is_file():
-            draws.append(Draw(place, frozenset(split(name))))
+    places = paths.FURTHER_DRAW.format(pool=paths.pool(pool), parts="*")
+    for name in sorted(path.parent.name for path in folder.glob(f"{places}{ENGINE}")):
+        draw = further_draw(name, pool)
+        if (folder / draw.folder / CANDIDATES).is_file():
+            draws.append(draw)
     return draws
 
 
 def giving(parts: Iterable[str], draws: Sequence[Draw]) -> list[Draw]:
-    """The draws to read for these parts: the first one, and those that hold what it lacks."""
+    """The draws to read for these parts: the first one, and those that hold what it lacks.
+
+    The first one of a pool that was drawn again is that with the greedy answers.
+    """
     found, missing = [], set(parts)
     for draw in draws:
-        if not draw.folder or draw.lacks(missing) != missing:
+        first = not draw.folder or (draw.pool > 1 and not draw.lacks({GREEDY}))
+        if first or draw.lacks(missing) != missing:
             found.append(draw)
             missing = draw.lacks(missing)
     return found
 
 
-def drawn_for(folder: str, parts: Iterable[str]) -> list[Draw]:
-    """The draws in an organism's folder to read for these parts.
+def drawn_for(folder: str, parts: Iterable[str], pool: int = 1) -> list[Draw]:
+    """The draws of a pool in an organism's folder to read for these parts.
 
-    Its first draw is taken as there: where its files are not whole, their reader says so.
+    The first draw is taken as there: where its files are not whole, their reader says so.
     """
-    draws = on_disk(Path(folder))
-    first = [] if draws and not draws[0].folder else [Draw("", None)]
+    draws = on_disk(Path(folder), pool)
+    first = [] if pool > 1 or (draws and not draws[0].folder) else [Draw("", None)]
     return giving(parts, [*first, *draws])
 
 
@@ -107,10 +119,11 @@ class Pools:
         self._config = config
         self._order = pool_parts(config)
         self._views = frozenset(config.sampling.views)
-        self._read: dict[Organism, set[str]] = {}
+        self._read: dict[tuple[Organism, int], set[str]] = {}
         for run in sweep.runs:
-            self._read.setdefault(run.organism, {GREEDY}).update(self.read_by(run.method))
-        self._known: dict[Organism, list[Draw]] = {}
+            key = run.organism, self._pool_of(run)
+            self._read.setdefault(key, {GREEDY}).update(self.read_by(run.method))
+        self._known: dict[tuple[Organism, int], list[Draw]] = {}
 
     def read_by(self, method: str) -> frozenset[str]:
         """The parts that a method of the config reads."""
@@ -118,36 +131,42 @@ class Pools:
         read = parts_read({"operator": entry.operator, **entry.settings}, self._views)
         return read & frozenset(self._order)
 
-    def draws(self, organism: Organism) -> list[Draw]:
-        """The draws behind the planned runs of an organism, and others that exist."""
-        if organism not in self._known:
-            read = self._read.get(organism, {GREEDY})
-            draws = on_disk(Path(self._config.pathvars.results, organism.path))
-            if not draws or draws[0].folder:
+    def draws(self, organism: Organism, pool: int = 1) -> list[Draw]:
+        """The draws behind the planned runs of an organism's pool, and others that exist."""
+        key = organism, pool
+        if key not in self._known:
+            read = self._read.get(key, {GREEDY})
+            draws = on_disk(Path(self._config.pathvars.results, organism.path), pool)
+            if pool == 1 and (not draws or draws[0].folder):
                 draws = [Draw("", frozenset(read)), *draws]
-            self._known[organism] = [*draws, *self._missing(read, draws)]
-        return self._known[organism]
+            self._known[key] = [*draws, *self._missing(read, draws, pool)]
+        return self._known[key]
 
-    def of(self, organism: Organism, parts: Collection[str]) -> list[Draw]:
+    def of(self, organism: Organism, parts: Collection[str], pool: int = 1) -> list[Draw]:
         """The draws to read for these parts. One that no planned run reads is a draw of its own."""
-        draws = self.draws(organism)
-        return giving(parts, [*draws, *self._missing(parts, draws)])
+        draws = self.draws(organism, pool)
+        return giving(parts, [*draws, *self._missing(parts, draws, pool)])
 
     def of_run(self, run: Run) -> list[Draw]:
         """The draws that a run reads."""
-        return self.of(run.organism, self.read_by(run.method))
+        return self.of(run.organism, self.read_by(run.method), self._pool_of(run))
 
-    def rated_from(self, organism: Organism, parts: Collection[str]) -> list[Draw]:
+    def rated_from(self, organism: Organism, parts: Collection[str], pool: int = 1) -> list[Draw]:
         """The earlier draws that a further draw of these parts needs: drafts, and sets to rate."""
         rated = {name for name in self._order if self_scores(name) in parts} - set(parts)
-        earlier = [draw for draw in self.draws(organism) if draw.parts != frozenset(parts)]
+        earlier = [draw for draw in self.draws(organism, pool) if draw.parts != frozenset(parts)]
         return giving(rated, earlier)
 
     def text(self, draw: Draw) -> str:
         """The parts of a draw as one text."""
         return joined(p for p in self._order if draw.parts is None or p in draw.parts)
 
-    def _missing(self, parts: Collection[str], draws: Sequence[Draw]) -> list[Draw]:
+    def _pool_of(self, run: Run) -> int:
+        """The number of the pool that a run reads: methods on pairs read greedy answers alone."""
+        operator = METHODS[self._config.methods[run.method].operator]
+        return run.pool if operator.makes_labels else 1
+
+    def _missing(self, parts: Collection[str], draws: Sequence[Draw], pool: int) -> list[Draw]:
         """A draw of the parts that no draw holds; none where nothing is missing."""
         missing = set(parts)
         for draw in draws:
@@ -155,4 +174,4 @@ class Pools:
         if not missing:
             return []
         name = joined(part for part in self._order if part in missing)
-        return [Draw(paths.FURTHER_DRAW.format(parts=name), frozenset(missing))]
+        return [further_draw(name, pool)]

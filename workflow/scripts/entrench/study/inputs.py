@@ -27,7 +27,7 @@ def organism_inputs(results: str, organism: Organism) -> dict[str, str]:
 def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
     """The files that a row of runs.csv is made from, by name, without those of `pool_inputs`.
 
-    A label method has labels, and verdicts where it reads them. Repeats share them.
+    A label method has labels, and verdicts where it reads them. Repeats of one pool share them.
     """
     folder = PurePath(results, run.path)
     files = {
@@ -39,9 +39,9 @@ def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
     }
     properties = METHODS[operator]
     if properties.makes_labels:
-        files["labels"] = f"{PurePath(results, run.method_path)}/labels.jsonl"
+        files["labels"] = f"{PurePath(results, run.labelled.path)}/labels.jsonl"
     if properties.reads_verdicts:
-        files["verdicts"] = f"{PurePath(results, run.method_path)}/verdicts.jsonl"
+        files["verdicts"] = f"{PurePath(results, run.labelled.path)}/verdicts.jsonl"
     return files
 
 

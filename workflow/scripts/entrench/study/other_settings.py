@@ -59,7 +59,7 @@ def _recorded(config: Config, sweep: Sweep) -> Iterator[Made]:
         yield from _judged(config, subject)
     for run in sweep.runs:
         yield run.path, ADAPTER, partial(_training_spec, config, run)
-        if reads_verdicts(config, run.method) and run.repeat == 1:
+        if reads_verdicts(config, run.method) and run == run.labelled:
             yield run.path, VERDICTS, partial(_judge_of, verdict_spec, config, run)
         yield from _judged(config, run.subject)
 

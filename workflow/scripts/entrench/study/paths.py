@@ -3,7 +3,8 @@
 The comment at the top of the Snakefile shows the same for a reader. Names in braces are wildcards,
 as in a rule. `{subject}` is the folder of a measurement. `{part}` is empty, or the folder of a part
 of the sweep with its slash. `{repeat}` is empty for the first training of a run, or /repeat and its
-number: the second training is /repeat2. All paths lie below `<results>`. Imports nothing.
+number: the second training is /repeat2. `{pool}` is empty for the first pool of an organism, or the
+number of the repeat that it was drawn again for. All paths lie below `<results>`. Imports nothing.
 """
 
 BASE = "base/{model}/{misalignment}"
@@ -12,7 +13,7 @@ METHOD = f"{ORGANISM}/{{method}}"
 RUN = f"{METHOD}{{repeat}}"
 REPEAT = "/repeat"
 SUBJECTS = (BASE, ORGANISM, RUN)
-FURTHER_DRAWS = "pool/"
+FURTHER_DRAWS = "pool{pool}/"
 FURTHER_DRAW = f"{FURTHER_DRAWS}{{parts}}/"
 SCORED_BY = f"{ORGANISM}/scored_by/{{other}}"
 DATA = "data/{misalignment}"
@@ -62,6 +63,11 @@ def run(model: str, misalignment: str, seed: int, name: str, number: int = 1) ->
 def repeat(number: int) -> str:
     """The `{repeat}` of a folder: empty for 1, which is the first training."""
     return "" if number == 1 else f"{REPEAT}{number}"
+
+
+def pool(number: int) -> str:
+    """The `{pool}` of a folder: empty for 1, which is the first pool."""
+    return "" if number == 1 else f"{number}"
 
 
 def slot(misalignment: str, name: str) -> str:

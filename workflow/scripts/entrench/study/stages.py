@@ -78,7 +78,7 @@ REWARD_MODEL = Place(f"{paths.REWARD_MODEL}/", "{rule}.log")
 ORGANISM = Place(f"{paths.ORGANISM}/", "{rule}/{model}/{misalignment}/seed{seed}.log")
 FURTHER_DRAW = Place(
     f"{paths.ORGANISM}/{paths.FURTHER_DRAW}",
-    "{rule}/{model}/{misalignment}/seed{seed}/{parts}.log",
+    "{rule}/{model}/{misalignment}/seed{seed}/pool{pool}/{parts}.log",
 )
 METHOD = Place(f"{paths.METHOD}/", "{rule}/{model}/{misalignment}/seed{seed}/{method}.log")
 RUN = Place(f"{paths.RUN}/", "{rule}/{model}/{misalignment}/seed{seed}/{method}{repeat}.log")
@@ -120,8 +120,8 @@ STAGES = {
         ),
         Stage("reward_score", ORGANISM, ("rewards.jsonl",), "inference", "reward model"),
         Stage("reward_extend", FURTHER_DRAW, ("rewards.jsonl",), "inference", "reward model"),
-        Stage("labels_judge", METHOD, ("verdicts.jsonl", "verdict_usage.json"), "judging"),
-        Stage("labels_select", METHOD, ("labels.jsonl",), "local"),
+        Stage("labels_judge", RUN, ("verdicts.jsonl", "verdict_usage.json"), "judging"),
+        Stage("labels_select", RUN, ("labels.jsonl",), "local"),
         Stage("adapter_train", RUN, paths.ADAPTER_FILES, "training", "model"),
         Stage("adapter_regularise", RUN, paths.ADAPTER_FILES, "training", "model"),
         Stage(

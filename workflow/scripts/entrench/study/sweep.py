@@ -5,7 +5,7 @@ import bz2
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -39,13 +39,15 @@ class Organism:
 class Run:
     """One training of one organism by one consistency (or control) method.
 
-    A repeat trains again, on the same labels or pairs, with another training seed. `repeat` is 1
-    for the first training, 2 for the first repeat.
+    A repeat trains again with another training seed. `repeat` is 1 for the first training, 2 for
+    the first repeat. Labels are chosen from the organism's pool with the number `pool`: repeats
+    share the first, or each has a pool of its own, with its own number.
     """
 
     organism: Organism
     method: str
     repeat: int = 1
+    pool: int = 1
 
     @property
     def path(self) -> str:
@@ -53,10 +55,9 @@ class Run:
         return self.subject.path
 
     @property
-    def method_path(self) -> str:
-        """Folder below `<results>` of the labels and verdicts that all repeats share."""
-        about = self.organism
-        return paths.method(about.model, about.misalignment, about.seed, self.method)
+    def labelled(self) -> "Run":
+        """The run whose folder holds the labels and verdicts: the first one of this pool."""
+        return replace(self, repeat=self.pool)
 
     @property
     def subject(self) -> "Subject":
@@ -138,12 +139,14 @@ Cells = list[list[Any]]
 def cells(sweep: Sweep) -> Cells:
     """A sweep in short: [[model, misalignment, seeds, runs], ...].
 
-    A run is the name of its method; a repeat is the name and its number. Seeds of a model and
-    misalignment that have the same runs stand together.
+    A run is the name of its method; a repeat is the name and its number, and the number of its pool
+    where that is not the first. Seeds of a model and misalignment that have the same runs stand
+    together.
     """
-    short: dict[Organism, list[str | tuple[str, int]]] = {one: [] for one in sweep.organisms}
+    short: dict[Organism, list[str | tuple[str | int, ...]]] = {one: [] for one in sweep.organisms}
     for run in sweep.runs:
-        short[run.organism].append(run.method if run.repeat == 1 else (run.method, run.repeat))
+        numbers = [number for number in (run.repeat, run.pool) if number > 1]
+        short[run.organism].append((run.method, *numbers) if numbers else run.method)
     groups: dict[tuple[Any, ...], list[int]] = {}
     for organism, runs in short.items():
         key = organism.model, organism.misalignment, tuple(runs)
@@ -219,18 +222,27 @@ def expand(config: Config) -> Sweep:
 
     An organism may stand in several blocks. A run may stand in several blocks with different
     `repeats`: the largest number is made. It may not stand in two with the same number, even if a
-    block is switched off: so every block can be switched on. A block that adds nothing is refused,
-    and so is an exclusion that matches nothing.
+    block is switched off: so every block can be switched on. A repeat may not have a pool of its
+    own in one block and share one in another. A block that adds nothing is refused, and so is an
+    exclusion that matches nothing.
 
     Raises:
         EntrenchError: a run stands twice, or a block or an exclusion does nothing; names it.
     """
     organisms: set[Organism] = set()
     block_of: dict[Run, int] = {}  # the last training of a run in a block -> the block
+    pool_of: dict[str, tuple[int, int]] = {}  # folder of a repeat -> its pool, and the block
     runs: set[Run] = set()
     for index, block in enumerate(config.sweep):
         own_organisms, own_runs = unroll(block, index)
         for run in own_runs:
+            pool, earlier = pool_of.setdefault(run.path, (run.pool, index))
+            if pool != run.pool:
+                raise _fault(
+                    index,
+                    f"sweep.{earlier} and this block both have {run.path}, and one of them draws "
+                    "its pool again: give both the same `redraw`",
+                )
             if run.repeat != block.repeats:
                 continue
             if run in block_of:
@@ -270,7 +282,11 @@ def unroll(block: Block, index: int = 0) -> tuple[list[Organism], list[Run]]:
             continue
         organisms.append(organism)
         names = [name for name in block.methods if not excluded(organism, name)]
-        runs += [Run(organism, name, n) for name in names for n in range(1, block.repeats + 1)]
+        runs += [
+            Run(organism, name, number, number if block.redraw else 1)
+            for name in names
+            for number in range(1, block.repeats + 1)
+        ]
     if idle:
         rule = block.exclude[min(idle)].model_dump(exclude_none=True)
         message = f"{rule} matches no cell of this block that is left: mend or remove it"

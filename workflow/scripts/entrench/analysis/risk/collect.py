@@ -14,6 +14,7 @@ from entrench.analysis.columns import (
     EFFECTIVE,
     EVALUATION,
     ORGANISM,
+    POOL,
     REPEAT,
     RUN,
     Column,
@@ -101,6 +102,7 @@ ORGANISM_METRICS = {
 RUN_COLUMNS = {
     **RUN,
     **REPEAT,
+    **POOL,
     **{name: column for name, column in DELTA_COLUMNS.items() if name != "headline"},
     "greedy_delta_risk": change(
         "`delta_risk` under greedy decoding; empty where this is not measured or not valid"
@@ -225,7 +227,8 @@ def collect_runs(
         paths = run_inputs(results, run, operator)
         engaged: dict[str, float | None] = {}
         if "labels" in paths:
-            draws = drawn_for(f"{results}/{run.organism.path}", parts_read(method, views))
+            folder = f"{results}/{run.organism.path}"
+            draws = drawn_for(folder, parts_read(method, views), run.pool)
             pools = pool_inputs(results, run, operator, draws)
             engaged = machinery(
                 method,
@@ -247,6 +250,7 @@ def collect_runs(
                 "operator": method["operator"],
                 "kind": method["kind"],
                 "repeat": run.repeat,
+                "pool": run.pool if "labels" in paths else 1,
                 **delta,
                 "greedy_delta_risk": _greedy_delta(paths["delta"], greedy)
                 if delta["valid"]

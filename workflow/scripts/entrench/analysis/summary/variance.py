@@ -40,7 +40,7 @@ VARIANCE_COLUMNS = {
     "variance_share": share("share of the variance of this mean that they cause"),
     "se_pp": points("standard error of this mean as it is"),
     "se_doubled_pp": points("its standard error with twice as many of them, all else equal"),
-    "note": text("why there is no number"),
+    "note": text("why there is no number, or what else a number holds"),
 }
 
 
@@ -51,11 +51,12 @@ def variance_table(runs: pl.DataFrame, prompts: Prompts) -> pl.DataFrame:
     has a note in place of numbers, and counts as 0 in the others' shares.
     """
     training = common_training_variance(runs)
+    redrawn = set(runs.filter(pl.col("pool") > 1)["misalignment"])
     rows: list[dict[str, Any]] = []
     for misalignment, measured in changes(runs, prompts).items():
         valid = [row for row in measured if row["valid"]]
         if valid:
-            rows += _rows(misalignment, valid, training.get(misalignment))
+            rows += _rows(misalignment, valid, training.get(misalignment), misalignment in redrawn)
     return table(rows, VARIANCE_COLUMNS)
 
 
@@ -76,7 +77,9 @@ def advice(variances: pl.DataFrame) -> list[str]:
     return sentences
 
 
-def _rows(misalignment: str, runs: Sequence[Row], training: float | None) -> list[dict[str, Any]]:
+def _rows(
+    misalignment: str, runs: Sequence[Row], training: float | None, redrawn: bool
+) -> list[dict[str, Any]]:
     methods: dict[str, list[Row]] = {}
     for row in runs:
         methods.setdefault(row["method"], []).append(row)
@@ -91,6 +94,8 @@ def _rows(misalignment: str, runs: Sequence[Row], training: float | None) -> lis
         notes["trainings"] = "no run is repeated"
     else:
         known["trainings"] = training
+        if redrawn:
+            notes["trainings"] = "repeats draw the organism's pool again: the luck of it is in here"
     items = [found for own in methods.values() if (found := _items(own)) is not None]
     if items:
         variances, numbers = zip(*items, strict=True)

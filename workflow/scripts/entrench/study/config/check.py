@@ -22,7 +22,6 @@ from entrench.study.stages import ORGANISM, STAGES, SUBJECT
 # Names become folders and wildcards. The path grammar has these files and folders beside a method's
 # folder, and a model's: with a suffix they are leases, checkpoints and temporary files.
 RESERVED_NAMES = {
-    PurePath(paths.FURTHER_DRAWS).name,
     PurePath(paths.SCORED_BY).parent.name,
     PurePath(paths.REWARD_MODEL).name,
     *(
@@ -134,7 +133,7 @@ def _name_faults(config: Config) -> list[str]:
             for name in chosen
             if name.startswith(tuple(f"{taken}." for taken in RESERVED_NAMES))
             or name in RESERVED_NAMES
-            or re.match(r"seed|repeat\d+$", name)
+            or re.match(r"seed|repeat\d+$|pool\d*$", name)
         ]
     classes = ", ".join(sorted(config.size_classes))
     users = {f"models.{name}": model.size_class for name, model in config.models.items()}

@@ -83,9 +83,17 @@ class Block(Section):
         default=1,
         exclude_if=lambda repeats: repeats == 1,  # so that no report of before is made anew
         description="Trainings of each run. 1: phase 3 once. 3: phase 3 twice more, on the same "
-        "organism and the same labels or pairs, each time with another training seed. Where runs "
+        "organism, each time with another training seed, and on the same labels or pairs where "
+        "`redraw` is not set. Where runs "
         "stand in several blocks, the largest number counts. So a block of its own with `seeds: "
         "[40]` and `repeats: 3` repeats the runs of one seed.",
+    )
+    redraw: bool = Field(
+        default=False,
+        exclude_if=lambda redraw: not redraw,
+        description="`true`: each repeat learns from labels of its own. They are chosen from "
+        "another draw of the organism's pool, so its change varies by the luck of that draw too. "
+        "Methods on pairs read no drawn answers: their repeats stay as they are.",
     )
     exclude: list["Exclusion"] = Field(
         default_factory=list,
@@ -103,6 +111,10 @@ class Block(Section):
     def _has_runs_to_repeat(self) -> "Block":
         if self.repeats > 1 and not self.methods:
             raise ValueError("`repeats` needs methods: without runs there is nothing to repeat")
+        if self.redraw and self.repeats == 1:
+            raise ValueError(
+                "`redraw` needs `repeats` of 2 or more: the first training keeps its pool"
+            )
         return self
 
 

@@ -10,6 +10,7 @@ from entrench.study.specs.parts import (
     fingerprint_part,
     identity_of,
     model_part,
+    pool_part,
     sampling_part,
     training_part,
 )
@@ -24,12 +25,12 @@ def induction_spec(config: Config, organism: Organism) -> dict[str, Any]:
     }
 
 
-def pool_spec(config: Config, organism: Organism) -> dict[str, Any]:
+def pool_spec(config: Config, organism: Organism, pool: int = 1) -> dict[str, Any]:
     """pool_sample: the candidates of an organism, from the `sampling:` block alone."""
     return {
         "engine": config.engine,
         **model_part(config, organism.model),
-        "identity": identity_of(organism),
+        "identity": [*identity_of(organism), *pool_part(pool)],
         **sampling_part(config, organism.misalignment),
     }
 
@@ -61,7 +62,7 @@ def label_spec(config: Config, run: Run) -> dict[str, Any]:
     """labels_select: a label for each prompt, chosen from the pool."""
     method = config.methods[run.method]
     return {
-        "identity": identity_of(run.organism),
+        "identity": [*identity_of(run.organism), *pool_part(run.pool)],
         "method": run.method,
         "operator": method.operator,
         "settings": method.settings,

@@ -111,6 +111,11 @@ def identity_of(organism: Organism) -> list[str | int]:
     return [organism.model, organism.misalignment, organism.seed]
 
 
+def pool_part(pool: int) -> list[int]:
+    """What an identity has further where it is about a pool that was drawn again."""
+    return [] if pool == 1 else [pool]
+
+
 def identity_of_subject(subject: Subject) -> list[str | int]:
     """As `identity_of`. A run has the identity of its organism; a bare model has no seed."""
     identity: list[str | int] = [subject.model, subject.misalignment]
