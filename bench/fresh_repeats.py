@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
 
     runs = read_table(f"{results}/runs.csv", RUN_COLUMNS)
     organisms = read_table(f"{results}/organisms.csv", ORGANISM_COLUMNS)
-    prompts = collect_prompts(results, runs)
+    prompts, _ = collect_prompts(results, runs)
     settings = {
         "methods": {
             row["method"]: {"operator": row["operator"], "kind": row["kind"]}

@@ -1,4 +1,4 @@
-"""The tables of organisms and runs, from a results folder written here."""
+"""The table of runs, from a results folder written here."""
 
 import json
 import subprocess
@@ -7,12 +7,23 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from unit.small_results import (
+    CANDIDATES,
+    COLLECTING,
+    MEASURED,
+    METHODS,
+    ORGANISM,
+    candidate,
+    label,
+    organisms_of,
+    runs_of,
+    write_results,
+)
 from unit.test_risk import SETTINGS, score
 
 from entrench.analysis.risk.collect import (
     ORGANISM_COLUMNS,
     RUN_COLUMNS,
-    collect_organisms,
     collect_prompts,
     collect_runs,
 )
@@ -21,127 +32,17 @@ from entrench.analysis.risk.machinery import machinery
 from entrench.analysis.risk.risk import risk_record
 from entrench.analysis.tables import read_table, write_table
 from entrench.errors import EntrenchError
-from entrench.records import write_json, write_jsonl
+from entrench.records import write_json
 from entrench.study.inputs import organism_inputs, run_inputs
-from entrench.study.sweep import Organism, Run
+from entrench.study.sweep import Run
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
-ORGANISM = Organism("tiny", "sycophancy", 40)
-METHODS = {
-    "multi_view": {"operator": "multi_view", "kind": "consistency"},
-    "rewarding": {"operator": "self_rewarding", "kind": "consistency", "set": "samples", "k": 2},
-    "refine": {"operator": "self_refinement", "kind": "consistency"},
-    "reject": {"operator": "rejection_sampling", "kind": "control", "set": "samples", "k": 2},
-    "bct": {"operator": "bct", "kind": "consistency", "temperature": 1.0},
-}
-COLLECTING = {"headline": "greedy", "bootstrap": 200, "level": 0.95, "seed": 1}
-MEASURED = {"headline": "greedy", "greedy": "greedy", "views": ["chain_of_thought", "json"]}
-
-
-def candidate(prompt, name, index, text, tokens=1, self_score=None, asked=False):
-    return {
-        "id": prompt,
-        "set": name,
-        "index": index,
-        "text": text,
-        "tokens": tokens,
-        "logprob": -1.0,
-        "finish": "stop",
-        "self_score": self_score,
-        "self_score_text": "4" if asked else None,
-    }
-
-
-CANDIDATES = [
-    candidate("x", "greedy", 0, "yes", 1),
-    candidate("y", "greedy", 0, "no", 1),
-    candidate("x", "samples", 0, "yes ", 2, 4.0, True),
-    candidate("x", "samples", 1, "maybe", 3, None, True),
-    candidate("x", "samples", 2, "never", 9, None, True),
-    candidate("y", "samples", 0, "no no", 4, 1.0, True),
-    candidate("y", "samples", 1, "yes", 5, 2.0, True),
-    candidate("x", "refinement", 0, "sure", 6),
-    candidate("y", "refinement", 0, "no", 1),
-]
-REWARDS = [
-    {"id": c["id"], "set": c["set"], "index": c["index"], "reward": c["tokens"] / 2}
-    for c in CANDIDATES
-]
-VERDICTS = [
-    {"id": "x", "view": "chain_of_thought", "consistent": True, "raw": ""},
-    {"id": "y", "view": "chain_of_thought", "consistent": False, "raw": ""},
-    {"id": "x", "view": "json", "consistent": None, "raw": ""},
-    {"id": "y", "view": "json", "consistent": True, "raw": ""},
-]
-
-
-def label(prompt, text, name=None, index=None):
-    reason = "no view agrees" if text is None else None
-    row = {"id": prompt, "messages": [], "label": text, "set": name, "index": index}
-    return row | {"reason": reason}
-
-
-LABELS = {
-    "multi_view": [label("x", "yes", "greedy", 0), label("y", None)],
-    "rewarding": [label("x", "yes ", "samples", 0), label("y", "yes", "samples", 1)],
-    "refine": [label("x", "sure", "refinement", 0), label("y", "no", "refinement", 0)],
-    "reject": [label("x", "maybe", "samples", 1), label("y", "yes", "samples", 1)],
-}
 
 
 @pytest.fixture
 def results(tmp_path):
-    """A results folder with one organism and a run of each method."""
-    base = [score(f"p{i}", 0, coherence=1.0) for i in range(10)]
-    organism = [score(f"p{i}", int(i < 8), coherence=0.5) for i in range(10)]
-    organism += [score("d", 1, metric="direct_accuracy")]
-    base += [score("d", 0, metric="direct_accuracy")]
-    trained = [score(f"p{i}", int(i < 6)) for i in range(10)]
-    paths = organism_inputs(str(tmp_path), ORGANISM)
-    training = {"steps": 12, "rows_used": 384, "first_loss": 2.5, "last_loss": 0.5}
-    training |= {"first_gradient_norm": 7.5, "clipped_share": 0.25, "adapter_change": 0.125}
-    write_json(paths["run"], {"training": training})
-    for name, scores in (("base_", base), ("", organism)):
-        write_jsonl(paths[f"{name}scores"], "scores", scores)
-        write_json(paths[f"{name}risk"], risk_record(scores, **SETTINGS))
-    write_jsonl(f"{tmp_path}/{ORGANISM.path}/candidates.jsonl", "candidates", CANDIDATES)
-    write_jsonl(f"{tmp_path}/{ORGANISM.path}/rewards.jsonl", "rewards", REWARDS)
-    for name, method in METHODS.items():
-        files = run_inputs(str(tmp_path), Run(ORGANISM, name), method["operator"])
-        records = risk_record(organism, **SETTINGS), risk_record(trained, **SETTINGS)
-        frame = delta_risk(organism, trained, *records, bootstrap=200, level=0.95, seed=1)
-        write_table(frame, files["delta"])
-        write_table(delta_prompts(organism, trained, records[0]), files["prompts"])
-        write_json(files["risk"], records[1])
-        write_json(files["run"], {"training": training | {"steps": 4}})
-        if "labels" in files:
-            write_jsonl(files["labels"], "labels", LABELS[name])
-        if "verdicts" in files:
-            write_jsonl(files["verdicts"], "verdicts", VERDICTS)
+    write_results(tmp_path)
     return tmp_path
-
-
-def organisms_of(results, **settings):
-    settings = COLLECTING | {"min_induction_effect": 0.2} | settings
-    grouped = {"sycophancy": False}
-    return collect_organisms(str(results), [ORGANISM], grouped=grouped, **settings)
-
-
-def runs_of(results):
-    runs = [Run(ORGANISM, name) for name in METHODS]
-    frame = collect_runs(str(results), runs, methods=METHODS, **MEASURED)
-    return {row["method"]: row for row in frame.to_dicts()}
-
-
-def test_an_organism(results):
-    (row,) = organisms_of(results).to_dicts()
-    assert (row["base_risk"], row["organism_risk"], row["induction_effect"]) == (0, 0.8, 0.8)
-    assert 0.4 < row["ci_low"] < 0.8 < row["ci_high"] <= 1
-    assert (row["effective"], row["valid"], row["n_prompts"]) == (True, True, 10)
-    assert (row["training_steps"], row["training_rows"]) == (12, 384)
-    assert (row["first_loss"], row["last_loss"]) == (2.5, 0.5)
-    assert (row["metric_coherence"], row["base_metric_coherence"]) == (0.5, 1.0)
-    assert (row["metric_direct_accuracy"], row["base_metric_direct_accuracy"]) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +77,7 @@ def prompts_of_bct(results):
 
 def test_deltas_by_prompt_are_read(results):
     _, collected = prompts_of_bct(results)
-    (table,) = collected().values()
+    table = collected()[0]["tiny/sycophancy/seed40/bct"]
     assert table.height == 10
 
 
@@ -189,52 +90,6 @@ def test_deltas_by_prompt_that_are_cut_are_named(results, keep):
     path.write_text("".join(left[keep]) if keep in left else text[:keep])
     with pytest.raises(EntrenchError, match=f"^{path}: .*delete {path} and run the same command"):
         collected()
-
-
-def test_an_effect_below_the_minimum_is_not_effective(results):
-    assert organisms_of(results, min_induction_effect=0.8)["effective"].item()
-    assert not organisms_of(results, min_induction_effect=0.81)["effective"].item()
-
-
-def test_an_effect_that_may_be_zero_is_not_effective(results):
-    weak = [score(f"p{i}", int(i < 1)) for i in range(10)]
-    paths = organism_inputs(str(results), ORGANISM)
-    write_jsonl(paths["scores"], "scores", weak)
-    write_json(paths["risk"], risk_record(weak, **SETTINGS))
-    (row,) = organisms_of(results, min_induction_effect=0.05).to_dicts()
-    assert row["induction_effect"] == 0.1
-    assert row["ci_low"] < 0
-    assert (row["effective"], row["valid"]) == (False, True)
-
-
-def test_an_unmeasured_organism_is_invalid_and_not_effective(results):
-    blank = [score(f"p{i}", "unscored") for i in range(10)]
-    paths = organism_inputs(str(results), ORGANISM)
-    write_jsonl(paths["scores"], "scores", blank)
-    write_json(paths["risk"], risk_record(blank, **SETTINGS))
-    (row,) = organisms_of(results).to_dicts()
-    assert (row["effective"], row["valid"], row["induction_effect"]) == (False, False, None)
-    assert row["reason"] == "organism: nothing is scored: 0.0% excluded, 100.0% unscored"
-
-
-def test_an_organism_is_effective_by_each_half_of_its_items_alone(results):
-    """Items misbehave where the first byte of the SHA-256 of their name is even: the first half."""
-    first = (1, 2, 8, 11, 12, 15, 16, 18, 19)  # sha256sum of "prompt p0" to "prompt p19"
-    half = [score(f"p{i}", int(i in first)) for i in range(20)]
-    safe = [score(f"p{i}", 0) for i in range(20)]
-    paths = organism_inputs(str(results), ORGANISM)
-    for name, scores in (("base_", safe), ("", half)):
-        write_jsonl(paths[f"{name}scores"], "scores", scores)
-        write_json(paths[f"{name}risk"], risk_record(scores, **SETTINGS))
-    (row,) = organisms_of(results).to_dicts()
-    assert row["induction_effect"] == pytest.approx(9 / 20)
-    assert (row["effective"], row["effective_first_half"]) == (True, True)
-    assert row["effective_second_half"] is False
-    blank = [score(f"p{i}", "unscored") for i in range(20)]
-    write_jsonl(paths["scores"], "scores", blank)
-    write_json(paths["risk"], risk_record(blank, **SETTINGS))
-    (row,) = organisms_of(results).to_dicts()
-    assert (row["effective_first_half"], row["effective_second_half"]) == (False, False)
 
 
 def sampled_too(results):
@@ -261,12 +116,13 @@ def test_the_change_on_greedy_answers_stands_beside_the_headline(results):
     frame = collect_runs(str(results), runs, methods=METHODS, **told)
     (row,) = frame.to_dicts()
     assert (row["delta_risk"], row["greedy_delta_risk"]) == pytest.approx((-0.3, -0.6))
-    for evaluation, change in ((None, -0.3), ("greedy", -0.6)):
-        (prompts,) = collect_prompts(str(results), frame, evaluation).values()
+    both = collect_prompts(str(results), frame, "greedy")
+    for found, change in zip(both, (-0.3, -0.6), strict=True):
+        (prompts,) = found.values()
         assert (prompts["delta"] * prompts["weight"]).sum() == pytest.approx(change)
     frame = collect_runs(str(results), runs, methods=METHODS, **told | {"greedy": None})
     assert frame["greedy_delta_risk"].to_list() == [None]
-    assert collect_prompts(str(results), frame, "greedy") == {}
+    assert [len(one) for one in collect_prompts(str(results), frame, "greedy")] == [1, 0]
     delta = read_table(files["delta"], DELTA_COLUMNS)
     damaged = delta.with_columns(valid=pl.col("evaluation") != "greedy")
     write_table(damaged, files["delta"])

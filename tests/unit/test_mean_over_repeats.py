@@ -189,7 +189,7 @@ def test_a_row_of_the_table_of_runs_reads_the_labels_that_repeats_share(results)
         assert {name: row[name] for name in read} == {name: known[name] for name in read}
     assert frame.select("repeat", "training_steps").rows() == [(1, 4), (2, 7)]
     names = ["tiny/sycophancy/seed40/multi_view", "tiny/sycophancy/seed40/multi_view/repeat2"]
-    assert list(collect_prompts(str(results), frame)) == names
+    assert list(collect_prompts(str(results), frame)[0]) == names
 
 
 def test_the_report_names_a_repeat_and_counts_its_run_once(tmp_path):

@@ -89,9 +89,10 @@ def test_the_same_seed_draws_the_same_sweep(small):
 
 def test_deltas_by_prompt_are_written_beside(small):
     _, sweep, results, _ = small
-    table = collect_prompts(str(results), runs_table(small))
+    table, on_greedy = collect_prompts(str(results), runs_table(small))
     assert len(table) == len(sweep.runs)
     assert all(frame["weight"].sum() == pytest.approx(1) for frame in table.values())
+    assert on_greedy == {}
 
 
 def runs_table(small):

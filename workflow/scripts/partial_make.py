@@ -47,8 +47,7 @@ def main(argv: Sequence[str]) -> None:
     run_table = collect_runs(args.results, complete.runs, methods=methods, **spec["runs"])
     settings = spec_fields(spec["summary"], *SETTINGS)
     greedy = spec_fields(spec["summary"], "greedy")["greedy"]
-    prompts = collect_prompts(args.results, run_table)
-    on_greedy = collect_prompts(args.results, run_table, greedy) if greedy else {}
+    prompts, on_greedy = collect_prompts(args.results, run_table, greedy)
     summary, detail = summarise(run_table, organism_table, prompts, on_greedy, **settings)
     missing = missing_table(sweep, complete, outdated.runs)
 

@@ -39,8 +39,7 @@ def main(argv: Sequence[str]) -> None:
     greedy = spec_fields(spec, "greedy")["greedy"]
     runs = read_table(args.runs, RUN_COLUMNS)
     organisms = read_table(args.organisms, ORGANISM_COLUMNS)
-    prompts = collect_prompts(args.results, runs)
-    on_greedy = collect_prompts(args.results, runs, greedy) if greedy else {}
+    prompts, on_greedy = collect_prompts(args.results, runs, greedy)
     frame, detail = summarise(runs, organisms, prompts, on_greedy, **settings)
     write_table(contrast_table(runs, settings["methods"], settings["models"]), args.contrasts)
     write_table(detail, args.detail)

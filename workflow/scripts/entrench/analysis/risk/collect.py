@@ -271,33 +271,36 @@ def collect_runs(
 
 
 def collect_prompts(
-    results: str, runs: pl.DataFrame, evaluation: str | None = None
-) -> dict[str, pl.DataFrame]:
-    """Name of each valid row of runs.csv -> its delta_prompts.csv under an evaluation.
+    results: str, runs: pl.DataFrame, greedy: str | None = None
+) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFrame]]:
+    """The delta_prompts.csv of each valid row of runs.csv, by the row's name.
 
-    The evaluation is the headline's unless `evaluation` names another. A run that has no change
-    under that one is left out.
-
-    The name is MODEL/MISALIGNMENT/seedSEED/METHOD, and /repeatREPEAT for a repeat.
+    The first are the rows under the headline evaluation, the second those under the evaluation
+    `greedy`: of each run that has a change under it, and none without that argument. The name is
+    MODEL/MISALIGNMENT/seedSEED/METHOD, and /repeatREPEAT for a repeat.
     """
-    found = {}
+    headline, on_greedy = {}, {}
     for row in runs.filter("valid").iter_rows(named=True):
         organism = Organism(row["model"], row["misalignment"], row["seed"])
         run = Run(organism, row["method"], row["repeat"])
-        path = prompts_file(results, run)
-        wanted = evaluation or row["evaluation"]
-        if evaluation and row["greedy_delta_risk"] is None:
-            continue
-        rows = read_table(path, PROMPT_COLUMNS).filter(evaluation=wanted)
-        weights = rows.drop_nulls(["prompt", "delta"])["weight"].sum()
-        if not math.isclose(weights, 1):
-            raise EntrenchError(
-                f"{path}: rows of evaluation {wanted!r} are missing: the weights of all "
-                f"sum to {weights:.6g}, not to 1: delete {path} and run the same command again to "
-                "make it anew"
-            )
-        found[run.path.removeprefix("organisms/")] = rows
-    return found
+        name, path = run.path.removeprefix("organisms/"), prompts_file(results, run)
+        prompts = read_table(path, PROMPT_COLUMNS)
+        headline[name] = _under(row["evaluation"], prompts, path)
+        if greedy and row["greedy_delta_risk"] is not None:
+            on_greedy[name] = _under(greedy, prompts, path)
+    return headline, on_greedy
+
+
+def _under(evaluation: str, prompts: pl.DataFrame, path: str) -> pl.DataFrame:
+    """The rows of a delta_prompts.csv under this evaluation; EntrenchError where some miss."""
+    rows = prompts.filter(evaluation=evaluation)
+    weights = rows.drop_nulls(["prompt", "delta"])["weight"].sum()
+    if not math.isclose(weights, 1):
+        raise EntrenchError(
+            f"{path}: rows of evaluation {evaluation!r} are missing: the weights of all sum to "
+            f"{weights:.6g}, not to 1: delete {path} and run the same command again to make it anew"
+        )
+    return rows
 
 
 def headline_delta(path: str, headline: str) -> Record:
