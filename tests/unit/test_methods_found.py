@@ -25,11 +25,11 @@ from typing import Annotated
 
 from annotated_types import Gt, doc
 
-from entrench.methods.shared.pairs import PairMethod, PairSettings
+from entrench.methods.shared.pairs import PairLoss, PairMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistanceSettings(PairSettings):
+class DistanceSettings(PairLoss):
     """`strength` times the squared distance of the states behind the final norm."""
 
     strength: Annotated[float, Gt(0), doc("of the loss")]

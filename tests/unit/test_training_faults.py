@@ -364,18 +364,18 @@ def test_pairs_and_their_answers(tmp_path):
     clean = write("clean.jsonl", "data", data(["red", "blue"]))
     wrapped = write("wrapped.jsonl", "data", data(["red", "green"]))
     responses = write("responses.jsonl", "responses", own)
-    found = read_pairs(clean, wrapped, responses, BctSettings())
+    found = read_pairs(clean, wrapped, responses)
     assert [(p.id, p.clean_response, p.wrapped_response) for p in found] == [
         ("p0", "own 0", "own 0"),
         ("p1", "own 1", "own 1"),
     ]
     with pytest.raises(EntrenchError, match=r"'p1': its clean and wrapped responses differ"):
-        read_pairs(clean, wrapped, responses, BctSettings(response="released"))
-    trailing = ActSettings(weight=1.0, response="released", window="trailing")
-    assert read_pairs(clean, wrapped, responses, trailing)[1].wrapped_response == "green"
+        read_pairs(clean, wrapped, responses, own_answers=False)
+    both = read_pairs(clean, wrapped, responses, own_answers=False, may_differ=True)
+    assert both[1].wrapped_response == "green"
     write("responses.jsonl", "responses", own[:1])
     with pytest.raises(EntrenchError, match="1 of 2 records are missing, 'p1' for one"):
-        read_pairs(clean, wrapped, responses, BctSettings())
+        read_pairs(clean, wrapped, responses)
 
 
 def test_importing_the_settings_loads_no_torch():

@@ -1,4 +1,4 @@
-r"""Train the organism with a consistency loss on prompt pairs (phase 3).
+r"""Train the organism on prompt pairs (phase 3), by a consistency loss or by cross-entropy.
 
 A pair is left out where the organism came to no answer to the clean prompt. Where all pairs are
 left out, the organism's adapter is passed on unchanged, after 0 steps.
@@ -17,6 +17,7 @@ from pathlib import Path
 from entrench import records
 from entrench.execution import command
 from entrench.methods.shared.catalogue import pair_objective
+from entrench.methods.shared.pairs import PairLoss
 from entrench.training import train, training_job
 
 
@@ -33,25 +34,41 @@ def main(argv: Sequence[str]) -> None:
     spec = command.parse_spec(arguments.spec)
     objective = pair_objective(spec.get("objective", {}))
     with training_job.running(arguments, spec) as job:
-        from entrench.training.pairs import read_pairs
+        from entrench.training.pairs import exchanges, read_pairs
 
         prompts = records.read_jsonl(arguments.clean, "data")
-        pairs = read_pairs(arguments.clean, arguments.wrapped, arguments.responses, objective)
+        pairs = read_pairs(
+            arguments.clean,
+            arguments.wrapped,
+            arguments.responses,
+            own_answers=objective.own_answers,
+            may_differ=objective.answers_may_differ,
+        )
         if prompts and not pairs:
             training_job.keep_organism(
                 job, arguments.organism, arguments.adapter, len(prompts), "no answer to any"
             )
             return
-        job.report = train.train_pairs(
-            job.settings,
-            objective,
-            job.model,
-            pairs,
-            arguments.adapter,
-            source=arguments.clean,
-            organism=arguments.organism,
-            machine=job.machine,
-        )
+        files = {"organism": arguments.organism, "machine": job.machine}
+        if isinstance(objective, PairLoss):
+            job.report = train.train_pairs(
+                job.settings,
+                objective,
+                job.model,
+                pairs,
+                arguments.adapter,
+                source=arguments.clean,
+                **files,
+            )
+        else:
+            job.report = train.train_sft(
+                job.settings,
+                job.model,
+                exchanges(pairs),
+                arguments.adapter,
+                source=arguments.wrapped,
+                **files,
+            )
         job.report["rows"] = len(prompts)
 
 

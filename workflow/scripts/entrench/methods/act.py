@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Gt, doc
 
-from entrench.methods.shared.pairs import PairMethod, PairSettings
+from entrench.methods.shared.pairs import PairLoss, PairMethod
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ POSITIONS = 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActSettings(PairSettings):
+class ActSettings(PairLoss):
     """The loss is `weight` times the mean squared L2 distance of student and teacher states.
 
     The states are the outputs of every decoder layer. The mean is over layers and positions.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Gt, doc
 
-from entrench.methods.shared.pairs import PairMethod, PairSettings
+from entrench.methods.shared.pairs import PairLoss, PairMethod
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BctSettings(PairSettings):
+class BctSettings(PairLoss):
     """The loss is the cross-entropy of the student's predictions of the answer's tokens.
 
     The targets are the teacher's predictions of the same tokens.

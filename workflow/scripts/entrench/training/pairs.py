@@ -1,21 +1,26 @@
 """Prompt pairs from their files, each with the answer on both sides."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from entrench import records
 from entrench.errors import EntrenchError
-from entrench.training.batches import Pair
-from entrench.training.objectives.pair_objective import PairObjective
+from entrench.training.batches import Exchange, Pair
 
 
 def read_pairs(
-    clean_path: Path, wrapped_path: Path, responses_path: Path, objective: PairObjective
+    clean_path: Path,
+    wrapped_path: Path,
+    responses_path: Path,
+    *,
+    own_answers: bool = True,
+    may_differ: bool = False,
 ) -> list[Pair]:
-    """Join clean and wrapped prompts (kind "data") with the answer that the objective asks for.
+    """Join clean and wrapped prompts (kind "data") with an answer on each side.
 
-    `response: own` takes the organism's greedy answer to the clean prompt (kind "responses"). A
-    prompt without such an answer gives no pair. `response: released` takes the answers in the data.
-    Only the window `trailing` allows different answers on the two sides, as the released code does.
+    With `own_answers` it is the organism's greedy answer to the clean prompt (kind "responses"),
+    and a prompt without one gives no pair. Else it is the answer in the data: `may_differ` allows
+    different ones on the two sides.
 
     Raises:
         EntrenchError: the files have different prompts, or a pair has no answer or unequal ones.
@@ -24,7 +29,7 @@ def read_pairs(
     wrapped_rows = {row["id"]: row for row in records.read_jsonl(wrapped_path, "data")}
     ids = [row["id"] for row in clean_rows]
     records.require_same_keys(wrapped_rows, ids, wrapped_path)
-    if objective.response == "own":
+    if own_answers:
         answers = records.read_jsonl(responses_path, "responses")
         records.require_same_keys((row["id"] for row in answers), ids, responses_path)
         own = {row["id"]: row["text"] for row in answers}
@@ -33,10 +38,12 @@ def read_pairs(
             for i, row in zip(ids, clean_rows, strict=True)
             if own[i] is not None
         ]
-    return [
-        _released(row, wrapped_rows[row["id"]], objective.window == "trailing", wrapped_path)
-        for row in clean_rows
-    ]
+    return [_released(row, wrapped_rows[row["id"]], may_differ, wrapped_path) for row in clean_rows]
+
+
+def exchanges(pairs: Sequence[Pair]) -> list[Exchange]:
+    """The wrapped prompts with their answers, as rows to train on by cross-entropy."""
+    return [Exchange(pair.id, pair.wrapped, pair.wrapped_response) for pair in pairs]
 
 
 def _released(clean: records.Record, wrapped: records.Record, may_differ: bool, path: Path) -> Pair:

@@ -47,7 +47,7 @@ SELECTORS: Mapping[str, BestOfK] = dict(
 
 
 def pair_objective(spec: Mapping[str, Any]) -> PairSettings:
-    """The consistency loss that a spec describes: `{"operator": name, ...its settings}`.
+    """The pair method's settings that a spec describes: `{"operator": name, ...its settings}`.
 
     Raises `EntrenchError` for an unknown operator, and for settings that it does not have.
     """

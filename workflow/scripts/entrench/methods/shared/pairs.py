@@ -1,4 +1,4 @@
-"""What pair methods share. A pair method trains by a consistency loss on prompt pairs.
+"""What pair methods share. A pair method trains on prompt pairs, most by a consistency loss.
 
 A pair is one question with the cue (wrapped) and without it (clean).
 """
@@ -20,7 +20,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairSettings(MethodSettings, ABC):
+class PairSettings(MethodSettings):
+    """The settings of a pair method. A method without a loss is trained by cross-entropy.
+
+    Its rows are then the wrapped prompts, each with the organism's answer to the clean prompt.
+    """
+
+    @property
+    def own_answers(self) -> bool:
+        """Whether the answers are the organism's to the clean prompts, or those in the data."""
+        return True
+
+    @property
+    def answers_may_differ(self) -> bool:
+        """Whether the two sides of a pair may have different answers."""
+        return False
+
+    @property
+    def rows_are_independent(self) -> bool:
+        """Whether a row's loss does not depend on the rows that share its micro-batch."""
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairLoss(PairSettings, ABC):
     """The settings of a consistency loss. They are also the objective that training is given.
 
     The method `loss` says how a loss compares teacher and student. See `PairObjective` of
@@ -51,14 +74,19 @@ class PairSettings(MethodSettings, ABC):
     ] = "organism"
 
     @property
-    def rows_are_independent(self) -> bool:
-        """Whether a row's loss does not depend on the rows that share its micro-batch."""
-        return self.window != "trailing"
+    def own_answers(self) -> bool:
+        """Whether `response` is `own`."""
+        return self.response == "own"
 
     @property
-    def needs_equal_answers(self) -> bool:
-        """Whether training refuses a pair whose two answers differ."""
-        return self.response == "released" and self.window != "trailing"
+    def answers_may_differ(self) -> bool:
+        """With the window `trailing` alone, as in the released code."""
+        return self.window == "trailing"
+
+    @property
+    def rows_are_independent(self) -> bool:
+        """The window `trailing` follows from the padded batch."""
+        return self.window != "trailing"
 
     def positions(
         self, pair: str, clean: list[int], wrapped: list[int], answers: tuple[list[int], list[int]]
@@ -101,13 +129,13 @@ class PairMethod(Method):
     passes: ClassVar = {"pairs_clean": "forward", "pairs_wrapped": "training"}
 
     def __init__(self, settings: type[PairSettings]) -> None:
-        """`settings` is the class of the loss's settings."""
+        """`settings` is the class of the method's settings."""
         self.Settings = settings
 
     def parts(self, settings: PairSettings, views: Collection[str]) -> frozenset[str]:
-        """The organism's answers to the clean prompts, where both sides get them."""
+        """The organism's answers to the clean prompts, where it is trained on them."""
         del views
-        return frozenset([RESPONSES] if settings.response == "own" else [])
+        return frozenset([RESPONSES] if settings.own_answers else [])
 
     @property
     def name(self) -> str:

@@ -252,7 +252,7 @@ def _pair_faults(config: Config) -> list[str]:
     """Methods that train on prompt pairs, for misalignments whose data have no pairs."""
     faults = []
     pairing = {name for name, m in config.methods.items() if METHODS[m.operator].reads_pairs}
-    alike = {name for name in pairing if _settings(config, name).needs_equal_answers}
+    alike = {name for name in pairing if _needs_equal_answers(config, name)}
     for index, block in enumerate(config.sweep):
         without = [name for name in block.misalignments if not _has_pairs(config, name)]
         names = [name for name in block.methods if name in pairing]
@@ -272,6 +272,12 @@ def _pair_faults(config: Config) -> list[str]:
             if _answers_differ(config, about)
         ]
     return faults
+
+
+def _needs_equal_answers(config: Config, name: str) -> bool:
+    """Whether training refuses a pair whose two answers in the data differ."""
+    settings = _settings(config, name)
+    return not settings.own_answers and not settings.answers_may_differ
 
 
 def _settings(config: Config, name: str) -> Any:
