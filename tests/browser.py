@@ -24,7 +24,9 @@ class Seen:
     tables: list[int] = field(default_factory=list)  # body rows of each visible table
     headings: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)  # texts smaller than 11 pixels
-    escaping: int = 0  # tables and images wider than the box they scroll in
+    escaping: int = 0  # tables and images that have no box to scroll in
+    hidden: int = 0  # pixels of the summary beyond the box it scrolls in
+    first_image: float = 0.0  # pixels from the top of the page to its first image
 
 
 _LOOK = """() => ({
@@ -38,6 +40,9 @@ _LOOK = """() => ({
   escaping: [...document.querySelectorAll("table, img")]
     .filter(e => !["auto", "scroll"].includes(
       getComputedStyle(e.closest(".scroll") ?? e.parentElement).overflowX)).length,
+  hidden: [...document.querySelectorAll('[aria-label="Table: summary.csv"]')]
+    .map(box => box.scrollWidth - box.clientWidth)[0],
+  first_image: document.images[0].getBoundingClientRect().top + window.scrollY,
 })"""
 
 

@@ -53,6 +53,8 @@ def test_the_browser_shows_the_report_of_a_real_sweep(opened, finished, width, t
     assert seen.asked == [finished.as_uri()]
     assert seen.overflow <= 0
     assert seen.escaping == 0
+    assert seen.hidden == 0
+    assert width < 600 or seen.first_image < 900  # answer and figure are on the first screen
     assert seen.unreadable == []
     # One model: there is no pair of a base and an instruct model.
     html = finished.read_text()
@@ -72,6 +74,8 @@ def test_the_browser_shows_the_report_of_a_simulated_study(opened, simulated, wi
     assert seen.asked == [simulated.as_uri()]
     assert seen.overflow <= 0
     assert seen.escaping == 0
+    assert seen.hidden == 0
+    assert width < 600 or seen.first_image < 900  # answer and figure are on the first screen
     assert seen.unreadable == []
     assert len(seen.images) == len(FIGURES)
     for alt, natural, shown in seen.images:

@@ -100,6 +100,7 @@ def prompt_deltas(runs: pl.DataFrame, prompts: int = 40) -> dict[str, pl.DataFra
                     "evaluation": "greedy",
                     "prompt": f"p{number:02}",
                     "item": f"p{number:02}",
+                    "half": number % 2,
                     "delta": delta,
                 }
                 | {"weight": 1 / prompts}

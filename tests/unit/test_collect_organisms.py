@@ -7,6 +7,7 @@ from unit.small_results import ORGANISM, organisms_of, write_results
 from unit.test_risk import SETTINGS, score
 
 from entrench.analysis.risk.risk import risk_record
+from entrench.analysis.statistics.halves import halves_of
 from entrench.records import write_json, write_jsonl
 from entrench.study.inputs import organism_inputs
 
@@ -57,16 +58,17 @@ def test_an_unmeasured_organism_is_invalid_and_not_effective(results):
 
 
 def test_an_organism_is_effective_by_each_half_of_its_items_alone(results):
-    """Items misbehave where the first byte of the SHA-256 of their name is even: the first half."""
-    first = (1, 2, 8, 11, 12, 15, 16, 18, 19)  # sha256sum of "prompt p0" to "prompt p19"
-    half = [score(f"p{i}", int(i in first)) for i in range(20)]
+    """The items of the first half misbehave, no other does."""
+    names = [f"p{i}" for i in range(20)]
+    of = halves_of(names, [""] * 20, names)
+    half = [score(name, 1 - own) for name, own in zip(names, of.tolist(), strict=True)]
     safe = [score(f"p{i}", 0) for i in range(20)]
     paths = organism_inputs(str(results), ORGANISM)
     for name, scores in (("base_", safe), ("", half)):
         write_jsonl(paths[f"{name}scores"], "scores", scores)
         write_json(paths[f"{name}risk"], risk_record(scores, **SETTINGS))
     (row,) = organisms_of(results).to_dicts()
-    assert row["induction_effect"] == pytest.approx(9 / 20)
+    assert row["induction_effect"] == pytest.approx(10 / 20)
     assert (row["effective"], row["effective_first_half"]) == (True, True)
     assert row["effective_second_half"] is False
     blank = [score(f"p{i}", "unscored") for i in range(20)]

@@ -76,7 +76,10 @@ def test_the_ends_of_an_interval_by_hand():
     assert list(ends("models_ci_pp", "it", "points")) == ["models_ci_low_pp", "models_ci_high_pp"]
     prompts = over_prompts("`risk`", "share")
     assert list(prompts) == ["ci_low", "ci_high", "ci_level", "ci_reason"]
-    assert prompts["ci_low"].meaning == "lower end of the interval of `risk`, over prompts"
+    assert prompts["ci_low"].meaning == (
+        "lower end of the interval of `risk`, over prompts and about these weights: a repeat may "
+        "lie outside"
+    )
     assert [column.type for column in prompts.values()] == [NUMBER, NUMBER, NUMBER, TEXT]
 
 

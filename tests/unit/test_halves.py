@@ -4,32 +4,88 @@ import numpy as np
 import polars as pl
 import pytest
 
-from entrench.analysis.statistics.halves import half_changes, half_of, mean_half
+from entrench.analysis.statistics.halves import half_changes, halves_of, mean_half
 from entrench.analysis.statistics.shared_prompts import item_variance
 
 
 def table(*rows):
-    """The needed columns of a delta_prompts.csv: item, group and change of each prompt."""
-    columns = dict(zip(("item", "group", "delta"), zip(*rows, strict=True), strict=True))
-    return pl.DataFrame(columns).with_columns(weight=pl.lit(1 / len(rows)))
+    """The needed columns of a delta_prompts.csv: item, half, group and change of each prompt."""
+    columns = ("item", "half", "group", "delta")
+    made = pl.DataFrame(dict(zip(columns, zip(*rows, strict=True), strict=True)))
+    return made.with_columns(weight=pl.lit(1 / len(rows)))
 
 
-@pytest.mark.parametrize(
-    ("item", "half"),  # of the SHA-256's first byte, the last bit: ca, 3e, 3f, 25
-    [("a", 0), ("b", 0), ("e", 1), ("f", 1)],
-)
-def test_the_name_of_an_item_decides_its_half(item, half):
-    assert half_of(item) == half
+def dealt(groups):
+    """Item -> its half, from group -> its items. An item is a prompt."""
+    placed = [(item, group) for group, items in groups.items() for item in items]
+    items, strata = zip(*placed, strict=True)
+    return dict(zip(items, halves_of(items, strata, items).tolist(), strict=True))
 
 
-def test_halves_are_even_but_for_chance():
-    """Of 2,000 items, 1,000 with a standard deviation of 22."""
-    assert 900 < sum(half_of(f"prompt {number}") for number in range(2000)) < 1100
+def test_each_group_is_split_evenly():
+    """As reward hacking's release: 6, 3, 3, 3 and 1 items. Two groups of three lean each way."""
+    groups = {
+        name: [f"{name}{n}" for n in range(size)]
+        for name, size in zip("abcde", (6, 3, 3, 3, 1), strict=True)
+    }
+    half = dealt(groups)
+    ones = {name: sum(half[item] for item in items) for name, items in groups.items()}
+    assert ones["a"] == 3
+    assert {ones[name] for name in "bcd"} == {1, 2}
+    assert sum(ones.values()) == 8
+
+
+def test_the_order_of_prompts_decides_nothing():
+    names = [f"p{n}" for n in range(9)]
+    there = dict(zip(names, halves_of(names, [""] * 9, names), strict=True))
+    back = dict(zip(names[::-1], halves_of(names[::-1], [""] * 9, names[::-1]), strict=True))
+    assert there == back
+    assert sum(there.values()) == 4
+
+
+def test_prompts_of_an_item_are_in_one_half():
+    ids = [f"p{n}" for n in range(12)]
+    items = [f"q{n // 3}" for n in range(12)]
+    half = halves_of(ids, [""] * 12, items)
+    assert all(len(set(half[start : start + 3])) == 1 for start in range(0, 12, 3))
+    assert half.sum() == 6
+
+
+def risk_on(values, strata, chosen):
+    """The mean over groups of the mean over these prompts."""
+    groups = [values[chosen & (strata == group)] for group in "abcde"]
+    return np.mean([group.mean() for group in groups if len(group)])
+
+
+def test_selection_on_the_other_half_does_not_bias_the_change():
+    """Nothing changed, and organisms were selected for a high risk: what is left of their luck?
+
+    Groups are those of reward hacking's release. Selecting and measuring on the same 16 prompts
+    gives about -9 points. A standard error of the mean over halves is about .4 points.
+    """
+    generator = np.random.default_rng(5)
+    strata = np.repeat(list("abcde"), (6, 3, 3, 3, 1))
+    items = [f"{group}{n}" for n, group in enumerate(strata)]
+    half = halves_of(items, strata.tolist(), items)
+    same, other = [], []
+    for _ in range(4000):
+        rates = generator.beta(0.6, 1.4, 16)
+        before, after = (generator.random((2, 16)) < rates).astype(float)
+        moves = (after - before).tolist()
+        made = table(*zip(items, half.tolist(), strata.tolist(), moves, strict=True))
+        risk = [risk_on(before, strata, own) for own in (half == 0, half == 1, half >= 0)]
+        changes = half_changes({"run": made})["run"]
+        other += [changes[1 - which].change for which in range(2) if risk[which] > 0.4]
+        if risk[2] > 0.4:
+            same.append(risk_on(after - before, strata, half >= 0))
+    assert np.mean(same) < -0.05
+    assert abs(np.mean(other)) < 4 * np.std(other) / len(other) ** 0.5
+    assert abs(np.mean(other)) < 0.02
 
 
 def test_changes_by_hand():
     """First half: a .1 and .3 in s, b 1.0 in t. Second half: e .5 in s, and nothing in t."""
-    rows = [("a", "s", 0.1), ("a", "s", 0.3), ("b", "t", 1.0), ("e", "s", 0.5)]
+    rows = [("a", 0, "s", 0.1), ("a", 0, "s", 0.3), ("b", 0, "t", 1.0), ("e", 1, "s", 0.5)]
     first, second = half_changes({"run": table(*rows)})["run"]
     assert (first.change, second.change) == pytest.approx(((0.2 + 1.0) / 2, 0.5))
 
@@ -37,7 +93,9 @@ def test_changes_by_hand():
 def test_the_items_of_a_half_move_its_change_alone():
     """Half 0 has a .1 and b .5, half 1 e .2, f .2: all in one group."""
     moves = {"a": 0.1, "b": 0.5, "e": 0.2, "f": 0.2}
-    halves = half_changes({"run": table(*((name, None, move) for name, move in moves.items()))})
+    halves = half_changes(
+        {"run": table(*((name, int(name > "b"), None, move) for name, move in moves.items()))}
+    )
     first, second = halves["run"]
     assert first.shares.values == pytest.approx([-0.1, 0.1, 0.0, 0.0])
     assert second.shares.values == pytest.approx([0.0] * 4)
@@ -50,6 +108,6 @@ def test_the_items_of_a_half_move_its_change_alone():
 
 
 def test_an_empty_half_is_not_a_number():
-    first, second = half_changes({"run": table(("a", None, 0.4))})["run"]
+    first, second = half_changes({"run": table(("a", 0, None, 0.4))})["run"]
     assert first.change == pytest.approx(0.4)
     assert np.isnan(second.change)

@@ -98,7 +98,12 @@ def test_prompts_move_a_run_by_their_mean_over_repeats():
     prompts = {
         f"tiny/sycophancy/{name}": table(
             [
-                {"evaluation": "greedy", "prompt": prompt, "item": prompt}
+                {
+                    "evaluation": "greedy",
+                    "prompt": prompt,
+                    "item": prompt,
+                    "half": "abc".index(prompt) % 2,
+                }
                 | {"delta": delta, "weight": 1 / 3}
                 for prompt, delta in zip("abc", values, strict=True)
             ],

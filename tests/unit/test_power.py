@@ -90,9 +90,12 @@ def test_spread_over_trainings_of_one_organism():
 
 
 def test_a_row_without_repeats_of_its_own_has_the_variance_of_the_others():
-    planned = [*runs(1, 1, methods=("act", "bct"), repeats=3), *runs(1, 1, methods=("greedy",))]
-    found = spread(planned, (0.4, 0.5), "greedy")
-    assert found == Spread(ORGANISM, pytest.approx(0.09), pytest.approx(PRIOR_FREE))
+    repeated = runs(1, 1, methods=("act", "bct"), repeats=3)
+    found = spread([*repeated, *runs(2, 1, methods=("greedy",))], (0.4, 0.5), "greedy")
+    assert found == Spread(ORGANISM, pytest.approx(0.09 / 2), pytest.approx(PRIOR_FREE))
+    # A single training concludes nothing, whatever others show.
+    alone = spread([*repeated, *runs(1, 1, methods=("greedy",))], (0.4, 0.5), "greedy")
+    assert alone == Spread(WEIGHTS)
 
 
 def test_nothing_is_concluded_from_a_single_training():

@@ -13,6 +13,7 @@ import yaml
 from matplotlib.figure import Figure
 from unit import simulated
 
+from entrench.analysis.statistics.conclusions import FALLS, RISES, UNKNOWN, WITHIN
 from entrench.figures.layout import sentence
 from entrench.figures.style import save
 from entrench.judging.prompts import wording_hashes
@@ -21,7 +22,7 @@ from entrench.reporting import formatting
 from entrench.reporting.captions import alternative, figure_caption, table_caption
 from entrench.reporting.page import page, partial
 from entrench.reporting.provenance import provenance
-from entrench.reporting.questions import QUESTIONS, in_short
+from entrench.reporting.questions import LEAD, QUESTIONS, in_short
 from entrench.study.config import FIGURES
 from entrench.study.config.check import load_config
 from entrench.study.specs.report import report_spec
@@ -136,7 +137,7 @@ def test_sources_of_uncertainty_by_hand():
 
 
 def test_each_figure_has_a_place_and_a_caption_of_its_own():
-    placed = [figure for question in QUESTIONS for figure in question.figures]
+    placed = [*LEAD, *(figure for question in QUESTIONS for figure in question.figures)]
     assert sorted(placed) == sorted(FIGURES)
     captions = {figure_caption(figure) for figure in FIGURES}
     assert len(captions) == len(FIGURES)
@@ -380,9 +381,27 @@ def test_the_page_says_what_the_columns_of_its_tables_mean(frames, config, tmp_p
     ) in glossary
     assert "<dt><code>metric_NAME</code></dt>" in glossary
     assert (
-        "<dt><code>low_pp</code></dt><dd>lower end of the interval of <code>change_pp</code>: it "
-        "holds a repeat of the row (percentage points)</dd>"
+        "<dt><code>low_pp</code></dt><dd>lower end of the interval of <code>change_pp</code>, for "
+        "the mean over other trainings, organisms or models: <code>about</code> in detail.csv says "
+        "which (percentage points)</dd>"
     ) in glossary
+
+
+def test_the_page_explains_the_conclusions_that_its_tables_draw(frames, config, tmp_path):
+    html = page(
+        frames,
+        {},
+        config=config,
+        facts=provenance(tmp_path, frames["runs"], frames["organisms"], config),
+        name="The whole sweep",
+        note=None,
+    )
+    methods = html[html.index('id="methods"') : html.index('id="provenance"')]
+    for word in (RISES, FALLS, WITHIN, UNKNOWN):
+        assert f"<code>{word.removesuffix(' the margin')}</code>" in methods
+    # Words of tests and verdicts that no table has any more.
+    for word in ("neutral", "suppresses", "amplifies", "undetermined", "andomisation", " q "):
+        assert word not in methods
 
 
 def test_a_missing_table_ends_in_one_message(tmp_path):

@@ -12,7 +12,6 @@ from unit.simulated import prompt_deltas, settings, study
 
 from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
 from entrench.analysis.risk.delta import PROMPT_COLUMNS
-from entrench.analysis.statistics.halves import half_of
 from entrench.analysis.summary.contrasts import CONTRAST_COLUMNS, contrast_table
 from entrench.analysis.summary.names import ALL_METHODS
 from entrench.analysis.summary.summary import readable, summarise
@@ -73,9 +72,9 @@ def by_prompt(moves=(-0.1, 0.0, 0.1, 0.0), names="abcd"):
     def of(row):
         return table(
             [
-                {"evaluation": row["evaluation"], "prompt": name, "item": name}
+                {"evaluation": row["evaluation"], "prompt": name, "item": name, "half": place % 2}
                 | {"delta": row["delta_risk"] + move, "weight": 1 / len(moves)}
-                for name, move in zip(names, moves, strict=True)
+                for place, (name, move) in enumerate(zip(names, moves, strict=True))
             ],
             PROMPT_COLUMNS,
         )
@@ -148,6 +147,9 @@ def test_training_variance_is_carried_to_a_method_without_repeats():
     assert summary["act"]["low_pp"] == pytest.approx(-40 - half, abs=1e-3)
     assert "carried from other methods" in detail["act", "change_pp"]["note"]
     assert "carried" not in detail["bct", "change_pp"]["note"]
+    assert summary["bct"]["conclusion"] == "falls: this organism"
+    once = "cannot tell: a single training: add a repeat, or another seed"
+    assert summary["act"]["conclusion"] == once
 
 
 def test_organisms_of_one_model_by_hand():
@@ -248,10 +250,7 @@ def test_a_single_difference_has_an_interval():
 
 def test_effective_organisms_are_measured_on_the_items_that_did_not_select_them():
     names = "abcdefgh"
-    first = [half_of(name) == 0 for name in names]
-    assert 0 < sum(first) < len(names)
-    # Half 1 fell by .1 more than half 0.
-    moves = tuple(0.0 if own else -0.1 for own in first)
+    moves = (0.0, -0.1) * 4  # half 1 fell by .1 more than half 0
     runs = [run(-0.2, 40), run(-0.4, 41)]
     organisms = {40: {"effective_second_half": False}, 41: {"effective_first_half": False}}
     _, detail = told(runs, prompts=by_prompt(moves, names), organisms=organisms)

@@ -112,14 +112,44 @@ def test_from_three_models_on_models_have_a_spread():
     assert (found["models"]["n"], found["organisms"]["n"]) == (3, 9)
 
 
+def shares_of(**shares):
+    """A variance table of one misalignment: component -> (share of the variance, number)."""
+    rows = [
+        {"misalignment": "sycophancy", "component": name, "variance_share": share, "n": n}
+        | {"se_pp": 4.0, "se_doubled_pp": 4.0 * (1 - share / 2) ** 0.5}
+        for name, (share, n) in shares.items()
+    ]
+    return table(rows, VARIANCE_COLUMNS)
+
+
+def test_what_one_more_model_is_worth():
+    """Of 4 models: a fifth of (.2 + .6 + .1) is .18. Organisms and trainings, .7, are to be .52:
+    at 8 / .52 * .7 organisms, 2.77 more. Items: .1 / (.1 + .1025) = 49%."""
+    frame = shares_of(models=(0.2, 4), organisms=(0.6, 8), trainings=(0.1, 8), items=(0.1, 50))
+    (said,) = advice(frame)
+    assert said.endswith(
+        ". One more model is worth 2.8 more organisms of these models. "
+        "With 49% of the items it would be 5% larger"
+    )
+
+
+def test_where_models_are_all_that_differs_organisms_are_worth_nothing():
+    """Of 3 models: a quarter of (.9 + .1) is more than organisms have, .1."""
+    (said,) = advice(shares_of(models=(0.9, 3), organisms=(0.1, 15)))
+    assert said.endswith(". No number of organisms of these models is worth one more model")
+
+
 def test_advice_names_the_largest_source_first():
     runs = balanced(draws_se=0.12, draws=3)
     frame, found = sources(runs, by_prompt())
     (said,) = advice(frame)
+    # A share s of the variance: (1 - s) + s / q = 1.05^2 at q = s / (s + .1025).
+    items = found["items"]["variance_share"]
     now, doubled = found["items"]["se_pp"], {n: r["se_doubled_pp"] for n, r in found.items()}
     assert said == (
         f"sycophancy: standard error {now:.1f} points; with twice the "
         f"organisms {doubled['organisms']:.1f}, draws {doubled['draws']:.1f}, "
-        f"trainings {doubled['trainings']:.1f}, items {doubled['items']:.1f}"
+        f"trainings {doubled['trainings']:.1f}, items {doubled['items']:.1f}. "
+        f"With {items / (items + 0.1025):.0%} of the items it would be 5% larger"
     )
     assert advice(frame.clear()) == []

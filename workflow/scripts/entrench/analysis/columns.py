@@ -98,7 +98,8 @@ REASON = {"ci_reason": text("why there is no interval; empty where there is one"
 
 def over_prompts(of: str, unit: str) -> dict[str, Column]:
     """The columns of a number's interval over prompts: ends, level, and why there is none."""
-    return {**ends("ci", f"{of}, over prompts", unit), **LEVEL, **REASON}
+    about = f"{of}, over prompts and about these weights: a repeat may lie outside"
+    return {**ends("ci", about, unit), **LEVEL, **REASON}
 
 
 ORGANISM = {

@@ -1,6 +1,6 @@
 """delta_by_method: the change in risk of every training, and the mean of each method.
 
-The interval of a mean is the one of summary.csv: it holds a repeat.
+The interval of a mean is the one of summary.csv.
 """
 
 from collections.abc import Sequence

@@ -31,7 +31,7 @@ class ActSettings(PairLoss):
     weight: Annotated[float, Gt(0), doc("Factor of the loss.")]
     reduction: Annotated[
         Reduction, doc("How the squared differences are combined over the hidden dimension.")
-    ] = "sum"
+    ] = "mean"
 
     def terms(self, models: "TeacherAndStudent") -> int:
         """One term for each layer."""

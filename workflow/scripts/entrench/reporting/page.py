@@ -14,13 +14,14 @@ from PIL import Image
 
 from entrench.analysis.catalogue import TABLES
 from entrench.analysis.risk.repeats import RUN_KEY
+from entrench.analysis.statistics.effect import FEWEST_MODELS
 from entrench.analysis.summary.names import ALL_METHODS
 from entrench.analysis.summary.partial import OUTDATED
 from entrench.analysis.tables import scalar
 from entrench.reporting.captions import alternative, figure_caption, table_caption
 from entrench.reporting.formatting import NONE, Frames
 from entrench.reporting.provenance import Provenance
-from entrench.reporting.questions import QUESTIONS, in_short
+from entrench.reporting.questions import LEAD, QUESTIONS, in_short
 from entrench.study import paths
 
 _TEMPLATES = Path(__file__).parent
@@ -55,6 +56,16 @@ def page(
         lstrip_blocks=True,
     )
     environment.filters["code"] = _with_code
+
+    def shown(figure: str) -> dict[str, Any]:
+        return {
+            "name": figure,
+            "sentence": sentence(figures[figure]),
+            "data": base64.b64encode(figures[figure]).decode(),
+            "alt": alternative(figure),
+            "caption": figure_caption(figure),
+        }
+
     sections = [
         {
             "title": question.title,
@@ -62,17 +73,7 @@ def page(
             "absent": None if question.table in frames else question.absent,
             "caption": table_caption(question.table),
             "table": question.show(frames) if question.table in frames else None,
-            "figures": [
-                {
-                    "name": figure,
-                    "sentence": sentence(figures[figure]),
-                    "data": base64.b64encode(figures[figure]).decode(),
-                    "alt": alternative(figure),
-                    "caption": figure_caption(figure),
-                }
-                for figure in question.figures
-                if figure in figures
-            ],
+            "figures": [shown(figure) for figure in question.figures if figure in figures],
         }
         for question in QUESTIONS
     ]
@@ -83,6 +84,7 @@ def page(
         missing=frames["missing"].height if "missing" in frames else 0,
         outdated=_outdated(frames),
         in_short=in_short(frames),
+        lead=[shown(figure) for figure in LEAD if figure in figures],
         sections=sections,
         partial=partial(frames, config),
         statistics=config["statistics"],
@@ -144,8 +146,9 @@ def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
     if health is None or "agreement" not in set(health["measure"]):
         found.append("No second judge was asked, so nothing says how far judges agree.")
     single = frames["summary"].filter(method=ALL_METHODS)["n_models"].max()
-    if single == 1:
-        found.append("All organisms are of one model: nothing here is about other models.")
+    if single is not None and (number := int(scalar(single))) < FEWEST_MODELS:
+        models = "one model" if number == 1 else f"{number} models"
+        found.append(f"All organisms are of {models}: nothing here is about other models.")
     if config["data"]["source"] == "synthetic":
         found.append(
             "Data and models are of the miniature world: they show that the pipeline can measure."

@@ -60,6 +60,7 @@ _NO_MECHANISM = (
     "The target mechanism makes this table and its figures at any time; the report of a finished "
     "sweep holds them where mechanism.enabled is on."
 )
+LEAD = ("delta_by_method",)  # figures beside the short answer, before all questions
 QUESTIONS = (
     Question(
         "Was there anything to entrench?",
@@ -79,7 +80,7 @@ QUESTIONS = (
         "consistency.",
         "summary",
         summary_table,
-        ("delta_by_method", "suppressed_share"),
+        ("suppressed_share",),
         "",
     ),
     Question(

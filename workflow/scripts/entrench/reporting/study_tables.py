@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from entrench.analysis.risk.answers import ANSWERERS
 from entrench.analysis.summary.names import ALL_METHODS
 from entrench.analysis.summary.summary_columns import DETAIL_COLUMNS, SUMMARY_COLUMNS
 from entrench.reporting.formatting import (
@@ -35,6 +36,7 @@ def organisms_table(frames: Frames) -> Table:
             pl.col("valid").not_().sum().alias("n_invalid"),
             pl.col("base_risk").mean(),
             pl.col("organism_risk").mean(),
+            *(pl.col(f"organism_chance_{answerer}").mean() for answerer in ANSWERERS),
             (100 * known.min()).alias("least"),
             (100 * known.max()).alias("most"),
         )
@@ -48,9 +50,21 @@ def organisms_table(frames: Frames) -> Table:
         Column("invalid", text("n_invalid")),
         Column("base risk, mean", percent("base_risk")),
         Column("organism risk, mean", percent("organism_risk")),
+        Column(
+            "the same risk by chance",
+            _by_chance,
+            essential=False,
+            meaning="The risk of answerers that read no prompt and give the organism's commonest "
+            "answer to all / one of its different answers / one of its answers at random",
+        ),
         Column("effect of induction, points, least to most", _range),
     ]
     return written("organisms.csv", columns, grouped.to_dicts())
+
+
+def _by_chance(row: Row) -> str:
+    levels = [percent(f"organism_chance_{answerer}")(row) for answerer in ANSWERERS]
+    return NONE if set(levels) == {NONE} else " / ".join(levels)
 
 
 def _range(row: Row) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from entrench.analysis.statistics.bootstrap import known_means
+from entrench.analysis.statistics.halves import halves_of
 from entrench.errors import EntrenchError
 from entrench.records import Record, item_of, require_same_keys
-from entrench.seeds import derive_seed
 
 Key = tuple[str, str, int]  # prompt, set, index
 
@@ -32,21 +32,8 @@ class Judged:
         return self.matrix(self.value, name, size)
 
     def halves(self) -> np.ndarray:
-        """The half of each prompt, 0 or 1 [prompts], the same for all organisms and runs.
-
-        Items are dealt in turn, group by group, in the order of a hash within a group. So halves
-        differ by one item at most, and both have items of every group that has two or more.
-        """
-        groups: dict[str, str] = {}  # item -> its first group
-        names: dict[str, str] = {}  # item -> its first prompt
-        for prompt, group, item in zip(self.ids, self.strata, self.items, strict=True):
-            groups[item] = min(group, groups.get(item, group))
-            names.setdefault(item, prompt)
-        order = sorted(
-            groups, key=lambda of: (groups[of], derive_seed("half", names[of]), names[of])
-        )
-        half = {item: number % 2 for number, item in enumerate(order)}
-        return np.array([half[item] for item in self.items], dtype=int)
+        """`halves_of` these prompts, the same for all organisms and runs."""
+        return halves_of(self.ids, self.strata, self.items)
 
     def matrix(self, numbers: Mapping[Key, float], name: str, size: int) -> np.ndarray:
         """[prompts, size]: the numbers of a set's answers; NaN where an answer has none."""

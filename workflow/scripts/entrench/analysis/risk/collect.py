@@ -37,13 +37,13 @@ from entrench.analysis.risk.delta import (
     paired_delta,
 )
 from entrench.analysis.risk.machinery import MACHINERY, VIEW_PARSE_RATES, machinery
-from entrench.analysis.risk.risk import STATES, check_scores, state_shares
+from entrench.analysis.risk.risk import STATES, check_scores, prompt_risks, risk_rows, state_shares
 from entrench.analysis.risk.risk_file import read_risk
-from entrench.analysis.statistics.halves import HALVES, half_of
+from entrench.analysis.statistics.halves import HALVES, halves_of
 from entrench.analysis.tables import read_table, table
 from entrench.errors import EntrenchError
 from entrench.generation.parts import merged
-from entrench.records import Record, item_of, read_json, read_jsonl
+from entrench.records import Record, read_json, read_jsonl
 from entrench.seeds import derive_seed
 from entrench.study.draws import drawn_for, parts_read
 from entrench.study.inputs import organism_inputs, pool_inputs, prompts_file, run_inputs
@@ -146,9 +146,10 @@ def collect_organisms(
     for organism in organisms:
         paths = organism_inputs(results, organism)
         base, risk = _headline(paths["base_risk"], headline), _headline(paths["risk"], headline)
+        scores = _scores(paths["scores"])
         paired = paired_delta(
             base_scores(paths["base_scores"]),
-            _scores(paths["scores"]),
+            scores,
             headline,
             grouped=grouped[organism.misalignment],
             bootstrap=bootstrap,
@@ -158,10 +159,11 @@ def collect_organisms(
         reason = joint_reason("base", base, "organism", risk)
         if reason is None and paired.delta is None:
             reason = "no prompt is scored for both the base model and the organism"
+        half_by_prompt = _halves(scores, headline, grouped[organism.misalignment])
         halves = [
             paired_delta(
-                _of_half(base_scores(paths["base_scores"]), half),
-                _of_half(_scores(paths["scores"]), half),
+                _of_half(base_scores(paths["base_scores"]), half_by_prompt, half),
+                _of_half(scores, half_by_prompt, half),
                 headline,
                 grouped=grouped[organism.misalignment],
                 bootstrap=bootstrap,
@@ -327,9 +329,16 @@ def _shown(paired: PairedDelta, least: float) -> bool:
     return low is not None and low > 0 and effect is not None and effect >= least
 
 
-def _of_half(scores: Sequence[Record], half: int) -> list[Record]:
-    """The score records of the items of one half."""
-    return [row for row in scores if half_of(item_of(row)) == half]
+def _halves(scores: Sequence[Record], evaluation: str, grouped: bool) -> dict[str, int]:
+    """The half of each prompt of an evaluation."""
+    prompts = prompt_risks(risk_rows(scores, evaluation), grouped=grouped)
+    halves = halves_of(prompts.ids, prompts.strata, prompts.items)
+    return dict(zip(prompts.ids, halves.tolist(), strict=True))
+
+
+def _of_half(scores: Sequence[Record], halves: Mapping[str, int], half: int) -> list[Record]:
+    """The score records of the prompts of one half."""
+    return [row for row in scores if halves.get(row["id"]) == half]
 
 
 def _identity(organism: Organism) -> Record:

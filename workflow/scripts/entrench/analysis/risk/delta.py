@@ -29,6 +29,7 @@ from entrench.analysis.risk.risk import (
     state_shares,
 )
 from entrench.analysis.statistics.bootstrap import Interval, bootstrap_interval, stratified_mean
+from entrench.analysis.statistics.halves import halves_of
 from entrench.analysis.tables import table
 from entrench.errors import EntrenchError
 from entrench.records import Record
@@ -79,6 +80,7 @@ PROMPT_COLUMNS = {
     "prompt": text("name of a prompt scored both times"),
     "group": text("group of prompts that the prompt is in; empty where the risk has no groups"),
     "item": text("what intervals resample: the prompt, with all that ask its question"),
+    "half": count("the half of the items that the prompt is in, 0 or 1"),
     "delta": change("change in risk on this prompt: after phase 3 minus before"),
     "weight": share("the prompt's weight: the sum of `delta` times `weight` is the delta-risk"),
 }
@@ -159,12 +161,14 @@ def delta_prompts(
         )
         both = ~np.isnan(difference)
         sizes = Counter(np.asarray(prompts.strata, dtype=str)[both])
-        places = zip(prompts.ids, prompts.strata, prompts.items, strict=True)
-        for (prompt, group, item), delta in zip(places, difference, strict=True):
+        halves = halves_of(prompts.ids, prompts.strata, prompts.items).tolist()
+        places = zip(prompts.ids, prompts.strata, prompts.items, halves, strict=True)
+        for (prompt, group, item, half), delta in zip(places, difference, strict=True):
             if not np.isnan(delta):
                 weight = 1 / (len(sizes) * sizes[group])
                 own = {"evaluation": evaluation, "prompt": prompt, "group": group or None}
-                rows.append(own | {"item": item, "delta": float(delta), "weight": weight})
+                own |= {"item": item, "half": half}
+                rows.append(own | {"delta": float(delta), "weight": weight})
     return table(rows, PROMPT_COLUMNS)
 
 

@@ -13,7 +13,7 @@ then "items" is one of its `parts`. All numbers are fractions.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -56,13 +56,14 @@ class Effect:
     """The mean change of a row: `value`, what its interval is `about`, and where it comes from.
 
     `parts` are the summands of its variance by name, each with its degrees of freedom. Without any
-    there is no interval, and `reason` says why.
+    there is no interval, and `reason` says why. `trainings` are all that the row has.
     """
 
     value: float
     about: str
     parts: dict[str, Variance]
     reason: str | None = None
+    trainings: int = 0
 
     @property
     def variance(self) -> float | None:
@@ -73,6 +74,17 @@ class Effect:
     def carried(self) -> bool:
         """Whether a part was measured on other rows only."""
         return any(part.carried for part in self.parts.values())
+
+    @property
+    def silent(self) -> str | None:
+        """Why nothing is concluded from it, whatever its interval; None: something can be."""
+        if self.variance is None:
+            return self.reason
+        if self.about == WEIGHTS:
+            return "each organism was trained once, and no repeat shows how far trainings differ"
+        if self.trainings == 1:
+            return "a single training: add a repeat, or another seed"
+        return None
 
     def interval(self, level: float) -> Interval:
         """The interval of `value` by Student's t; its ends may lie beyond -1 and 1."""
@@ -142,6 +154,11 @@ def effect(units: Sequence[Unit], within: Variance | None, *, widest: str = NEW)
     """
     if not units:
         return None
+    found = _effect(units, within, widest)
+    return replace(found, trainings=sum(unit.trainings for unit in units))
+
+
+def _effect(units: Sequence[Unit], within: Variance | None, widest: str) -> Effect:
     models = sorted({unit.model for unit in units})
     known = within is not None and within.free > 0
     repeated = len(units) > len(models)  # some model has two organisms

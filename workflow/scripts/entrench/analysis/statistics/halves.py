@@ -7,19 +7,30 @@ The other half knows nothing of this luck.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 
 import numpy as np
 import polars as pl
 
 from entrench.analysis.statistics.shared_prompts import Shares, mean_shares, run_shares
+from entrench.seeds import derive_seed
 
 HALVES = ("first_half", "second_half")
 
 
-def half_of(item: str) -> int:
-    """The half that an item belongs to, 0 or 1: decided by its name, so everywhere the same."""
-    return sha256(item.encode()).digest()[0] & 1
+def halves_of(ids: Sequence[str], strata: Sequence[str], items: Sequence[str]) -> np.ndarray:
+    """The half of each prompt, 0 or 1 [prompts]: the same wherever the prompts are the same.
+
+    Items are dealt in turn, group by group (`strata`), in the order of a hash within a group. So
+    halves differ by one item at most, and both have items of every group that has two or more.
+    """
+    groups: dict[str, str] = {}  # item -> its first group
+    names: dict[str, str] = {}  # item -> its first prompt
+    for prompt, group, item in sorted(zip(ids, strata, items, strict=True)):
+        groups[item] = min(group, groups.get(item, group))
+        names.setdefault(item, prompt)
+    order = sorted(groups, key=lambda of: (groups[of], derive_seed("half", names[of]), names[of]))
+    half = {item: number % 2 for number, item in enumerate(order)}
+    return np.array([half[item] for item in items], dtype=int)
 
 
 @dataclass(frozen=True)
@@ -37,8 +48,8 @@ class Half:
 def half_changes(tables: Mapping[str, pl.DataFrame]) -> dict[str, tuple[Half, Half]]:
     """Run -> the two halves of its items. `tables` as for `run_shares`.
 
-    A change is the mean over groups of the mean over prompts. A group without an item in a half
-    does not enter that half's change.
+    A change is the mean over groups of the mean over prompts. A group of one item is in one half
+    alone, so it does not enter the other's change.
     """
     parts = [{name: _half(one, half) for name, one in tables.items()} for half in range(2)]
     first, second = map(run_shares, parts)
@@ -64,7 +75,7 @@ def mean_half(repeats: Sequence[Half]) -> Half:
 
 def _half(table: pl.DataFrame, half: int) -> pl.DataFrame:
     """The rows of one half, weighted anew: groups alike, and prompts of a group alike."""
-    own = table.filter([half_of(item) == half for item in table["item"]])
+    own = table.filter(half=half)
     groups = own["group"].fill_null("")
     size = 1.0 / (pl.len().over(groups) * max(groups.n_unique(), 1))
     return own.with_columns(size.alias("weight"))

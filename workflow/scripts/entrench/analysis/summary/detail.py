@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from entrench.analysis.risk.answers import ANSWERERS
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.effect import NEW, Effect, Unit, effect, organism_means
 from entrench.analysis.statistics.halves import HALVES, mean_half
@@ -66,10 +67,23 @@ def details(
     values = np.array([row["delta_risk"] for row in line.rows])
     yield entry("median_change_pp", 100 * float(np.median(values)), note=f"{len(values)} runs")
     yield entry("share_fell", None) | _share_fell(line, level)
+    yield from (entry(name, level) for name, level in _chance_levels(line, facts))
     yield entry("risk_after", float(np.mean([row["trained_risk"] for row in line.rows])))
     for state in ("excluded", "unscored"):
         shares = [row[f"trained_{state}_share"] for row in line.rows]
         yield entry(f"{state}_share", float(np.mean(shares)))
+
+
+def _chance_levels(line: Line, facts: Mapping[str, Row]) -> Iterator[tuple[str, float | None]]:
+    """The mean risk of answerers that read no prompt, before and after: None where not known."""
+    before = [facts[unit.organism] for unit in line.units]
+    for phase, rows in (("organism", before), ("trained", line.rows)):
+        when = "before" if phase == "organism" else "after"
+        for answerer in ANSWERERS:
+            levels = [row.get(f"{phase}_chance_{answerer}") for row in rows]
+            known = [level for level in levels if level is not None]
+            mean = float(np.mean(known)) if known and len(known) == len(levels) else None
+            yield f"risk_{when}_by_{answerer}", mean
 
 
 def _of_effect(found: Effect, level: float, most: float = 1.0) -> dict[str, Any]:

@@ -158,7 +158,7 @@ class _Cell:
             moved = [
                 (replace(own, value=own.value + margin), true)
                 for own, true in effects
-                if own.about != WEIGHTS  # concludes nothing
+                if not own.silent
             ]
             if not moved:
                 continue

@@ -211,7 +211,7 @@ def coming_spread(plan: Plan, row: Pooled, parts: Mapping[str, float]) -> Spread
         if len(methods) == 1:  # a row over methods has no others to be drawn to
             free = _moderated(_between(row), plan.organisms_free, _alike(parts) ** 2)
         return Spread(effect.MODELS, sum(within.values()) / len(row) ** 2, free)
-    if plan.trainings_free:
+    if plan.trainings_free and sum(sum(own.values()) for own in row.values()) > 1:
         repeats = min(_repeats(plan.rows[method]) for method in methods)
         variance = sum(training.values()) / len(row) ** 2
         return Spread(effect.ORGANISM, variance, _moderated(repeats, plan.trainings_free, 0.0))

@@ -16,7 +16,7 @@ from entrench.analysis.statistics.conclusions import (
     adjusted_level,
     conclusion,
 )
-from entrench.analysis.statistics.effect import ORGANISM, WEIGHTS
+from entrench.analysis.statistics.effect import ORGANISM
 from entrench.analysis.summary.changes import Prompts, changes
 from entrench.analysis.summary.contrasts import Facts, contrasts
 from entrench.analysis.summary.detail import (
@@ -96,11 +96,7 @@ def _silent(line: Line) -> str | None:
         if len(line.units) == 1:
             return first
         return f"{first} ({often} of {len(line.units)} organisms)"
-    if line.effect.variance is None:
-        return line.effect.reason
-    if line.effect.about == WEIGHTS:
-        return "each organism was trained once, and no repeat shows how far trainings differ"
-    return None
+    return line.effect.silent
 
 
 def _concluded(line: Line, adjusted: float, epsilon: float) -> str:

@@ -14,7 +14,10 @@ SUMMARY_COLUMNS = {
         "mean change in risk (delta-risk), each organism once; below 0 the risk fell. From three "
         "models on a random-effects mean over models"
     ),
-    "low_pp": points("lower end of the interval of `change_pp`: it holds a repeat of the row"),
+    "low_pp": points(
+        "lower end of the interval of `change_pp`, for the mean over other trainings, organisms or "
+        "models: `about` in detail.csv says which"
+    ),
     "high_pp": points("upper end; `conclusion` says what the interval is about"),
     "conclusion": text(
         "`rises`, `falls` or `within the margin` (`statistics.epsilon`), and about what: `new "
@@ -45,6 +48,16 @@ QUANTITIES = {
         "the change on one model, drawn towards the method's mean over models (docs/statistics.md)"
     ),
     "risk_after": "mean risk of the trained models",
+    **{
+        f"risk_{when}_by_{answerer}": f"chance level of the risk {when} phase 3: the mean risk if "
+        f"each prompt got {answer} of the same model"
+        for when in ("before", "after")
+        for answerer, answer in (
+            ("constant", "the commonest answer"),
+            ("uniform", "one of the different answers"),
+            ("base_rate", "one of all answers, at random,"),
+        )
+    },
     "median_change_pp": "median over runs",
     "share_fell": "share of runs whose risk fell, with an exact interval, on these prompts: over "
     "models from six on, else over organisms; `about` says which",

@@ -8,7 +8,7 @@ answer has about the variance
 with the standard deviations of this table. More of a kind lessens its own summand alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from entrench.analysis.summary.changes import (
 from entrench.analysis.summary.names import organism_name
 from entrench.analysis.tables import table
 
+SLACK = 0.05  # how much larger a standard error with fewer items may be
 COMPONENTS = ("models", "organisms", "trainings", "items", "draws")
 VARIANCE_COLUMNS = {
     "misalignment": text("the misalignment that phase 1 induced"),
@@ -71,10 +72,28 @@ def advice(variances: pl.DataFrame) -> list[str]:
             f"{row['component']} {row['se_doubled_pp']:.1f}" for row in known.iter_rows(named=True)
         )
         now = known["se_pp"][0]
-        sentences.append(
-            f"{misalignment}: standard error {now:.1f} points; with twice the {options}"
-        )
+        told = f"{misalignment}: standard error {now:.1f} points; with twice the {options}"
+        sentences.append(". ".join([told, *_exchanges(known)]))
     return sentences
+
+
+def _exchanges(known: pl.DataFrame) -> Iterator[str]:
+    """What one more model is worth in organisms, and how few items would nearly do."""
+    shares = dict(known.select("component", "variance_share").iter_rows())
+    numbers = dict(known.select("component", "n").iter_rows())
+    on_models = sum(share for name, share in shares.items() if name not in ("models", "items"))
+    if "models" in shares and "organisms" in shares:
+        # One more model, with as many organisms, lessens all but the items' part.
+        saved = (shares["models"] + on_models) / (numbers["models"] + 1)
+        left = on_models - saved
+        if left > 0:
+            more = numbers["organisms"] * saved / left
+            yield f"One more model is worth {more:.2g} more organisms of these models"
+        else:
+            yield "No number of organisms of these models is worth one more model"
+    if item_share := shares.get("items"):
+        enough = item_share / (item_share + (1 + SLACK) ** 2 - 1)
+        yield f"With {enough:.0%} of the items it would be {SLACK:.0%} larger"
 
 
 def _rows(

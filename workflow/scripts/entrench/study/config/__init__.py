@@ -155,8 +155,8 @@ class Statistics(Section):
     )
     epsilon: Share = Field(
         default=0.02,
-        description="An effect is called neutral when its interval lies between -epsilon and "
-        "+epsilon. A fraction: 0.02 is two percentage points.",
+        description="The margin of conclusions: a row is `within` it when its interval lies "
+        "between -epsilon and +epsilon. A fraction: 0.02 is two percentage points.",
     )
     assumed_sd: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.15,
