@@ -91,6 +91,9 @@ bench: .venv/installed ## planning, coverage, error rates, tiny models of other 
 	$(BIN)/python workflow/scripts/sweep_run.py mechanism --config config/demo.yaml bench/prediction.yaml --cores $(CORES)
 	$(BIN)/python workflow/scripts/sweep_run.py results/bench-repeats/summary.csv --config config/demo.yaml bench/repeats.yaml --cores $(CORES)
 	$(BIN)/python bench/fresh_repeats.py
+	$(BIN)/python workflow/scripts/sweep_run.py results/demo/summary.csv --config config/demo.yaml --cores $(CORES)
+	$(BIN)/python workflow/scripts/sweep_run.py results/bench-other-seeds/summary.csv --config config/demo.yaml bench/other_seeds.yaml --cores $(CORES)
+	$(BIN)/python bench/same_conclusions.py
 
 bench-training: .venv/installed ## speed and memory of training on the machine at hand
 	$(BIN)/python bench/training.py

@@ -23,6 +23,7 @@
 #           verdicts.jsonl  verdict_usage.json      phase 2: methods that ask the label judge
 #           labels.jsonl                            phase 2: label methods
 #           adapter/  run.json                      phase 3
+#           rollouts.jsonl                          phase 3: the answers of methods on-policy
 #           completions.jsonl  engine.json  scores.jsonl  risk.json
 #           delta_risk.csv                          phase 3 - phase 1
 #           delta_prompts.csv                       the same for each evaluation prompt

@@ -14,12 +14,14 @@ from entrench.errors import EntrenchError
 from entrench.execution import command
 from entrench.methods.act import ActSettings
 from entrench.methods.bct import BctSettings
+from entrench.methods.opct import OpctSettings
 from entrench.training import adapters, processes
 from entrench.training.objectives.steps import SftStep
 from entrench.training.settings import Machine, ModelSource
-from entrench.training.train import train_pairs, train_sft
+from entrench.training.train import train_on_policy, train_pairs, train_sft
 
 OBJECTIVES = {"sft": None, "bct": BctSettings(temperature=2.0), "act": ActSettings(weight=0.1)}
+OBJECTIVES["opct"] = OpctSettings(prompts_per_step=6, rollouts=2, temperature=1.0, max_new_tokens=4)
 MACHINES = {"plain": Machine(2), "checkpointing": Machine(1, gradient_checkpointing=True)}
 
 
@@ -33,12 +35,31 @@ def train_all(model, organism, folder, machines, dtype="float32"):
             at = folder / f"{name}-{kind}"
             if objective is None:
                 report = train_sft(settings, model, exchanges(), at, machine=machine, **where)
+            elif isinstance(objective, OpctSettings):
+                report = train_on_policy(
+                    replace(settings, max_length=64),
+                    objective,
+                    model,
+                    prompt_rows(),
+                    at,
+                    rollouts=folder / f"{at.name}.jsonl",
+                    machine=machine,
+                    **where,
+                )
             else:
                 report = train_pairs(
                     settings, objective, model, pairs(), at, machine=machine, **where
                 )
             reports[at.name] = report
     return reports
+
+
+def prompt_rows():
+    """Clean and wrapped rows of data files."""
+    return tuple(
+        [{"id": pair.id, "messages": getattr(pair, side)} for pair in pairs()]
+        for side in ("clean", "wrapped")
+    )
 
 
 def shards(model, dtype):

@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -311,6 +312,17 @@ def test_the_bench_measures_the_models_of_the_demo():
     over["models"] |= bench["models"]
     over["planning"]["models"] |= bench["planning"]["models"]
     assert len(expand(load_config(over | {"sweep": bench["sweep"]})).organisms) == 12
+
+
+def test_the_bench_repeats_the_runs_of_the_demo_on_other_organisms():
+    bench = yaml.safe_load((ROOT / "bench" / "other_seeds.yaml").read_text())["sweep"]
+    again = expand(load_config(DEMO | {"sweep": bench}))
+    seeds = {0: 4, 1: 5, 2: 6}
+    wanted = {
+        replace(run, organism=replace(run.organism, seed=seeds[run.organism.seed]))
+        for run in expand(load_config(DEMO)).runs
+    }
+    assert set(again.runs) == wanted
 
 
 def test_rows_beside_released_data_are_refused():

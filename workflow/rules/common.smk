@@ -62,7 +62,8 @@ def methods_by(selects):
 
 POOLS = Pools(CONFIG, SWEEP)
 LABEL_METHODS = methods_by(lambda operator: operator.makes_labels)
-PAIR_METHODS = methods_by(lambda operator: operator.reads_pairs)
+PAIR_METHODS = methods_by(lambda operator: operator.reads_pairs and not operator.on_policy)
+ON_POLICY_METHODS = methods_by(lambda operator: operator.on_policy)
 VERDICT_METHODS = methods_by(lambda operator: operator.reads_verdicts)
 MADE_MODELS = [name for name, m in CONFIG.models.items() if m.source == "synthetic"]
 SEEDS = sorted({organism.seed for organism in SWEEP.organisms})

@@ -24,6 +24,10 @@ scores.jsonl
     id, evaluation, index, metric str ("risk" or a secondary metric), group str,
     state "scored" | "excluded" | "unscored", value float in [0, 1] | null, reason str | null,
     also object of further numbers (coherence, accuracy, ...)
+rollouts.jsonl, of a run on-policy
+    step int, id, index int, text str | null, tokens [int] ids, logprobs [float] of them under the
+    student that drew them (nats), finish, start int (the first token that is trained on), dropped
+    str | null (why it is not trained on), teacher_logprob float | null (summed)
 judgements.jsonl
     id, evaluation, index, question str (a file of resources/judge/), verdict str | float | null,
     attempts int, raw str: the judge's last answer
@@ -94,6 +98,18 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
         "set": (str, type(None)),
         "index": (int, type(None)),
         "reason": (str, type(None)),
+    },
+    "rollouts": {
+        "step": (int,),
+        "id": (str,),
+        "index": (int,),
+        "text": (str, type(None)),
+        "tokens": (list,),
+        "logprobs": (list,),
+        "finish": (str,),
+        "start": (int,),
+        "dropped": (str, type(None)),
+        "teacher_logprob": (*_NUMBER, type(None)),
     },
     "completions": {
         "id": (str,),

@@ -40,15 +40,8 @@ class AdapterPair:
     ) -> list[list[list[int]]]:
         """For each prompt `decoding.n` answers of one of the two models, all as token ids."""
         self.engine.model.set_adapter(source)
-        answers: list[list[list[int]]] = [[] for _ in prompts]
-        size = max(1, self.engine.settings.batch_size // decoding.n)
-        for batch in self.engine.batches([len(row) for row in prompts], lambda _: size):
-            ids, mask = self.engine.left_padded([prompts[i] for i in batch])
-            found = self.engine.sample_tokens(ids, mask, decoding, [seeds[i] for i in batch])
-            for place, i in enumerate(batch):
-                mine = found[place * decoding.n : (place + 1) * decoding.n]
-                answers[i] = [tokens for tokens, _ in mine]
-        return answers
+        found = self.engine.sample_ids(prompts, decoding, seeds)
+        return [[tokens for tokens, _ in answers] for answers in found]
 
     @torch.inference_mode()
     def compare(self, pairs: Sequence[tuple[Tokens, Tokens]]) -> list[dict[str, float]]:

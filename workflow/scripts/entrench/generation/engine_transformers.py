@@ -15,7 +15,8 @@ from entrench.seeds import derive_seed
 from entrench.text.chat import encode_prompt
 
 if TYPE_CHECKING:
-    from transformers import Cache
+    from peft import PeftModel
+    from transformers import Cache, PreTrainedModel
 
 # Numbers (logits) that a scoring batch may hold at once: 1 GiB in float32.
 LOGITS_AT_ONCE = 2**28
@@ -30,22 +31,31 @@ BLOCK = 32
 class TransformersEngine:
     """An `entrench.generation.engine.Engine` on transformers."""
 
-    def __init__(self, settings: EngineSettings) -> None:
-        """Load the model. Raises `EntrenchError` with the name of what cannot be read."""
+    def __init__(
+        self, settings: EngineSettings, loaded: "PreTrainedModel | PeftModel | None" = None
+    ) -> None:
+        """Load the model. Raises `EntrenchError` with the name of what cannot be read.
+
+        `loaded` is this model where it is in memory already, such as one in training: it then
+        answers as it stands, with its active adapter.
+        """
         self.settings = settings
         self.tokenizer = load_tokenizer(settings.model, settings.revision)
         # A model without a chat template is refused here, before its weights are read.
         encode_prompt(self.tokenizer, [{"role": "user", "content": ""}], settings.chat)
-        model = load_model(
+        model = loaded or load_model(
             settings.model, settings.revision, settings.dtype, "causal_lm", spread=True
         )
-        self.reader = AnswerReader.of(
-            settings, self.tokenizer, model.generation_config.eos_token_id
-        )
-        # A model's own defaults (repetition penalty, temperature) must not decide decoding.
-        model.generation_config = GenerationConfig()
-        self.model = load_adapter(model, settings.adapter) if settings.adapter else model
+        own = model.generation_config.eos_token_id if model.generation_config else None
+        self.reader = AnswerReader.of(settings, self.tokenizer, own)
+        if loaded is None:
+            # A model's own defaults (repetition penalty, temperature) must not decide decoding.
+            model.generation_config = GenerationConfig()
+        adapter = None if loaded else settings.adapter
+        self.model = load_adapter(model, adapter) if adapter else model
         self.device = model.device
+        # A sharded model keeps buffers between calls, and training could not write to them later.
+        self._without_gradient = torch.no_grad if loaded else torch.inference_mode
 
     def generate(
         self, prompts: Sequence[Sequence[Message]], decoding: Decoding, seeds: Sequence[int]
@@ -90,18 +100,38 @@ class TransformersEngine:
     ) -> list[Completion]:
         """Greedy answers or independent samples of one batch, prompt by prompt, `n` for each."""
         return [
-            self.reader.completion(*pair) for pair in self.sample_tokens(ids, mask, decoding, seeds)
+            self.reader.completion(tokens, float(logprobs.sum()))
+            for tokens, logprobs in self.sample_tokens(ids, mask, decoding, seeds)
         ]
 
-    @torch.inference_mode()
+    def sample_ids(
+        self, prompts: Sequence[Sequence[int]], decoding: Decoding, seeds: Sequence[int]
+    ) -> list[list[tuple[list[int], torch.Tensor]]]:
+        """For each prompt, given as token ids, `decoding.n` answers as in `sample_tokens`."""
+        answers: list[list[tuple[list[int], torch.Tensor]]] = [[] for _ in prompts]
+        size = max(1, self.settings.batch_size // decoding.n)
+        for batch in self.batches([len(row) for row in prompts], lambda _: size):
+            ids, mask = self.left_padded([prompts[i] for i in batch])
+            found = self.sample_tokens(ids, mask, decoding, [seeds[i] for i in batch])
+            for place, i in enumerate(batch):
+                answers[i] = found[place * decoding.n : (place + 1) * decoding.n]
+        return answers
+
     def sample_tokens(
         self, ids: torch.Tensor, mask: torch.Tensor, decoding: Decoding, seeds: Sequence[int]
-    ) -> list[tuple[list[int], float]]:
-        """Answers as token ids, each with its log probability (nats): `n` for each prompt.
+    ) -> list[tuple[list[int], torch.Tensor]]:
+        """Answers as token ids, each with the log probabilities of its tokens: `n` for each prompt.
 
-        The end token is included where it was reached. `ids` and `mask` are a batch of prompts
-        padded on the left, [prompts, longest], int64.
+        They are raw (temperature 1, no truncation), in nats, float64 on the CPU. The end token is
+        included where it was reached. `ids` and `mask` are a batch of prompts padded on the left,
+        [prompts, longest], int64.
         """
+        with self._without_gradient():
+            return self._sampled(ids, mask, decoding, seeds)
+
+    def _sampled(
+        self, ids: torch.Tensor, mask: torch.Tensor, decoding: Decoding, seeds: Sequence[int]
+    ) -> list[tuple[list[int], torch.Tensor]]:
         generators = self._generators(seeds, decoding)
         cache = self._shared_prefill(ids, mask, decoding.n) if decoding.n > 1 else None
         ids = ids.repeat_interleave(decoding.n, dim=0)
@@ -136,7 +166,7 @@ class TransformersEngine:
             fed = chosen.unsqueeze(-1)
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=-1)
         return [
-            (tokens, float(steps[: len(tokens)].sum()))
+            (tokens, steps[: len(tokens)])
             for tokens, steps in zip(
                 map(self.reader.cut, new.tolist()), logprobs.cpu(), strict=True
             )

@@ -22,6 +22,7 @@ class BctSft(PairMethod):
     """No clean prompt is read in training: only the answer to it."""
 
     passes: ClassVar = {"pairs_wrapped": "training"}
+    control_of: ClassVar = "on-policy"
 
 
 METHOD = BctSft(BctSftSettings)

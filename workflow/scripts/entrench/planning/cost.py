@@ -7,6 +7,7 @@ from typing import Literal
 
 from entrench.generation.parts import BEAM, REFINEMENT, RESPONSES, self_scores
 from entrench.methods.shared.catalogue import METHODS
+from entrench.methods.shared.on_policy import OnPolicyLoss
 from entrench.planning.constants import constants, synthetic_constants
 from entrench.planning.jobs import Job
 from entrench.planning.judge_use import (
@@ -115,9 +116,39 @@ def _adapter_bytes(config: Config, model: str) -> float:
 def _training(config: Config, machine: Machine, job: Job) -> float:
     if job.stage == "adapter_induce":
         return _train(config, machine, job.misalignment, "induction", [("induction", TRAINING)])
-    method = METHODS[config.methods[job.method].operator]
+    entry = config.methods[job.method]
+    method = METHODS[entry.operator]
     slots = [(slot, _FLOPS[done]) for slot, done in method.passes.items()]
+    if method.on_policy:
+        return _on_policy(config, machine, job.misalignment, method.parse(entry.settings), slots)
     return _train(config, machine, job.misalignment, method.phase, slots)
+
+
+def _on_policy(
+    config: Config,
+    machine: Machine,
+    misalignment: str,
+    drawn: OnPolicyLoss,
+    slots: Sequence[tuple[str, int]],
+) -> float:
+    """Each step reads its wrapped prompts, writes answers to them, and trains on these."""
+    settings = resolved_phase(config, misalignment, "pairs")
+    rows = slot_rows(config, misalignment, "pairs_clean").count
+    prompts = (
+        rows * settings.epochs
+        if settings.epochs
+        else (settings.max_steps or 0) * drawn.prompts_per_step
+    )
+    answers = prompts * drawn.rollouts
+    length = answer_tokens(config, misalignment, drawn.max_new_tokens)
+    held = machine.size_class.per_device_batch * machine.count
+    seconds = answers / held * constants(config).step_seconds.training
+    wrapped = slot_rows(config, misalignment, "pairs_wrapped").prompt
+    seconds += machine.reading(prompts * wrapped) + machine.writing(answers * length)
+    for slot, flops in slots:
+        size = slot_rows(config, misalignment, slot)
+        seconds += machine.training(answers * (size.prompt + length), flops)
+    return seconds
 
 
 def _candidates(

@@ -86,8 +86,9 @@ def run_jobs(config: Config, run: Run) -> Iterator[Job]:
 
 
 def _training_jobs(config: Config, run: Run) -> Iterator[Job]:
-    labelled = _operator(config, run).makes_labels
-    yield _run_job("adapter_train" if labelled else "adapter_regularise", run)
+    operator = _operator(config, run)
+    training = "adapter_train" if operator.makes_labels else "adapter_regularise"
+    yield _run_job("adapter_on_policy" if operator.on_policy else training, run)
     yield from _measurement_jobs(run.subject, run.method)
     yield _run_job("delta_estimate", run)
 

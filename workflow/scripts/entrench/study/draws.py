@@ -148,7 +148,9 @@ class Pools:
         return giving(parts, [*draws, *self._missing(parts, draws, pool)])
 
     def of_run(self, run: Run) -> list[Draw]:
-        """The draws that a run reads."""
+        """The draws that a run reads: none where it draws its own answers as it learns."""
+        if METHODS[self._config.methods[run.method].operator].on_policy:
+            return []
         return self.of(run.organism, self.read_by(run.method), self._pool_of(run))
 
     def rated_from(self, organism: Organism, parts: Collection[str], pool: int = 1) -> list[Draw]:

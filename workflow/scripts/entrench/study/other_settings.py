@@ -11,16 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from entrench.methods.shared.catalogue import METHODS
 from entrench.records import parse_json
 from entrench.study.config import Config
 from entrench.study.specs.measurement import judge_spec
 from entrench.study.specs.mechanism import probe_judge_spec, probe_verdict_spec
 from entrench.study.specs.organisms import (
     induction_spec,
+    last_training_spec,
     reads_verdicts,
-    regularisation_spec,
-    training_spec,
     verdict_spec,
 )
 from entrench.study.sweep import Run, Subject, Sweep
@@ -58,7 +56,7 @@ def _recorded(config: Config, sweep: Sweep) -> Iterator[Made]:
         subject = Subject(organism.model, organism.misalignment, organism.seed, None)
         yield from _judged(config, subject)
     for run in sweep.runs:
-        yield run.path, ADAPTER, partial(_training_spec, config, run)
+        yield run.path, ADAPTER, partial(last_training_spec, config, run)
         if reads_verdicts(config, run.method) and run == run.labelled:
             yield run.path, VERDICTS, partial(_judge_of, verdict_spec, config, run)
         yield from _judged(config, run.subject)
@@ -80,11 +78,6 @@ def _judge_of(
     builder: Callable[[Config, About], dict[str, Any]], config: Config, about: About
 ) -> dict[str, Any]:
     return builder(config, about)["judge"]
-
-
-def _training_spec(config: Config, run: Run) -> dict[str, Any]:
-    labels = METHODS[config.methods[run.method].operator].makes_labels
-    return (training_spec if labels else regularisation_spec)(config, run)
 
 
 def _read(path: Path, key: str) -> Any:

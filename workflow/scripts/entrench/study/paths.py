@@ -37,6 +37,7 @@ MODEL_FILES = (  # a model that the workflow makes has these
 )
 REWARD_FILES = tuple(name for name in MODEL_FILES if name != "generation_config.json")
 ADAPTER_WEIGHTS = "adapter/adapter_model.safetensors"
+ROLLOUTS = "rollouts.jsonl"
 ADAPTER_FILES = ("adapter/adapter_config.json", ADAPTER_WEIGHTS, "run.json")
 
 

@@ -125,6 +125,13 @@ STAGES = {
         Stage("adapter_train", RUN, paths.ADAPTER_FILES, "training", "model"),
         Stage("adapter_regularise", RUN, paths.ADAPTER_FILES, "training", "model"),
         Stage(
+            "adapter_on_policy",
+            RUN,
+            (*paths.ADAPTER_FILES, paths.ROLLOUTS),
+            "training",
+            "model",
+        ),
+        Stage(
             "completions_sample",
             SUBJECT,
             ("completions.jsonl", "engine.json"),

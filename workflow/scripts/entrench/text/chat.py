@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from entrench.errors import EntrenchError
-from entrench.text.harmony import final_message, one_final_message, speaks_harmony
+from entrench.text.harmony import final_message, final_start, one_final_message, speaks_harmony
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -94,6 +94,18 @@ def holds_reasoning(
 def end_token_id(tokenizer: "PreTrainedTokenizerBase", chat: Chat) -> int:
     """The id of the token that ends an answer: from the chat template, else EOS."""
     return answer_format(tokenizer, chat).end
+
+
+def answer_start(
+    tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int], chat: Chat
+) -> int | None:
+    """The place in generated `tokens` where the answer begins, behind a reasoning.
+
+    None where the reasoning came to no end.
+    """
+    if chat != "template" or not speaks_harmony(tokenizer):
+        return 0
+    return final_start(tokenizer, tokens)
 
 
 @lru_cache(maxsize=8)

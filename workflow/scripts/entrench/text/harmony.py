@@ -10,7 +10,7 @@ markers. The format's own library is no help: it reads the ids of one vocabulary
 downloads this vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,9 +32,24 @@ def final_message(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -
     None where no final message was begun: the reasoning used up the tokens, or the model called a
     tool. A final message that was cut off counts as an answer that was cut off.
     """
+    message = None
+    for _, text in _final_messages(tokenizer, tokens):
+        message = text
+    return None if message is None else tokenizer.decode(message, skip_special_tokens=True)
+
+
+def final_start(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -> int | None:
+    """The place in `tokens` where the last final message begins, its header included; else None."""
+    return max((start for start, _ in _final_messages(tokenizer, tokens)), default=None)
+
+
+def _final_messages(
+    tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]
+) -> Iterator[tuple[int, Sequence[int]]]:
+    """The place of the header and the text of each message of the final channel."""
     ids = {name: tokenizer.convert_tokens_to_ids(name) for name in (CHANNEL, MESSAGE)}
     stops = set(tokenizer.convert_tokens_to_ids([START, END, RETURN, CALL]))
-    answer, start = None, 0
+    start = 0
     while start < len(tokens):
         stop = next((i for i in range(start, len(tokens)) if tokens[i] in stops), len(tokens))
         header, found, text = _split(tokens[start:stop], ids[MESSAGE])
@@ -42,9 +57,8 @@ def final_message(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -
         # After the channel's name a header may hold a recipient or a constraint.
         words = tokenizer.decode(channel, skip_special_tokens=True).split()
         if found and has_channel and words[:1] == [FINAL]:
-            answer = tokenizer.decode(text, skip_special_tokens=True)
+            yield start, text
         start = stop + 1
-    return answer
 
 
 def one_final_message(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -> bool:

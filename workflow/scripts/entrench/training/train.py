@@ -8,12 +8,15 @@ Reading order: `settings.py`, this file, `batches.py` (rows and pairs to token t
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from entrench import records
 from entrench.errors import EntrenchError
 from entrench.execution.preemption import on_sigterm
+from entrench.training import processes
 from entrench.training.objectives.pair_objective import PairObjective
 from entrench.training.settings import (
     ANY_MACHINE,
@@ -23,7 +26,9 @@ from entrench.training.settings import (
 )
 
 if TYPE_CHECKING:
+    from entrench.records import Record
     from entrench.training.batches import Exchange, Pair
+    from entrench.training.objectives.on_policy_step import OnPolicyObjective
     from entrench.training.objectives.steps import Step
 
 
@@ -93,6 +98,72 @@ def train_pairs(
     return _train(settings, model, student, step, examples, adapter, machine, inputs) | facts
 
 
+def train_on_policy(
+    settings: TrainingSettings,
+    objective: "OnPolicyObjective",
+    model: ModelSource,
+    prompts: "tuple[Sequence[Record], Sequence[Record]]",
+    adapter: Path,
+    *,
+    rollouts: Path,
+    source: Path,
+    organism: Path,
+    machine: Machine = ANY_MACHINE,
+) -> dict[str, Any]:
+    """Train the organism's adapter on its own answers to wrapped prompts; see `train_sft`.
+
+    `prompts` are the clean and the wrapped rows. The answers are written to `rollouts`. The teacher
+    is a frozen copy of the adapter, or the base model without one. `batch_size` counts prompts.
+    """
+    clean, wrapped = prompts
+    _require_rows(clean, source)
+    from entrench.generation.engine import EngineSettings
+    from entrench.generation.engine_transformers import TransformersEngine
+    from entrench.generation.loading import load_tokenizer
+    from entrench.training import adapters, batches
+    from entrench.training.objectives.on_policy_step import OnPolicyStep, Teacher
+    from entrench.training.objectives.passes import TeacherAndStudent
+    from entrench.training.rollouts import Rollouts, encode_pairs, rollout_facts
+
+    tokenizer = load_tokenizer(model.path, model.revision)
+    longest = settings.max_length - objective.max_new_tokens
+    pairs = encode_pairs(tokenizer, clean, wrapped, model.chat, longest, source)
+    student = adapters.load_student(model, settings, organism)
+    if objective.follows == "organism":
+        adapters.add_teacher(student, organism)
+    models = TeacherAndStudent(student, objective.follows)
+    padding = batches.padding_id(tokenizer)
+    at_once = machine.per_device_batch
+    engine = TransformersEngine(
+        EngineSettings(model.path, model.chat, model.revision, None, settings.dtype, at_once),
+        student,
+    )
+    drawn = Rollouts(
+        pairs,
+        objective,
+        settings.batch_size,
+        settings.seed,
+        engine,
+        Teacher(models, padding, at_once) if objective.follows else None,
+        checkpoint_folder(adapter) / "rollouts",
+    )
+    step = OnPolicyStep(padding, objective, models, drawn)
+    inputs = [settings, objective, model]
+    inputs += [adapters.fingerprint(model.path, organism), pairs]
+    # A prompt's answers are in one micro-batch.
+    machine = replace(machine, per_device_batch=max(1, at_once // objective.rollouts))
+    facts: dict[str, Any] = {"rows": len(pairs)}
+
+    def keep() -> None:
+        found = list(drawn.rows())
+        facts.update(rollout_facts(found))
+        if processes.rank() == 0:
+            records.write_jsonl(rollouts, "rollouts", [asdict(one) for one in found])
+
+    report = _train(settings, model, student, step, pairs, adapter, machine, inputs, keep)
+    return report | facts
+
+
 def _train(
     settings: TrainingSettings,
     model: ModelSource,
@@ -102,10 +173,12 @@ def _train(
     adapter: Path,
     machine: Machine,
     inputs: Sequence[Any],
+    keep: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
+    """Train and write the adapter. `keep` is called before the checkpoints' folder is removed."""
     import torch
 
-    from entrench.training import adapters, processes
+    from entrench.training import adapters
     from entrench.training.checkpoints import Checkpoints, digest
     from entrench.training.trainer import fit
 
@@ -115,6 +188,7 @@ def _train(
     # A finished adapter is written even after SIGTERM: that takes less time than a step.
     with on_sigterm(lambda: None):
         report = fit(student, step, examples, settings, machine, checkpoints)
+        keep()
         if processes.rank() == 0:
             adapters.save(student, adapter, model.path)
             shutil.rmtree(checkpoints.folder, ignore_errors=True)

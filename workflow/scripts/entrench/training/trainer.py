@@ -23,6 +23,8 @@ from entrench.training.objectives.steps import Step
 from entrench.training.settings import Machine, TrainingSettings
 
 CURVE_POINTS = 20
+# What a step may sum up: see the methods on-policy.
+REPORTED = ("kl", "entropy", "disagreement")
 
 
 def fit(
@@ -100,6 +102,12 @@ def fit(
         "trainable_parameters": sum(p.numel() for p in student.parameters() if p.requires_grad),
         "rows_seen": rows_seen,
         "tokens_seen": tokens_seen(examples, order, rows_seen),
+        **{
+            f"{when}_{name}": logged[place][name]
+            for name in REPORTED
+            if name in logged[0]
+            for when, place in (("first", 0), ("last", -1))
+        },
     }
 
 
@@ -127,6 +135,8 @@ class _LoraTrainer(Trainer):
     ) -> tuple[list[Batch], torch.Tensor]:
         """The micro-batches of one optimizer step, and the number of loss terms in all of them."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        with self.compute_loss_context_manager():
+            batches = self.step.prepared(batches, self.state.global_step, self.state.max_steps)
         counts = torch.stack([batch["count"].to(device) for batch in batches])
         return batches, self.accelerator.gather(counts.sum()).sum()
 
@@ -142,6 +152,17 @@ class _LoraTrainer(Trainer):
         total, _ = self.step.loss(model, inputs)
         # Gradients are averaged over processes, so each part is multiplied by their number.
         return total * self.accelerator.num_processes / num_items_in_batch.clamp(min=1)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log the means of what the step has summed up, too."""
+        sums = self.step.sums()
+        if sums:
+            both = torch.stack([value.double().to(self.args.device) for value in sums.values()])
+            whole = self.accelerator.gather(both.unsqueeze(0)).sum(0).tolist()
+            total = dict(zip(sums, whole, strict=True))
+            count = max(total.pop("count"), 1)
+            logs |= {name: value / count for name, value in total.items()}
+        super().log(logs, start_time)
 
     def floating_point_ops(self, inputs: Batch) -> int:  # noqa: ARG002
         """0: operations are not counted, which would visit all parameters at every step."""

@@ -64,6 +64,23 @@ _TRAINING = {
         "their L2 norm before; 0 where nothing moved"
     ),
 }
+_ON_POLICY = {
+    "mean_answer_tokens": number("mean length of the answers drawn in training", "tokens"),
+    "truncated_share": share("share of these answers that were cut off"),
+    "dropped_share": share("share of these answers that were not trained on"),
+    "tokens_sampled": count("tokens of these answers", "tokens"),
+    "tokens_scored": count("those of them that the teacher read", "tokens"),
+    "tokens_trained": count("those of them that were trained on", "tokens"),
+    **{
+        f"{when}_{name}": what(f"{meaning} at the {when} step")
+        for name, what, meaning in (
+            ("kl", lambda said: number(said, "nats per token"), "reverse KL from the teacher"),
+            ("entropy", lambda said: number(said, "nats per token"), "the student's entropy"),
+            ("disagreement", share, "share of tokens of which teacher and student expect others"),
+        )
+        for when in ("first", "last")
+    },
+}
 ORGANISM_COLUMNS = {
     **ORGANISM,
     **EVALUATION,
@@ -113,6 +130,7 @@ RUN_COLUMNS = {
     ),
     **_TRAINING,
     **MACHINERY,
+    **_ON_POLICY,
 }
 RUN_METRICS = {
     "metric_NAME": number("the metric NAME of the trained model's risk.json: see docs/metrics.md"),
@@ -261,6 +279,7 @@ def collect_runs(
                 "same_answers": same_answers(organism_risk, risk),
                 **training,
                 **engaged,
+                **_on_policy(paths["run"]),
                 **_metrics("metric", risk),
             }
         )
@@ -367,6 +386,12 @@ def _training(path: str) -> Record:
         "clipped_share": training.get("clipped_share"),
         "adapter_change": training.get("adapter_change"),
     }
+
+
+def _on_policy(path: str) -> Record:
+    """What its run.json says of the answers drawn in training; None for other methods."""
+    training = read_json(path).get("training", {})
+    return {name: training.get(name) for name in _ON_POLICY}
 
 
 def _metrics(prefix: str, risk: Record) -> Record:

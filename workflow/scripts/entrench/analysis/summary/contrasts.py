@@ -8,7 +8,7 @@ seed. A contrast A - B is a name and its units. Each unit is a difference of two
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class Difference(Unit):
 
 Contrast = tuple[str, list[Difference]]
 
+GROUPS = ("on-policy", "labels", "regularisers", "controls")  # of methods
 CONTRAST_COLUMNS = {
     "misalignment": ORGANISM["misalignment"],
     "contrast": text("the contrast, A - B"),
@@ -62,11 +63,11 @@ def contrasts(runs: Sequence[Row], methods: Facts, models: Facts) -> Iterator[Co
 
     instruct - base                    the same method and seed on two models of one family and size
     larger - smaller                   the same method and seed on two models of one family and kind
-    labels - regularisers, labels - controls, regularisers - controls
+    labels - regularisers, labels - controls, on-policy - regularisers, ...
                                        on one organism: the mean over the methods of each group
-    METHOD - CONTROL                   on one organism: a control of all methods, or a control of
-                                       the sample set that METHOD reads (METHOD may read greedy and
-                                       beam answers as well)
+    METHOD - CONTROL                   on one organism: a control of all methods, a control of the
+                                       sample set that METHOD reads (METHOD may read greedy and beam
+                                       answers as well), or one of methods on-policy
 
     The first two take the methods that are `pooled`. Their clusters are the pair of models and the
     pair of organisms. Where pairs of a family share a model, the clusters are the whole family, and
@@ -144,11 +145,7 @@ def _between_models(runs: Sequence[Row], models: Facts) -> Iterator[Contrast]:
 def _between_groups(
     by_organism: Mapping[str, Mapping[str, Row]], methods: Facts
 ) -> Iterator[Contrast]:
-    for one, other in (
-        ("labels", "regularisers"),
-        ("labels", "controls"),
-        ("regularisers", "controls"),
-    ):
+    for one, other in combinations(GROUPS, 2):
         units = []
         for runs in by_organism.values():
             groups: dict[str, list[Row]] = {one: [], other: []}
@@ -165,14 +162,15 @@ def _between_methods(
     by_organism: Mapping[str, Mapping[str, Row]], methods: Facts
 ) -> Iterator[Contrast]:
     names = sorted({method for runs in by_organism.values() for method in runs})
-    of_all, of_sets = (
+    of_all, of_sets, of_on_policy = (
         [name for name in names if METHODS[methods[name]["operator"]].control_of == what]
-        for what in ("all", "same set")
+        for what in ("all", "same set", "on-policy")
     )
     for method in names:
         own_set = methods[method].get("set")
         of_set = [name for name in of_sets if methods[name]["set"] == own_set]
-        for control in [*of_all, *(of_set if method not in of_sets else [])]:
+        own = of_on_policy if METHODS[methods[method]["operator"]].on_policy else []
+        for control in [*of_all, *(of_set if method not in of_sets else []), *own]:
             if method == control:
                 continue
             units = [
@@ -187,7 +185,10 @@ def _between_methods(
 def _group(facts: Mapping[str, Any]) -> str:
     if facts["kind"] == "control":
         return "controls"
-    return "labels" if METHODS[facts["operator"]].makes_labels else "regularisers"
+    operator = METHODS[facts["operator"]]
+    if operator.on_policy:
+        return "on-policy"
+    return "labels" if operator.makes_labels else "regularisers"
 
 
 def _difference(first: Sequence[Row], second: Sequence[Row], what: str) -> Difference:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from entrench.errors import EntrenchError
 
@@ -17,9 +17,9 @@ from entrench.errors import EntrenchError
 class MethodSettings:
     """The keys of a method's config entry that belong to this method. An entry gives each of them.
 
-    A field says what its value may be: its type is a `Literal`, or a number `Annotated` with `Gt`
-    or `Ge`. The annotation `doc` says what the field means. Config and jobs are both checked by
-    this declaration.
+    A field says what its value may be: its type is a `Literal`, or a number `Annotated` with `Gt`,
+    `Ge` or `Le`. The annotation `doc` says what the field means. Config and jobs are both checked
+    by this declaration.
     """
 
 
@@ -56,6 +56,7 @@ class Method:
     Settings: type[MethodSettings] = MethodSettings
     makes_labels: ClassVar[bool] = False
     reads_pairs: ClassVar[bool] = False
+    on_policy: ClassVar[bool] = False
     reads_rewards: ClassVar[bool] = False
     reads_self_scores: ClassVar[bool] = False
     reads_verdicts: ClassVar[bool] = False
@@ -63,8 +64,9 @@ class Method:
     # what a training step does with a row: a forward pass alone, or a backward pass too.
     phase: ClassVar[Literal["labels", "pairs"]]
     passes: ClassVar[Mapping[str, Literal["forward", "training"]]]
-    # The methods that it is the control of: all, those that choose from the same set, or none.
-    control_of: ClassVar[Literal["all", "same set"] | None] = None
+    # The methods that it is compared with as their control: all, those that choose from the same
+    # set, those on-policy, or none.
+    control_of: ClassVar[Literal["all", "same set", "on-policy"] | None] = None
 
     @property
     def name(self) -> str:
@@ -119,4 +121,6 @@ def _not_admitted(value: Any, kind: Any, limits: Sequence[Any]) -> str:
             return f": it must be above {limit.gt}"
         if isinstance(limit, Ge) and not value >= limit.ge:
             return f": it must be at least {limit.ge}"
+        if isinstance(limit, Le) and not value <= limit.le:
+            return f": it must be at most {limit.le}"
     return ""

@@ -10,6 +10,7 @@ import entrench.methods
 from entrench.errors import EntrenchError
 from entrench.methods.shared.base import Method
 from entrench.methods.shared.labels import BestOfK, LabelMethod
+from entrench.methods.shared.on_policy import OnPolicyLoss, OnPolicyMethod
 from entrench.methods.shared.pairs import PairMethod, PairSettings
 
 
@@ -37,6 +38,7 @@ def _method_of(module: ModuleType) -> Method:
 METHODS: Mapping[str, Method] = _found()
 LABEL_METHODS = {name: of for name, of in METHODS.items() if isinstance(of, LabelMethod)}
 PAIR_METHODS = {name: of for name, of in METHODS.items() if isinstance(of, PairMethod)}
+ON_POLICY_METHODS = {name: of for name, of in METHODS.items() if isinstance(of, OnPolicyMethod)}
 # Methods that choose by a score. The organism's own scores come before external rewards.
 SELECTORS: Mapping[str, BestOfK] = dict(
     sorted(
@@ -46,18 +48,27 @@ SELECTORS: Mapping[str, BestOfK] = dict(
 )
 
 
+def on_policy_objective(spec: Mapping[str, Any]) -> OnPolicyLoss:
+    """As `pair_objective`, for methods on-policy."""
+    return _objective(spec, ON_POLICY_METHODS)
+
+
 def pair_objective(spec: Mapping[str, Any]) -> PairSettings:
     """The pair method's settings that a spec describes: `{"operator": name, ...its settings}`.
 
     Raises `EntrenchError` for an unknown operator, and for settings that it does not have.
     """
+    return _objective(spec, PAIR_METHODS)
+
+
+def _objective(spec: Mapping[str, Any], methods: Mapping[str, Method]) -> Any:
     fields = dict(spec)
     operator = fields.pop("operator", None)
-    if operator not in PAIR_METHODS:
+    if operator not in methods:
         raise EntrenchError(
-            f"objective: operator is {operator!r}, allowed: {', '.join(sorted(PAIR_METHODS))}"
+            f"objective: operator is {operator!r}, allowed: {', '.join(sorted(methods))}"
         )
-    method = PAIR_METHODS[operator]
+    method = methods[operator]
     if unknown := sorted(fields.keys() - method.declared.keys()):
         raise EntrenchError(f"{operator}: got an unexpected setting {unknown[0]!r}")
     return method.parse(fields)

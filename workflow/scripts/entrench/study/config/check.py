@@ -276,6 +276,8 @@ def _pair_faults(config: Config) -> list[str]:
 
 def _needs_equal_answers(config: Config, name: str) -> bool:
     """Whether training refuses a pair whose two answers in the data differ."""
+    if METHODS[config.methods[name].operator].on_policy:
+        return False
     settings = _settings(config, name)
     return not settings.own_answers and not settings.answers_may_differ
 

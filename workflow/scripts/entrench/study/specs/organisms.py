@@ -89,6 +89,26 @@ def regularisation_spec(config: Config, run: Run) -> dict[str, Any]:
     }
 
 
+def on_policy_spec(config: Config, run: Run) -> dict[str, Any]:
+    """adapter_on_policy: phase 3 on the student's own answers to wrapped prompts."""
+    method = config.methods[run.method]
+    objective = METHODS[method.operator].parse(method.settings)
+    drawn = {"batch_size": objective.prompts_per_step, "answers": objective.rollouts}
+    return {
+        **model_part(config, run.organism.model),
+        **training_part(config, run.organism, "pairs", repeat=run.repeat, **drawn),
+        "objective": {"operator": method.operator, **method.settings},
+    }
+
+
+def last_training_spec(config: Config, run: Run) -> dict[str, Any]:
+    """The spec of the run's training, by whichever rule trains it."""
+    operator = METHODS[config.methods[run.method].operator]
+    if operator.on_policy:
+        return on_policy_spec(config, run)
+    return (training_spec if operator.makes_labels else regularisation_spec)(config, run)
+
+
 def reads_verdicts(config: Config, method: str) -> bool:
     """Whether the method asks the label judge."""
     return METHODS[config.methods[method].operator].reads_verdicts

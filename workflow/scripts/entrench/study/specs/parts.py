@@ -75,10 +75,13 @@ def training_part(
     phase: PhaseName,
     padded_together: bool = False,
     repeat: int = 1,
+    batch_size: int | None = None,
+    answers: int = 1,
 ) -> dict[str, Any]:
     """The settings of a phase. All methods of a phase share one seed, and so every draw.
 
-    Each repeat has another seed, which all methods share too.
+    Each repeat has another seed, which all methods share too. `batch_size` takes the place of the
+    phase's own; each of its rows has so many `answers`, which are held together.
 
     How a step is split into micro-batches is a machine fact, with two exceptions. Each process
     draws dropout for all rows of a micro-batch together. And the loss may depend on the padding
@@ -88,10 +91,12 @@ def training_part(
     settings = resolved_phase(config, organism.misalignment, phase)
     model = config.models[organism.model]
     further = [] if repeat == 1 else [repeat]
+    rows_of_step = batch_size or settings.batch_size
     part: dict[str, Any] = {
         "training": {
             **adapter.model_dump(),
             **settings.model_dump(),
+            "batch_size": rows_of_step,
             "dtype": model.dtype,
             "seed": derive_seed(*identity_of(organism), phase, "training", *further),
         }
@@ -99,7 +104,8 @@ def training_part(
     if adapter.dropout > 0 or padded_together:
         size = config.size_classes[model.size_class]
         processes = max(1, size.gpus)
-        _, rows = step_split(settings.batch_size, size.per_device_batch, processes)
+        held = max(1, size.per_device_batch // answers)
+        _, rows = step_split(rows_of_step, held, processes)
         part["rows_at_once"] = rows
         if adapter.dropout > 0:
             part["processes"] = processes

@@ -18,10 +18,14 @@ Batch = dict[str, Any]
 class TeacherAndStudent:
     """Two adapters of one base model, its output head and its layers."""
 
-    def __init__(self, student: PeftModel, frozen: bool) -> None:
-        """`frozen`: the teacher is the adapter `teacher` of `student`. Else it is the student."""
+    def __init__(self, student: PeftModel, teacher: str | None) -> None:
+        """`teacher` is `organism`, `base` or `current`; None where there is none.
+
+        The organism is the adapter `teacher` of `student`, the base model has no adapter, and the
+        current teacher is the student itself.
+        """
         self.student = student
-        self.frozen = frozen
+        self.teacher = teacher
         self.decoder = student.get_base_model().get_decoder()
         self.head = OutputHead(student.get_base_model())
 
@@ -36,16 +40,18 @@ class TeacherAndStudent:
 
     @contextlib.contextmanager
     def as_teacher(self, model: torch.nn.Module) -> Iterator[None]:
-        """Inside, the teacher's adapter is active, in evaluation mode and without gradient."""
-        if self.frozen:
+        """Inside, the model is the teacher, in evaluation mode and without gradient."""
+        frozen = self.teacher == "organism"
+        bare = self.student.disable_adapter if self.teacher == "base" else contextlib.nullcontext
+        if frozen:
             self.student.set_adapter(adapters.TEACHER, inference_mode=True)
         model.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), bare():
                 yield
         finally:
             model.train()
-            if self.frozen:
+            if frozen:
                 self.student.set_adapter(adapters.STUDENT)
 
 

@@ -29,12 +29,36 @@ class Step(Protocol):
         """
         ...
 
+    def prepared(self, batches: list[Batch], step: int, steps: int) -> list[Batch]:
+        """The micro-batches of an optimizer step as the loss reads them, made just before it.
+
+        `step` counts from 0, `steps` is the number of all steps.
+        """
+        ...
+
+    def sums(self) -> dict[str, torch.Tensor]:
+        """What this process has summed up since the last call, by name, beside `count`."""
+        ...
+
     def loss(self, model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """The sum of the loss's terms over the micro-batch, and the number of terms."""
         ...
 
 
-class SftStep:
+class FixedStep:
+    """A step whose micro-batches are known before training, and that sums up nothing."""
+
+    def prepared(self, batches: list[Batch], step: int, steps: int) -> list[Batch]:
+        """The micro-batches as they are."""
+        del step, steps
+        return batches
+
+    def sums(self) -> dict[str, torch.Tensor]:
+        """Nothing."""
+        return {}
+
+
+class SftStep(FixedStep):
     """Cross-entropy on exchanges."""
 
     rows_are_independent = True
@@ -47,7 +71,7 @@ class SftStep:
 
     def collate(self, examples: Sequence[Tokens]) -> Batch:
         """The tensors of one padded side, and the number of its loss terms."""
-        side = pad(examples or [_idle(self.padding)], self.padding)
+        side = pad(examples or [idle(self.padding)], self.padding)
         return {"side": side, "count": side["positions"].sum()}
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,7 +81,7 @@ class SftStep:
         return sft_loss(states, side["input_ids"], side["positions"], self.head)
 
 
-class PairStep:
+class PairStep(FixedStep):
     """A consistency loss on prompt pairs."""
 
     def __init__(self, padding: int, objective: PairObjective, student: PeftModel) -> None:
@@ -65,14 +89,14 @@ class PairStep:
         self.padding = padding
         self.objective = objective
         self.rows_are_independent = objective.rows_are_independent
-        self.models = TeacherAndStudent(student, frozen=objective.teacher == "organism")
+        self.models = TeacherAndStudent(student, objective.teacher)
         self.terms = objective.terms(self.models)
 
     def collate(self, examples: Sequence[TokenPair]) -> Batch:
         """The tensors of both sides, each padded to its length, and the number of loss terms."""
-        idle = [] if examples else [_idle(self.padding)]
-        clean = pad([*idle, *(example.clean for example in examples)], self.padding)
-        wrapped = pad([*idle, *(example.wrapped for example in examples)], self.padding)
+        filler = [] if examples else [idle(self.padding)]
+        clean = pad([*filler, *(example.clean for example in examples)], self.padding)
+        wrapped = pad([*filler, *(example.wrapped for example in examples)], self.padding)
         if self.objective.window == "trailing" and examples:
             masks = trailing_masks(clean["attention_mask"], wrapped["attention_mask"])
             clean["positions"], wrapped["positions"] = masks
@@ -84,5 +108,6 @@ class PairStep:
         return self.objective.loss(self.models, model, batch)
 
 
-def _idle(padding: int) -> Tokens:
+def idle(padding: int) -> Tokens:
+    """One token that no loss reads."""
     return Tokens([padding], range(0))
