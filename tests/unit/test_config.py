@@ -314,6 +314,15 @@ def test_the_bench_measures_the_models_of_the_demo():
     assert len(expand(load_config(over | {"sweep": bench["sweep"]})).organisms) == 12
 
 
+def test_the_bench_of_methods_on_policy_is_a_sweep_of_the_demos_organisms():
+    bench = yaml.safe_load((ROOT / "bench" / "on_policy.yaml").read_text())
+    over = copy.deepcopy(DEMO) | {"sweep": bench["sweep"]}
+    over["methods"] |= bench["methods"]
+    sweep = expand(load_config(over))
+    assert set(sweep.organisms) <= set(expand(load_config(DEMO)).organisms)
+    assert len(sweep.runs) == 27
+
+
 def test_the_bench_repeats_the_runs_of_the_demo_on_other_organisms():
     bench = yaml.safe_load((ROOT / "bench" / "other_seeds.yaml").read_text())["sweep"]
     again = expand(load_config(DEMO | {"sweep": bench}))
