@@ -34,7 +34,7 @@ def encode_pair(tokenizer, row, objective, **settings):
     (example,), cut = encode_pairs(
         tokenizer, [row], "template", replace(SETTINGS, **settings), objective, SOURCE
     )
-    return example, cut
+    return example, cut["truncated"]
 
 
 class InOrder(EpochOrder):

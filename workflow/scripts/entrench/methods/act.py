@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Gt, doc
 
+from entrench.methods.shared.layers import LayerLoss
 from entrench.methods.shared.pairs import PairLoss, PairMethod
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from entrench.training.objectives.passes import Batch, TeacherAndStudent
 
 Reduction = Literal["sum", "mean"]
-# Only so many are compared at a time: squares and their gradient take several times the memory of
-# the states.
-POSITIONS = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,48 +53,16 @@ class ActSettings(PairLoss):
         return loss.total()
 
 
-class ActLoss:
-    """Weighted sum of squared L2 distances over layers and matched positions, layer by layer.
-
-    After a layer is compared, only its gradient by the student's states, (n, hidden), is kept. No
-    gradient reaches the teacher. Distances are computed in float32.
-    """
+class ActLoss(LayerLoss):
+    """Squared L2 distances of the residual streams, before the final norm."""
 
     def __init__(self, targets: "list[torch.Tensor]", reduction: Reduction, weight: float) -> None:
-        """Compare with the teacher's `targets`, one tensor (n, hidden) per layer.
-
-        `compare` empties this list. `reduction` sums or averages the squares over the hidden
-        dimension.
-        """
-        self.targets = targets
+        """`reduction` sums or averages the squares over the hidden dimension."""
+        super().__init__(targets, weight)
         self.reduction = reduction
-        self.weight = weight
-        self.sum: torch.Tensor | None = None
-        self.count = 0
 
-    def compare(self, states: "torch.Tensor") -> None:
-        """Add the next layer's distances; `states`, (n, hidden), are the student's.
-
-        They are the layer's output at the matched positions, before the final norm.
-        """
-        from entrench.training.objectives.chunks import chunked_sum
-
-        value = chunked_sum(self._terms, states, self.targets.pop(0), positions=POSITIONS)
-        self.sum = value if self.sum is None else self.sum + value
-        self.count += len(states)
-
-    def total(self) -> "tuple[torch.Tensor, torch.Tensor]":
-        """The weighted sum and the number of its terms (int64).
-
-        Raises `RuntimeError` while a layer was not compared.
-        """
-        import torch
-
-        if self.targets or self.sum is None:
-            raise RuntimeError(f"{len(self.targets)} layers were not compared")
-        return self.weight * self.sum, self.sum.new_tensor(self.count, dtype=torch.long)
-
-    def _terms(self, student: "torch.Tensor", teacher: "torch.Tensor") -> "torch.Tensor":
+    def distance(self, student: "torch.Tensor", teacher: "torch.Tensor") -> "torch.Tensor":
+        """The squares of the differences, summed or averaged over the hidden dimension."""
         squares = (student.float() - teacher.float()).square().sum()
         return squares / student.shape[-1] if self.reduction == "mean" else squares
 

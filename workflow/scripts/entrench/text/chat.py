@@ -91,6 +91,27 @@ def holds_reasoning(
     return not one_final_message(tokenizer, tokens)
 
 
+def content_positions(
+    tokenizer: "PreTrainedTokenizerBase", messages: Messages, content: str, chat: Chat
+) -> range | None:
+    """The positions in `encode_prompt` of the tokens that lie within a text of the messages.
+
+    It is the text's last occurrence in the prompt. None where the text does not stand there word
+    for word. Tokens that also hold characters around the text are left out.
+    """
+    prompt = _prompt(tokenizer, messages, chat)
+    start = prompt.rfind(content)
+    if start < 0 or not content:
+        return None
+    encoded = tokenizer(prompt, add_special_tokens=chat != "template", return_offsets_mapping=True)
+    inside = [
+        place
+        for place, (first, last) in enumerate(encoded["offset_mapping"])
+        if start <= first < last <= start + len(content)
+    ]
+    return range(inside[0], inside[-1] + 1) if inside else None
+
+
 def end_token_id(tokenizer: "PreTrainedTokenizerBase", chat: Chat) -> int:
     """The id of the token that ends an answer: from the chat template, else EOS."""
     return answer_format(tokenizer, chat).end

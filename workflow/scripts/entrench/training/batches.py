@@ -10,9 +10,9 @@ from torch.utils.data import Sampler
 
 from entrench.errors import EntrenchError
 from entrench.seeds import derive_seed
-from entrench.text.chat import Chat, encode_exchange
+from entrench.text.chat import Chat, content_positions, encode_exchange
 from entrench.training.objectives.pair_objective import PairObjective
-from entrench.training.objectives.windows import response_positions
+from entrench.training.objectives.windows import matched_content, response_positions
 from entrench.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -93,30 +93,59 @@ def encode_pairs(
     settings: TrainingSettings,
     objective: PairObjective,
     source: Path,
-) -> tuple[list[TokenPair], int]:
-    """The token pairs with their matched positions, and how many were cut at `max_length`.
+) -> tuple[list[TokenPair], dict[str, int]]:
+    """The token pairs with their matched positions, and two numbers of pairs.
 
-    A response is cut at the same token on both sides. With the window `trailing` the positions are
+    They are those cut at `max_length` (`truncated`), and those left out because the wrapped prompt
+    does not hold the clean one word for word (`rows_without_window`; window `content` alone). A
+    response is cut at the same token on both sides. With the window `trailing` the positions are
     empty here, because they follow from the padded batch. `source` is the file of the pairs.
 
     Raises:
-        EntrenchError: a prompt leaves no room for its answer.
+        EntrenchError: a prompt leaves no room for its answer, or all pairs are left out.
     """
-    examples, truncated = [], 0
+    examples, truncated, without = [], 0, 0
     for pair in pairs:
+        spans = None
+        if objective.window == "content":
+            spans = _content_spans(tokenizer, pair, chat)
+            if spans is None:
+                without += 1
+                continue
         clean, response = encode_exchange(tokenizer, pair.clean, pair.clean_response, chat)
         wrapped, other = encode_exchange(tokenizer, pair.wrapped, pair.wrapped_response, chat)
         longest = max(len(clean), len(wrapped))
         kept = _fit(response, longest, pair.id, settings, source)
         kept_other = _fit(other, longest, pair.id, settings, source)
         truncated += len(kept) < len(response) or len(kept_other) < len(other)
-        windows = objective.positions(pair.id, clean, wrapped, (kept, kept_other))
+        if spans is None:
+            windows = objective.positions(pair.id, clean, wrapped, (kept, kept_other))
+        else:
+            windows = matched_content(clean, wrapped, spans)
         examples.append(
             TokenPair(
                 Tokens([*clean, *kept], windows[0]), Tokens([*wrapped, *kept_other], windows[1])
             )
         )
-    return examples, truncated
+    if pairs and not examples:
+        raise EntrenchError(
+            f"{source}: no wrapped prompt holds its clean prompt word for word, so the window "
+            "`content` is empty: use another window for this data"
+        )
+    return examples, {"truncated": truncated, "rows_without_window": without}
+
+
+def _content_spans(
+    tokenizer: "PreTrainedTokenizerBase", pair: Pair, chat: Chat
+) -> tuple[range, range] | None:
+    """The positions of the clean prompt's last user text in both prompts; None: not in both."""
+    said = [message["content"] for message in pair.clean if message["role"] == "user"]
+    found = [
+        content_positions(tokenizer, messages, said[-1], chat) if said else None
+        for messages in (pair.clean, pair.wrapped)
+    ]
+    first, second = found
+    return None if first is None or second is None else (first, second)
 
 
 def pad(

@@ -86,14 +86,12 @@ def train_pairs(
     from entrench.training.objectives.steps import PairStep
 
     tokenizer = load_tokenizer(model.path, model.revision)
-    examples, truncated = batches.encode_pairs(
-        tokenizer, pairs, model.chat, settings, objective, source
-    )
+    examples, left = batches.encode_pairs(tokenizer, pairs, model.chat, settings, objective, source)
     student = adapters.load_student(model, settings, organism)
     if objective.teacher == "organism":
         adapters.add_teacher(student, organism)
     step = PairStep(batches.padding_id(tokenizer), objective, student)
-    facts = {"rows": len(pairs), "truncated": truncated}
+    facts = {"rows": len(pairs), **left}
     inputs = [settings, objective, model, adapters.fingerprint(model.path, organism), examples]
     return _train(settings, model, student, step, examples, adapter, machine, inputs) | facts
 

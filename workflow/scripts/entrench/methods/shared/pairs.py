@@ -51,11 +51,13 @@ class PairLoss(PairSettings, ABC):
     """
 
     window: Annotated[
-        Literal["response", "prompt_suffix", "trailing"],
+        Literal["response", "prompt_suffix", "content", "trailing"],
         doc(
             "The positions that are compared. `response`: the longest common end of both "
             "sequences, the answer included. `prompt_suffix`: the longest common end of both "
-            "prompts. `trailing`: the last columns of the padded batch, as in the released code."
+            "prompts. `content`: the clean prompt's text where the wrapped prompt holds it word "
+            "for word; other pairs are left out. `trailing`: the last columns of the padded batch, "
+            "as in the released code."
         ),
     ] = "response"
     response: Annotated[
@@ -95,7 +97,7 @@ class PairLoss(PairSettings, ABC):
 
         `clean` and `wrapped` are the token ids of the prompts, `answers` the token ids after each.
         `pair` is the prompt's id, for messages. The window `trailing` follows from the padded
-        batch: its positions are empty here.
+        batch: its positions are empty here. Those of `content` are found in the texts.
         """
         from entrench.training.objectives.windows import matched_suffix, prompt_suffix
 

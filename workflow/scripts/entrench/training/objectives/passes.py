@@ -34,6 +34,22 @@ class TeacherAndStudent:
         """The decoder layers: see `decoder_layers`."""
         return decoder_layers(self.student)
 
+    @cached_property
+    def down_projections(self) -> list[torch.nn.Module]:
+        """The down-projection of each layer's MLP.
+
+        Raises:
+            EntrenchError: a layer has none, as in a mixture of experts.
+        """
+        found = [getattr(getattr(layer, "mlp", None), "down_proj", None) for layer in self.layers]
+        if not all(isinstance(one, torch.nn.Module) for one in found):
+            kind = type(self.student.get_base_model()).__name__
+            raise EntrenchError(
+                f"{kind}: a layer has no single MLP with a down-projection, which this loss reads: "
+                "take another base model or another method"
+            )
+        return found
+
     def final_states(self, model: torch.nn.Module, side: Batch) -> torch.Tensor:
         """The states of the function `final_states`."""
         return final_states(model, self.decoder, self.head, side)
@@ -95,11 +111,7 @@ def at_each_layer(
     """
 
     def give(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
-        state = output if isinstance(output, torch.Tensor) else output[0]
-        # With gradient checkpointing the layer is computed again without this hook, and torch
-        # compares the tensors kept for the gradient. These two hooks hide the tensors kept here.
-        with torch.autograd.graph.saved_tensors_hooks(lambda kept: kept, lambda kept: kept):
-            take(state if positions is None else state[positions])
+        _take(take, output if isinstance(output, torch.Tensor) else output[0], positions)
 
     handles = [layer.register_forward_hook(give) for layer in layers]
     try:
@@ -107,6 +119,34 @@ def at_each_layer(
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextlib.contextmanager
+def before_each(
+    modules: Sequence[torch.nn.Module],
+    take: Callable[[torch.Tensor], None],
+    positions: torch.Tensor | None = None,
+) -> Iterator[None]:
+    """As `at_each_layer`, with the input of each module in place of a layer's output."""
+
+    def give(_module: torch.nn.Module, inputs: Any) -> None:
+        _take(take, inputs[0], positions)
+
+    handles = [module.register_forward_pre_hook(give) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _take(
+    take: Callable[[torch.Tensor], None], state: torch.Tensor, positions: torch.Tensor | None
+) -> None:
+    # With gradient checkpointing the layer is computed again without the hook that calls this, and
+    # torch compares the tensors kept for the gradient. These two hooks hide the tensors kept here.
+    with torch.autograd.graph.saved_tensors_hooks(lambda kept: kept, lambda kept: kept):
+        take(state if positions is None else state[positions])
 
 
 def final_states(

@@ -5,13 +5,14 @@ selected position of row i on one side is matched with the k-th selected positio
 other side. Masks follow the tokens, so a loss does not depend on the padding side. The window
 `trailing` is the exception: it counts columns of the padded batch, as the released code does.
 
-Every window ends at the end of the sequence or of the prompt, for this reason: the state at a
-position depends only on the tokens up to it. Where the wrapper stands *after* the clean text, both
-sides have equal states on the text before the wrapper. A window there would give no signal. Where
-the wrapper stands in front, the matched suffix also holds the shared question.
+Every window but `content` ends at the end of the sequence or of the prompt. The reason is that the
+state at a position depends only on the tokens up to it. Where the wrapper stands *after* the clean
+text, both sides have equal states on the text before the wrapper, and a window there gives no
+signal. Where the wrapper stands in front, the matched suffix also holds the shared question.
 """
 
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 
 import torch
 
@@ -54,6 +55,18 @@ def prompt_suffix(
             "window `prompt_suffix` is empty: use the window `response` for this data"
         )
     return clean, wrapped
+
+
+def matched_content(
+    clean: Sequence[int], wrapped: Sequence[int], spans: tuple[range, range]
+) -> tuple[range, range]:
+    """The positions of the longest run of equal tokens within the two spans."""
+    one, other = (
+        [ids[place] for place in span] for ids, span in zip((clean, wrapped), spans, strict=True)
+    )
+    found = SequenceMatcher(None, one, other, autojunk=False).find_longest_match()
+    first, second = spans[0].start + found.a, spans[1].start + found.b
+    return range(first, first + found.size), range(second, second + found.size)
 
 
 def trailing_masks(

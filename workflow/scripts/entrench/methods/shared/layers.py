@@ -1,0 +1,52 @@
+"""A consistency loss that compares states layer by layer, in little memory."""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+# Only so many are compared at a time: differences and their gradient take several times the memory
+# of the states.
+POSITIONS = 512
+
+
+class LayerLoss(ABC):
+    """A weighted sum of distances over layers and matched positions.
+
+    After a layer is compared, only its gradient by the student's states, (n, width), is kept. No
+    gradient reaches the teacher. Distances are computed in float32.
+    """
+
+    def __init__(self, targets: "list[torch.Tensor]", weight: float) -> None:
+        """Compare with the teacher's `targets`, one tensor (n, width) per layer.
+
+        `compare` empties this list.
+        """
+        self.targets = targets
+        self.weight = weight
+        self.sum: torch.Tensor | None = None
+        self.count = 0
+
+    def compare(self, states: "torch.Tensor") -> None:
+        """Add the next layer's distances; `states`, (n, width), are the student's."""
+        from entrench.training.objectives.chunks import chunked_sum
+
+        value = chunked_sum(self.distance, states, self.targets.pop(0), positions=POSITIONS)
+        self.sum = value if self.sum is None else self.sum + value
+        self.count += len(states)
+
+    def total(self) -> "tuple[torch.Tensor, torch.Tensor]":
+        """The weighted sum and the number of its terms (int64).
+
+        Raises `RuntimeError` while a layer was not compared.
+        """
+        import torch
+
+        if self.targets or self.sum is None:
+            raise RuntimeError(f"{len(self.targets)} layers were not compared")
+        return self.weight * self.sum, self.sum.new_tensor(self.count, dtype=torch.long)
+
+    @abstractmethod
+    def distance(self, student: "torch.Tensor", teacher: "torch.Tensor") -> "torch.Tensor":
+        """The sum over positions of the distance of two states (n, width)."""
