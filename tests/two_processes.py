@@ -20,7 +20,11 @@ from entrench.training.objectives.steps import SftStep
 from entrench.training.settings import Machine, ModelSource
 from entrench.training.train import train_on_policy, train_pairs, train_sft
 
-OBJECTIVES = {"sft": None, "bct": BctSettings(temperature=2.0), "act": ActSettings(weight=0.1)}
+OBJECTIVES = {
+    "sft": None,
+    "bct": BctSettings(temperature=2.0),
+    "act": ActSettings(weight=0.1, reduction="sum"),
+}
 OBJECTIVES["opct"] = OpctSettings(prompts_per_step=6, rollouts=2, temperature=1.0, max_new_tokens=4)
 MACHINES = {"plain": Machine(2), "checkpointing": Machine(1, gradient_checkpointing=True)}
 

@@ -183,7 +183,7 @@ def test_act_starts_from_the_distance_of_the_layers_outputs(model, organism, tmp
     """Of every decoder layer, the last one before the final norm, on the common suffix."""
     report = train_pairs(
         ONCE,
-        ActSettings(weight=0.5),
+        ActSettings(weight=0.5, reduction="sum"),
         model,
         PAIRS,
         tmp_path / "a",
@@ -205,7 +205,7 @@ def test_act_starts_from_the_distance_of_the_layers_outputs(model, organism, tmp
 def test_act_is_zero_without_a_wrapper(model, organism, tmp_path):
     """Student and teacher are the same model before the first step, experts included."""
     pairs = [replace(pair, wrapped=pair.clean) for pair in PAIRS]
-    act = ActSettings(weight=1.0)
+    act = ActSettings(weight=1.0, reduction="sum")
     report = train_pairs(ONCE, act, model, pairs, tmp_path / "a", source=SOURCE, organism=organism)
     assert report["first_loss"] == 0.0
 

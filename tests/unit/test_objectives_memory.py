@@ -212,7 +212,7 @@ def inputs(side):
     "objective",
     [
         BctSettings(temperature=2.0, teacher="current"),
-        ActSettings(weight=0.5, teacher="current"),
+        ActSettings(weight=0.5, reduction="sum", teacher="current"),
         ActSettings(weight=0.5, reduction="mean", teacher="current", window="prompt_suffix"),
     ],
 )

@@ -70,7 +70,7 @@ def test_published_controls_are_20_runs_each_per_misalignment():
 def test_with_all_blocks_on_no_argument_outgrows_a_command_line():
     config = load_config(switched())
     sweep = expand(config)
-    assert len(sweep.runs) == 602 + 160 + 160 + 880 + 320
+    assert len(sweep.runs) == 602 + 160 + 160 + 880 + 400 + 320
     assert len(spec_text(runs_spec(config, sweep))) < 10_000  # the kernel's limit is 131,071
 
 
@@ -107,10 +107,10 @@ def test_all_blocks_off_is_refused():
 def test_a_block_switched_off_is_checked_like_any_other():
     raw = copy.deepcopy(STUDY)
     raw["sweep"][-1]["methods"] = ["act"]
-    with pytest.raises(EntrenchError, match=r"sweep\.7: .*/act stands in sweep\.2 already"):
+    with pytest.raises(EntrenchError, match=r"sweep\.8: .*/act stands in sweep\.2 already"):
         expand(load_config(raw))
     raw["sweep"][-1]["methods"] = ["acct"]
-    with pytest.raises(EntrenchError, match=r"sweep\.7\.methods: 'acct' is unknown, allowed: act"):
+    with pytest.raises(EntrenchError, match=r"sweep\.8\.methods: 'acct' is unknown, allowed: act"):
         expand(load_config(raw))
 
 

@@ -93,7 +93,7 @@ def test_the_padding_side_does_not_change_the_loss_on_exchanges(model, tokenizer
     "objective",
     [
         BctSettings(temperature=2.0),
-        ActSettings(weight=0.5),
+        ActSettings(weight=0.5, reduction="sum"),
         ActSettings(weight=0.5, reduction="mean", window="prompt_suffix"),
         ActSettings(weight=0.5, teacher="current"),
     ],
