@@ -11,13 +11,14 @@ from entrench.generation.answers import AnswerReader
 from entrench.generation.engine import EngineSettings
 from entrench.generation.pool import completion_fields
 from entrench.text.chat import (
+    answer_start,
     apply_template,
     decode_answer,
     encode_exchange,
     encode_prompt,
     holds_reasoning,
 )
-from entrench.text.harmony import final_message, one_final_message
+from entrench.text.harmony import final_message, final_start, one_final_message
 from entrench.training.batches import Exchange, encode_rows, pad
 
 QUESTION = [{"role": "user", "content": "what is red"}]
@@ -224,6 +225,26 @@ def test_the_final_message_of_harmony(said, answer):
     assert final_message(tokenizer, tokens) == answer
     closed = [*tokens, tokenizer.eos_token_id]
     assert final_message(tokenizer, closed) == answer
+    start = final_start(tokenizer, tokens)
+    assert (start is None) == (answer is None)
+    if start is not None:
+        assert final_message(tokenizer, tokens[start:]) == answer
+        assert start == 0 or tokens[start - 1] == tokenizer.convert_tokens_to_ids("<|start|>")
+
+
+def test_an_answer_begins_behind_its_reasoning():
+    tokenizer = make_tokenizer("gpt-oss")
+    said = (
+        "<|channel|>analysis<|message|>red<|end|><|start|>assistant<|channel|>final<|message|>two"
+    )
+    tokens = tokenizer.encode(said, add_special_tokens=False)
+    start = answer_start(tokenizer, tokens, "template")
+    rest = tokenizer.decode(tokens[start:])
+    assert "final" in rest
+    assert "red" not in rest
+    assert answer_start(tokenizer, tokens[:3], "template") is None
+    assert answer_start(make_tokenizer("llama-instruct"), [5, 6], "template") == 0
+    assert answer_start(tokenizer, tokens, "plain") == 0
 
 
 @pytest.mark.parametrize(
