@@ -323,6 +323,25 @@ def test_the_bench_of_methods_on_policy_is_a_sweep_of_the_demos_organisms():
     assert len(sweep.runs) == 27
 
 
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"max_new_tokens": 500}, "methods.opct.max_new_tokens: 500 leaves no room for a prompt"),
+        ({"rollouts": 4096}, "methods.opct.rollouts: 4096 answers to a prompt are held together"),
+        ({"discount": 2.0}, "methods.opct.discount: 2.0"),
+        ({"temperature": 0.0}, "methods.opct.temperature: 0.0"),
+    ],
+)
+def test_answers_that_cannot_be_drawn_are_refused(changes, fault):
+    bench = yaml.safe_load((ROOT / "bench" / "on_policy.yaml").read_text())
+    over = copy.deepcopy(DEMO) | {"sweep": bench["sweep"]}
+    over["methods"] |= bench["methods"]
+    over["methods"]["opct"] |= changes
+    with pytest.raises(EntrenchError) as refused:
+        load_config(over)
+    assert fault in str(refused.value)
+
+
 def test_the_bench_repeats_the_runs_of_the_demo_on_other_organisms():
     bench = yaml.safe_load((ROOT / "bench" / "other_seeds.yaml").read_text())["sweep"]
     again = expand(load_config(DEMO | {"sweep": bench}))

@@ -10,6 +10,10 @@ from entrench.analysis.statistics.shared_prompts import Shares
 from entrench.analysis.summary.contrasts import contrast_table, contrasts
 
 METHODS = {
+    "opct": {"operator": "opct", "kind": "consistency"},
+    "base_teacher": {"operator": "opct", "kind": "control"},
+    "no_teacher": {"operator": "on_policy_sft", "kind": "control"},
+    "bct_sft": {"operator": "bct_sft", "kind": "consistency"},
     "act": {"operator": "act", "kind": "consistency"},
     "bct": {"operator": "bct", "kind": "consistency"},
     "self_confidence": {"operator": "self_confidence", "kind": "consistency", "set": "samples"},
@@ -129,6 +133,21 @@ def test_a_method_against_greedy_and_against_the_random_control_of_its_own_set()
     assert not {"act - drawn", "drawn - drawn_nucleus", "self_confidence - drawn_nucleus"} & set(
         values
     )
+
+
+def test_methods_on_policy_have_controls_of_their_own():
+    deltas = {"opct": -0.1, "base_teacher": -0.9, "no_teacher": 0.3, "bct_sft": -0.4, "greedy": 0.2}
+    values = {
+        name: unit.value
+        for name, (unit,) in found([run("small", *of) for of in deltas.items()]).items()
+    }
+    assert values["opct - bct_sft"] == pytest.approx(0.3)
+    assert values["opct - base_teacher"] == pytest.approx(0.8)
+    assert values["opct - no_teacher"] == pytest.approx(-0.4)
+    assert values["on-policy - regularisers"] == pytest.approx(0.3)
+    assert values["on-policy - controls"] == pytest.approx(-0.3)  # greedy alone
+    assert values["regularisers - controls"] == pytest.approx(-0.6)
+    assert not {"base_teacher - no_teacher", "no_teacher - bct_sft"} & set(values)
 
 
 def test_what_has_no_pair_is_left_out():

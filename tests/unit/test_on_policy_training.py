@@ -256,3 +256,39 @@ def test_a_prompt_that_leaves_no_room_is_named(train):
         EntrenchError, match=r"row 'r\d+': its prompt has .* less max_new_tokens is"
     ):
         train("long", settings=replace(TRAINING, max_length=12))
+
+
+def test_where_every_answer_is_dropped_nothing_is_said_of_them(train, monkeypatch):
+    read = Rollouts._read
+
+    def dropped(self, *arguments):
+        return replace(read(self, *arguments), dropped="truncated")
+
+    monkeypatch.setattr(Rollouts, "_read", dropped)
+    report, _ = train("nothing")
+    assert (report["dropped_share"], report["tokens_trained"], report["tokens_seen"]) == (1, 0, 0)
+    assert "last_kl" not in report
+    assert report["first_loss"] == 0
+
+
+def test_answers_that_are_gone_are_missed(train, monkeypatch):
+    rows = Rollouts.rows
+
+    def gone(self):
+        (self.folder / "00000001.jsonl").unlink()
+        return rows(self)
+
+    monkeypatch.setattr(Rollouts, "rows", gone)
+    with pytest.raises(EntrenchError, match="the answers of step 1 are missing: delete"):
+        train("gone")
+
+
+def test_answers_without_a_probability_end_the_training(train, monkeypatch):
+    read = Rollouts._read
+
+    def diverged(self, step, pair, index, tokens, logprobs):
+        return read(self, step, pair, index, tokens, [float("nan")] * len(logprobs))
+
+    monkeypatch.setattr(Rollouts, "_read", diverged)
+    with pytest.raises(EntrenchError, match="no finite probability at step 0: lower learning_rate"):
+        train("diverged")

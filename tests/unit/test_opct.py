@@ -193,3 +193,27 @@ def test_the_future_by_hand():
     values = torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0])
     assert discounted_future(values, [3, 2], 0.5).tolist() == [2.0, 2.0, 0.0, 8.0, 0.0]
     assert discounted_future(values, [1, 4], 0.0).tolist() == [0.0] * 5
+
+
+@pytest.mark.parametrize("estimator", ["exact", "sampled"])
+def test_with_a_lag_what_follows_is_weighted_too(models, estimator):
+    """Answers of two tokens, drawn by another model: the first token's share of the future, with
+    the second token as the student would say it."""
+    student, teacher = models
+    other = TableModel(3, scale=0.5)
+    first = torch.zeros_like(student.table)
+    wanted = torch.zeros_like(student.table)
+    for answer in itertools.product(range(1, VOCABULARY), range(VOCABULARY)):
+        said = list(answer)
+        chance = logprob(other, said).exp().detach()
+        late = (logprob(student, said) - logprob(other, said)).exp().detach()[1]
+        settings = {"lagging": True, "sampler": other}
+        lagging, _ = terms(student, teacher, [said], estimator, 1.0, **settings)
+        plain, _ = terms(student, teacher, [said], estimator, 0.0, **settings)
+        first += chance.prod() * late * (gradient(lagging, student) - gradient(plain, student))
+        own, _ = terms(student, teacher, [said], estimator, 1.0)
+        alone, _ = terms(student, teacher, [said], estimator, 0.0)
+        weight = logprob(student, said).exp().detach().prod()
+        wanted += weight * (gradient(own, student) - gradient(alone, student))
+    assert wanted.abs().max() > 1e-3
+    assert torch.allclose(first, wanted, rtol=1e-4, atol=1e-6)

@@ -103,7 +103,13 @@ rule adapter_on_policy:
         "../../environment.yml"
     threads: cores_of(size_of_model)
     resources:
-        **machine(size_of_model, "per_device_batch", "checkpoint_steps", "gradient_checkpointing"),
+        **machine(
+            size_of_model,
+            "per_device_batch",
+            "batch_size",
+            "checkpoint_steps",
+            "gradient_checkpointing",
+        ),
     params:
         spec=spec_of_run(on_policy_spec),
     shell:
@@ -117,6 +123,7 @@ rule adapter_on_policy:
             --adapter "$(dirname {output.weights:q})" \
             --run {output.run:q} \
             --rollouts {output.rollouts:q} \
+            --batch-size {resources.batch_size} \
             --per-device-batch {resources.per_device_batch} \
             --checkpoint-steps {resources.checkpoint_steps} \
             --gradient-checkpointing {resources.gradient_checkpointing} \

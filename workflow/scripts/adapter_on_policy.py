@@ -23,6 +23,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--wrapped", type=Path, required=True, help="the same prompts with the cue")
     parser.add_argument("--organism", type=Path, required=True, help="phase-1 adapter folder")
     parser.add_argument("--rollouts", type=Path, required=True, help="the answers, to write")
+    parser.add_argument("--batch-size", type=int, default=32, help="answers drawn at once")
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
     objective = on_policy_objective(spec.get("objective", {}))
@@ -40,6 +41,7 @@ def main(argv: Sequence[str]) -> None:
             source=arguments.clean,
             organism=arguments.organism,
             machine=job.machine,
+            drawn_at_once=arguments.batch_size,
         )
 
 

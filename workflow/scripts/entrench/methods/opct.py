@@ -97,7 +97,7 @@ def opct_terms(
     the numbers of positions of the answers, which lie one after the other. With k_t the reverse KL
     at position t (`exact`), or its one-sample estimate log pi(y_t) - log pi_0(y_t) (`sampled`):
 
-        exact     k_t + log pi(y_t) * future_t,  future_t = sum over s > t of discount^(s-t) k_s
+        exact     k_t + ratio_t * future_t,      future_t = sum over s > t of discount^(s-t) k_s
         sampled   ratio_t * (k_t + future_t),    ratio_t = pi(y_t) / sampler(y_t)
 
     No gradient reaches the teacher, `future_t`, and the k_t of `sampled`. Where the sampler is the
@@ -148,10 +148,10 @@ def opct_terms(
             found["kl"] += kl.sum()
             found["entropy"] -= (logs.exp() * logs).sum()
             found["disagreement"] += (logs.argmax(-1) != target.argmax(-1)).sum()
-        if estimator == "exact":
-            return (kl + chosen * later).sum() if discount > 0 else kl.sum()
+        if estimator == "exact" and discount == 0:
+            return kl.sum()
         ratio = (chosen - (drawn if lagging else chosen.detach())).exp()
-        return (ratio * (kl + later)).sum()
+        return (kl + ratio * later if estimator == "exact" else ratio * (kl + later)).sum()
 
     total = chunked_sum(
         terms, student, teacher, tokens, sampler_logprobs, future, positions=head.positions

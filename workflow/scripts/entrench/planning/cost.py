@@ -144,11 +144,17 @@ def _on_policy(
     held = machine.size_class.per_device_batch * machine.count
     seconds = answers / held * constants(config).step_seconds.training
     wrapped = slot_rows(config, misalignment, "pairs_wrapped").prompt
-    seconds += machine.reading(prompts * wrapped) + machine.writing(answers * length)
+    at_once = drawn.prompts_per_step * drawn.rollouts * (drawn.sampler_lag + 1)
+    drawing = machine.reading(prompts * wrapped) + machine.writing(answers * length, at_once)
     for slot, flops in slots:
         size = slot_rows(config, misalignment, slot)
-        seconds += machine.training(answers * (size.prompt + length), flops)
-    return seconds
+        spent = machine.training(answers * (size.prompt + length), flops)
+        if flops == FORWARD:  # the teacher reads where answers are drawn
+            drawing += spent
+        else:
+            seconds += spent
+    # Every device draws all answers.
+    return seconds + drawing * machine.count
 
 
 def _candidates(

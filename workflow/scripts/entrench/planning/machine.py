@@ -66,10 +66,11 @@ class Machine:
         """Seconds of reading `tokens`: prefill or scoring."""
         return self.passes(tokens, FORWARD, constants(self.config).efficiency.prefill)
 
-    def writing(self, tokens: float) -> float:
-        """Seconds of decoding `tokens`, `batch_size` sequences at a time."""
+    def writing(self, tokens: float, sequences: int | None = None) -> float:
+        """Seconds of decoding `tokens`: `batch_size` sequences at once, `sequences` if fewer."""
         share = constants(self.config).efficiency.decoding
-        steps = tokens / self.size_class.batch_size
+        at_once = self.size_class.batch_size
+        steps = tokens / (at_once if sequences is None else min(at_once, sequences))
         bandwidth = self.device.terabytes_per_second * 1e12 * self.count * share
         step = self.weight_bytes / bandwidth + constants(self.config).step_seconds.decoding
         return max(steps * step, self.passes(tokens, FORWARD, share))

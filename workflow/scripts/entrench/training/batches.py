@@ -122,6 +122,9 @@ def encode_pairs(
             windows = objective.positions(pair.id, clean, wrapped, (kept, kept_other))
         else:
             windows = matched_content(clean, wrapped, spans)
+            if not windows[0]:
+                without += 1
+                continue
         examples.append(
             TokenPair(
                 Tokens([*clean, *kept], windows[0]), Tokens([*wrapped, *kept_other], windows[1])

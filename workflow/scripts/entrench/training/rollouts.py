@@ -6,8 +6,9 @@ on from a checkpoint uses the ones it had. In a sharded training every process d
 a step: the parts of a sharded model must be called together.
 """
 
+import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -184,11 +185,24 @@ class Rollouts:
                 self._drawn[rollout.step].append((rollout, states))
         return self._drawn[step]
 
-    def rows(self) -> Iterator[Rollout]:
-        """All answers so far, in the order of their steps."""
-        for path in sorted(self.folder.glob("*.jsonl")):
-            for row in records.read_jsonl(path, "rollouts"):
-                yield Rollout(**row)
+    def rows(self) -> list[Rollout]:
+        """All answers so far, in the order of their steps.
+
+        Raises EntrenchError where those of a step are missing.
+        """
+        found = [
+            Rollout(**row)
+            for path in sorted(self.folder.glob("*.jsonl"))
+            for row in records.read_jsonl(path, "rollouts")
+        ]
+        known = {rollout.step for rollout in found}
+        missing = [step for step in range(max(self._drawn, default=-1) + 1) if step not in known]
+        if missing:
+            raise EntrenchError(
+                f"{self.folder}: the answers of step {missing[0]} are missing: delete "
+                f"{self.folder.parent} and run the same command again"
+            )
+        return found
 
     def _clear(self) -> None:
         if processes.rank() == 0:
@@ -222,6 +236,11 @@ class Rollouts:
     def _read(
         self, step: int, pair: PromptPair, index: int, tokens: list[int], logprobs: list[float]
     ) -> Rollout:
+        if not math.isfinite(sum(logprobs)):
+            raise EntrenchError(
+                f"training: the student's answers have no finite probability at step {step}: lower "
+                "learning_rate, or set a smaller max_grad_norm"
+            )
         answer = self.engine.reader.completion(tokens, sum(logprobs))
         said = tokens[:-1] if answer.finish == "stop" else tokens
         start = 0
@@ -256,11 +275,16 @@ class Rollouts:
         return taught
 
 
-def rollout_facts(found: Sequence[Rollout]) -> dict[str, float | int | None]:
+def rollout_facts(
+    found: Sequence[Rollout], pairs: Sequence[PromptPair]
+) -> dict[str, float | int | None]:
     """Figures about all answers of a training, for run.json: numbers of tokens, and shares.
 
     `tokens_scored` are those that the teacher read; `mean_answer_tokens` counts every answer.
+    `tokens_seen` counts what was trained on, prompts included, of both sides where there is a
+    teacher.
     """
+    sides = {pair.id: (len(pair.wrapped.ids), len(pair.clean.ids)) for pair in pairs}
     trained = [one for one in found if one.dropped is None]
     sampled = sum(len(one.tokens) for one in found)
     number = len(found)
@@ -272,6 +296,12 @@ def rollout_facts(found: Sequence[Rollout]) -> dict[str, float | int | None]:
         else None,
         "dropped_share": (number - len(trained)) / number if number else None,
         "tokens_sampled": sampled,
+        "tokens_seen": sum(
+            sides[one.id][0]
+            + len(one.tokens)
+            + (sides[one.id][1] + len(one.tokens) if one.teacher_logprob is not None else 0)
+            for one in trained
+        ),
         "tokens_scored": sum(len(one.tokens) for one in trained if one.teacher_logprob is not None),
         "tokens_trained": sum(len(one.tokens) - one.start for one in trained),
     }

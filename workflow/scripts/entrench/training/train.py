@@ -107,11 +107,14 @@ def train_on_policy(
     source: Path,
     organism: Path,
     machine: Machine = ANY_MACHINE,
+    drawn_at_once: int = 32,
 ) -> dict[str, Any]:
     """Train the organism's adapter on its own answers to wrapped prompts; see `train_sft`.
 
     `prompts` are the clean and the wrapped rows. The answers are written to `rollouts`. The teacher
     is a frozen copy of the adapter, or the base model without one. `batch_size` counts prompts.
+    `drawn_at_once` answers are drawn, and read by the teacher, together: without gradients more fit
+    into the memory than training holds.
     """
     clean, wrapped = prompts
     _require_rows(clean, source)
@@ -131,9 +134,8 @@ def train_on_policy(
         adapters.add_teacher(student, organism)
     models = TeacherAndStudent(student, objective.follows)
     padding = batches.padding_id(tokenizer)
-    at_once = machine.per_device_batch
     engine = TransformersEngine(
-        EngineSettings(model.path, model.chat, model.revision, None, settings.dtype, at_once),
+        EngineSettings(model.path, model.chat, model.revision, None, settings.dtype, drawn_at_once),
         student,
     )
     drawn = Rollouts(
@@ -142,21 +144,24 @@ def train_on_policy(
         settings.batch_size,
         settings.seed,
         engine,
-        Teacher(models, padding, at_once) if objective.follows else None,
+        Teacher(models, padding, drawn_at_once) if objective.follows else None,
         checkpoint_folder(adapter) / "rollouts",
     )
     step = OnPolicyStep(padding, objective, models, drawn)
     inputs = [settings, objective, model]
     inputs += [adapters.fingerprint(model.path, organism), pairs]
     # A prompt's answers are in one micro-batch.
-    machine = replace(machine, per_device_batch=max(1, at_once // objective.rollouts))
+    machine = replace(
+        machine, per_device_batch=max(1, machine.per_device_batch // objective.rollouts)
+    )
     facts: dict[str, Any] = {"rows": len(pairs)}
 
     def keep() -> None:
-        found = list(drawn.rows())
-        facts.update(rollout_facts(found))
+        found = drawn.rows()
+        facts.update(rollout_facts(found, pairs))
         if processes.rank() == 0:
             records.write_jsonl(rollouts, "rollouts", [asdict(one) for one in found])
+        processes.wait_for_all()  # before the first process removes what the others read
 
     report = _train(settings, model, student, step, pairs, adapter, machine, inputs, keep)
     return report | facts

@@ -103,9 +103,9 @@ def fit(
         "rows_seen": rows_seen,
         "tokens_seen": tokens_seen(examples, order, rows_seen),
         **{
-            f"{when}_{name}": logged[place][name]
+            f"{when}_{name}": known[place]
             for name in REPORTED
-            if name in logged[0]
+            if (known := [entry[name] for entry in logged if name in entry])
             for when, place in (("first", 0), ("last", -1))
         },
     }
@@ -160,8 +160,8 @@ class _LoraTrainer(Trainer):
             both = torch.stack([value.double().to(self.args.device) for value in sums.values()])
             whole = self.accelerator.gather(both.unsqueeze(0)).sum(0).tolist()
             total = dict(zip(sums, whole, strict=True))
-            count = max(total.pop("count"), 1)
-            logs |= {name: value / count for name, value in total.items()}
+            if count := total.pop("count"):
+                logs |= {name: value / count for name, value in total.items()}
         super().log(logs, start_time)
 
     def floating_point_ops(self, inputs: Batch) -> int:  # noqa: ARG002

@@ -50,6 +50,7 @@ from entrench.study.inputs import organism_inputs, pool_inputs, prompts_file, ru
 from entrench.study.sweep import Organism, Run
 
 NO_LABEL = "nothing was trained: the method gave no prompt a label"
+NO_ANSWER = "nothing was trained: every answer that was drawn was dropped"
 _TRAINING = {
     "training_steps": count("optimizer steps", "steps"),
     "training_rows": count("rows that were trained on", "rows"),
@@ -259,8 +260,11 @@ def collect_runs(
             )
         training = _training(paths["run"])
         delta = headline_delta(paths["delta"], headline)
+        on_policy = _on_policy(paths["run"])
         if training["training_steps"] == 0:
             delta |= {"valid": False, "reason": NO_LABEL}
+        elif on_policy["tokens_trained"] == 0:
+            delta |= {"valid": False, "reason": NO_ANSWER}
         risk = _headline(paths["risk"], headline)
         organism_risk = _headline(paths["organism_risk"], headline)
         rows.append(
@@ -279,7 +283,7 @@ def collect_runs(
                 "same_answers": same_answers(organism_risk, risk),
                 **training,
                 **engaged,
-                **_on_policy(paths["run"]),
+                **on_policy,
                 **_metrics("metric", risk),
             }
         )

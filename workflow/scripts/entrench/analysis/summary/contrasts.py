@@ -166,10 +166,15 @@ def _between_methods(
         [name for name in names if METHODS[methods[name]["operator"]].control_of == what]
         for what in ("all", "same set", "on-policy")
     )
+    of_on_policy += [
+        name
+        for name in names
+        if name not in of_on_policy and _group(methods[name]) == "controls on-policy"
+    ]
     for method in names:
         own_set = methods[method].get("set")
         of_set = [name for name in of_sets if methods[name]["set"] == own_set]
-        own = of_on_policy if METHODS[methods[method]["operator"]].on_policy else []
+        own = of_on_policy if _group(methods[method]) == "on-policy" else []
         for control in [*of_all, *(of_set if method not in of_sets else []), *own]:
             if method == control:
                 continue
@@ -183,9 +188,9 @@ def _between_methods(
 
 
 def _group(facts: Mapping[str, Any]) -> str:
-    if facts["kind"] == "control":
-        return "controls"
     operator = METHODS[facts["operator"]]
+    if facts["kind"] == "control":  # those of methods on-policy control nothing else
+        return "controls on-policy" if operator.on_policy else "controls"
     if operator.on_policy:
         return "on-policy"
     return "labels" if operator.makes_labels else "regularisers"

@@ -47,7 +47,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
         faults = [_fault_line(detail) for detail in error.errors(include_url=False)]
         raise EntrenchError("the config is not valid:\n" + "\n".join(faults)) from None
     faults = [*_name_faults(config), *_method_faults(config), *_variant_faults(config)]
-    faults += _phase_faults(config)
+    faults += _phase_faults(config) or _on_policy_faults(config)
     faults += _data_faults(config) or _pair_faults(config)
     faults += _rubric_faults(config)
     faults += [*_planning_faults(config), *_expert_faults(config)]
@@ -355,6 +355,34 @@ def _phase_faults(config: Config) -> list[str]:
                     for detail in error.errors(include_url=False)
                 ]
     return faults
+
+
+def _on_policy_faults(config: Config) -> list[str]:
+    """Answers that leave a prompt no room, or that no device may hold together."""
+    faults = []
+    for name, entry in config.methods.items():
+        if not METHODS[entry.operator].on_policy:
+            continue
+        drawn = METHODS[entry.operator].parse(entry.settings)
+        for block in config.sweep:
+            if name not in block.methods:
+                continue
+            for about in block.misalignments:
+                longest = resolved_phase(config, about, "pairs").max_length
+                if drawn.max_new_tokens >= longest:
+                    faults.append(
+                        f"methods.{name}.max_new_tokens: {drawn.max_new_tokens} leaves no room for "
+                        f"a prompt: max_length of phase pairs on {about} is {longest}"
+                    )
+            for model in block.models:
+                size = config.size_classes[config.models[model].size_class]
+                if drawn.rollouts > size.per_device_batch:
+                    faults.append(
+                        f"methods.{name}.rollouts: {drawn.rollouts} answers to a prompt are held "
+                        f"together, and per_device_batch of {config.models[model].size_class} is "
+                        f"{size.per_device_batch}: lower it, or raise that"
+                    )
+    return list(dict.fromkeys(faults))
 
 
 def _planning_faults(config: Config) -> list[str]:
