@@ -39,49 +39,23 @@ from entrench.analysis.risk.delta import (
 from entrench.analysis.risk.machinery import MACHINERY, VIEW_PARSE_RATES, machinery
 from entrench.analysis.risk.risk import STATES, check_scores, prompt_risks, risk_rows, state_shares
 from entrench.analysis.risk.risk_file import read_risk
+from entrench.analysis.risk.training_facts import (
+    ROLLOUTS,
+    TRAINING,
+    run_cells,
+    training_cells,
+    untrained,
+)
 from entrench.analysis.statistics.halves import HALVES, halves_of
 from entrench.analysis.tables import read_table, table
 from entrench.errors import EntrenchError
 from entrench.generation.parts import merged
-from entrench.records import Record, read_json, read_jsonl
+from entrench.records import Record, read_jsonl
 from entrench.seeds import derive_seed
 from entrench.study.draws import drawn_for, parts_read
 from entrench.study.inputs import organism_inputs, pool_inputs, prompts_file, run_inputs
 from entrench.study.sweep import Organism, Run
 
-NO_LABEL = "nothing was trained: the method gave no prompt a label"
-NO_ANSWER = "nothing was trained: every answer that was drawn was dropped"
-_TRAINING = {
-    "training_steps": count("optimizer steps", "steps"),
-    "training_rows": count("rows that were trained on", "rows"),
-    "first_loss": number("loss at the first step", "nats per token"),
-    "last_loss": number("loss at the last step", "nats per token"),
-    "first_gradient_norm": number(
-        "L2 norm of the gradient at the first step, before it is clipped"
-    ),
-    "clipped_share": share("share of optimizer steps whose gradient was clipped"),
-    "adapter_change": number(
-        "how far the training moved the adapter: L2 norm of the change of its weights, divided by "
-        "their L2 norm before; 0 where nothing moved"
-    ),
-}
-_ON_POLICY = {
-    "mean_answer_tokens": number("mean length of the answers drawn in training", "tokens"),
-    "truncated_share": share("share of these answers that were cut off"),
-    "dropped_share": share("share of these answers that were not trained on"),
-    "tokens_sampled": count("tokens of these answers", "tokens"),
-    "tokens_scored": count("those of them that the teacher read", "tokens"),
-    "tokens_trained": count("those of them that were trained on", "tokens"),
-    **{
-        f"{when}_{name}": what(f"{meaning} at the {when} step")
-        for name, what, meaning in (
-            ("kl", lambda said: number(said, "nats per token"), "reverse KL from the teacher"),
-            ("entropy", lambda said: number(said, "nats per token"), "the student's entropy"),
-            ("disagreement", share, "share of tokens of which teacher and student expect others"),
-        )
-        for when in ("first", "last")
-    },
-}
 ORGANISM_COLUMNS = {
     **ORGANISM,
     **EVALUATION,
@@ -111,7 +85,7 @@ ORGANISM_COLUMNS = {
     **state_shares("organism", "the organism's"),
     **answer_columns("base", "the base model's"),
     **answer_columns("organism", "the organism's"),
-    **_TRAINING,
+    **TRAINING,
 }
 ORGANISM_METRICS = {
     "metric_NAME": number("the metric NAME of the organism's risk.json: see docs/metrics.md"),
@@ -129,9 +103,9 @@ RUN_COLUMNS = {
     "same_answers": yes_no(
         "whether the trained model gives the organism's answer every time, letter by letter"
     ),
-    **_TRAINING,
+    **TRAINING,
     **MACHINERY,
-    **_ON_POLICY,
+    **ROLLOUTS,
 }
 RUN_METRICS = {
     "metric_NAME": number("the metric NAME of the trained model's risk.json: see docs/metrics.md"),
@@ -214,7 +188,7 @@ def collect_organisms(
                 **{f"organism_{state}_share": risk[f"{state}_share"] for state in STATES},
                 **answer_cells("base", base),
                 **answer_cells("organism", risk),
-                **_training(paths["run"]),
+                **training_cells(paths["run"]),
                 **_metrics("metric", risk),
                 **_metrics("base_metric", base),
             }
@@ -258,13 +232,10 @@ def collect_runs(
                 [row for path in pools["rewards"] for row in pool("rewards", path)],
                 read_jsonl(paths["verdicts"], "verdicts") if "verdicts" in paths else (),
             )
-        training = _training(paths["run"])
+        trained = run_cells(paths["run"])
         delta = headline_delta(paths["delta"], headline)
-        on_policy = _on_policy(paths["run"])
-        if training["training_steps"] == 0:
-            delta |= {"valid": False, "reason": NO_LABEL}
-        elif on_policy["tokens_trained"] == 0:
-            delta |= {"valid": False, "reason": NO_ANSWER}
+        if reason := untrained(trained):
+            delta |= {"valid": False, "reason": reason}
         risk = _headline(paths["risk"], headline)
         organism_risk = _headline(paths["organism_risk"], headline)
         rows.append(
@@ -281,9 +252,8 @@ def collect_runs(
                 else None,
                 **answer_cells("trained", risk),
                 "same_answers": same_answers(organism_risk, risk),
-                **training,
+                **trained,
                 **engaged,
-                **on_policy,
                 **_metrics("metric", risk),
             }
         )
@@ -376,26 +346,6 @@ def _scores(path: str) -> list[Record]:
 
 def _headline(path: str, headline: str) -> Record:
     return read_risk(path, headline)["evaluations"][headline]
-
-
-def _training(path: str) -> Record:
-    """What its run.json says of a training; None where it does not say it."""
-    training = read_json(path).get("training", {})
-    return {
-        "training_steps": training.get("steps"),
-        "training_rows": training.get("rows_used"),
-        "first_loss": training.get("first_loss"),
-        "last_loss": training.get("last_loss"),
-        "first_gradient_norm": training.get("first_gradient_norm"),
-        "clipped_share": training.get("clipped_share"),
-        "adapter_change": training.get("adapter_change"),
-    }
-
-
-def _on_policy(path: str) -> Record:
-    """What its run.json says of the answers drawn in training; None for other methods."""
-    training = read_json(path).get("training", {})
-    return {name: training.get(name) for name in _ON_POLICY}
 
 
 def _metrics(prefix: str, risk: Record) -> Record:
