@@ -342,6 +342,16 @@ def test_answers_that_cannot_be_drawn_are_refused(changes, fault):
     assert fault in str(refused.value)
 
 
+@pytest.mark.parametrize("key", ["models", "methods"])
+def test_a_block_on_policy_with_an_unknown_name_is_refused_in_its_own_line(key):
+    bench = yaml.safe_load((ROOT / "bench" / "on_policy.yaml").read_text())
+    over = copy.deepcopy(DEMO) | {"sweep": bench["sweep"]}
+    over["methods"] |= bench["methods"]
+    over["sweep"][0][key] = [*over["sweep"][0][key], "nobody"]
+    with pytest.raises(EntrenchError, match=rf"sweep\.0\.{key}: 'nobody' is unknown"):
+        load_config(over)
+
+
 def test_the_bench_repeats_the_runs_of_the_demo_on_other_organisms():
     bench = yaml.safe_load((ROOT / "bench" / "other_seeds.yaml").read_text())["sweep"]
     again = expand(load_config(DEMO | {"sweep": bench}))

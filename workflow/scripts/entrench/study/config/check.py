@@ -11,12 +11,17 @@ from pydantic import ValidationError
 from entrench.data import released
 from entrench.errors import EntrenchError
 from entrench.generation.engine import VLLM_RANKS
-from entrench.generation.parts import BEAM, REFINEMENT
-from entrench.methods.shared.base import Sampled, declared
+from entrench.methods.shared.base import declared
 from entrench.methods.shared.catalogue import METHODS
 from entrench.misalignments import by_name
 from entrench.study import paths
 from entrench.study.config import Config, resolved_phase
+from entrench.study.config.check_methods import (
+    method_faults,
+    on_policy_faults,
+    pair_faults,
+    variant_faults,
+)
 from entrench.study.stages import ORGANISM, STAGES, SUBJECT
 
 # Names become folders and wildcards. The path grammar has these files and folders beside a method's
@@ -46,9 +51,9 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     except ValidationError as error:
         faults = [_fault_line(detail) for detail in error.errors(include_url=False)]
         raise EntrenchError("the config is not valid:\n" + "\n".join(faults)) from None
-    faults = [*_name_faults(config), *_method_faults(config), *_variant_faults(config)]
-    faults += _phase_faults(config) or _on_policy_faults(config)
-    faults += _data_faults(config) or _pair_faults(config)
+    faults = [*_name_faults(config), *method_faults(config), *variant_faults(config)]
+    faults += _phase_faults(config) or on_policy_faults(config)
+    faults += _data_faults(config) or pair_faults(config)
     faults += _rubric_faults(config)
     faults += [*_planning_faults(config), *_expert_faults(config)]
     faults += _vllm_faults(config)
@@ -158,66 +163,6 @@ def _name_faults(config: Config) -> list[str]:
     return faults
 
 
-def _method_faults(config: Config) -> list[str]:
-    """Faults that the methods themselves find in the config."""
-    sampling = config.sampling
-    sampled = Sampled(
-        sizes={name: chosen.n for name, chosen in sampling.sets.items()},
-        views=frozenset(sampling.views),
-        self_scored=tuple(sampling.self_scored),
-    )
-    absent = {part for part in (BEAM, REFINEMENT) if getattr(sampling, part) is None}
-    faults = []
-    for name, entry in config.methods.items():
-        method = METHODS[entry.operator]
-        settings = method.parse(entry.settings)
-        for key, message in method.faults(settings, sampled):
-            faults.append(f"{f'methods.{name}.{key}'.rstrip('.')}: {message}")
-        faults += [
-            f"sampling.{part}: this key is missing: methods.{name} reads it: add it, or leave the "
-            "method out"
-            for part in sorted(absent & method.parts(settings, sampled.views))
-        ]
-    return faults
-
-
-def _variant_faults(config: Config) -> list[str]:
-    """Methods that would count twice in means over methods, and variants of no fitting method.
-
-    One consistency method stands for each operator. The other consistency methods of that operator
-    are its variants.
-    """
-    faults = []
-    leading: dict[str, str] = {}
-    for name, method in config.methods.items():
-        key = f"methods.{name}.variant_of"
-        if method.variant_of is None:
-            if method.kind != "consistency":
-                continue
-            if method.settings.get("k") == 1:
-                faults.append(f"methods.{name}.k: 1 selects nothing: name a method in variant_of")
-            elif method.operator in leading:
-                other = leading[method.operator]
-                faults.append(
-                    f"{key}: this key is missing: {other!r} has operator {method.operator!r} too, "
-                    "and means over methods would count it twice"
-                )
-            leading.setdefault(method.operator, name)
-            continue
-        fitting = sorted(
-            other
-            for other, its in config.methods.items()
-            if (its.operator, its.kind, its.variant_of) == (method.operator, method.kind, None)
-        )
-        if method.variant_of not in fitting:
-            faults.append(
-                f"{key}: {method.variant_of!r} is no method of operator {method.operator!r} and "
-                f"kind {method.kind!r} that is no variant itself, allowed: "
-                f"{', '.join(fitting) or 'none'}"
-            )
-    return faults
-
-
 def _data_faults(config: Config) -> list[str]:
     """Misalignments of which the data source has no rows."""
     if config.data.source == "synthetic":
@@ -246,57 +191,6 @@ def _rubric_faults(config: Config) -> list[str]:
         for name in sorted({name for block in config.sweep for name in block.misalignments})
         if name not in released.rubrics()
     ]
-
-
-def _pair_faults(config: Config) -> list[str]:
-    """Methods that train on prompt pairs, for misalignments whose data have no pairs."""
-    faults = []
-    pairing = {name for name, m in config.methods.items() if METHODS[m.operator].reads_pairs}
-    alike = {name for name in pairing if _needs_equal_answers(config, name)}
-    for index, block in enumerate(config.sweep):
-        without = [name for name in block.misalignments if not _has_pairs(config, name)]
-        names = [name for name in block.methods if name in pairing]
-        if without and names:
-            allowed = ", ".join(sorted(set(config.methods) - pairing))
-            faults.append(
-                f"sweep.{index}.methods: {names[0]!r} needs prompt pairs and {without[0]!r} has "
-                f"none (slot pairs_clean is empty), allowed: {allowed}"
-            )
-        faults += [
-            f"sweep.{index}.methods: {name!r} has `response: released` with `window: "
-            f"{_settings(config, name).window}`, but the answers in the pairs of {about!r} differ: "
-            "set its `response` to own or `window` to trailing"
-            for name in names
-            if name in alike
-            for about in block.misalignments
-            if _answers_differ(config, about)
-        ]
-    return faults
-
-
-def _needs_equal_answers(config: Config, name: str) -> bool:
-    """Whether training refuses a pair whose two answers in the data differ."""
-    if METHODS[config.methods[name].operator].on_policy:
-        return False
-    settings = _settings(config, name)
-    return not settings.own_answers and not settings.answers_may_differ
-
-
-def _settings(config: Config, name: str) -> Any:
-    entry = config.methods[name]
-    return METHODS[entry.operator].parse(entry.settings)
-
-
-def _has_pairs(config: Config, misalignment: str) -> bool:
-    if config.data.source == "synthetic":
-        return (config.data.rows or {}).get("pairs_clean", 0) > 0
-    return released.files_of(misalignment).get("pairs_clean", {}).get("rows", 0) > 0
-
-
-def _answers_differ(config: Config, misalignment: str) -> bool:
-    if config.data.source == "synthetic":
-        return False
-    return released.files_of(misalignment)["pairs_wrapped"].get("answers_differ", False)
 
 
 def _expert_faults(config: Config) -> list[str]:
@@ -355,34 +249,6 @@ def _phase_faults(config: Config) -> list[str]:
                     for detail in error.errors(include_url=False)
                 ]
     return faults
-
-
-def _on_policy_faults(config: Config) -> list[str]:
-    """Answers that leave a prompt no room, or that no device may hold together."""
-    faults = []
-    for name, entry in config.methods.items():
-        if not METHODS[entry.operator].on_policy:
-            continue
-        drawn = METHODS[entry.operator].parse(entry.settings)
-        for block in config.sweep:
-            if name not in block.methods:
-                continue
-            for about in block.misalignments:
-                longest = resolved_phase(config, about, "pairs").max_length
-                if drawn.max_new_tokens >= longest:
-                    faults.append(
-                        f"methods.{name}.max_new_tokens: {drawn.max_new_tokens} leaves no room for "
-                        f"a prompt: max_length of phase pairs on {about} is {longest}"
-                    )
-            for model in block.models:
-                size = config.size_classes[config.models[model].size_class]
-                if drawn.rollouts > size.per_device_batch:
-                    faults.append(
-                        f"methods.{name}.rollouts: {drawn.rollouts} answers to a prompt are held "
-                        f"together, and per_device_batch of {config.models[model].size_class} is "
-                        f"{size.per_device_batch}: lower it, or raise that"
-                    )
-    return list(dict.fromkeys(faults))
 
 
 def _planning_faults(config: Config) -> list[str]:
