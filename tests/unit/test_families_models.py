@@ -17,7 +17,7 @@ from entrench.generation.engine_transformers import TransformersEngine
 from entrench.generation.loading import load_model
 from entrench.training import adapters
 from entrench.training.batches import Exchange
-from entrench.training.objectives.passes import decoder_layers, residual_streams
+from entrench.training.objectives.passes import at_each_layer, decoder_layers
 from entrench.training.settings import ModelSource, TrainingSettings
 from entrench.training.train import train_sft
 
@@ -143,7 +143,8 @@ def test_act_reads_each_layers_output_before_the_final_norm(name, tmp_path):
     student = adapters.load_student(model, ONCE, None).eval()
     ids = torch.tensor([[1, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]])  # beyond the window of 8
     layers = decoder_layers(student)
-    with torch.no_grad(), residual_streams(layers) as states:
+    states = []
+    with torch.no_grad(), at_each_layer(layers, states.append):
         hidden = student(input_ids=ids, output_hidden_states=True).hidden_states
     assert len(layers) == len(states) == 2
     assert len(hidden) == 3

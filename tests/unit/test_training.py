@@ -14,7 +14,7 @@ from entrench.methods.act import ActSettings
 from entrench.methods.bct import BctSettings
 from entrench.training import adapters
 from entrench.training.batches import EpochOrder, Pair, encode_pairs, encode_rows, pad
-from entrench.training.objectives.passes import decoder_layers, residual_streams
+from entrench.training.objectives.passes import at_each_layer, decoder_layers
 from entrench.training.objectives.steps import PairStep, SftStep
 from entrench.training.settings import Machine
 from entrench.training.train import train_pairs, train_sft
@@ -66,7 +66,8 @@ def padded_left(examples):
 def test_residual_streams_are_read_before_the_final_norm(model):
     """The last of transformers' hidden states is the last layer's after the norm."""
     student = adapters.load_student(model, SETTINGS, None)
-    with torch.no_grad(), residual_streams(decoder_layers(student)) as states:
+    states = []
+    with torch.no_grad(), at_each_layer(decoder_layers(student), states.append):
         output = student(input_ids=IDS, output_hidden_states=True)
     assert [state.shape for state in states] == [(1, 5, 16), (1, 5, 16)]
     assert torch.equal(states[0], output.hidden_states[1])

@@ -39,18 +39,10 @@ class ActSettings(PairLoss):
         self, models: "TeacherAndStudent", model: "torch.nn.Module", batch: "Batch"
     ) -> "tuple[torch.Tensor, torch.Tensor]":
         """The sum of `ActLoss` over the batch, and the number of its terms."""
-        from entrench.training.objectives.passes import at_each_layer, forward, residual_streams
+        from entrench.training.objectives.passes import at_each_layer
 
-        clean, wrapped = batch["clean"], batch["wrapped"]
-        with (
-            models.as_teacher(model),
-            residual_streams(models.layers, clean["positions"]) as targets,
-        ):
-            forward(model, clean)
-        loss = ActLoss(targets, self.reduction, self.weight)
-        with at_each_layer(models.layers, loss.compare, wrapped["positions"]):
-            forward(model, wrapped)
-        return loss.total()
+        loss = ActLoss([], self.reduction, self.weight)
+        return loss.compared(models, model, batch, at_each_layer, models.layers)
 
 
 class ActLoss(LayerLoss):

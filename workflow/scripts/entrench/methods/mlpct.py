@@ -35,19 +35,10 @@ class MlpctSettings(PairLoss):
         self, models: "TeacherAndStudent", model: "torch.nn.Module", batch: "Batch"
     ) -> "tuple[torch.Tensor, torch.Tensor]":
         """The sum of `MlpctLoss` over the batch, and the number of its terms."""
-        from entrench.training.objectives.passes import before_each, forward
+        from entrench.training.objectives.passes import before_each
 
-        clean, wrapped = batch["clean"], batch["wrapped"]
-        targets: list[torch.Tensor] = []
-        with (
-            models.as_teacher(model),
-            before_each(models.down_projections, targets.append, clean["positions"]),
-        ):
-            forward(model, clean)
-        loss = MlpctLoss(targets, self.weight)
-        with before_each(models.down_projections, loss.compare, wrapped["positions"]):
-            forward(model, wrapped)
-        return loss.total()
+        loss = MlpctLoss([], self.weight)
+        return loss.compared(models, model, batch, before_each, models.down_projections)
 
 
 class MlpctLoss(LayerLoss):

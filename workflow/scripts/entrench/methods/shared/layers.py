@@ -4,7 +4,12 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
     import torch
+
+    from entrench.training.objectives.passes import Batch, TeacherAndStudent
 
 # Only so many are compared at a time: differences and their gradient take several times the memory
 # of the states.
@@ -46,6 +51,30 @@ class LayerLoss(ABC):
         if self.targets or self.sum is None:
             raise RuntimeError(f"{len(self.targets)} layers were not compared")
         return self.weight * self.sum, self.sum.new_tensor(self.count, dtype=torch.long)
+
+    def compared(
+        self,
+        models: "TeacherAndStudent",
+        model: "torch.nn.Module",
+        batch: "Batch",
+        at_each: "Callable[..., AbstractContextManager[None]]",
+        modules: "Sequence[torch.nn.Module]",
+    ) -> "tuple[torch.Tensor, torch.Tensor]":
+        """`total`, after a pass of the teacher and one of the student.
+
+        `at_each(modules, take, positions)` gives `take` the states of each module in turn.
+        """
+        from entrench.training.objectives.passes import forward
+
+        clean, wrapped = batch["clean"], batch["wrapped"]
+        with (
+            models.as_teacher(model),
+            at_each(modules, self.targets.append, clean["positions"]),
+        ):
+            forward(model, clean)
+        with at_each(modules, self.compare, wrapped["positions"]):
+            forward(model, wrapped)
+        return self.total()
 
     @abstractmethod
     def distance(self, student: "torch.Tensor", teacher: "torch.Tensor") -> "torch.Tensor":

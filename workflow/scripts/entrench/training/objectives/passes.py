@@ -88,16 +88,6 @@ def decoder_layers(model: PeftModel) -> torch.nn.ModuleList:
 
 
 @contextlib.contextmanager
-def residual_streams(
-    layers: Sequence[torch.nn.Module], positions: torch.Tensor | None = None
-) -> Iterator[list[torch.Tensor]]:
-    """Collect the states that `at_each_layer` gives, in a list that is empty at first."""
-    states: list[torch.Tensor] = []
-    with at_each_layer(layers, states.append, positions):
-        yield states
-
-
-@contextlib.contextmanager
 def at_each_layer(
     layers: Sequence[torch.nn.Module],
     take: Callable[[torch.Tensor], None],
@@ -113,12 +103,10 @@ def at_each_layer(
     def give(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
         _take(take, output if isinstance(output, torch.Tensor) else output[0], positions)
 
-    handles = [layer.register_forward_hook(give) for layer in layers]
-    try:
+    with contextlib.ExitStack() as hooks:
+        for layer in layers:
+            hooks.enter_context(layer.register_forward_hook(give))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextlib.contextmanager
@@ -132,12 +120,10 @@ def before_each(
     def give(_module: torch.nn.Module, inputs: Any) -> None:
         _take(take, inputs[0], positions)
 
-    handles = [module.register_forward_pre_hook(give) for module in modules]
-    try:
+    with contextlib.ExitStack() as hooks:
+        for module in modules:
+            hooks.enter_context(module.register_forward_pre_hook(give))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _take(
