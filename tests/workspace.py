@@ -122,6 +122,20 @@ class Workspace:
             if path.is_file() and path.name != "run.json"
         }
 
+    def extend(
+        self, config: str, target: str, folder: str, jobs: dict[str, int]
+    ) -> dict[str, tuple[bytes, int]]:
+        """Make a target of an extended config: these jobs, and no file of the folder changes.
+
+        Returns the state of the files that are new.
+        """
+        before = self.state(folder)
+        assert self.plan(target, config=config) == jobs
+        self.sweep(config, target)
+        after = self.state(folder)
+        assert {name: after[name] for name in before} == before
+        return {name: found for name, found in after.items() if name not in before}
+
     def state(self, folder: str) -> dict[str, tuple[bytes, int]]:
         """Content and time of every file of a folder, by its path in the workspace."""
         return {

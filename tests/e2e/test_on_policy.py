@@ -33,18 +33,9 @@ def added(config):
 
 def test_they_draw_their_own_answers_and_need_no_pool(finished):
     config = finished.derive("on_policy.yaml", added)
-    before = finished.state(ORGANISM)
     table = f"{RESULTS}/summary.csv"
-    assert finished.plan(table, config=config) == {
-        "adapter_on_policy": 2,
-        "adapter_regularise": 1,
-        **measured(3),
-        "runs_collect": 1,
-        "summary_make": 1,
-    }
-    finished.sweep(config, table)
-    after = finished.state(ORGANISM)
-    assert {name: after[name] for name in before} == before
+    jobs = {"adapter_on_policy": 2, "adapter_regularise": 1, **measured(3)}
+    finished.extend(config, table, ORGANISM, jobs | {"runs_collect": 1, "summary_make": 1})
     runs = read_table(finished.folder / RESULTS / "runs.csv", RUN_COLUMNS)
     rows = {row["method"]: row for row in runs.iter_rows(named=True)}
     for name in ("opct", "on_policy_sft"):

@@ -33,24 +33,15 @@ def repeat_two(config):
 def test_repeats_train_again_on_what_is_there_and_a_run_still_counts_once(finished):
     organism = finished.folder / ORGANISM
     config = finished.derive("repeats.yaml", repeat_two)
-    before = finished.state(ORGANISM)
     table = f"{RESULTS}/summary.csv"
-    assert finished.plan(table, config=config) == {
-        **{"pool_extend": 1, "reward_extend": 1, "labels_select": 1},
-        "adapter_train": 2,
-        "adapter_regularise": 1,
-        **measured(3),
-        "runs_collect": 1,
-        "summary_make": 1,
-    }
-    finished.sweep(config, table)
-    after = finished.state(ORGANISM)
-    assert {name: after[name] for name in before} == before
+    jobs = {"pool_extend": 1, "reward_extend": 1, "labels_select": 1}
+    jobs |= {"adapter_train": 2, "adapter_regularise": 1, **measured(3)}
+    new = finished.extend(config, table, ORGANISM, jobs | {"runs_collect": 1, "summary_make": 1})
     files = {"run.json", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
     files |= {"completions.jsonl", "engine.json", "judgements.jsonl", "judge_usage.json"}
     tables = ("delta_risk.csv", "delta_prompts.csv")
     files |= {"scores.jsonl", "risk.json", *tables, *(f".{name}.rows" for name in tables)}
-    assert after.keys() - before.keys() == {
+    assert new.keys() == {
         *(f"{ORGANISM}/{name}/repeat2/{file}" for name in (*SHARED, REDRAWN) for file in files),
         f"{ORGANISM}/{REDRAWN}/repeat2/labels.jsonl",
         *(f"{ORGANISM}/{POOL}/{name}.jsonl" for name in ("candidates", "responses", "rewards")),
