@@ -108,9 +108,16 @@ def test_a_pool_drawn_again_gives_a_repeat_labels_of_its_own(checkout, repeated)
     assert {path for path in made if "repeat" in path or "pool2" in path} <= planned
 
 
-@pytest.mark.parametrize("name", ["multi_view/repeat4", "multi_view/repeat1"])
-def test_a_repeat_that_the_sweep_does_not_have_has_no_rule(checkout, repeated, name):
-    target = f"{FAMILY}/{name}/delta_risk.csv"
+@pytest.mark.parametrize(
+    "name",
+    [
+        "multi_view/repeat4/delta_risk.csv",
+        "multi_view/repeat1/delta_risk.csv",
+        "multi_view/repeat2/labels.jsonl",  # repeats share those of the first training
+    ],
+)
+def test_what_no_repeat_of_the_sweep_has_has_no_rule(checkout, repeated, name):
+    target = f"{FAMILY}/{name}"
     done = checkout.snakemake("-n", "--", target, config=repeated)
     assert done.returncode != 0
     assert "MissingRuleException" in done.stdout + done.stderr

@@ -67,6 +67,7 @@ ON_POLICY_METHODS = methods_by(lambda operator: operator.on_policy)
 VERDICT_METHODS = methods_by(lambda operator: operator.reads_verdicts)
 MADE_MODELS = [name for name, m in CONFIG.models.items() if m.source == "synthetic"]
 SEEDS = sorted({organism.seed for organism in SWEEP.organisms})
+REDRAWN = sorted({run.pool for run in SWEEP.runs if run.pool > 1})
 WILDCARDS = {
     "model": any_of(CONFIG.models),
     "misalignment": any_of(SWEEP.misalignments),
@@ -78,7 +79,7 @@ WILDCARDS = {
     "other": any_of(CONFIG.models),
     "released": any_of(released.entries()),
     "parts": "[^/]+",
-    "pool": f"|{any_of(sorted({run.pool for run in SWEEP.runs if run.pool > 1}))}",
+    "pool": f"|{any_of(REDRAWN)}",
 }
 GROUPS = {name: f"({pattern})" for name, pattern in WILDCARDS.items()}
 WILDCARDS["subject"] = "|".join(paths.SUBJECTS).format(**GROUPS)

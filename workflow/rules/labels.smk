@@ -15,6 +15,7 @@ rule labels_judge:
         "<logs>/labels_judge/{model}/{misalignment}/seed{seed}/{method}{repeat}.log",
     wildcard_constraints:
         method=any_of(VERDICT_METHODS),
+        repeat=f"|{any_of(map(paths.repeat, REDRAWN))}",
     localrule: True
     conda:
         "../../environment.yml"
@@ -51,6 +52,7 @@ rule labels_select:
         "<logs>/labels_select/{model}/{misalignment}/seed{seed}/{method}{repeat}.log",
     wildcard_constraints:
         method=any_of(LABEL_METHODS),
+        repeat=f"|{any_of(map(paths.repeat, REDRAWN))}",
     localrule: True
     conda:
         "../../environment.yml"
