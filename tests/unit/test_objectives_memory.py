@@ -1,5 +1,6 @@
 """Losses in chunks and layer by layer: the plain formula's gradients, with less memory."""
 
+import contextlib
 import os
 import resource
 import struct
@@ -19,7 +20,7 @@ from entrench.methods.bct import BctSettings, bct_loss
 from entrench.training import adapters
 from entrench.training.batches import encode_pairs
 from entrench.training.objectives.output_head import OutputHead
-from entrench.training.objectives.passes import at_each_layer, residual_streams
+from entrench.training.objectives.passes import at_each_layer
 from entrench.training.objectives.sft import sft_loss
 from entrench.training.objectives.steps import PairStep
 from entrench.training.settings import ModelSource
@@ -125,6 +126,14 @@ class Moved(torch.nn.Module):
 
     def forward(self, state):
         return state + 1
+
+
+@contextlib.contextmanager
+def residual_streams(layers, positions=None):
+    """Collect the states that `at_each_layer` gives, in a list that is empty at first."""
+    states = []
+    with at_each_layer(layers, states.append, positions):
+        yield states
 
 
 def act_by_plain_formula(student, teacher, layers, others, window):
