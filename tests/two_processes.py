@@ -14,6 +14,7 @@ from entrench.errors import EntrenchError
 from entrench.execution import command
 from entrench.methods.act import ActSettings
 from entrench.methods.bct import BctSettings
+from entrench.methods.mlpct import MlpctSettings
 from entrench.methods.opct import OpctSettings
 from entrench.training import adapters, processes
 from entrench.training.objectives.steps import SftStep
@@ -24,6 +25,7 @@ OBJECTIVES = {
     "sft": None,
     "bct": BctSettings(temperature=2.0),
     "act": ActSettings(weight=0.1, reduction="sum"),
+    "mlpct": MlpctSettings(weight=1.0),
 }
 OBJECTIVES["opct"] = OpctSettings(prompts_per_step=6, rollouts=2, temperature=1.0, max_new_tokens=4)
 MACHINES = {"plain": Machine(2), "checkpointing": Machine(1, gradient_checkpointing=True)}

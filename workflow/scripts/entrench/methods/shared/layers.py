@@ -73,8 +73,11 @@ class LayerLoss(ABC):
         ):
             forward(model, clean)
         with at_each(modules, self.compare, wrapped["positions"]):
-            forward(model, wrapped)
-        return self.total()
+            last = forward(model, wrapped).logits
+        total, count = self.total()
+        # A layer of a sharded model is whole again once a gradient reaches its output. Without the
+        # zero, the gradient of a loss inside the last layer would come to a layer in parts.
+        return total + 0 * last.sum(), count
 
     @abstractmethod
     def distance(self, student: "torch.Tensor", teacher: "torch.Tensor") -> "torch.Tensor":
