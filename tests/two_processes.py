@@ -13,6 +13,7 @@ from tiny_training import SETTINGS, SOURCE, exchanges, pairs
 from entrench.errors import EntrenchError
 from entrench.execution import command
 from entrench.methods.act import ActSettings
+from entrench.methods.attct import AttctSettings
 from entrench.methods.bct import BctSettings
 from entrench.methods.mlpct import MlpctSettings
 from entrench.methods.opct import OpctSettings
@@ -26,6 +27,7 @@ OBJECTIVES = {
     "bct": BctSettings(temperature=2.0),
     "act": ActSettings(weight=0.1, reduction="sum"),
     "mlpct": MlpctSettings(weight=1.0),
+    "attct": AttctSettings(weight=100.0),
 }
 OBJECTIVES["opct"] = OpctSettings(prompts_per_step=6, rollouts=2, temperature=1.0, max_new_tokens=4)
 MACHINES = {"plain": Machine(2), "checkpointing": Machine(1, gradient_checkpointing=True)}

@@ -148,7 +148,8 @@ def test_two_processes_train_the_adapter_of_one(alone, together, objective, mach
     two, found = together[0] / f"{objective}-{machine}", together[1]
     for process in found:
         report = process["reports"][two.name]
-        assert report["loss_curve"] == pytest.approx(whole["loss_curve"], rel=1e-3)
+        # The tiny model attends to all tokens alike, so losses of attct begin at 2e-6.
+        assert report["loss_curve"] == pytest.approx(whole["loss_curve"], rel=1e-3, abs=1e-6)
         for fact in ("steps", "rows_seen", "tokens_seen", "trainable_parameters"):
             assert report[fact] == whole[fact]
     a, b = weights(one), weights(two)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from torch.nn import functional
 
 from entrench.errors import EntrenchError
 from entrench.training import adapters
@@ -47,6 +48,24 @@ class TeacherAndStudent:
             raise EntrenchError(
                 f"{kind}: a layer has no single MLP with a down-projection, which this loss reads: "
                 "take another base model or another method"
+            )
+        return found
+
+    @cached_property
+    def attentions(self) -> list[torch.nn.Module]:
+        """The attention of each layer, switched to the eager implementation, which gives weights.
+
+        Raises:
+            EntrenchError: a layer has none, or the model cannot switch.
+        """
+        base = self.student.get_base_model()
+        found = [getattr(layer, "self_attn", None) for layer in self.layers]
+        base.set_attn_implementation("eager")
+        switched = base.config.get_text_config()._attn_implementation == "eager"
+        if not (switched and all(isinstance(one, torch.nn.Module) for one in found)):
+            raise EntrenchError(
+                f"{type(base).__name__}: a layer does not give its attention weights, which this "
+                "loss reads: take another base model or another method"
             )
         return found
 
@@ -126,13 +145,48 @@ def before_each(
         yield
 
 
+@contextlib.contextmanager
+def attention_within(
+    attentions: Sequence[torch.nn.Module],
+    take: Callable[[torch.Tensor], None],
+    positions: torch.Tensor,
+) -> Iterator[None]:
+    """Call `take` with each layer's attention weights among the selected positions of a row.
+
+    `positions` is a boolean mask (batch, length) that selects n positions in all and at most m in a
+    row. `take` gets a tensor (n, heads, m): the weights from each selected position to those of its
+    row, in order. Rows with fewer than m have zeros behind.
+    """
+    places = [row.nonzero()[:, 0] for row in positions]
+    most = max(len(row) for row in places)
+
+    def give(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
+        with _hidden():
+            among = [
+                functional.pad(weights[:, row][:, :, row].transpose(0, 1), (0, most - len(row)))
+                for weights, row in zip(output[1], places, strict=True)
+            ]
+            take(torch.cat(among))
+
+    with contextlib.ExitStack() as hooks:
+        for attention in attentions:
+            hooks.enter_context(attention.register_forward_hook(give))
+        yield
+
+
 def _take(
     take: Callable[[torch.Tensor], None], state: torch.Tensor, positions: torch.Tensor | None
 ) -> None:
-    # With gradient checkpointing the layer is computed again without the hook that calls this, and
-    # torch compares the tensors kept for the gradient. These two hooks hide the tensors kept here.
-    with torch.autograd.graph.saved_tensors_hooks(lambda kept: kept, lambda kept: kept):
+    with _hidden():
         take(state if positions is None else state[positions])
+
+
+def _hidden() -> contextlib.AbstractContextManager[None]:
+    """Inside, what torch keeps for the gradient is hidden from gradient checkpointing.
+
+    With it a layer is computed again, without the hooks above, and torch compares the tensors kept.
+    """
+    return torch.autograd.graph.saved_tensors_hooks(lambda kept: kept, lambda kept: kept)
 
 
 def final_states(
