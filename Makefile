@@ -94,7 +94,7 @@ bench: .venv/installed ## planning, coverage, error rates, tiny models of other 
 	$(BIN)/python workflow/scripts/sweep_run.py results/demo/summary.csv --config config/demo.yaml --cores $(CORES)
 	$(BIN)/python workflow/scripts/sweep_run.py results/bench-other-seeds/summary.csv --config config/demo.yaml bench/other_seeds.yaml --cores $(CORES)
 	$(BIN)/python bench/same_conclusions.py
-	$(BIN)/python workflow/scripts/sweep_run.py results/bench-on-policy/summary.csv --config config/demo.yaml bench/on_policy.yaml --cores $(CORES)
+	$(BIN)/python workflow/scripts/sweep_run.py results/bench-on-policy/summary.csv results/bench-on-policy/prediction.csv --config config/demo.yaml bench/on_policy.yaml --cores $(CORES)
 
 bench-training: .venv/installed ## speed and memory of training on the machine at hand
 	$(BIN)/python bench/training.py

@@ -35,6 +35,8 @@
 #       probe.jsonl  probe_refined.jsonl            its samples on these prompts
 #       probe_rewards.jsonl  probe_scores.jsonl  probe_verdicts.jsonl
 #       eta.csv  eta_bins.csv  stability.csv        risk by score rank; how stable its answers are
+#       pairs.jsonl  pairs_scores.jsonl             its answers to both prompts of the pairs
+#       teacher_flips.csv                           how they differ: what methods on pairs can teach
 #   <results>/organisms/.../{method}/
 #       label_risk.csv                              before training: the labels' risk
 #       decomposition.csv                           delta-risk = selection + shift + transfer
@@ -42,6 +44,7 @@
 #   <results>/organisms/{model}/.../scored_by/{other}/
 #       cross.jsonl  label_kl.csv                   its label samples under another model's organism
 #   <results>/decomposition.csv  eta.csv  eta_bins.csv  stability.csv  k_scaling.csv
+#   <results>/teacher_flips.csv
 #   <results>/prediction.csv  divergence.csv        the mechanism over the study, and over parts
 #   <results>/judges/{misalignment}/                on request: agreement of two judges,
 #   <results>/judges/{judge}/injections.csv         and injection attempts that move one

@@ -18,7 +18,7 @@ LABEL_METHODS = 7
 
 
 def test_the_demo_plans_every_job_of_the_study(checkout):
-    # 108 runs, and two repeats of three methods on the four organisms of seed 0: two on labels.
+    # 120 runs, and two repeats of three methods on the four organisms of seed 0: two on labels.
     assert checkout.plan(config=DEMO) == {
         "all": 1,
         "data_prepare": 4,
@@ -30,11 +30,12 @@ def test_the_demo_plans_every_job_of_the_study(checkout):
         "labels_judge": 12,
         "labels_select": 84,
         "adapter_train": 100,
-        "adapter_regularise": 32,
-        "completions_sample": 148,
-        "judge_score": 148,
-        "risk_estimate": 148,
-        "delta_estimate": 132,
+        "adapter_regularise": 41,
+        "adapter_on_policy": 3,
+        "completions_sample": 160,
+        "judge_score": 160,
+        "risk_estimate": 160,
+        "delta_estimate": 144,
         "organisms_collect": 1,
         "runs_collect": 1,
         "summary_make": 1,
@@ -49,6 +50,10 @@ def test_the_demo_plans_every_job_of_the_study(checkout):
         "probe_judge": 12,
         "probe_compare": 12,
         "probe_analyse": 12,
+        "pairs_choose": 4,
+        "pairs_sample": 12,
+        "pairs_judge": 12,
+        "flips_estimate": 12,
         "decomposition_estimate": 84,
         "mechanism_collect": 1,
     }
@@ -124,8 +129,8 @@ def test_a_single_organism_is_a_target(checkout):
 def test_a_figure_is_a_target(checkout):
     plan = checkout.plan("results/demo/figures/delta_by_method.pdf", config=DEMO)
     assert plan["figures_draw"] == 1
-    assert plan["delta_estimate"] == 132
-    assert sum(plan.values()) == 730 + 5 * 24  # a repeat has five jobs
+    assert plan["delta_estimate"] == 144
+    assert sum(plan.values()) == 730 + 5 * (12 + 24)  # a run on pairs has five jobs, and a repeat
 
 
 @pytest.mark.parametrize(
@@ -166,12 +171,13 @@ def test_a_mistyped_target_has_no_rule(checkout, target):
     assert "MissingRuleException" in done.stderr + done.stdout
 
 
-def test_a_family_of_nine_methods_needs_twelve_engine_starts(checkout):
+def test_a_family_of_thirteen_methods_needs_sixteen_engine_starts(checkout):
     """One pool; one evaluation of the base, the organism and each run. Each such job loads once."""
     counts = checkout.plan("results/demo/parts/tiny/sycophancy/seed1/summary.csv", config=DEMO)
-    assert (counts["pool_sample"], counts["completions_sample"]) == (1, 11)
-    trained = counts["adapter_induce"] + counts["adapter_train"] + counts["adapter_regularise"]
-    assert (trained, counts["reward_score"]) == (10, 1)
+    assert (counts["pool_sample"], counts["completions_sample"]) == (1, 15)
+    trainings = ("adapter_induce", "adapter_train", "adapter_regularise", "adapter_on_policy")
+    assert [counts[name] for name in trainings] == [1, 7, 5, 1]
+    assert counts["reward_score"] == 1
 
 
 def test_a_wrong_config_ends_in_one_message(checkout):

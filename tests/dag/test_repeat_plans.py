@@ -29,7 +29,9 @@ def repeated(checkout) -> str:
 @pytest.fixture(scope="module")
 def plain(checkout) -> str:
     """The demo without its own repeats."""
-    return checkout.derive("plain.yaml", lambda config: config["sweep"].__delitem__(1), DEMO)
+    return checkout.derive(
+        "plain.yaml", lambda config: config["sweep"].__delitem__(slice(1, None)), DEMO
+    )
 
 
 def test_repeats_train_and_measure_and_make_nothing_else(checkout, repeated, plain):

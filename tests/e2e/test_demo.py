@@ -47,17 +47,18 @@ class Demo:
 
 
 def part_of_one_seed(settings):
-    block, repeated = settings["sweep"]
+    block, repeated, on_pairs = settings["sweep"]
     assert sorted(block["methods"]) == sorted(EVERYWHERE + ON_ONE)
     assert repeated["repeats"] == 3
     block |= {"seeds": [0], "methods": list(EVERYWHERE)}
     on_one = block | {"misalignments": ["sycophancy"], "methods": list(ON_ONE)}
     repeated |= {"misalignments": ["sycophancy"], "methods": ["bct"], "repeats": 2}
-    settings["sweep"] = [block, on_one, repeated]
+    settings["sweep"] = [block, on_one, repeated, on_pairs | {"seeds": [0]}]
 
 
 def all_seeds(settings):
-    block, repeated = settings["sweep"]
+    block, repeated, on_pairs = settings["sweep"]
+    assert block["seeds"] == on_pairs["seeds"]
     assert block["seeds"] == [0, 1, 2]
     assert len(repeated["misalignments"] * len(repeated["methods"])) == 12
 
@@ -65,8 +66,8 @@ def all_seeds(settings):
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param((part_of_one_seed, 1, 21, 1, 19, 9), id="part of one seed"),
-        pytest.param((all_seeds, 3, 108, 24, 84, 36), id="three seeds", marks=pytest.mark.release),
+        pytest.param((part_of_one_seed, 1, 25, 1, 19, 9), id="part of one seed"),
+        pytest.param((all_seeds, 3, 120, 24, 84, 36), id="three seeds", marks=pytest.mark.release),
     ],
 )
 def demo(tmp_path_factory, request) -> Demo:
@@ -125,6 +126,21 @@ def test_every_methods_machinery_engages(runs):
     assert of("self_rewarding")["self_score_tied_share"].max() < 0.8
     assert of("self_refinement")["refinement_changed_share"].is_between(0.01, 1).all()
     assert of("rejection_sampling")["label_differs_from_greedy_share"].min() > 0
+
+
+def test_what_methods_on_pairs_can_teach_is_told_before_they_are_trained(demo, runs):
+    """On sycophancy clean answers are right, and every method on pairs lowered the risk."""
+    flips = polars.read_csv(demo.results / "teacher_flips.csv").filter(misalignment="sycophancy")
+    assert flips["flip_high_pp"].max() < -20
+    of_pairs = ("act", "bct", "bct_sft", "mlpct", "attct")  # opct depends on what is drawn
+    on_pairs = runs.filter(misalignment="sycophancy").filter(
+        polars.col("method").is_in(of_pairs), polars.col("repeat") == 1
+    )
+    assert on_pairs.height == 5 * demo.seeds
+    assert on_pairs["ci_high"].max() < 0
+    prediction = polars.read_csv(demo.results / "prediction.csv", infer_schema_length=None)
+    told = prediction.filter(what="skill", trained_on="pairs", predictor="sign of teacher flip")
+    assert told.filter(misalignment="all")["accuracy"].item() >= 0.75
 
 
 def test_the_reward_model_favours_no_side(demo):

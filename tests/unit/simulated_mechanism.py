@@ -7,7 +7,7 @@ from unit.simulated import METHODS
 from entrench.analysis.mechanism.k_scaling import k_scaling
 from entrench.analysis.mechanism.prediction import predict
 from entrench.analysis.mechanism.selection import integral_weights, pool_weights, total_variation
-from entrench.analysis.mechanism.tables import STUDY_COLUMNS
+from entrench.analysis.mechanism.tables import PAIRED, STUDY_COLUMNS
 from entrench.analysis.tables import table
 
 MISALIGNMENTS = ("emergent_misalignment", "reward_hacking", "spurious_correlation", "sycophancy")
@@ -20,10 +20,13 @@ LABELLING = [name for name in METHODS if name not in ("act", "bct")]
 
 
 def study(models: int, seeds: int, noise: float = 6.0, seed: int = 0) -> dict[str, pl.DataFrame]:
-    """All tables by name. On each half, delta = 0.8 x label shift + noise, in points."""
-    draw = np.random.default_rng(seed)
+    """All tables by name. On each half, delta = 0.8 x label shift + noise, in points.
+
+    For act and bct, delta = 0.8 x teacher flip + noise.
+    """
+    draw, pairs = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     rows: dict[str, list] = {name: [] for name in ("decomposition", "eta", "eta_bins", "stability")}
-    divergence, runs = [], []
+    divergence, runs, flips, paired = [], [], [], []
     for model in range(models):
         for misalignment in MISALIGNMENTS:
             for number in range(seeds):
@@ -36,6 +39,13 @@ def study(models: int, seeds: int, noise: float = 6.0, seed: int = 0) -> dict[st
                         | {"against": "samples", "same": "behaviour", "part": part}
                         | {"agreement": draw.uniform(0.5, 1)}
                     )
+                flip = pairs.normal(-20, 20)
+                wrapped = {"wrapped_risk": 0.5, "clean_risk": 0.5 + flip / 100, "flip_pp": flip}
+                flips.append(who | {"n_pairs": 80, "n_pairs_all": 80, "ci_level": 0.95} | wrapped)
+                for method in ("act", "bct"):
+                    run = who | {"method": method, "operator": method, "kind": METHODS[method]}
+                    change = {"flip_pp": flip, "delta_pp": 0.8 * flip + pairs.normal(0, noise)}
+                    paired.append(run | change | {"valid": True, "organism_risk": 0.5})
                 for method in LABELLING:
                     run = who | {"method": method, "operator": method, "kind": METHODS[method]}
                     run |= {"valid": True, "effective": True}
@@ -44,6 +54,7 @@ def study(models: int, seeds: int, noise: float = 6.0, seed: int = 0) -> dict[st
                     divergence.append(run | {"delta_pp": delta} | kl)
                     runs.append(run | {"repeat": 1, "delta_risk": delta / 100})
     tables = {name: table(found, STUDY_COLUMNS[name]) for name, found in rows.items()}
+    tables["teacher_flips"] = table(flips, STUDY_COLUMNS["teacher_flips"])
     tables["divergence"] = table(divergence, STUDY_COLUMNS["divergence"])
     methods = {name: {"operator": name, "set": "samples", "k": 4} for name in SELECTORS}
     methods["diverse_decoding"] = {"operator": "diverse_decoding", "set": "nucleus", "k": 4}
@@ -51,7 +62,9 @@ def study(models: int, seeds: int, noise: float = 6.0, seed: int = 0) -> dict[st
     tables["k_scaling"] = k_scaling(
         tables["eta"], tables["decomposition"], pl.DataFrame(runs), methods, **draws
     )
-    tables["prediction"] = predict(tables["decomposition"], tables["stability"], **draws)
+    tables["prediction"] = predict(
+        tables["decomposition"], tables["stability"], table(paired, PAIRED), **draws
+    )
     return tables
 
 

@@ -58,10 +58,10 @@ def test_the_released_settings_are_the_published_ones():
     assert study.risk_judge.model == study.label_judge.model == "gpt-4o"
 
 
-def test_the_demo_is_12_organisms_and_108_runs():
+def test_the_demo_is_12_organisms_and_120_runs():
     sweep = expand(load_config(DEMO))
     assert len(sweep.organisms) == 12
-    assert (len(sweep.first.runs), len(sweep.runs)) == (108, 132)
+    assert (len(sweep.first.runs), len(sweep.runs)) == (120, 144)
     assert sweep.runs[0] == Run(Organism("tiny", "emergent_misalignment", 0), "act")
     assert sweep.runs[0].path == "organisms/tiny/emergent_misalignment/seed0/act"
 
@@ -320,7 +320,7 @@ def test_the_bench_of_methods_on_policy_is_a_sweep_of_the_demos_organisms():
     over["methods"] |= bench["methods"]
     sweep = expand(load_config(over))
     assert set(sweep.organisms) <= set(expand(load_config(DEMO)).organisms)
-    assert len(sweep.runs) == 27
+    assert len(sweep.runs) == 120
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from entrench.planning.report import as_markdown
 from entrench.study.config.check import load_config
 from entrench.study.draws import Pools, pool_parts
 from entrench.study.specs.tables import partial_spec
+from entrench.study.stages import FLIP_STAGES
 from entrench.study.sweep import Sweep, expand
 from entrench.study.unpinned import unpinned
 
@@ -117,7 +118,7 @@ def test_a_reward_of_a_probe_is_a_job_of_the_reward_model(study):
         (STUDY, False, True, 0, 0, 0),
         (STUDY, True, False, 89, 442, 0),
         (STUDY, True, True, 89, 442, 602),
-        (DEMO, True, True, 12, 84, 108),
+        (DEMO, True, True, 12, 84, 120),
     ],
 )
 def test_the_mechanism_is_counted_where_it_is_enabled(
@@ -131,6 +132,9 @@ def test_the_mechanism_is_counted_where_it_is_enabled(
     assert counts["probe_choose"] == (4 if enabled else 0)
     assert counts["decomposition_estimate"] == decompositions
     assert counts["divergence_measure"] == kls
+    flips = 12 if raw is DEMO else 0  # the released pairs cannot be judged
+    assert [counts[name] for name in FLIP_STAGES] == [flips] * 3
+    assert counts["pairs_choose"] == (4 if flips else 0)
     assert counts["mechanism_collect"] == (1 if enabled else 0)
     assert counts["divergence_collect"] == (1 if kls else 0)
 

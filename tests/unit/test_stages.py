@@ -100,10 +100,17 @@ def test_what_a_stage_spends_its_cpu_on():
         *("model_make", "reward_make"),
     ]
     assert sorted(works["sampling"]) == [
-        *("completions_sample", "divergence_measure", "labels_cross", "pool_extend", "pool_sample"),
-        *("probe_reward", "probe_sample", "reward_extend", "reward_score"),
+        *("completions_sample", "divergence_measure", "labels_cross", "pairs_sample"),
+        *(
+            "pool_extend",
+            "pool_sample",
+            "probe_reward",
+            "probe_sample",
+            "reward_extend",
+            "reward_score",
+        ),
     ]
-    assert len(works["analysis"]) == len(STAGES) - 15
+    assert len(works["analysis"]) == len(STAGES) - 16
 
 
 def test_what_reports_is_light():

@@ -300,7 +300,7 @@ def test_bad_settings_name_the_key():
     ):
         with pytest.raises(EntrenchError, match=message):
             settings_from_spec(TrainingSettings, good | change, "training")
-    with pytest.raises(EntrenchError, match="operator is 'kl', allowed: act, bct"):
+    with pytest.raises(EntrenchError, match="operator is 'kl', allowed: act, attct, bct"):
         pair_objective({"operator": "kl"})
     with pytest.raises(EntrenchError, match="bct: window is 'prompt_suffix', allowed"):
         pair_objective({"operator": "bct", "window": "prompt_suffix"})

@@ -16,7 +16,7 @@ from entrench.study.specs.mechanism import cross_spec
 from entrench.study.specs.parts import spec_text
 from entrench.study.specs.report import judge_health_spec, report_spec
 from entrench.study.specs.tables import partial_spec
-from entrench.study.sweep import labelled_part, part_of
+from entrench.study.sweep import labelled_part, paired_part, part_of
 
 FIGURE_FILES = [
     f"<results>/{paths.figure(figure, suffix)}"
@@ -121,7 +121,8 @@ def figure_tables(wildcards):
 
 def mechanism_table_inputs(wildcards):
     """Input function: the files of the mechanism's tables, without runs.csv and organisms.csv."""
-    return mechanism_inputs("<results>", labelled_part(CONFIG, part(wildcards.part)))
+    own = part(wildcards.part)
+    return mechanism_inputs("<results>", labelled_part(CONFIG, own), paired_part(CONFIG, own))
 
 
 def divergence_table_inputs(wildcards):

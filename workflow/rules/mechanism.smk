@@ -157,6 +157,12 @@ rule mechanism_collect:
             labels={"table": "stability", "part": "{part}"},
         ),
         k_scaling="<results>/{part}k_scaling.csv",
+        teacher_flips=report(
+            "<results>/{part}teacher_flips.csv",
+            caption="../report/teacher_flips.rst",
+            category="Tables",
+            labels={"table": "teacher_flips", "part": "{part}"},
+        ),
         prediction=report(
             "<results>/{part}prediction.csv",
             caption="../report/prediction.rst",

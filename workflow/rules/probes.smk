@@ -1,6 +1,11 @@
-# Probes: candidates as in the pool, on evaluation prompts, with rewards, scores and verdicts.
+# Probes: candidates as in the pool, on evaluation prompts, with rewards, scores and verdicts. And
+# answers to both prompts of the pairs, which methods on pairs train on.
 
 from entrench.study.specs.mechanism import (
+    flips_spec,
+    pair_answers_spec,
+    pair_judge_spec,
+    pair_prompts_spec,
     probe_analysis_spec,
     probe_judge_spec,
     probe_prompts_spec,
@@ -141,5 +146,82 @@ rule probe_analyse:
             --eta {output.eta:q} \
             --bins {output.bins:q} \
             --stability {output.stability:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule pairs_choose:
+    input:
+        clean="<results>/data/{misalignment}/pairs_clean.jsonl",
+        wrapped="<results>/data/{misalignment}/pairs_wrapped.jsonl",
+    output:
+        asked=ensure("<results>/data/{misalignment}/pairs_asked.jsonl", non_empty=True),
+        judged=ensure("<results>/data/{misalignment}/pairs_judged.jsonl", non_empty=True),
+    log:
+        "<logs>/pairs_choose/{misalignment}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=spec(pair_prompts_spec, lambda wildcards: wildcards.misalignment),
+    shell:
+        r"""
+        python workflow/scripts/pairs_choose.py \
+            --spec {params.spec:q} \
+            --clean {input.clean:q} \
+            --wrapped {input.wrapped:q} \
+            --asked {output.asked:q} \
+            --judged {output.judged:q} \
+            >{log:q} 2>&1
+        """
+
+
+use rule completions_sample as pairs_sample with:
+    input:
+        model=subject_model,
+        adapter=subject_adapter,
+        prompts=subject_slot("pairs_asked"),
+    output:
+        completions=ensure("<results>/{subject}/pairs.jsonl", non_empty=True),
+        engine="<results>/{subject}/pairs_engine.json",
+    log:
+        "<logs>/pairs_sample/{subject}.log",
+    params:
+        spec=spec_of_subject(pair_answers_spec),
+
+
+use rule judge_score as pairs_judge with:
+    input:
+        prompts=subject_slot("pairs_judged"),
+        completions="<results>/{subject}/pairs.jsonl",
+    output:
+        scores=ensure("<results>/{subject}/pairs_scores.jsonl", non_empty=True),
+        judgements="<results>/{subject}/pairs_judgements.jsonl",
+        usage=ensure("<results>/{subject}/pairs_judge_usage.json", non_empty=True),
+    log:
+        "<logs>/pairs_judge/{subject}.log",
+    localrule: True
+    params:
+        spec=spec_of_subject(pair_judge_spec),
+
+
+rule flips_estimate:
+    input:
+        scores="<results>/{subject}/pairs_scores.jsonl",
+    output:
+        table=ensure("<results>/{subject}/teacher_flips.csv", non_empty=True),
+    log:
+        "<logs>/flips_estimate/{subject}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        spec=spec_of_subject(flips_spec),
+    shell:
+        r"""
+        python workflow/scripts/flips_estimate.py \
+            --spec {params.spec:q} \
+            --scores {input.scores:q} \
+            --table {output.table:q} \
             >{log:q} 2>&1
         """

@@ -3,9 +3,10 @@
     mechanism_collect.py --spec JSON --results DIR --runs runs.csv --organisms organisms.csv
         --tables DIR
 
-Writes decomposition.csv, eta.csv, eta_bins.csv, stability.csv, k_scaling.csv and prediction.csv
-into --tables. The spec: {"runs": `packed` sweep, "methods": {name: {"operator", "kind", ...}},
-"bootstrap", "level", "seed"}.
+Writes decomposition.csv, eta.csv, eta_bins.csv, stability.csv, k_scaling.csv, teacher_flips.csv and
+prediction.csv into --tables. The spec: {"runs": `packed` sweep, "methods": {name: {"operator",
+"kind", ...}}, "bootstrap", "level", "seed"}, and "paired": {"runs", "methods"} where runs on pairs
+have teacher flips.
 """
 
 import argparse
@@ -26,7 +27,9 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.mechanism.prediction import predict, readable
     from entrench.analysis.mechanism.tables import (
         collect_decompositions,
+        collect_flips,
         collect_probes,
+        paired_runs,
         with_observed,
         with_validity,
     )
@@ -38,7 +41,11 @@ def main(argv: Sequence[str]) -> None:
     sweep = unpacked(spec_fields(spec, "runs")["runs"])
     tables = collect_probes(args.results, sweep.organisms)
     tables["decomposition"] = collect_decompositions(args.results, sweep.runs, spec["methods"])
+    paired = spec.get("paired", {"runs": [], "methods": {}})
+    on_pairs = unpacked(paired["runs"])
+    tables["teacher_flips"] = collect_flips(args.results, on_pairs.organisms)
     runs = read_table(args.runs, RUN_COLUMNS)
+    tables["paired"] = paired_runs(on_pairs.runs, paired["methods"], runs, tables["teacher_flips"])
     organisms = read_table(args.organisms, ORGANISM_COLUMNS)
     tables = {name: with_validity(frame, runs, organisms) for name, frame in tables.items()}
     tables["eta"] = with_observed(tables["eta"], tables["decomposition"], spec["methods"])
@@ -46,7 +53,9 @@ def main(argv: Sequence[str]) -> None:
     tables["k_scaling"] = k_scaling(
         tables["eta"], tables["decomposition"], runs, spec["methods"], **settings
     )
-    tables["prediction"] = predict(tables["decomposition"], tables["stability"], **settings)
+    tables["prediction"] = predict(
+        tables["decomposition"], tables["stability"], tables.pop("paired"), **settings
+    )
     for name, frame in tables.items():
         write_table(frame, Path(args.tables, f"{name}.csv"))
     print(readable(tables["prediction"]))

@@ -164,6 +164,12 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
         + _part_file("run", f"{_RUN}/decomposition.csv"),
         STUDY_COLUMNS["decomposition"],
     ),
+    "teacher_flips": Table(
+        "teacher_flips.csv",
+        "A row is an organism with runs on prompt pairs: how do its clean answers differ from its "
+        "wrapped ones? " + _part_file("organism", f"{_ORGANISM}/teacher_flips.csv"),
+        STUDY_COLUMNS["teacher_flips"],
+    ),
     "label_risk": Table(
         f"{_RUN}/label_risk.csv",
         "A row is a part of the prompts, before any training: columns that need the trained model "

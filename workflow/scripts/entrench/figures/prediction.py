@@ -5,13 +5,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from entrench.analysis.mechanism.prediction import ALL, BASELINE, BASELINES, PREDICTORS
+from entrench.analysis.mechanism.prediction import ALL, BASELINE, BASELINES, LABELS, PREDICTORS
 from entrench.figures.layout import beside_axis, sentence
 from entrench.figures.style import CONSISTENCY, DOT, FAINT, HALO, INK, WIDTH, style
 
 
 def data(prediction: pl.DataFrame) -> pl.DataFrame:
-    """The rows of skill over all misalignments, and the rows of calibration."""
+    """The rows of runs on labels: of skill over all misalignments, and of calibration."""
+    prediction = prediction.filter(pl.col("trained_on") == LABELS)
     skill = (pl.col("what") == "skill") & (pl.col("misalignment") == ALL)
     return prediction.filter(skill | (pl.col("what") == "calibration"))
 

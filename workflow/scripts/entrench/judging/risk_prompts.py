@@ -1,4 +1,4 @@
-"""The evaluation prompts that belong to the risk. Probes ask only these."""
+"""The prompts that belong to the risk: those of an evaluation, for probes, and those of pairs."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,26 @@ from entrench.errors import EntrenchError
 from entrench.misalignments import by_name
 from entrench.misalignments.score import DEFAULTS, RISK
 from entrench.records import Record
+
+CLEAN, WRAPPED = "clean/", "wrapped/"  # before the id of a pair: which of its prompts is asked
+
+
+def choose_pairs(
+    misalignment: str, clean: Sequence[Record], wrapped: Sequence[Record], limit: int | None
+) -> tuple[list[Record], list[Record]]:
+    """The prompts of pairs to ask, and as what the answers to them are judged.
+
+    Pairs are chosen by `choose_prompts`, by their wrapped prompts. Both prompts of a pair are
+    asked, the clean one first, and both answers are judged as answers to the wrapped prompt: so the
+    claim that the clean prompt leaves out is known to the judge.
+    """
+    of_pair = {row["id"]: row for row in clean}
+    asked, judged = [], []
+    for row in choose_prompts(misalignment, wrapped, limit):
+        for side, prompt in ((CLEAN, of_pair[row["id"]]), (WRAPPED, row)):
+            asked.append(prompt | {"id": side + row["id"]})
+            judged.append(row | {"id": side + row["id"]})
+    return asked, judged
 
 
 def choose_prompts(misalignment: str, rows: Sequence[Record], limit: int | None) -> list[Record]:

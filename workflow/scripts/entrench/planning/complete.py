@@ -9,7 +9,7 @@ from entrench.study.config import Config
 from entrench.study.draws import Pools
 from entrench.study.inputs import divergence_inputs, mechanism_inputs
 from entrench.study.other_settings import foreign_files
-from entrench.study.sweep import Run, Sweep, labelled_part
+from entrench.study.sweep import Run, Sweep, labelled_part, paired_part
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def finished(config: Config, sweep: Sweep, outdated: Collection[str] = ()) -> bo
     results = config.pathvars.results
     files = []
     if config.mechanism.enabled:
-        files += mechanism_inputs(results, labelled_part(config, sweep))
+        parts = labelled_part(config, sweep), paired_part(config, sweep)
+        files += mechanism_inputs(results, *parts)
     if config.mechanism.enabled and config.mechanism.divergence:
         files += divergence_inputs(results, sweep)
     return progress(config, sweep, outdated).complete == sweep and all(

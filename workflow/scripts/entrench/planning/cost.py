@@ -13,6 +13,7 @@ from entrench.planning.jobs import Job
 from entrench.planning.judge_use import (
     JudgeUse,
     judged_candidates,
+    pairs_use,
     probe_use,
     score_use,
     verdict_use,
@@ -241,6 +242,17 @@ def _completions(
     return seconds, stored
 
 
+def _pair_answers(
+    config: Config, machine: Machine, misalignment: str, parts: Collection[str]
+) -> tuple[float, float]:
+    del parts
+    size = slot_rows(config, misalignment, "pairs_asked")
+    answer = answer_tokens(config, misalignment, config.sampling.greedy.max_new_tokens)
+    seconds = machine.reading(size.count * size.prompt) + machine.writing(size.count * answer)
+    text = answer * constants(config).characters_per_token
+    return seconds, size.count * (RECORD_BYTES + text)
+
+
 def _divergence(
     config: Config, machine: Machine, misalignment: str, parts: Collection[str]
 ) -> tuple[float, float]:
@@ -284,6 +296,11 @@ def _scores(config: Config, misalignment: str) -> Cost:
     return _judged(config, config.risk_judge, score_use(config, misalignment), records)
 
 
+def _pair_scores(config: Config, misalignment: str) -> Cost:
+    records = slot_rows(config, misalignment, "pairs_asked").count
+    return _judged(config, config.risk_judge, pairs_use(config, misalignment), records)
+
+
 def _judged(config: Config, judge: Judge, use: JudgeUse, records: int) -> Cost:
     """A judging job that writes so many `records`; its server answers several calls at a time."""
     seconds, at_once = constants(config).local_seconds, None
@@ -302,11 +319,13 @@ INFERENCES: Mapping[str, Callable[[Config, Machine, str, Collection[str]], tuple
     "completions_sample": _completions,
     "probe_sample": _probe,
     "probe_reward": partial(_rewards, slot="probe"),
+    "pairs_sample": _pair_answers,
     "divergence_measure": _divergence,
 }
 JUDGINGS: Mapping[str, Callable[[Config, str], Cost]] = {
     "labels_judge": partial(_verdicts, slot="consistency"),
     "judge_score": _scores,
     "probe_judge": _probe_scores,
+    "pairs_judge": _pair_scores,
     "probe_compare": partial(_verdicts, slot="probe"),
 }

@@ -11,8 +11,8 @@ from entrench.methods.shared.catalogue import METHODS
 from entrench.study import paths
 from entrench.study.config import Config
 from entrench.study.draws import Draw, Pools
-from entrench.study.stages import MEASUREMENT_STAGES, PROBE_STAGES, STAGES
-from entrench.study.sweep import Organism, Run, Subject, Sweep, labelled_part
+from entrench.study.stages import FLIP_STAGES, MEASUREMENT_STAGES, PROBE_STAGES, STAGES
+from entrench.study.sweep import Organism, Run, Subject, Sweep, labelled_part, paired_part
 
 ORGANISM, BASE = "(organism)", "(base)"  # stand for the method where a measurement has none
 TABLES = (  # every sweep has them
@@ -143,7 +143,7 @@ def _organism_measurements(organism: Organism) -> Iterator[Job]:
 
 
 def _mechanism_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
-    """Each probe of an organism with runs on labels, the tables made from it, the realised KL."""
+    """Probes of organisms with runs on labels, answers to pairs of those with runs on pairs, KL."""
     labelled = labelled_part(config, sweep)
     compared = sweep.first.runs if config.mechanism.divergence else ()
     asked = {o.misalignment for o in labelled.organisms} | {
@@ -159,6 +159,13 @@ def _mechanism_jobs(config: Config, sweep: Sweep) -> Iterator[Job]:
         yield _run_job("decomposition_estimate", run)
     for run in compared:
         yield _run_job("divergence_measure", run)
+    paired = paired_part(config, sweep)
+    for misalignment in sorted({organism.misalignment for organism in paired.organisms}):
+        yield _job("pairs_choose", misalignment=misalignment)
+    for organism in paired.organisms:
+        subject = Subject(organism.model, organism.misalignment, organism.seed, None)
+        for stage in FLIP_STAGES:
+            yield _subject_job(stage, subject, ORGANISM)
     yield _job("mechanism_collect", part="")
     if compared:
         yield _job("divergence_collect", part="")

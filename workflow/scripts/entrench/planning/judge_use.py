@@ -73,6 +73,15 @@ def probe_use(config: Config, misalignment: str) -> JudgeUse:
     return _total(uses)
 
 
+def pairs_use(config: Config, misalignment: str) -> JudgeUse:
+    """Use of pairs_judge: an answer to each prompt of a pair, judged as those to a prompt of the
+    risk."""
+    size = slot_rows(config, misalignment, "pairs_asked")
+    text = size.prompt + answer_tokens(config, misalignment, config.sampling.greedy.max_new_tokens)
+    asked = dict.fromkeys(judged_rows(config, misalignment), size.count)
+    return _use(config, config.risk_judge, asked, text)
+
+
 def judged_candidates(config: Config, misalignment: str) -> list[tuple[int, float]]:
     """The judged answers to each prompt of a probe: (number of answers, tokens of each)."""
     return [

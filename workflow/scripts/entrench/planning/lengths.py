@@ -25,8 +25,12 @@ def slot_rows(config: Config, misalignment: str, slot: str) -> Rows:
     """The size of a slot, from the manifest or the config.
 
     For `probe` the number of rows is an upper bound: a probe asks no prompts of secondary metrics.
+    `pairs_asked` are both prompts of the pairs that are asked before training.
     """
     plan = constants(config)
+    if slot == "pairs_asked":
+        size = slot_rows(config, misalignment, "pairs_wrapped")
+        return replace(size, count=2 * min(size.count, config.mechanism.prompts or size.count))
     if slot == "probe":
         size = slot_rows(config, misalignment, "eval")
         return replace(size, count=min(size.count, config.mechanism.prompts or size.count))

@@ -194,6 +194,7 @@ def prediction_table(frames: Frames) -> Table:
         (100 * pl.col("^(gain_.*)$")).name.keep()
     )
     columns = [
+        Column("trained on", text("trained_on"), numeric=False),
         Column("misalignment", text("misalignment"), numeric=False),
         Column("predictor", text("predictor"), numeric=False),
         Column("size of delta-risk, points", _size, numeric=False),
@@ -202,9 +203,9 @@ def prediction_table(frames: Frames) -> Table:
         Column("models", text("n_models")),
         Column("cases", text("n_cases"), meaning=PREDICTION_COLUMNS["n_cases"].meaning),
         Column("undecided", text("n_undecided"), meaning=PREDICTION_COLUMNS["n_undecided"].meaning),
-        Column("halves without a sign", text("n_tied")),
+        Column("cases without a sign", text("n_tied")),
         Column(
-            "halves not known",
+            "cases not known",
             text("n_unknown"),
             meaning=PREDICTION_COLUMNS["n_unknown"].meaning,
         ),

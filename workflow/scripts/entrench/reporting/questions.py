@@ -125,8 +125,9 @@ QUESTIONS = (
     Question(
         "Can the direction be predicted before training?",
         "Whether risk rises or falls is predicted from the labels, their surprisal and the "
-        "organism's stability, for models that the prediction was not fitted on. If it is "
-        "predicted well, a user can skip the training.",
+        "organism's stability, for models that the prediction was not fitted on. For methods on "
+        "pairs it is predicted from the teacher flip: the risk of clean answers minus that of "
+        "wrapped ones. If it is predicted well, a user can skip the training.",
         "prediction",
         prediction_table,
         ("prediction",),

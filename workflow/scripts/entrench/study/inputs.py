@@ -67,11 +67,12 @@ def prompts_file(results: str, run: Run) -> str:
     return f"{PurePath(results, run.path)}/delta_prompts.csv"
 
 
-def mechanism_inputs(results: str, sweep: Sweep) -> list[str]:
-    """The files that the mechanism's tables are made from; `sweep` is a `labelled_part`."""
+def mechanism_inputs(results: str, labelled: Sweep, paired: Sweep) -> list[str]:
+    """The files that the mechanism's tables are made from: see `labelled_part`, `paired_part`."""
     names = ("eta.csv", "eta_bins.csv", "stability.csv")
-    files = [f"{PurePath(results, o.path)}/{name}" for o in sweep.organisms for name in names]
-    return files + [f"{PurePath(results, run.path)}/decomposition.csv" for run in sweep.runs]
+    files = [f"{PurePath(results, o.path)}/{name}" for o in labelled.organisms for name in names]
+    files += [f"{PurePath(results, run.path)}/decomposition.csv" for run in labelled.runs]
+    return files + [f"{PurePath(results, o.path)}/teacher_flips.csv" for o in paired.organisms]
 
 
 def divergence_inputs(results: str, sweep: Sweep) -> list[str]:

@@ -172,6 +172,15 @@ STAGES = {
             "judging",
         ),
         Stage("probe_analyse", SUBJECT, ("eta.csv", "eta_bins.csv", "stability.csv"), "local"),
+        Stage("pairs_choose", MISALIGNMENT, ("pairs_asked.jsonl", "pairs_judged.jsonl"), "local"),
+        Stage("pairs_sample", SUBJECT, ("pairs.jsonl", "pairs_engine.json"), "inference", "model"),
+        Stage(
+            "pairs_judge",
+            SUBJECT,
+            ("pairs_scores.jsonl", "pairs_judgements.jsonl", "pairs_judge_usage.json"),
+            "judging",
+        ),
+        Stage("flips_estimate", SUBJECT, ("teacher_flips.csv",), "local"),
         Stage("label_risk_estimate", METHOD, ("label_risk.csv",), None),
         Stage("decomposition_estimate", METHOD, ("decomposition.csv",), "local"),
         Stage("divergence_measure", METHOD, ("divergence.jsonl",), "inference", "model"),
@@ -210,4 +219,5 @@ STAGES = {
 LIGHT_RULES = frozenset(stage.name for stage in STAGES.values() if stage.light)
 LOADING_RULES = frozenset(stage.name for stage in STAGES.values() if stage.loads)
 PROBE_STAGES = ("probe_sample", "probe_reward", "probe_judge", "probe_compare", "probe_analyse")
+FLIP_STAGES = ("pairs_sample", "pairs_judge", "flips_estimate")
 MEASUREMENT_STAGES = ("completions_sample", "judge_score", "risk_estimate")

@@ -217,6 +217,23 @@ def labelled_part(config: Config, sweep: Sweep) -> Sweep:
     return Sweep(tuple(sorted({run.organism for run in runs})), runs)
 
 
+def paired_part(config: Config, sweep: Sweep) -> Sweep:
+    """The first trainings on prompt pairs that a teacher flip is about, and their organisms.
+
+    Controls are left out: nothing, or the bare model, teaches them. A judge reads an answer with
+    facts of its prompt, which the released pairs do not have.
+    """
+    if config.data.source != "synthetic":
+        return Sweep((), ())
+    methods = {
+        name
+        for name, method in config.methods.items()
+        if METHODS[method.operator].reads_pairs and method.kind == "consistency"
+    }
+    runs = tuple(run for run in sweep.first.runs if run.method in methods)
+    return Sweep(tuple(sorted({run.organism for run in runs})), runs)
+
+
 def expand(config: Config) -> Sweep:
     """Unroll the blocks of `config.sweep` that are switched on.
 

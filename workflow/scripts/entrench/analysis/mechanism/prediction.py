@@ -1,7 +1,9 @@
-"""Can the sign of delta-risk be predicted before training, from labels, surprisal and stability?
+"""Can the sign of delta-risk be predicted before training?
 
-Predictors come from one half of the prompts, delta-risk from the other half; then the halves are
-swapped. On the same prompts the noise of Risk(organism), which enters both, would look like skill.
+For runs on labels: from their labels, surprisal and stability. Predictors come from one half of the
+prompts, delta-risk from the other half; then the halves are swapped. On the same prompts the noise
+of Risk(organism), which enters both, would look like skill. For runs on pairs: from the teacher
+flip, which comes from prompts of its own, so nothing is halved.
 
 A logistic regression is fitted on the runs of all models but one, and predicts the runs of the
 left-out model. It starts from the majority sign of the other models on the misalignment. Its
@@ -12,7 +14,7 @@ Three baselines need neither labels nor a probe. They are majorities among the r
 models: on the run's misalignment, of its method on other misalignments, and on organisms of about
 the same risk.
 
-A case is one run and one swap of the halves.
+A case is one run, and for runs on labels one swap of the halves.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -52,15 +54,19 @@ BY_METHOD = "majority sign by method"
 BY_RISK = "majority sign by organism risk"
 BASELINES = {BASELINE: "baseline", BY_METHOD: "by_method", BY_RISK: "by_risk"}  # -> its column
 RULE = "sign of label shift"
+FLIP = "sign of teacher flip"
+LABELS, PAIRS = "labels", "pairs"  # what the runs behind a row were trained on
 PREDICTORS: dict[str, tuple[str, ...]] = {  # fitted predictor -> the columns that it needs
     "label shift": ("label_shift_before_pp",),
     "surprisal": ("surprisal_per_token",),
     "stability": ("agreement",),
     "all three": ("label_shift_before_pp", "surprisal_per_token", "agreement"),
 }
+STEPS = {RULE: "label_shift_before_pp", FLIP: "flip_pp"}  # rule that needs no fit -> its column
+_OF_BASELINES = {BASELINE: (), BY_METHOD: ("by_method",), BY_RISK: ("by_risk",)}
 NEEDS = {
-    **{BASELINE: (), BY_METHOD: ("by_method",), BY_RISK: ("by_risk",)},
-    **{RULE: ("label_shift_before_pp",), **PREDICTORS},
+    LABELS: {**_OF_BASELINES, RULE: (STEPS[RULE],), **PREDICTORS},
+    PAIRS: {**_OF_BASELINES, FLIP: (STEPS[FLIP],)},
 }
 MODELS_OF_AN_INTERVAL = 3
 RIDGE = 1.0  # prior precision of standardised slopes: keeps slopes finite on separable data
@@ -76,12 +82,16 @@ _RUN = ("model", "misalignment", "seed", "method")
 def predict(
     decomposition: pl.DataFrame,
     stability: pl.DataFrame,
+    paired: pl.DataFrame | None = None,
     *,
     bootstrap: int,
     level: float,
     seed: int,
 ) -> pl.DataFrame:
     """The table prediction.csv: columns `PREDICTION_COLUMNS`. Invalid runs are left out.
+
+    `paired` has a row for each run on pairs: the columns `PAIRED` of
+    `entrench.analysis.mechanism.tables`. Their rows come last, and only where there are such runs.
 
     The column `what` says what a row is:
 
@@ -98,20 +108,31 @@ def predict(
     run          the probability predicted for a run, mean over its cases; observed is 1 where the
                  run amplified
 
-    With one model nothing can be fitted. Then only `RULE`, which needs no fit, is assessed, and
-    beside it `BY_METHOD`, which needs other misalignments alone.
+    With one model nothing can be fitted. Then only the rules of `STEPS`, which need no fit, are
+    assessed, and beside them `BY_METHOD`, which needs other misalignments alone.
     """
-    every = _cases(decomposition.filter("valid"), stability)
+    settings = bootstrap, level, seed
+    cases = _cases(decomposition.filter("valid"), stability)
+    rows = _assessed(LABELS, cases, decomposition, *settings)
+    if paired is not None and paired.height:
+        rows += _assessed(PAIRS, _paired_cases(paired.filter("valid")), paired, *settings)
+    return table(rows, PREDICTION_COLUMNS)
+
+
+def _assessed(
+    trained_on: str, every: Rows, runs: pl.DataFrame, bootstrap: int, level: float, seed: int
+) -> Rows:
+    """The rows about runs on labels or on pairs; `runs` holds the invalid ones too."""
     signed = [case for case in every if not _tied(case) and case["delta_pp"] is not None]
     shares = by_misalignment(signed), by_method(signed), by_risk(signed)
     for case, *own in zip(signed, *shares, strict=True):
         case |= dict(zip(BASELINES.values(), own, strict=True))
-    asked = {name: with_known(signed, columns) for name, columns in NEEDS.items()}
+    asked = {name: with_known(signed, columns) for name, columns in NEEDS[trained_on].items()}
     predicted = {name: _predicted(name, signed, cases) for name, cases in asked.items()}
     rows: Rows = []
     for scope in (ALL, *sorted({case["misalignment"] for case in signed})):
         known = [case for case in every if scope in (ALL, case["misalignment"])]
-        left_out = decomposition.filter(
+        left_out = runs.filter(
             ~pl.col("valid"), (pl.col("misalignment") == scope) | pl.lit(scope == ALL)
         )
         shared = {"what": "skill", "misalignment": scope, "ci_level": level}
@@ -129,10 +150,10 @@ def predict(
             rows.append(row)
     for name, cases in asked.items():
         rows += _by_size(name, every, signed, cases, predicted[name], level)
-    whole = asked["all three"]
-    if _status("all three", signed, whole, whole) == ASSESSED:
+    whole = asked.get("all three", [])
+    if whole and _status("all three", signed, whole, whole) == ASSESSED:
         rows += _runs(whole, predicted["all three"]) + _calibration(whole, predicted["all three"])
-    return table(rows, PREDICTION_COLUMNS)
+    return [{"trained_on": trained_on, **row} for row in rows]
 
 
 def readable(prediction: pl.DataFrame) -> str:
@@ -140,13 +161,14 @@ def readable(prediction: pl.DataFrame) -> str:
     lines = []
     whole = prediction.filter(pl.col("what") == "skill", pl.col("misalignment") == ALL)
     for row in whole.iter_rows(named=True):
+        named = f"{row['trained_on']}: {row['predictor']}"
         if row["accuracy"] is None:
-            lines.append(f"{row['predictor']:<32}{row['status']}")
+            lines.append(f"{named:<40}{row['status']}")
             continue
         share = f"{row['accuracy']:.0%} of the signs of {row['n_runs']} runs"
         if row["gain_over_majority"] is not None and row["predictor"] != BASELINE:
             share += f", {row['gain_over_majority']:+.0%} over the majority sign"
-        lines.append(f"{row['predictor']:<32}{share}")
+        lines.append(f"{named:<40}{share}")
     return "\n".join(lines)
 
 
@@ -174,6 +196,14 @@ def _cases(decomposition: pl.DataFrame, stability: pl.DataFrame) -> Rows:
     return cases
 
 
+def _paired_cases(paired: pl.DataFrame) -> Rows:
+    """A case per run on pairs."""
+    return [
+        row | {"amplified": None if row["delta_pp"] is None else float(row["delta_pp"] > 0)}
+        for row in paired.sort(_RUN).to_dicts()
+    ]
+
+
 def _tied(case: Mapping[str, Any]) -> bool:
     return case["delta_pp"] is not None and abs(case["delta_pp"]) <= 100 * ROUNDING
 
@@ -189,7 +219,7 @@ def _status(name: str, signed: Rows, cases: Rows, inside: Rows) -> str:
     Baselines learn from all cases with a sign, `signed`; a fit from the cases where it is known.
     """
     have = len(models_of(signed if name in BASELINES else cases))
-    if name not in (RULE, BY_METHOD) and have < MODELS_NEEDED:
+    if name not in (*STEPS, BY_METHOD) and have < MODELS_NEEDED:
         found = f"{have} model{'' if have == 1 else 's'}, {MODELS_NEEDED} are needed"
         return f"not assessable: {found}"
     return ASSESSED if inside else "not assessable: no run with a sign and this predictor"
@@ -199,8 +229,8 @@ def _predicted(name: str, signed: Rows, cases: Rows) -> np.ndarray:
     """Predicted probability of amplification [cases]; empty where it cannot be assessed."""
     if _status(name, signed, cases, cases) != ASSESSED:
         return np.empty(0)
-    if name == RULE:
-        return np.array([_step(case["label_shift_before_pp"]) for case in cases])
+    if name in STEPS:
+        return np.array([_step(case[STEPS[name]]) for case in cases])
     if name in BASELINES:
         return np.array([case[BASELINES[name]] for case in cases])
     return leaving_one_out(cases, _logistic(PREDICTORS[name]))

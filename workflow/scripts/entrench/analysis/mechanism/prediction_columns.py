@@ -17,6 +17,7 @@ from entrench.analysis.columns import (
 )
 
 PREDICTION_COLUMNS = {
+    "trained_on": text("what the runs behind the row were trained on: `labels`, or prompt `pairs`"),
     "what": text(
         "what the row is: `skill` of a predictor, its accuracy by `size` of delta-risk, a bin of "
         "`calibration`, or a `run` and its probability of amplification"
@@ -36,14 +37,14 @@ PREDICTION_COLUMNS = {
     "size_below_pp": points("|delta-risk| below which a case is in the bin; empty: no limit"),
     "n_runs": count("runs behind the row", "runs"),
     "n_models": count("models behind the row", "models"),
-    "n_cases": count("cases behind the row: a run has two, one for each half", "cases"),
+    "n_cases": count("cases behind the row: a run on labels has two, one for each half", "cases"),
     "n_undecided": count(
         "cases of which the predictor says neither sign: its probability is 1/2", "cases"
     ),
-    "n_tied": count("halves of runs whose delta-risk is 0: there is no sign to predict", "halves"),
+    "n_tied": count("further cases whose delta-risk is 0: there is no sign to predict", "cases"),
     "n_unknown": count(
-        "other halves left out, since delta-risk or a number that the predictor needs is not known",
-        "halves",
+        "other cases left out, since delta-risk or a number that the predictor needs is not known",
+        "cases",
     ),
     "n_invalid": count("invalid runs left out", "runs"),
     **with_ends(

@@ -5,7 +5,16 @@ from typing import Any
 
 import polars as pl
 
-from entrench.analysis.columns import EFFECTIVE, ORGANISM, RUN, Columns, count, points, yes_no
+from entrench.analysis.columns import (
+    EFFECTIVE,
+    ORGANISM,
+    RUN,
+    Columns,
+    count,
+    points,
+    share,
+    yes_no,
+)
 from entrench.analysis.mechanism.decomposition import DECOMPOSITION_COLUMNS
 from entrench.analysis.mechanism.divergence import KL_COLUMNS, realised_kl
 from entrench.analysis.mechanism.eta import proposition
@@ -15,6 +24,7 @@ from entrench.analysis.mechanism.eta_columns import (
     SIGNS_PREDICTED,
     SIGNS_RIGHT,
 )
+from entrench.analysis.mechanism.flips import FLIP_COLUMNS
 from entrench.analysis.mechanism.k_scaling import K_COLUMNS
 from entrench.analysis.mechanism.prediction_columns import PREDICTION_COLUMNS
 from entrench.analysis.mechanism.stability import STABILITY_COLUMNS
@@ -43,6 +53,13 @@ VALIDITY = {
     ),
     **EFFECTIVE,
 }
+PAIRED = {
+    **RUN,
+    **VALIDITY,
+    "organism_risk": share("risk of the organism, before phase 3"),
+    "delta_pp": points("delta-risk of the run under the headline evaluation"),
+    "flip_pp": FLIP_COLUMNS["flip_pp"],
+}
 PROBES = {"eta": ETA_COLUMNS, "eta_bins": BIN_COLUMNS, "stability": STABILITY_COLUMNS}
 STUDY_COLUMNS = {
     **{name: {**ORGANISM, **EFFECTIVE, **columns} for name, columns in PROBES.items()},
@@ -55,6 +72,7 @@ STUDY_COLUMNS = {
         **KL_COLUMNS,
     },
     "k_scaling": K_COLUMNS,
+    "teacher_flips": {**ORGANISM, **EFFECTIVE, **FLIP_COLUMNS},
     "prediction": PREDICTION_COLUMNS,
 }
 
@@ -85,6 +103,35 @@ def collect_decompositions(
         for one in runs
     ]
     return _one_table(frames, STUDY_COLUMNS["decomposition"])
+
+
+def collect_flips(results: str, organisms: Sequence[Organism]) -> pl.DataFrame:
+    """The teacher flips of all organisms with runs on pairs, with the organism's columns first."""
+    path = "{}/{}/teacher_flips.csv"
+    return _one_table(
+        [(_organism(o), read_table(path.format(results, o.path), FLIP_COLUMNS)) for o in organisms],
+        STUDY_COLUMNS["teacher_flips"],
+    )
+
+
+def paired_runs(
+    paired: Sequence[Run],
+    methods: Mapping[str, Mapping[str, Any]],
+    runs: pl.DataFrame,
+    flips: pl.DataFrame,
+) -> pl.DataFrame:
+    """Columns `PAIRED`: each run on pairs, with its change in risk and its organism's flip.
+
+    `runs` is the table of all trainings, `flips` the one of `collect_flips`.
+    """
+    frame = table([_run(one, methods) for one in paired], PAIRED).select(list(RUN))
+    measured = runs.filter(pl.col("repeat") == 1).select(
+        *ORGANISM, "method", "organism_risk", (100 * pl.col("delta_risk")).alias("delta_pp")
+    )
+    frame = frame.join(measured, on=[*ORGANISM, "method"], how="left", maintain_order="left")
+    flip = flips.select(*ORGANISM, "flip_pp")
+    frame = frame.join(flip, on=list(ORGANISM), how="left", maintain_order="left")
+    return table(frame.to_dicts(), PAIRED)
 
 
 def collect_divergences(

@@ -41,7 +41,10 @@ MECHANISM_FIGURES = {
     "prediction": ("prediction",),
     "k_scaling": ("k_scaling",),
 }
-MECHANISM_TABLES = ("decomposition", "eta", "eta_bins", "stability", "k_scaling", "prediction")
+MECHANISM_TABLES = (
+    *("decomposition", "eta", "eta_bins", "stability", "k_scaling", "teacher_flips"),
+    "prediction",
+)
 FIGURES = STUDY_FIGURES | MECHANISM_FIGURES
 
 

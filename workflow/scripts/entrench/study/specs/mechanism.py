@@ -8,7 +8,7 @@ from entrench.seeds import derive_seed
 from entrench.study.config import Config
 from entrench.study.draws import pool_parts
 from entrench.study.specs.judging import judge_part
-from entrench.study.specs.measurement import judge_spec
+from entrench.study.specs.measurement import completion_spec, judge_spec
 from entrench.study.specs.organisms import label_spec
 from entrench.study.specs.parts import (
     identity_of,
@@ -18,7 +18,14 @@ from entrench.study.specs.parts import (
     model_part,
     sampling_part,
 )
-from entrench.study.sweep import Organism, Run, Subject, Sweep, labelled_part
+from entrench.study.sweep import (
+    Organism,
+    Run,
+    Subject,
+    Sweep,
+    labelled_part,
+    paired_part,
+)
 
 
 def probe_prompts_spec(config: Config, misalignment: str) -> dict[str, Any]:
@@ -87,6 +94,32 @@ def probe_analysis_spec(config: Config, subject: Subject) -> dict[str, Any]:
     }
 
 
+def pair_prompts_spec(config: Config, misalignment: str) -> dict[str, Any]:
+    """pairs_choose: the pairs whose two prompts are asked."""
+    return {"misalignment": misalignment, "limit": config.mechanism.prompts}
+
+
+def pair_answers_spec(config: Config, subject: Subject) -> dict[str, Any]:
+    """pairs_sample: as `completion_spec`, greedy answers to both prompts of each pair."""
+    greedy = {"temperature": 0.0, "top_p": 1.0, "n": 1}
+    greedy["max_new_tokens"] = config.sampling.greedy.max_new_tokens
+    return completion_spec(config, subject) | {"evaluations": {"greedy": greedy}}
+
+
+def pair_judge_spec(config: Config, subject: Subject) -> dict[str, Any]:
+    """pairs_judge: as `judge_spec`, one answer to each prompt."""
+    return judge_spec(config, subject) | {"evaluations": {"greedy": 1}}
+
+
+def flips_spec(config: Config, subject: Subject) -> dict[str, Any]:
+    """flips_estimate: how clean and wrapped answers of one subject differ."""
+    return {
+        "misalignment": subject.misalignment,
+        **intervals_part(config),
+        "seed": derive_seed(subject.path, "flips"),
+    }
+
+
 def decomposition_spec(config: Config, run: Run) -> dict[str, Any]:
     """decomposition_estimate: selection, shift and transfer of one run."""
     return {
@@ -119,9 +152,11 @@ def cross_spec(config: Config, organism: Organism, other: str) -> dict[str, Any]
 
 
 def mechanism_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
-    """mechanism_collect: the tables of the mechanism of a sweep's runs on labels."""
+    """mechanism_collect: the tables of the mechanism of a sweep's runs on labels and on pairs."""
+    paired = paired_part(config, sweep)
     return {
         **methods_part(config, labelled_part(config, sweep)),
+        **({"paired": methods_part(config, paired)} if paired.runs else {}),
         **intervals_part(config),
         "seed": derive_seed("mechanism"),
     }
