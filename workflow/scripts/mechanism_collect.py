@@ -1,6 +1,6 @@
 """Collect the tables of the mechanism, with prediction and k-scaling. Loads no model.
 
-    mechanism_collect.py --spec JSON --results DIR --runs runs.csv --organisms organisms.csv
+    mechanism_collect.py --spec JSON --results DIR --runs runs_detail.csv --organisms organisms.csv
         --tables DIR
 
 Writes decomposition.csv, eta.csv, eta_bins.csv, stability.csv, k_scaling.csv and prediction.csv
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
         with_observed,
         with_validity,
     )
-    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_DETAIL_COLUMNS
     from entrench.analysis.tables import read_table, write_table
     from entrench.study.sweep import unpacked
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
     sweep = unpacked(spec_fields(spec, "runs")["runs"])
     tables = collect_probes(args.results, sweep.organisms)
     tables["decomposition"] = collect_decompositions(args.results, sweep.runs, spec["methods"])
-    runs = read_table(args.runs, RUN_COLUMNS)
+    runs = read_table(args.runs, RUN_DETAIL_COLUMNS)
     organisms = read_table(args.organisms, ORGANISM_COLUMNS)
     tables = {name: with_validity(frame, runs, organisms) for name, frame in tables.items()}
     tables["eta"] = with_observed(tables["eta"], tables["decomposition"], spec["methods"])
