@@ -114,6 +114,8 @@ rule all:
     input:
         organism_table_inputs,
         run_table_inputs,
+        "<results>/runs.csv",
+        "<results>/runs_detail.csv",
         "<results>/summary.csv",
         "<results>/power.csv",
         FIGURE_FILES,
@@ -133,6 +135,7 @@ rule organisms:
 rule runs:
     input:
         "<results>/runs.csv",
+        "<results>/runs_detail.csv",
 
 
 rule figures:
