@@ -48,7 +48,7 @@
 #   <results>/prediction.csv  divergence.csv        the mechanism over the study, and over parts
 #   <results>/judges/{misalignment}/                on request: agreement of two judges,
 #   <results>/judges/{judge}/injections.csv         and injection attempts that move one
-#   <results>/organisms.csv  runs.csv  summary.csv  detail.csv  variance.csv
+#   <results>/organisms.csv  runs.csv  runs_detail.csv  summary.csv  detail.csv  variance.csv
 #   <results>/comparison_with_paper.csv             our figures beside the published figures
 #   <results>/power.csv  error_rates.csv            what the sweep can detect, before it is run
 #   <results>/judge_health.csv                      unscored, parse rates, agreement of judges
@@ -58,7 +58,8 @@
 #                                                   MODEL, MISALIGNMENT, MODEL/MISALIGNMENT or
 #                                                   MODEL/MISALIGNMENT/seedSEED
 #   <results>/partial/                              tables of the runs that are complete so far
-#       organisms.csv  runs.csv  summary.csv  detail.csv  missing.csv  report.html
+#       organisms.csv  runs.csv  runs_detail.csv  summary.csv  detail.csv  missing.csv
+#       report.html
 #   <results>/plan.csv  plan.md                     cost of the sweep, and of its jobs to do
 #
 # {subject} is the folder of a measurement: of a bare model, an organism or a run.
@@ -116,6 +117,8 @@ rule all:
     input:
         organism_table_inputs,
         run_table_inputs,
+        "<results>/runs.csv",
+        "<results>/runs_detail.csv",
         "<results>/summary.csv",
         "<results>/power.csv",
         FIGURE_FILES,
@@ -135,6 +138,7 @@ rule organisms:
 rule runs:
     input:
         "<results>/runs.csv",
+        "<results>/runs_detail.csv",
 
 
 rule figures:

@@ -26,12 +26,12 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--results", default="results/bench-repeats", help="folder of the sweep")
     results = parser.parse_args(argv).results
 
-    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS, collect_prompts
+    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_DETAIL_COLUMNS, collect_prompts
     from entrench.analysis.summary.names import run_name
     from entrench.analysis.summary.summary import summarise
     from entrench.analysis.tables import read_table
 
-    runs = read_table(f"{results}/runs.csv", RUN_COLUMNS)
+    runs = read_table(f"{results}/runs_detail.csv", RUN_DETAIL_COLUMNS)
     organisms = read_table(f"{results}/organisms.csv", ORGANISM_COLUMNS)
     prompts, _ = collect_prompts(results, runs)
     settings = {

@@ -70,7 +70,7 @@ def simulated_rows(
     config: Config, sweep: Sweep, seed: int
 ) -> Iterator[tuple[tuple[str, str], bool]]:
     """((what it is about, clusters), whether it holds the known effect) of each interval."""
-    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_DETAIL_COLUMNS
     from entrench.analysis.summary.names import run_name
     from entrench.analysis.summary.summary import summarise
     from entrench.analysis.tables import table
@@ -86,7 +86,7 @@ def simulated_rows(
     ]
     told = summary_spec(config, sweep)
     _, detail = summarise(
-        table(rows.values(), RUN_COLUMNS),
+        table(rows.values(), RUN_DETAIL_COLUMNS),
         table(organisms, ORGANISM_COLUMNS),
         prompts,
         **{name: told[name] for name in ("methods", "models", "level", "epsilon")},
@@ -120,7 +120,7 @@ def held_rows(
 def simulated_deltas(
     config: Config, sweep: Sweep, truth: Truth, seed: int
 ) -> tuple[dict[Run, dict[str, Any]], dict[Run, pl.DataFrame]]:
-    """A row of runs.csv for each run, with the columns that units need, and deltas by prompt."""
+    """A row of runs_detail.csv for each run, with what units need, and deltas by prompt."""
     from entrench.analysis.risk.delta import delta_prompts, delta_risk
     from entrench.analysis.risk.risk import risk_record
     from entrench.misalignments import by_name

@@ -36,7 +36,7 @@ D = "results/data/{{about}}"
 A = ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", "run.json"]
 wildcard_constraints: model="[^/]+", about="[^/]+", seed="[0-9]+", method="[^/]+"
 rule summary_make:
-    input: "results/organisms.csv", "results/runs.csv"
+    input: "results/organisms.csv", "results/runs_detail.csv"
     output: "results/summary.csv"
     shell: "touch {{output}}"
 rule organisms_collect:
@@ -45,7 +45,7 @@ rule organisms_collect:
     shell: "touch {{output}}"
 rule runs_collect:
     input: {runs}
-    output: "results/runs.csv"
+    output: "results/runs.csv", "results/runs_detail.csv"
     shell: "touch {{output}}"
 rule data_fetch:
     output: "results/data/release/{{path}}"

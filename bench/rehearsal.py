@@ -41,7 +41,7 @@ from entrench.study.specs.mechanism import decomposition_spec, probe_analysis_sp
 from entrench.study.specs.parts import spec_text  # noqa: E402
 from entrench.study.sweep import Subject, Sweep, expand, labelled_part, parse_subject  # noqa: E402
 
-STUDY_TABLES = ("runs", "organisms", "summary", "contrasts", "comparison_with_paper")
+STUDY_TABLES = ("runs_detail", "organisms", "summary", "contrasts", "comparison_with_paper")
 STAGES = ("simulate", "measure", "explain")
 LEAST_RECOVERED = 0.75  # share of the rows of the one sweep that is written out
 
@@ -100,7 +100,7 @@ def rehearse(args: argparse.Namespace, results: Path, sweep: Sweep) -> None:
     snakemake += ["--rerun-triggers", "mtime", "params", "input", "--replace-workflow-config"]
     snakemake += ["--configfile", args.config, OVERLAY, "--"]
     _timed("table of organisms", [*snakemake, *tables("organisms")])
-    _timed("table of runs", [*snakemake, *tables("runs")])
+    _timed("table of runs", [*snakemake, *tables("runs_detail")])
     _timed("summary and comparison", [*snakemake, *tables("summary", "comparison_with_paper")])
     _timed("tables of the mechanism", [*snakemake, *tables(*MECHANISM_TABLES)])
     _timed("table of the realised KL", [*snakemake, *tables("divergence")])
@@ -199,12 +199,12 @@ def recovered(results: Path, config: Config, sweep: Sweep, truth: Truth) -> bool
     False where fewer than `LEAST_RECOVERED` of the rows hold their effect. Rows share models and
     prompts, so a single sweep scatters more than as many independent intervals.
     """
-    from entrench.analysis.risk.collect import RUN_COLUMNS
+    from entrench.analysis.risk.collect import RUN_DETAIL_COLUMNS
     from entrench.analysis.summary.summary_columns import DETAIL_COLUMNS
     from entrench.analysis.tables import read_table
 
     detail = read_table(results / "detail.csv", DETAIL_COLUMNS)
-    table = read_table(results / "runs.csv", RUN_COLUMNS).filter("valid")
+    table = read_table(results / "runs_detail.csv", RUN_DETAIL_COLUMNS).filter("valid")
     names = ("model", "misalignment", "seed", "method", "repeat")
     known = set(table.select(names).iter_rows())
     valid = {

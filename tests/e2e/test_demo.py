@@ -86,7 +86,7 @@ def organisms(demo) -> list[dict]:
 
 @pytest.fixture
 def runs(demo) -> polars.DataFrame:
-    return polars.read_csv(demo.results / "runs.csv", infer_schema_length=None)
+    return polars.read_csv(demo.results / "runs_detail.csv", infer_schema_length=None)
 
 
 def test_the_base_model_is_aligned_and_able(organisms):

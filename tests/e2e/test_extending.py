@@ -152,7 +152,7 @@ def test_a_label_method_is_one_file(micro, tmp_path):
         own = {row["index"]: row["tokens"] for row in samples if row["id"] == label["id"]}
         assert label["index"] == min(own, key=lambda index: (own[index], index))
 
-    of_method = {row["method"]: row for row in table(copy.folder / "results/micro/runs.csv")}
+    of_method = {row["method"]: row for row in table(copy.folder / "results/micro/runs_detail.csv")}
     assert set(of_method) == {"multi_view", "rejection_sampling", "bct", "shortest"}
     assert 0 <= float(of_method["shortest"]["lengths_differ_share"]) <= 1
     assert of_method["multi_view"]["lengths_differ_share"] == ""

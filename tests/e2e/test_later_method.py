@@ -92,8 +92,8 @@ def test_a_method_added_to_a_finished_sweep_changes_nothing_that_exists(micro, i
 
 
 def read_all(workspace: Workspace) -> dict[str, bytes]:
-    """The table of runs, and the results of every run."""
-    files = [workspace.folder / RESULTS / "runs.csv"]
+    """The tables of runs, and the results of every run."""
+    files = [workspace.folder / RESULTS / name for name in ("runs.csv", "runs_detail.csv")]
     for method in ("multi_view", "rejection_sampling", "bct"):
         found = sorted((workspace.folder / ORGANISM / method).rglob("*"))
         files += [path for path in found if path.is_file() and path.name != "run.json"]

@@ -12,7 +12,7 @@ RUN = f"{RESULTS}/organisms/tiny/spurious_correlation/seed0/multi_view"
 LOSSES = [
     (f"{BASE}/scores.jsonl", 10, f"{BASE}/risk.json", "risk_estimate/base"),
     (f"{RUN}/labels.jsonl", 3, f"{RUN}/run.json", "adapter_train"),
-    (f"{RESULTS}/runs.csv", 2, f"{RESULTS}/contrasts.csv", "summary_make"),
+    (f"{RESULTS}/runs_detail.csv", 2, f"{RESULTS}/contrasts.csv", "summary_make"),
 ]
 
 

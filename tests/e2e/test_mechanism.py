@@ -93,7 +93,7 @@ def test_training_moved_the_model_and_both_kl_see_it(micro):
 
 
 def test_the_tables_of_runs_say_which_are_valid(micro):
-    runs = {row["method"]: row["valid"] for row in read(micro, "runs.csv").to_dicts()}
+    runs = {row["method"]: row["valid"] for row in read(micro, "runs_detail.csv").to_dicts()}
     effective = read(micro, "organisms.csv")["effective"].to_list()
     for name in ("divergence.csv", "decomposition.csv"):
         frame = read(micro, name)

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from workspace import Workspace, measured
 
-from entrench.analysis.risk.collect import RUN_COLUMNS
+from entrench.analysis.risk.collect import RUN_DETAIL_COLUMNS
 from entrench.analysis.summary.summary_columns import DETAIL_COLUMNS
 from entrench.analysis.tables import read_table
 from entrench.records import read_jsonl
@@ -36,7 +36,7 @@ def test_they_draw_their_own_answers_and_need_no_pool(finished):
     table = f"{RESULTS}/summary.csv"
     jobs = {"adapter_on_policy": 2, "adapter_regularise": 1, **measured(3)}
     finished.extend(config, table, ORGANISM, jobs | {"runs_collect": 1, "summary_make": 1})
-    runs = read_table(finished.folder / RESULTS / "runs.csv", RUN_COLUMNS)
+    runs = read_table(finished.folder / RESULTS / "runs_detail.csv", RUN_DETAIL_COLUMNS)
     rows = {row["method"]: row for row in runs.iter_rows(named=True)}
     for name in ("opct", "on_policy_sft"):
         folder = finished.folder / ORGANISM / name

@@ -115,7 +115,7 @@ def test_a_family_of_every_misalignment_runs_end_to_end(released, micro, tmp_pat
     assert greedy["metrics"]["reward_bias_gap"]["mean"] == 0.0
     assert "mean_count" in greedy["metrics"]["gameable_story"]
 
-    runs = polars.read_csv(results / "runs.csv")
+    runs = polars.read_csv(results / "runs_detail.csv")
     assert sorted(zip(runs["misalignment"], runs["method"], strict=True)) == sorted(METHODS.items())
     judged = runs.filter(polars.col("misalignment") != "spurious_correlation")
     assert judged["valid"].to_list() == [True] * 3

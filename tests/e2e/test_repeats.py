@@ -8,7 +8,8 @@ import json
 import pytest
 from workspace import Workspace, measured
 
-from entrench.analysis.risk.collect import RUN_COLUMNS
+from entrench.analysis.risk.collect import RUN_DETAIL_COLUMNS
+from entrench.analysis.summary.runs import RUN_COLUMNS
 from entrench.analysis.summary.summary_columns import SUMMARY_COLUMNS
 from entrench.analysis.tables import read_table
 from entrench.records import read_jsonl
@@ -55,11 +56,19 @@ def test_repeats_train_again_on_what_is_there_and_a_run_still_counts_once(finish
         seeds = {spec["training"].pop("seed") for spec in specs}
         assert len(seeds) == 2
         assert specs[0] == specs[1]
-    runs = read_table(finished.folder / RESULTS / "runs.csv", RUN_COLUMNS)
+    runs = read_table(finished.folder / RESULTS / "runs_detail.csv", RUN_DETAIL_COLUMNS)
     assert runs.select("method", "repeat", "pool").rows() == [
         *(("bct", 1, 1), ("bct", 2, 1), ("multi_view", 1, 1), ("multi_view", 2, 1)),
         *((REDRAWN, 1, 1), (REDRAWN, 2, 2)),
     ]
+    lean = read_table(finished.folder / RESULTS / "runs.csv", RUN_COLUMNS)
+    assert lean.columns == list(RUN_COLUMNS)
+    assert lean.select("method", "repeat").rows() == runs.select("method", "repeat").rows()
+    for ours, theirs in (("change_pp", "delta_risk"), ("greedy_change_pp", "greedy_delta_risk")):
+        assert lean[ours].to_list() == pytest.approx((100 * runs[theirs]).to_list())
+    assert lean["labels_share"].is_null().to_list() == [True] * 2 + [False] * 4  # bct has no labels
+    assert lean["adapter_change"].min() > 0
+    assert lean["note"].to_list() == [None] * 6
     summary = read_table(finished.folder / table, SUMMARY_COLUMNS)
     for method in (*SHARED, REDRAWN):
         row = summary.filter(method=method).row(0, named=True)

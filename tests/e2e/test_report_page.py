@@ -10,6 +10,9 @@ from browser import WIDTHS, browser, look
 from unit import simulated_report
 from workspace import Workspace
 
+from entrench.analysis.risk.collect import RUN_DETAIL_COLUMNS
+from entrench.analysis.summary.runs import RUN_COLUMNS, readable_runs
+from entrench.analysis.tables import read_table
 from entrench.study.config import FIGURES, STUDY_FIGURES
 
 REPORT = "results/micro/report.html"
@@ -147,20 +150,26 @@ def test_while_runs_are_missing_the_report_is_of_the_others(copy):
     }
     done = clone.snakemake("--", "report")
     assert done.returncode == 0, done.stdout + done.stderr
-    html = (clone.folder / "results/micro/partial/report.html").read_text()
+    partial = clone.folder / "results/micro/partial"
+    lean = read_table(partial / "runs.csv", RUN_COLUMNS)
+    assert lean["method"].to_list() == ["multi_view", "rejection_sampling"]
+    assert lean["change_pp"].null_count() == 0
+    detail = read_table(partial / "runs_detail.csv", RUN_DETAIL_COLUMNS)
+    assert readable_runs(detail).equals(lean)
+    html = (partial / "report.html").read_text()
     assert "What is complete so far: 2 runs on 1 organism" in html
     assert "1 run is missing; missing.csv says which." in html
 
 
 def test_a_damaged_table_is_named_on_the_screen(copy):
     broken = Workspace(copy.folder.parent / "broken").take(copy)
-    table = broken.folder / "results/micro/runs.csv"
+    table = broken.folder / "results/micro/runs_detail.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
     arguments = ("--config", "tests/config/micro.yaml", "--cores", "2")
     done = broken.run("workflow/scripts/report_run.py", *arguments)
     assert done.returncode == 1
     said = done.stdout + done.stderr
-    assert "error: results/micro/runs.csv: 2 rows, 3 were written: delete " in said
+    assert "error: results/micro/runs_detail.csv: 2 rows, 3 were written: delete " in said
 
 
 def test_snakemakes_own_report_has_categories_and_captions(copy):

@@ -41,6 +41,13 @@ def test_a_fresh_clone_beside_copied_results_has_nothing_to_do(clone):
     assert clone.plan() == {}
 
 
+def test_tables_of_an_earlier_version_are_made_again_and_nothing_else(clone):
+    # It had no runs_detail.csv: runs.csv was that table.
+    results = clone.folder / "results/micro"
+    (results / "runs_detail.csv").rename(results / "runs.csv")
+    assert clone.plan() == {"runs_collect": 1, "summary_make": 1, "all": 1, **DRAWN}
+
+
 def test_adapters_of_another_config_that_were_copied_without_records_are_made_again(clone):
     def learn_faster(config):
         config["training"]["sets"]["micro"]["labels"]["learning_rate"] = 0.5

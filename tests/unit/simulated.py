@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_DETAIL_COLUMNS
 from entrench.analysis.risk.delta import PROMPT_COLUMNS
 from entrench.analysis.summary.summary import summarise
 from entrench.analysis.tables import table
@@ -76,7 +76,7 @@ def study(
     if len(run_rows) > 100:
         for row in run_rows[::50]:
             row |= {"valid": False, "reason": "trained: 12.0% of the completions are unscored"}
-    run_frame = table(run_rows, RUN_COLUMNS)
+    run_frame = table(run_rows, RUN_DETAIL_COLUMNS)
     organism_frame = table(organism_rows, ORGANISM_COLUMNS)
     told = settings(run_frame)
     prompts = prompt_deltas(run_frame)

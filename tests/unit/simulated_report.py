@@ -52,7 +52,7 @@ def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str,
     )
     agreement = {"sycophancy": table([AGREEMENT], AGREEMENT_COLUMNS)}
     return {
-        "runs": runs,
+        "runs_detail": runs,
         "organisms": organisms,
         "summary": summary,
         "detail": detail,

@@ -23,7 +23,6 @@ from unit.test_risk import SETTINGS, score
 
 from entrench.analysis.risk.collect import (
     ORGANISM_COLUMNS,
-    RUN_COLUMNS,
     collect_prompts,
     collect_runs,
 )
@@ -249,18 +248,11 @@ def test_a_missing_or_foreign_file_ends_in_one_message(results):
         organisms_of(results, headline="sampled")
 
 
-def test_the_scripts(results):
-    organisms = [["tiny", "sycophancy", [40], []]]
-    spec = COLLECTING | {"min_induction_effect": 0.2, "organisms": organisms}
-    runs = [["tiny", "sycophancy", [40], list(METHODS)]]
-    specs = {
-        "organisms": spec,
-        "runs": {"runs": runs, "methods": METHODS, **MEASURED},
-    }
-    for name, chosen in specs.items():
-        command = [sys.executable, SCRIPTS / f"{name}_collect.py", "--results", results]
-        command += ["--spec", json.dumps(chosen), f"--{name}", results / f"{name}.csv"]
-        subprocess.run(command, check=True)
+def test_the_script_of_organisms(results):
+    spec = COLLECTING | {"min_induction_effect": 0.2}
+    spec |= {"organisms": [["tiny", "sycophancy", [40], []]]}
+    command = [sys.executable, SCRIPTS / "organisms_collect.py", "--results", results]
+    command += ["--spec", json.dumps(spec), "--organisms", results / "organisms.csv"]
+    subprocess.run(command, check=True)
     organisms = read_table(results / "organisms.csv", ORGANISM_COLUMNS)
     assert organisms.equals(organisms_of(results))
-    assert read_table(results / "runs.csv", RUN_COLUMNS)["method"].to_list() == sorted(METHODS)

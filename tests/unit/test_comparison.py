@@ -6,7 +6,7 @@ from unit.test_summary import run
 from workspace import ROOT
 
 from entrench.analysis.mechanism.divergence import LABEL_KL_COLUMNS
-from entrench.analysis.risk.collect import RUN_COLUMNS
+from entrench.analysis.risk.collect import RUN_DETAIL_COLUMNS
 from entrench.analysis.summary.comparison import (
     COMPARISON_COLUMNS,
     CROSSED_COLUMNS,
@@ -30,7 +30,9 @@ def published(**figure):
 
 
 def compared(figure, *runs, synthetic=False, **tables):
-    frame = compare(table(runs, RUN_COLUMNS), figure, synthetic=synthetic, **SETTINGS, **tables)
+    frame = compare(
+        table(runs, RUN_DETAIL_COLUMNS), figure, synthetic=synthetic, **SETTINGS, **tables
+    )
     assert list(frame.columns) == list(COMPARISON_COLUMNS)
     return frame.row(0, named=True)
 
@@ -86,7 +88,7 @@ def test_a_share_on_six_models_is_over_models():
             for number in range(6)
             for seed in (1, 2)
         ]
-        frame = compare(table(runs, RUN_COLUMNS), figure, synthetic=False, **kinds)
+        frame = compare(table(runs, RUN_DETAIL_COLUMNS), figure, synthetic=False, **kinds)
         row = frame.row(0, named=True)
         assert row["ci_kind"] == "exact over models"
         assert 0 <= row["ci_low"] < row["ci_high"] <= 1

@@ -244,7 +244,7 @@ def drawn(axis, *markers):
 
 
 def test_suppressed_share_draws_its_data(tables):
-    runs, detail = tables["runs"], tables["detail"]
+    runs, detail = tables["runs_detail"], tables["detail"]
     data = suppressed_share.data(runs, detail)
     assert set(data["kind"]) == {"consistency", "control"}
     for axis in suppressed_share.draw(runs, detail).axes:
@@ -296,11 +296,11 @@ def test_false_positive_rates_draw_their_data(tables):
 def test_simulated_results_say_so_in_their_figures(tables, tmp_path):
     write_text(tmp_path / "SIMULATED", "SIMULATED: not measured\n")
     folder = tmp_path / "parts" / "tiny"
-    read = [tables[name] for name in ("runs", "detail")]
-    write_table(read[0], folder / "runs.csv")
+    read = [tables[name] for name in ("runs_detail", "detail")]
+    write_table(read[0], folder / "runs_detail.csv")
     write_table(read[1], folder / "detail.csv")
     command = [sys.executable, SCRIPTS / "figures_draw.py", "--figure", "suppressed_share"]
-    command += ["--tables", folder / "runs.csv", folder / "detail.csv"]
+    command += ["--tables", folder / "runs_detail.csv", folder / "detail.csv"]
     for end in ("pdf", "png"):
         command += [f"--{end}", tmp_path / f"figure.{end}"]
     subprocess.run([*command, "--data", tmp_path / "figure.csv"], check=True)
@@ -313,10 +313,13 @@ def test_simulated_results_say_so_in_their_figures(tables, tmp_path):
 
 def test_the_wrong_tables_end_in_one_message(tmp_path):
     command = [sys.executable, SCRIPTS / "figures_draw.py", "--figure", "suppressed_share"]
-    command += ["--tables", "runs.csv", "--pdf", "x", "--png", "x", "--data", "x"]
+    command += ["--tables", "runs_detail.csv", "--pdf", "x", "--png", "x", "--data", "x"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "error: --tables: figure suppressed_share is drawn from runs, detail\n"
+    assert (
+        done.stderr
+        == "error: --tables: figure suppressed_share is drawn from runs_detail, detail\n"
+    )
 
 
 def test_labels_keep_apart_and_stay_in_order():

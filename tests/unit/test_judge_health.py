@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from entrench.analysis.columns import share
-from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_DETAIL_COLUMNS
 from entrench.analysis.statistics.agreement import agreement_record, confusion_rows
 from entrench.analysis.summary.judge_health import (
     AGREEMENT_COLUMNS,
@@ -58,7 +58,7 @@ def runs():
             (2, 0.0, None, 1.0),
         )
     ]
-    columns = RUN_COLUMNS | {"view_parse_rate_json": share("")}
+    columns = RUN_DETAIL_COLUMNS | {"view_parse_rate_json": share("")}
     return table([row | {"misalignment": "sycophancy"} for row in rows], columns)
 
 
@@ -146,14 +146,13 @@ def test_without_a_second_judge_the_figure_says_so(organisms, runs):
 
 
 def test_the_script_reads_the_agreement_that_was_measured(organisms, runs, tmp_path):
-    write_table(runs, tmp_path / "runs.csv")
+    write_table(runs, tmp_path / "runs_detail.csv")
     write_table(organisms, tmp_path / "organisms.csv")
     folder = tmp_path / "judges" / "sycophancy"
     write_table(table([AGREEMENT], AGREEMENT_COLUMNS), folder / "agreement.csv")
     command = [sys.executable, SCRIPTS / "judges_collect.py"]
     command += ["--spec", json.dumps({"agreement": {"sycophancy": "its hash"}})]
-    for name in ("runs", "organisms"):
-        command += [f"--{name}", tmp_path / f"{name}.csv"]
+    command += ["--runs", tmp_path / "runs_detail.csv", "--organisms", tmp_path / "organisms.csv"]
     command += ["--judges", tmp_path / "judges", "--health", tmp_path / "health.csv"]
     subprocess.run(command, check=True)
     frame = read_table(tmp_path / "health.csv", JUDGE_HEALTH_COLUMNS)

@@ -14,7 +14,7 @@ from unit.test_summary import by_prompt, run, told
 from entrench.analysis.mechanism.k_scaling import k_scaling
 from entrench.analysis.risk.collect import (
     ORGANISM_COLUMNS,
-    RUN_COLUMNS,
+    RUN_DETAIL_COLUMNS,
     collect_prompts,
     collect_runs,
 )
@@ -41,7 +41,7 @@ TRAININGS = [
 
 
 def test_a_run_is_the_mean_over_its_valid_trainings():
-    rows = mean_over_repeats(table(TRAININGS, RUN_COLUMNS)).to_dicts()
+    rows = mean_over_repeats(table(TRAININGS, RUN_DETAIL_COLUMNS)).to_dicts()
     names = ("seed", "repeat", "valid", "delta_risk", "trained_risk", "ci_low", "ci_high")
     found = [tuple(row[name] for name in names) for row in rows]
     assert found == [
@@ -87,7 +87,7 @@ def test_a_run_whose_first_training_is_invalid_stands_on_its_repeat():
 
 
 def test_prompts_move_a_run_by_their_mean_over_repeats():
-    frame = table([run(-0.3, 1), run(-0.3, 1, repeat=2), run(0.6, 2)], RUN_COLUMNS)
+    frame = table([run(-0.3, 1), run(-0.3, 1, repeat=2), run(0.6, 2)], RUN_DETAIL_COLUMNS)
     rows = [{"model": "tiny", "misalignment": "sycophancy", "seed": s} for s in (1, 2)]
     about = table([row | {"effective": True} for row in rows], ORGANISM_COLUMNS)
     deltas = {
@@ -134,7 +134,7 @@ def test_prompts_move_a_run_by_their_mean_over_repeats():
 def test_contrasts_k_and_the_paper_take_the_mean_too():
     greedy = {"method": "greedy", "operator": "greedy_self_training", "kind": "control"}
     runs = [*TRAININGS[:2], run(0.1, 1, **greedy), run(0.3, 1, repeat=2, **greedy)]
-    frame = table(runs, RUN_COLUMNS)
+    frame = table(runs, RUN_DETAIL_COLUMNS)
     facts = settings(frame)
     found = contrast_table(frame, facts["methods"], facts["models"]).to_dicts()
     one = next(row for row in found if row["contrast"] == "bct - greedy")
@@ -146,7 +146,8 @@ def test_contrasts_k_and_the_paper_take_the_mean_too():
     one, alike = ({"method": f"diverse_decoding{end}"} for end in ("", "_again"))
     methods = METHODS_OF_K | {alike["method"]: METHODS_OF_K[one["method"]]}
     of_k = table(
-        [run(-0.3, 1, **one), run(-0.1, 1, repeat=2, **one), run(0.4, 1, **alike)], RUN_COLUMNS
+        [run(-0.3, 1, **one), run(-0.1, 1, repeat=2, **one), run(0.4, 1, **alike)],
+        RUN_DETAIL_COLUMNS,
     )
     (row,) = k_scaling(NO_ETA, NO_LABELS, of_k, methods, **SETTINGS_OF_K).to_dicts()
     assert (row["n_runs"], row["delta_pp"]) == (1, pytest.approx((-20 + 40) / 2))
@@ -154,7 +155,7 @@ def test_contrasts_k_and_the_paper_take_the_mean_too():
 
 def test_each_training_is_a_model_that_judges_met_and_reads_the_same_self_scores(organisms):  # noqa: F811
     runs = [row | {"self_score_parse_rate": 0.5} for row in TRAININGS]
-    frame = judge_health(table(runs, RUN_COLUMNS), organisms, {})
+    frame = judge_health(table(runs, RUN_DETAIL_COLUMNS), organisms, {})
     counts = {row[1:3]: row[3] for row in frame.iter_rows()}
     assert counts["unscored", "trained models"] == 4
     assert counts["parse rate", "self-scores"] == 2
@@ -163,7 +164,7 @@ def test_each_training_is_a_model_that_judges_met_and_reads_the_same_self_scores
 def test_a_figure_counts_organisms_and_its_means_count_a_run_once():
     rows = [{"model": "tiny", "misalignment": "sycophancy", "seed": s} for s in (1, 2)]
     about = [row | {"effective": True, "base_risk": 0.0} for row in rows]
-    frames = table(TRAININGS, RUN_COLUMNS), table(about, ORGANISM_COLUMNS)
+    frames = table(TRAININGS, RUN_DETAIL_COLUMNS), table(about, ORGANISM_COLUMNS)
     summary, detail = summarise(*frames, **settings(frames[0]))
     drawn = delta_by_method.data(*frames, summary).filter(method="bct")
     dots = drawn.filter(what="training")
@@ -201,15 +202,15 @@ def test_the_report_names_a_repeat_and_counts_its_run_once(tmp_path):
     config = report_spec(load_config(DEMO))["config"]
     about = [{"model": "tiny", "misalignment": "sycophancy", "seed": s} for s in (1, 2)]
     frames = {
-        "runs": table(TRAININGS, RUN_COLUMNS),
+        "runs_detail": table(TRAININGS, RUN_DETAIL_COLUMNS),
         "organisms": table([row | {"effective": True} for row in about], ORGANISM_COLUMNS),
     }
-    told_of = settings(frames["runs"])
-    frames["summary"], _ = summarise(frames["runs"], frames["organisms"], **told_of)
+    told_of = settings(frames["runs_detail"])
+    frames["summary"], _ = summarise(frames["runs_detail"], frames["organisms"], **told_of)
     said = partial(frames, config)
     assert said[0] == "1 invalid run is left out: tiny/sycophancy/1/bct/repeat3."
     assert said[1].startswith("2 runs with unscored completions")
     folder = tmp_path / "organisms/tiny/sycophancy/seed1/bct/repeat2"
     write_json(folder / "run.json", {"simulated": "SIMULATED: x", "training": {}})
-    shown = dict(provenance(tmp_path, frames["runs"], frames["organisms"], config).facts)
+    shown = dict(provenance(tmp_path, frames["runs_detail"], frames["organisms"], config).facts)
     assert shown["Training"] == "SIMULATED: x"

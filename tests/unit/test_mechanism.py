@@ -39,7 +39,7 @@ def test_validity_and_effect_of_induction_are_joined():
 def test_a_run_that_the_table_of_runs_lacks_is_named():
     runs = pl.DataFrame([FIRST | {"method": "a", "valid": True}])
     frame = table([WHO | {"method": "b"}], STUDY_COLUMNS["decomposition"])
-    with pytest.raises(EntrenchError, match=r"runs.csv has no row of .*, 'b'"):
+    with pytest.raises(EntrenchError, match=r"runs_detail.csv has no row of .*, 'b'"):
         with_validity(frame, runs, ORGANISMS)
 
 

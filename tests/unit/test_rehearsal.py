@@ -112,12 +112,14 @@ def explained(small):
     config = load_config(settings)
     known = write_probes(config, sweep, results, truth, 3)
     rehearsal.explain(config, sweep, results)
-    table = {name: f"{results}/{name}.csv" for name in ("organisms", "runs", "divergence")}
+    names = ("organisms", "runs", "runs_detail", "divergence")
+    table = {name: f"{results}/{name}.csv" for name in names}
     together = {"results": str(results)}
-    made = {name: table[name] for name in ("organisms", "runs")}
+    made = {"organisms": table["organisms"], "runs": table["runs_detail"]}
     spec = organisms_spec(config, sweep)
     rehearsal.job(organisms_collect, spec, **together, organisms=table["organisms"])
-    rehearsal.job(runs_collect, runs_spec(config, sweep), **together, runs=table["runs"])
+    both = {"runs": table["runs"], "detail": table["runs_detail"]}
+    rehearsal.job(runs_collect, runs_spec(config, sweep), **together, **both)
     spec = mechanism_spec(config, sweep)
     rehearsal.job(mechanism_collect, spec, **together, **made, tables=str(results))
     spec = divergence_table_spec(config, sweep)

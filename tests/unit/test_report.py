@@ -37,7 +37,7 @@ def config():
 
 @pytest.fixture(scope="module")
 def frames():
-    names = ("runs", "organisms", "summary", "detail")
+    names = ("runs_detail", "organisms", "summary", "detail")
     return dict(zip(names, simulated.study(2, 1), strict=True))
 
 
@@ -47,7 +47,7 @@ def rendered(frames, config, folder, figures=None):
         frames,
         figures or {},
         config=config,
-        facts=provenance(folder, frames["runs"], frames["organisms"], config),
+        facts=provenance(folder, frames["runs_detail"], frames["organisms"], config),
         name="The whole sweep",
         note=None,
     )
@@ -98,12 +98,12 @@ def test_the_short_answer_by_hand():
 def test_what_is_partial_is_said(frames, config):
     first = (pl.col("method") == "act") & (pl.col("model") == "model0")
     first &= pl.col("misalignment") == "sycophancy"
-    runs = frames["runs"].with_columns(
+    runs = frames["runs_detail"].with_columns(
         valid=~first, trained_unscored_share=pl.when(first).then(0.25).otherwise(0.0)
     )
     weak = (pl.col("model") == "model1") & (pl.col("misalignment") == "reward_hacking")
     organisms = frames["organisms"].with_columns(effective=~weak)
-    said = partial(frames | {"runs": runs, "organisms": organisms}, config)
+    said = partial(frames | {"runs_detail": runs, "organisms": organisms}, config)
     assert said[0] == "1 invalid run is left out: model0/sycophancy/40/act."
     assert said[1].startswith("Induction was not shown to work in 1 organism. ")
     assert said[1].endswith("model1/reward_hacking/40.")
@@ -121,7 +121,7 @@ def test_how_far_single_runs_move_on_another_cpu_is_said_with_its_sizes(frames, 
 
 
 def test_simulated_runs_claim_no_training(frames, config, tmp_path):
-    runs, organisms = (frames[name].head(1) for name in ("runs", "organisms"))
+    runs, organisms = (frames[name].head(1) for name in ("runs_detail", "organisms"))
     (organism,) = organisms.to_dicts()
     folder = f"organisms/{organism['model']}/{organism['misalignment']}/seed{organism['seed']}"
     write_json(tmp_path / folder / "run.json", {"simulated": "SIMULATED: x", "training": {}})
@@ -133,7 +133,7 @@ def test_simulated_runs_claim_no_training(frames, config, tmp_path):
 def test_provenance_by_hand(frames, config, tmp_path):
     runs, organisms = (
         frames[name].filter(misalignment="sycophancy", model="model0")
-        for name in ("runs", "organisms")
+        for name in ("runs_detail", "organisms")
     )
     runs = runs.filter(method="bct")
     folder = tmp_path / "organisms/model0/sycophancy/seed40"
@@ -165,7 +165,7 @@ def test_provenance_by_hand(frames, config, tmp_path):
 def test_the_judges_are_those_the_results_name(frames, config, tmp_path):
     runs, organisms = (
         frames[name].filter(misalignment="sycophancy", model="model0")
-        for name in ("runs", "organisms")
+        for name in ("runs_detail", "organisms")
     )
     runs = runs.filter(method="bct")
     judge = {key: value for key, value in config["risk_judge"].items() if value is not None}
@@ -199,9 +199,9 @@ def test_no_server_and_no_secret_is_shown(config):
 
 
 def test_text_from_tables_is_escaped(frames, config, tmp_path):
-    runs = frames["runs"].with_columns(model=pl.lit("<script>alert(1)</script>"))
+    runs = frames["runs_detail"].with_columns(model=pl.lit("<script>alert(1)</script>"))
     organisms = frames["organisms"].with_columns(model=pl.lit("<script>alert(1)</script>"))
-    changed = frames | {"runs": runs, "organisms": organisms}
+    changed = frames | {"runs_detail": runs, "organisms": organisms}
     html = rendered(changed, config, tmp_path)
     assert "&lt;script&gt;alert(1)" in html
     assert "<script" not in html
@@ -257,9 +257,10 @@ def test_the_page_explains_the_conclusions_that_its_tables_draw(frames, config, 
 
 def test_a_missing_table_ends_in_one_message(tmp_path):
     command = [sys.executable, ROOT / "workflow/scripts/report_make.py", "--spec", '{"config": {}}']
-    command += ["--results", tmp_path, "--tables", tmp_path / "runs.csv"]
+    command += ["--results", tmp_path, "--tables", tmp_path / "runs_detail.csv"]
     command += ["--figures", tmp_path / "x.png", "--report", tmp_path / "report.html"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == f"error: {tmp_path}/runs.csv: no such file: let the workflow make it\n"
+    missing = f"{tmp_path}/runs_detail.csv"
+    assert done.stderr == f"error: {missing}: no such file: let the workflow make it\n"
     assert list(tmp_path.iterdir()) == []

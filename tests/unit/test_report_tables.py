@@ -23,7 +23,7 @@ def config():
 
 @pytest.fixture(scope="module")
 def frames():
-    names = ("runs", "organisms", "summary", "detail")
+    names = ("runs_detail", "organisms", "summary", "detail")
     return dict(zip(names, simulated.study(2, 1), strict=True))
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from unit.simulated import prompt_deltas, settings, study
 
-from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_DETAIL_COLUMNS
 from entrench.analysis.risk.delta import PROMPT_COLUMNS
 from entrench.analysis.summary.contrasts import CONTRAST_COLUMNS, contrast_table
 from entrench.analysis.summary.names import ALL_METHODS
@@ -91,7 +91,7 @@ def told(runs, ineffective=(), prompts=None, **more):
         | more.get("organisms", {}).get(seed, {})
         for model, seed in organisms
     ]
-    frame = table(runs, RUN_COLUMNS)
+    frame = table(runs, RUN_DETAIL_COLUMNS)
     names = {}
     for row in runs:
         if row["valid"] and prompts:
@@ -274,7 +274,7 @@ def test_effective_organisms_are_measured_on_the_items_that_did_not_select_them(
 def test_controls_and_variants_stay_out_of_the_row_over_methods():
     runs = [run(-0.2), run(-0.4, method="act"), run(0.9, **GREEDY)]
     runs.append(run(-0.9, method="bct_released", operator="bct"))
-    frame = table(runs, RUN_COLUMNS)
+    frame = table(runs, RUN_DETAIL_COLUMNS)
     said = settings(frame)
     said["methods"]["bct_released"]["variant_of"] = "bct"
     found, _ = summarise(frame, table([organism()], ORGANISM_COLUMNS), **said)
@@ -314,7 +314,7 @@ def test_the_order_of_runs_changes_nothing():
 
 
 def test_an_organism_without_a_row_ends_in_one_message():
-    frame = table([run(0.1)], RUN_COLUMNS)
+    frame = table([run(0.1)], RUN_DETAIL_COLUMNS)
     with pytest.raises(EntrenchError, match="no row in the table of organisms"):
         summarise(frame, table([], ORGANISM_COLUMNS), **settings(frame))
 
@@ -330,14 +330,13 @@ def test_readable_shows_each_row():
 
 def test_the_script(tmp_path):
     runs, organisms, summary, detail = study(1, 1)
-    write_table(runs, tmp_path / "runs.csv")
+    write_table(runs, tmp_path / "runs_detail.csv")
     write_table(organisms, tmp_path / "organisms.csv")
     spec = settings(runs) | {"greedy": "greedy"}
     command = [sys.executable, SCRIPTS / "summary_make.py", "--spec", json.dumps(spec)]
-    names = ("runs", "organisms", "summary", "detail", "variance", "contrasts")
-    for name in names:
+    for name in ("organisms", "summary", "detail", "variance", "contrasts"):
         command += [f"--{name}", tmp_path / f"{name}.csv"]
-    command += ["--results", tmp_path]
+    command += ["--runs", tmp_path / "runs_detail.csv", "--results", tmp_path]
     prompts = prompt_deltas(runs)
     for name, frame in prompts.items():
         write_table(frame, tmp_path / "organisms" / name / "delta_prompts.csv")
@@ -349,11 +348,11 @@ def test_the_script(tmp_path):
     assert variance.equals(variance_table(runs, prompts))
     contrasts = read_table(tmp_path / "contrasts.csv", CONTRAST_COLUMNS)
     assert contrasts.equals(contrast_table(runs, spec["methods"], spec["models"]))
-    (tmp_path / "runs.csv").write_text("model\ntiny\n")
+    (tmp_path / "runs_detail.csv").write_text("model\ntiny\n")
     failed = subprocess.run(command, check=False, capture_output=True, text=True)
     assert failed.returncode == 1
     assert failed.stderr.count("\n") == 1
-    assert "runs.csv: column 'misalignment' is missing" in failed.stderr
+    assert "runs_detail.csv: column 'misalignment' is missing" in failed.stderr
 
 
 def test_a_table_holds_no_nan(tmp_path):

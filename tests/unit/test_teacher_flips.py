@@ -7,7 +7,7 @@ from unit.test_prediction import SETTINGS, skills, tables
 from entrench.analysis.mechanism.flips import teacher_flips
 from entrench.analysis.mechanism.prediction import BY_METHOD, FLIP, RULE, predict, readable
 from entrench.analysis.mechanism.tables import PAIRED, STUDY_COLUMNS, paired_runs
-from entrench.analysis.risk.collect import RUN_COLUMNS
+from entrench.analysis.risk.collect import RUN_DETAIL_COLUMNS
 from entrench.analysis.tables import table
 from entrench.data.synthetic.slots import SLOTS, make_slots
 from entrench.errors import EntrenchError
@@ -169,7 +169,7 @@ def test_a_run_on_pairs_has_the_flip_of_its_organism_and_its_first_change():
             | {"method": "act", "repeat": repeat, "delta_risk": delta, "organism_risk": 0.4}
             for repeat, delta in ((1, -0.25), (2, 0.5))
         ],
-        RUN_COLUMNS,
+        RUN_DETAIL_COLUMNS,
     )
     known = table([identity | {"flip_pp": -12.5}], STUDY_COLUMNS["teacher_flips"])
     methods = {"act": {"operator": "act", "kind": "consistency"}}

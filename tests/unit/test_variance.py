@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from unit.test_summary import by_prompt, run
 
-from entrench.analysis.risk.collect import RUN_COLUMNS
+from entrench.analysis.risk.collect import RUN_DETAIL_COLUMNS
 from entrench.analysis.summary.variance import COMPONENTS, VARIANCE_COLUMNS, advice, variance_table
 from entrench.analysis.tables import table
 
@@ -19,7 +19,7 @@ def sources(runs, prompts=None):
         name = f"{row['model']}/sycophancy/seed{row['seed']}/{row['method']}{repeat}"
         if prompts:
             tables[name] = prompts(row)
-    found = variance_table(table(runs, RUN_COLUMNS), tables)
+    found = variance_table(table(runs, RUN_DETAIL_COLUMNS), tables)
     assert list(found.columns) == list(VARIANCE_COLUMNS)
     assert found["component"].to_list() == list(COMPONENTS)
     return found, {row["component"]: row for row in found.to_dicts()}

@@ -51,7 +51,7 @@ rule rates_simulate:
 
 rule paper_compare:
     input:
-        runs="<results>/{part}runs.csv",
+        runs="<results>/{part}runs_detail.csv",
     output:
         comparison=report(
             ensure("<results>/{part}comparison_with_paper.csv", non_empty=True),

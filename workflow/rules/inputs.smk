@@ -32,7 +32,7 @@ MECHANISM_FILES = [f"<results>/{paths.table(name)}" for name in MECHANISM_TABLES
 REPORT_TABLES = [
     *(
         "organisms",
-        "runs",
+        "runs_detail",
         "summary",
         "detail",
         "variance",
@@ -44,7 +44,7 @@ REPORT_TABLES = [
     *(MECHANISM_TABLES if CONFIG.mechanism.enabled else []),
     *(["divergence"] if CONFIG.mechanism.enabled and CONFIG.mechanism.divergence else []),
 ]
-PARTIAL_TABLES = ["organisms", "runs", "summary", "detail", "judge_health", "missing"]
+PARTIAL_TABLES = ["organisms", "runs_detail", "summary", "detail", "judge_health", "missing"]
 
 
 @cache
@@ -80,7 +80,7 @@ def organism_table_inputs(wildcards):
 
 
 def run_table_inputs(wildcards):
-    """Input function: the files that runs.csv is made from."""
+    """Input function: the files that the tables of runs are made from."""
     files = set()
     for run in part(wildcards.get("part", "")).runs:
         operator = CONFIG.methods[run.method].operator
@@ -120,13 +120,13 @@ def figure_tables(wildcards):
 
 
 def mechanism_table_inputs(wildcards):
-    """Input function: the files of the mechanism's tables, without runs.csv and organisms.csv."""
+    """Input function: the files of the mechanism's tables, without those of runs and organisms."""
     own = part(wildcards.part)
     return mechanism_inputs("<results>", labelled_part(CONFIG, own), paired_part(CONFIG, own))
 
 
 def divergence_table_inputs(wildcards):
-    """Input function: the files of divergence.csv, without runs.csv and organisms.csv."""
+    """Input function: the files of divergence.csv, without those of runs and organisms."""
     return divergence_inputs("<results>", part(wildcards.part))
 
 

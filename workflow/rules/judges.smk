@@ -79,7 +79,7 @@ rule judges_attack:
 rule judges_collect:
     input:
         organisms="<results>/{part}organisms.csv",
-        runs="<results>/{part}runs.csv",
+        runs="<results>/{part}runs_detail.csv",
     output:
         health=report(
             "<results>/{part}judge_health.csv",

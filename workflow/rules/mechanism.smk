@@ -134,7 +134,7 @@ rule labels_cross:
 rule mechanism_collect:
     input:
         mechanism_table_inputs,
-        runs="<results>/{part}runs.csv",
+        runs="<results>/{part}runs_detail.csv",
         organisms="<results>/{part}organisms.csv",
     output:
         decomposition=report(
@@ -193,7 +193,7 @@ rule mechanism_collect:
 rule divergence_collect:
     input:
         divergence_table_inputs,
-        runs="<results>/{part}runs.csv",
+        runs="<results>/{part}runs_detail.csv",
         organisms="<results>/{part}organisms.csv",
     output:
         table=ensure("<results>/{part}divergence.csv", non_empty=True),

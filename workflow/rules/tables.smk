@@ -36,11 +36,17 @@ rule runs_collect:
     input:
         run_table_inputs,
     output:
-        table=report(
+        runs=report(
             ensure("<results>/{part}runs.csv", non_empty=True),
             caption="../report/runs.rst",
             category="Tables",
             labels={"table": "runs", "part": "{part}"},
+        ),
+        detail=report(
+            ensure("<results>/{part}runs_detail.csv", non_empty=True),
+            caption="../report/runs_detail.rst",
+            category="Tables",
+            labels={"table": "runs_detail", "part": "{part}"},
         ),
     log:
         "<logs>/{part}runs_collect.log",
@@ -56,7 +62,8 @@ rule runs_collect:
         python workflow/scripts/runs_collect.py \
             --spec {params.spec:q} \
             --results {resources.results:q} \
-            --runs {output.table:q} \
+            --runs {output.runs:q} \
+            --detail {output.detail:q} \
             >{log:q} 2>&1
         """
 
@@ -64,7 +71,7 @@ rule runs_collect:
 rule summary_make:
     input:
         organisms="<results>/{part}organisms.csv",
-        runs="<results>/{part}runs.csv",
+        runs="<results>/{part}runs_detail.csv",
         prompts=prompt_deltas,
     output:
         summary=report(
@@ -119,6 +126,7 @@ rule partial_make:
     output:
         organisms="<results>/partial/organisms.csv",
         runs="<results>/partial/runs.csv",
+        runs_detail="<results>/partial/runs_detail.csv",
         summary="<results>/partial/summary.csv",
         detail="<results>/partial/detail.csv",
         missing="<results>/partial/missing.csv",

@@ -1,6 +1,6 @@
 """Collect the realised KL of every run, both ways, beside its delta-risk. Loads no model.
 
-    divergence_collect.py --spec JSON --results DIR --runs runs.csv --organisms organisms.csv
+    divergence_collect.py --spec JSON --results DIR --runs runs_detail.csv --organisms organisms.csv
         --table divergence.csv
 
 The spec: {"runs": `packed` sweep, "methods": {name: {"kind", ...}}, "headline"}.
@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
 
     from entrench.analysis.mechanism.tables import collect_divergences, with_validity
-    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_DETAIL_COLUMNS
     from entrench.analysis.tables import read_table, write_table
     from entrench.study.sweep import unpacked
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> None:
     sweep = unpacked(spec_fields(spec, "runs")["runs"])
     settings = spec_fields(spec, "methods", "headline")
     frame = collect_divergences(args.results, sweep.runs, **settings)
-    runs = read_table(args.runs, RUN_COLUMNS)
+    runs = read_table(args.runs, RUN_DETAIL_COLUMNS)
     organisms = read_table(args.organisms, ORGANISM_COLUMNS)
     write_table(with_validity(frame, runs, organisms), args.table)
 

@@ -18,13 +18,13 @@ def main(argv: Sequence[str]) -> None:
     """Read both tables and the measured agreements, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--spec", required=True, help="settings, one JSON object")
-    parser.add_argument("--runs", required=True, help="runs.csv to read")
+    parser.add_argument("--runs", required=True, help="runs_detail.csv to read")
     parser.add_argument("--organisms", required=True, help="organisms.csv to read")
     parser.add_argument("--judges", required=True, type=Path, help="folder of agreements")
     parser.add_argument("--health", required=True, help="CSV to write")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_DETAIL_COLUMNS
     from entrench.analysis.summary.judge_health import AGREEMENT_COLUMNS, judge_health
     from entrench.analysis.tables import read_table, write_table
 
@@ -34,7 +34,9 @@ def main(argv: Sequence[str]) -> None:
         for name in measured
     }
     frame = judge_health(
-        read_table(args.runs, RUN_COLUMNS), read_table(args.organisms, ORGANISM_COLUMNS), agreement
+        read_table(args.runs, RUN_DETAIL_COLUMNS),
+        read_table(args.organisms, ORGANISM_COLUMNS),
+        agreement,
     )
     write_table(frame, args.health)
 

@@ -1,6 +1,6 @@
 """Collect the tables of the mechanism, with prediction and k-scaling. Loads no model.
 
-    mechanism_collect.py --spec JSON --results DIR --runs runs.csv --organisms organisms.csv
+    mechanism_collect.py --spec JSON --results DIR --runs runs_detail.csv --organisms organisms.csv
         --tables DIR
 
 Writes decomposition.csv, eta.csv, eta_bins.csv, stability.csv, k_scaling.csv, teacher_flips.csv and
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
         with_observed,
         with_validity,
     )
-    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS
+    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_DETAIL_COLUMNS
     from entrench.analysis.tables import read_table, write_table
     from entrench.study.sweep import unpacked
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> None:
     paired = spec.get("paired", {"runs": [], "methods": {}})
     on_pairs = unpacked(paired["runs"])
     tables["teacher_flips"] = collect_flips(args.results, on_pairs.organisms)
-    runs = read_table(args.runs, RUN_COLUMNS)
+    runs = read_table(args.runs, RUN_DETAIL_COLUMNS)
     tables["paired"] = paired_runs(on_pairs.runs, paired["methods"], runs, tables["teacher_flips"])
     organisms = read_table(args.organisms, ORGANISM_COLUMNS)
     tables = {name: with_validity(frame, runs, organisms) for name, frame in tables.items()}

@@ -5,8 +5,8 @@
 The spec: {"sweep": the whole sweep, "complete": its complete part, "outdated": runs that were made
 with other settings, "organisms", "runs", "summary"}. The first three are text (`packed` of
 entrench/study/sweep.py), the others the specs of `organisms_collect`, `runs_collect` and
-`summary_make` without their sweeps. Writes organisms.csv, runs.csv, summary.csv and missing.csv
-below `--tables`; missing.csv lists the other runs.
+`summary_make` without their sweeps. Writes organisms.csv, runs.csv, runs_detail.csv, summary.csv,
+detail.csv and missing.csv below `--tables`; missing.csv lists the other runs.
 """
 
 import argparse
@@ -26,6 +26,7 @@ def main(argv: Sequence[str]) -> None:
 
     from entrench.analysis.risk.collect import collect_organisms, collect_prompts, collect_runs
     from entrench.analysis.summary.partial import mark_partial, missing_table
+    from entrench.analysis.summary.runs import readable_runs
     from entrench.analysis.summary.summary import SETTINGS, readable, summarise
     from entrench.analysis.tables import write_table
     from entrench.misalignments import by_name
@@ -52,7 +53,8 @@ def main(argv: Sequence[str]) -> None:
     missing = missing_table(sweep, complete, outdated.runs)
 
     write_table(organism_table, args.tables / "organisms.csv")
-    write_table(run_table, args.tables / "runs.csv")
+    write_table(readable_runs(run_table), args.tables / "runs.csv")
+    write_table(run_table, args.tables / "runs_detail.csv")
     write_table(missing, args.tables / "missing.csv")
     write_table(detail, args.tables / "detail.csv")
     write_table(mark_partial(summary, sweep, complete, methods), args.tables / "summary.csv")

@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
         frames,
         {path.stem: path.read_bytes() for path in args.figures},
         config=config,
-        facts=provenance(args.results, frames["runs"], frames["organisms"], config),
+        facts=provenance(args.results, frames["runs_detail"], frames["organisms"], config),
         name=_name(args.report.parent.relative_to(args.results)),
         note=simulation_note(args.report),
     )

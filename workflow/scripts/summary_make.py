@@ -15,10 +15,10 @@ from entrench.execution.command import parse_spec, run, spec_fields
 
 
 def main(argv: Sequence[str]) -> None:
-    """Read runs.csv, organisms.csv and each run's delta_prompts.csv, write the four tables."""
+    """Read both tables and each run's delta_prompts.csv, write the four tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--spec", required=True, help="settings, one JSON object")
-    parser.add_argument("--runs", required=True, help="runs.csv to read")
+    parser.add_argument("--runs", required=True, help="runs_detail.csv to read")
     parser.add_argument("--organisms", required=True, help="organisms.csv to read")
     parser.add_argument("--results", required=True, help="folder of all results")
     parser.add_argument("--summary", required=True, help="CSV to write")
@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--contrasts", required=True, help="CSV to write: each difference")
     args = parser.parse_args(argv)
 
-    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_COLUMNS, collect_prompts
+    from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_DETAIL_COLUMNS, collect_prompts
     from entrench.analysis.simulated import simulation_note
     from entrench.analysis.summary.contrasts import contrast_table
     from entrench.analysis.summary.summary import SETTINGS, readable, summarise
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
     spec = parse_spec(args.spec)
     settings = spec_fields(spec, *SETTINGS)
     greedy = spec_fields(spec, "greedy")["greedy"]
-    runs = read_table(args.runs, RUN_COLUMNS)
+    runs = read_table(args.runs, RUN_DETAIL_COLUMNS)
     organisms = read_table(args.organisms, ORGANISM_COLUMNS)
     prompts, on_greedy = collect_prompts(args.results, runs, greedy)
     frame, detail = summarise(runs, organisms, prompts, on_greedy, **settings)

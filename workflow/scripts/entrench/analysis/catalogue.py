@@ -11,7 +11,7 @@ from entrench.analysis.mechanism.tables import STUDY_COLUMNS
 from entrench.analysis.risk.collect import (
     ORGANISM_COLUMNS,
     ORGANISM_METRICS,
-    RUN_COLUMNS,
+    RUN_DETAIL_COLUMNS,
     RUN_METRICS,
 )
 from entrench.analysis.risk.delta import DELTA_COLUMNS, PROMPT_COLUMNS
@@ -27,6 +27,7 @@ from entrench.analysis.summary.judge_health import (
 )
 from entrench.analysis.summary.partial import MARKS, MISSING_COLUMNS
 from entrench.analysis.summary.power import POWER_COLUMNS
+from entrench.analysis.summary.runs import RUN_COLUMNS
 from entrench.analysis.summary.summary_columns import DETAIL_COLUMNS, SUMMARY_COLUMNS
 from entrench.analysis.summary.variance import VARIANCE_COLUMNS
 
@@ -76,6 +77,12 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
         "A row is a run: a method on an organism, under the headline evaluation. A repeat of the "
         "run has a row of its own.",
         RUN_COLUMNS,
+    ),
+    "runs_detail": Table(
+        "runs_detail.csv",
+        "A row is a row of runs.csv, with all else about it. Other tables, figures and the report "
+        "are made from this one.",
+        RUN_DETAIL_COLUMNS,
         VIEW_PARSE_RATES | RUN_METRICS,
     ),
     "delta_risk": Table(

@@ -44,9 +44,9 @@ def page(
 ) -> str:
     """The report as HTML.
 
-    `frames`: stem of a table's file -> table; runs, organisms and summary must be there. `figures`:
-    name -> PNG. `config` is the config to show, `facts` the provenance. `note` marks simulated
-    results. `name` says which part of the sweep the report is about.
+    `frames`: stem of a table's file -> table; runs_detail, organisms and summary must be there.
+    `figures`: name -> PNG. `config` is the config to show, `facts` the provenance. `note` marks
+    simulated results. `name` says which part of the sweep the report is about.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -109,7 +109,7 @@ def _with_code(text: str) -> Markup:
 
 def partial(frames: Frames, config: Mapping[str, Any]) -> list[str]:
     """Sentences on what is missing, invalid, unscored or limited, each with its number."""
-    runs, organisms = frames["runs"], frames["organisms"]
+    runs, organisms = frames["runs_detail"], frames["organisms"]
     found = []
     if "missing" in frames and (missing := frames["missing"].height):
         found.append(f"{_are(missing, 'run')} missing; missing.csv says which.")
@@ -175,12 +175,12 @@ def _named(frame: Any, *further: str) -> list[str]:
 
 
 def _runs(frame: Any) -> int:
-    """The runs of some rows of runs.csv, each once: without its repeats."""
+    """The runs of some rows of runs_detail.csv, each once: without its repeats."""
     return frame.select(RUN_KEY).n_unique()
 
 
 def _counts(frames: Frames) -> dict[str, int]:
-    organisms, runs = frames["organisms"], frames["runs"]
+    organisms, runs = frames["organisms"], frames["runs_detail"]
     return {
         "models": organisms["model"].n_unique(),
         "misalignments": organisms["misalignment"].n_unique(),

@@ -25,7 +25,7 @@ def organism_inputs(results: str, organism: Organism) -> dict[str, str]:
 
 
 def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
-    """The files that a row of runs.csv is made from, by name, without those of `pool_inputs`.
+    """The files that a row of runs_detail.csv is made from, by name; not those of `pool_inputs`.
 
     A label method has labels, and verdicts where it reads them. Repeats of one pool share them.
     """
@@ -48,7 +48,7 @@ def run_inputs(results: str, run: Run, operator: str) -> dict[str, str]:
 def pool_inputs(
     results: str, run: Run, operator: str, draws: Sequence[Draw]
 ) -> dict[str, list[str]]:
-    """The files of its organism's pool that a row of runs.csv is made from: one a draw.
+    """The files of its organism's pool that a row of runs_detail.csv is made from: one a draw.
 
     They are `candidates` for a label method, and `rewards` where it reads them. `draws` are the
     draws that the run reads.

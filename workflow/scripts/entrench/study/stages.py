@@ -188,7 +188,7 @@ STAGES = {
             "labels_cross", SCORED_BY, ("cross.jsonl", "label_kl.csv", "engine.json"), None, "model"
         ),
         _table("organisms_collect", "organisms"),
-        _table("runs_collect", "runs"),
+        _table("runs_collect", "runs", "runs_detail"),
         _table("summary_make", "summary", "detail", "variance", "contrasts"),
         _table("power_estimate", "power"),
         _table("rates_simulate", "error_rates"),
@@ -199,7 +199,14 @@ STAGES = {
         Stage(
             "partial_make",
             PARTIAL,
-            ("organisms.csv", "runs.csv", "summary.csv", "detail.csv", "missing.csv"),
+            (
+                "organisms.csv",
+                "runs.csv",
+                "runs_detail.csv",
+                "summary.csv",
+                "detail.csv",
+                "missing.csv",
+            ),
             None,
             light=True,
             reports=True,

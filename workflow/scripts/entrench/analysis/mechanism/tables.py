@@ -49,7 +49,7 @@ OBSERVED = {
 }
 VALIDITY = {
     "valid": yes_no(
-        "whether the run is valid in runs.csv; figures and means leave out runs that are not"
+        "whether the run is valid in runs_detail.csv; figures and means leave out runs that are not"
     ),
     **EFFECTIVE,
 }
@@ -152,14 +152,17 @@ def collect_divergences(
 
 
 def with_validity(frame: pl.DataFrame, runs: pl.DataFrame, organisms: pl.DataFrame) -> pl.DataFrame:
-    """A study table, its `valid` filled from runs.csv and its `effective` from organisms.csv.
+    """A study table, its `valid` from runs_detail.csv and its `effective` from organisms.csv.
 
     The table is about the first training of each run, and so is `valid`.
-    A column that the table does not have is not added. Raises EntrenchError where runs.csv or
-    organisms.csv lacks a run or an organism of the table.
+    A column that the table does not have is not added. Raises EntrenchError where runs_detail.csv
+    or organisms.csv lacks a run or an organism of the table.
     """
     first = runs.filter(pl.col("repeat") == 1)
-    for name, source, column in (("runs", first, "valid"), ("organisms", organisms, "effective")):
+    for name, source, column in (
+        ("runs_detail", first, "valid"),
+        ("organisms", organisms, "effective"),
+    ):
         if column not in frame.columns:
             continue
         keys = [*ORGANISM, *(["method"] if column == "valid" else [])]

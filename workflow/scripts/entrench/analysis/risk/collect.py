@@ -1,4 +1,4 @@
-"""The tables organisms.csv and runs.csv: a row per organism, a row per training of a run.
+"""The tables organisms.csv and runs_detail.csv: a row per organism, a row per training of a run.
 
 Risks, deltas and shares are fractions; losses are nats per token.
 """
@@ -91,7 +91,7 @@ ORGANISM_METRICS = {
     "metric_NAME": number("the metric NAME of the organism's risk.json: see docs/metrics.md"),
     "base_metric_NAME": number("the metric NAME of the base model's risk.json"),
 }
-RUN_COLUMNS = {
+RUN_DETAIL_COLUMNS = {
     **RUN,
     **REPEAT,
     **POOL,
@@ -205,10 +205,10 @@ def collect_runs(
     greedy: str | None,
     views: Sequence[str],
 ) -> pl.DataFrame:
-    """runs.csv: columns `RUN_COLUMNS`, view_parse_rate_* per view, metric_* of the trained model.
+    """runs_detail.csv: columns `RUN_DETAIL_COLUMNS`, view_parse_rate_* per view, then metric_*.
 
-    `methods`: method -> its operator, kind and settings. `greedy` names the evaluation of greedy
-    answers, where there is one.
+    The metrics are those of the trained model. `methods`: method -> its operator, kind and
+    settings. `greedy` names the evaluation of greedy answers, where there is one.
     """
 
     @lru_cache(maxsize=4)  # candidates and rewards of one organism: its runs are neighbours
@@ -261,14 +261,17 @@ def collect_runs(
         (f"view_parse_rate_{view}" for view in views), *VIEW_PARSE_RATES.values()
     )
     return table(
-        rows, RUN_COLUMNS | view_columns | _metric_columns(rows, RUN_COLUMNS | view_columns)
+        rows,
+        RUN_DETAIL_COLUMNS
+        | view_columns
+        | _metric_columns(rows, RUN_DETAIL_COLUMNS | view_columns),
     )
 
 
 def collect_prompts(
     results: str, runs: pl.DataFrame, greedy: str | None = None
 ) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFrame]]:
-    """The delta_prompts.csv of each valid row of runs.csv, by the row's name.
+    """The delta_prompts.csv of each valid row of runs_detail.csv, by the row's name.
 
     The first are the rows under the headline evaluation, the second those under the evaluation
     `greedy`: of each run that has a change under it, and none without that argument. The name is

@@ -41,7 +41,8 @@ DELTA_COLUMNS = {
     "headline": yes_no("whether this is the headline evaluation, which runs.csv is about"),
     "valid": yes_no(
         "whether the row can be used: few enough completions are unscored, and some prompt is "
-        "scored both times (before and after phase 3); in runs.csv, something was trained as well"
+        "scored both times (before and after phase 3); in runs_detail.csv, something was trained "
+        "as well"
     ),
     "reason": text("why the row is not valid; empty where it is"),
     **ORGANISM_RISK,

@@ -25,7 +25,7 @@ ROUNDING = 1e-9  # of differences of shares
 def doubts(run: Row, organism: Row) -> list[str]:
     """Why no conclusion may be drawn from a run, most important first; empty: nothing is against.
 
-    `run` is a row of runs.csv, one training; `organism` is the row of organisms.csv of its
+    `run` is a row of runs_detail.csv, one training; `organism` is the row of organisms.csv of its
     organism. Where a cell is missing or None, nothing is concluded from it.
     """
     return [

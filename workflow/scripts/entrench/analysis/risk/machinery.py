@@ -1,4 +1,4 @@
-"""Did a label method's machinery engage? Figures about its labels, for runs.csv.
+"""Did a label method's machinery engage? Figures about its labels, for runs_detail.csv.
 
 Shares are fractions in [0, 1]. A figure is None where it does not apply to the method, or where
 there is nothing to count.

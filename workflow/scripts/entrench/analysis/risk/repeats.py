@@ -8,7 +8,7 @@ RUN_KEY = (*ORGANISM, "method")
 
 
 def mean_over_repeats(runs: pl.DataFrame) -> pl.DataFrame:
-    """The rows of runs.csv, with one row for the valid trainings of each run.
+    """The rows of runs_detail.csv, with one row for the valid trainings of each run.
 
     A number that is no count is the mean over these trainings. Other columns are those of the first
     of them, and `repeat` is 1. So the ends of the interval over prompts are means too. This

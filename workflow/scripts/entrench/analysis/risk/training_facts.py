@@ -1,4 +1,4 @@
-"""What a training's run.json says of it, for organisms.csv and runs.csv."""
+"""What a training's run.json says of it, for organisms.csv and runs_detail.csv."""
 
 from entrench.analysis.columns import Columns, count, number, share
 from entrench.records import Record, read_json

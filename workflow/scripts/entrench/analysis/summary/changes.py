@@ -1,6 +1,6 @@
 """Changes in risk, ready for the summary: one row a run, with its training variance and its items.
 
-A row is one of runs.csv, as the mean over the valid repeats of its run, and has more entries:
+A row is one of runs_detail.csv, the mean over the valid repeats of its run, with more entries:
 `trainings` (their number), `training` (the variance of the mean that training causes; None where
 nothing shows it), `shares` (how each item moves it; None where not known) and `halves` (the change
 on each half of the items; None where items are not known).
@@ -102,7 +102,7 @@ def organism_spread(units: Sequence[Unit]) -> Variance:
 
 
 def measured_runs(runs: Sequence[Mapping[str, Any]]) -> list[Measured]:
-    """Rows of runs.csv for intervals of plain means and shares over runs."""
+    """Rows of runs_detail.csv for intervals of plain means and shares over runs."""
     return [
         Measured(
             value=run["delta_risk"],

@@ -23,7 +23,7 @@ from entrench.analysis.summary.names import organism_name, pooled, run_name
 from entrench.analysis.tables import table
 from entrench.methods.shared.catalogue import METHODS
 
-Row = dict[str, Any]  # a row of runs.csv, or of `changes`
+Row = dict[str, Any]  # a row of runs_detail.csv, or of `changes`
 Facts = Mapping[str, Mapping[str, Any]]  # method or model -> its entry of the config
 
 

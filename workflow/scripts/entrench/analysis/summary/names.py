@@ -9,12 +9,12 @@ ALL_METHODS = "all consistency methods"
 
 
 def organism_name(run: Mapping[str, Any]) -> str:
-    """The organism of a row of runs.csv or organisms.csv."""
+    """The organism of a row of runs_detail.csv or organisms.csv."""
     return f"{run['model']}/{run['misalignment']}/seed{run['seed']}"
 
 
 def run_name(run: Mapping[str, Any]) -> str:
-    """The name of a row of runs.csv: of a run, or of a repeat of it."""
+    """The name of a row of runs_detail.csv: of a run, or of a repeat of it."""
     return f"{organism_name(run)}/{run['method']}{paths.repeat(run['repeat'])}"
 
 

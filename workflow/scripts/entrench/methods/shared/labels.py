@@ -37,7 +37,8 @@ class LabelMethod(Method, ABC):
     phase = "labels"
     passes: ClassVar = {"consistency": "training"}
     sets: ClassVar[tuple[str, ...]] = ()  # always read; the setting `set` may name one more
-    # Columns of runs.csv that show whether its machinery engaged. A value says what the share is.
+    # Columns of runs_detail.csv that show whether its machinery engaged. A value says what the
+    # share is.
     machinery_columns: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod

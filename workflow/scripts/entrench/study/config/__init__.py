@@ -27,11 +27,11 @@ else:
 STUDY_FIGURES = {
     "base_vs_instruct": ("contrasts", "detail"),
     "comparison_with_paper": ("comparison_with_paper",),
-    "delta_by_method": ("runs", "organisms", "summary"),
+    "delta_by_method": ("runs_detail", "organisms", "summary"),
     "false_positive_rates": ("error_rates",),
     "judge_health": ("judge_health",),
-    "risk_trajectories": ("runs", "organisms"),
-    "suppressed_share": ("runs", "detail"),
+    "risk_trajectories": ("runs_detail", "organisms"),
+    "suppressed_share": ("runs_detail", "detail"),
 }
 MECHANISM_FIGURES = {
     "eta_curves": ("eta", "eta_bins"),
