@@ -39,6 +39,7 @@ def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str,
         for row in runs.iter_rows(named=True)
     ]
     kinds = {name: facts["kind"] for name, facts in told["methods"].items()}
+    facts = {name: told[name] for name in ("methods", "models")}
     assumed = {"level": 0.95, "epsilon": 0.02, "assumed_sd": 0.15}
     mechanism = simulated_mechanism.study(models, seeds)
     compared = compare(
@@ -60,7 +61,9 @@ def tables(models: int, seeds: int, runs_wanted: int | None = None) -> dict[str,
         "contrasts": contrast_table(runs, told["methods"], told["models"]),
         "comparison_with_paper": compared,
         "power": power_table(matrix, kinds, **assumed),
-        "error_rates": error_rates(matrix, kinds, replicates=3, seed=1, **assumed),
+        "error_rates": error_rates(
+            matrix, **facts, replicates=3, further=1, fits=0, seed=1, **assumed
+        ),
         "judge_health": judge_health(runs, organisms, agreement),
         **{name: mechanism[name] for name in (*MECHANISM_TABLES, "divergence")},
     }

@@ -4,8 +4,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from entrench.analysis.statistics.halves import half_changes, halves_of, mean_half
-from entrench.analysis.statistics.shared_prompts import item_variance
+from entrench.analysis.statistics.halves import (
+    Half,
+    half_changes,
+    halves_of,
+    mean_half,
+    measuring_half,
+    shares_together,
+)
+from entrench.analysis.statistics.shared_prompts import Shares, item_variance
 
 
 def table(*rows):
@@ -97,14 +104,37 @@ def test_the_items_of_a_half_move_its_change_alone():
         {"run": table(*((name, int(name > "b"), None, move) for name, move in moves.items()))}
     )
     first, second = halves["run"]
-    assert first.shares.values == pytest.approx([-0.1, 0.1, 0.0, 0.0])
-    assert second.shares.values == pytest.approx([0.0] * 4)
-    assert (first.shares.strata == second.shares.strata).all()
-    # The mean of .1 and .5 has the variance .08 / 2; the mean with the other half a quarter of it.
+    assert first.shares.values == pytest.approx([-0.1, 0.1])
+    assert second.shares.values == pytest.approx([0.0] * 2)
+    # The mean of .1 and .5 has the variance .08 / 2.
     assert item_variance(first.shares.values, first.shares.strata) == pytest.approx(0.04)
-    both = mean_half([first, second])
-    assert both.change == pytest.approx(0.25)
-    assert item_variance(both.shares.values, both.shares.strata) == pytest.approx(0.01)
+    again = mean_half([first, Half(0.5, Shares(np.array([0.1, -0.1]), first.shares.strata))])
+    assert again.change == pytest.approx(0.4)
+    assert again.shares.values == pytest.approx([0.0, 0.0])
+
+
+def test_units_of_both_halves_have_the_items_of_both():
+    """Two groups in the first half, one in the second."""
+    one = Shares(np.array([-0.1, 0.1, 0.0]), np.array([0, 0, 1]))
+    other = Shares(np.array([0.2, -0.2]), np.array([0, 0]))
+    first, second = shares_together([(0, one), (1, other)])
+    assert first.values.tolist() == [-0.1, 0.1, 0.0, 0.0, 0.0]
+    assert second.values.tolist() == [0.0, 0.0, 0.0, 0.2, -0.2]
+    assert first.strata.tolist() == second.strata.tolist() == [0, 0, 1, 2, 2]
+
+
+def test_a_half_that_measured_no_unit_has_no_items():
+    one = Shares(np.array([0.2, -0.2]), np.array([0, 0]))
+    assert shares_together([(1, one), (1, one)]) == [one, one]
+    assert shares_together([]) == []
+
+
+def test_the_organisms_of_a_model_take_turns():
+    """Whatever the model begins with: five seeds are measured on 3 and 2, or on 2 and 3."""
+    for model in "abcdef":
+        halves = [measuring_half(model, "sycophancy", seed) for seed in range(40, 45)]
+        assert halves[1:] == [1 - half for half in halves[:-1]]
+    assert len({measuring_half(model, "sycophancy", 40) for model in "abcdef"}) == 2
 
 
 def test_an_empty_half_is_not_a_number():

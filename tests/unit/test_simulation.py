@@ -26,8 +26,23 @@ from entrench.study.config.check import load_config
 from entrench.study.specs.tables import power_spec, rates_spec
 from entrench.study.sweep import Organism, expand, unpacked
 
-KINDS = {"act": "consistency", "bct": "consistency", "mv": "control", "sr": "control"}
-SETTINGS = {"level": 0.95, "epsilon": 0.02, "assumed_sd": 0.15, "seed": 1}
+METHODS = {
+    "act": {"operator": "act", "kind": "consistency"},
+    "bct": {"operator": "bct", "kind": "consistency"},
+    "mv": {"operator": "multi_view", "kind": "control"},
+    "sr": {"operator": "self_refinement", "kind": "control"},
+}
+MODELS_FACTS = {name: {"kind": "base", "family": name} for name in ("m0", "m1", "m2")}
+SETTINGS = {
+    "methods": METHODS,
+    "models": MODELS_FACTS,
+    "level": 0.95,
+    "epsilon": 0.02,
+    "assumed_sd": 0.15,
+    "seed": 1,
+    "further": 0,
+    "fits": 0,
+}
 
 
 def runs(models, seeds, methods=("act", "bct"), repeats=1):
@@ -147,7 +162,7 @@ def test_which_conclusions_are_false(said, true, false):
 
 def test_rates_of_one_model_with_repeats_hold_their_level():
     planned = runs(1, 3, methods=("act", "bct", "mv", "sr"), repeats=3)
-    found = error_rates(planned, KINDS, replicates=40, **SETTINGS)
+    found = error_rates(planned, replicates=40, **SETTINGS)
     # One model: organisms correlate by 0, .3 or .6, models by 0 alone.
     assert found.height == 2 * 3 * (1 + 2 * 2)
     assert found["n_rows"].unique().to_list() == [5]  # four methods, both of consistency at once
@@ -178,7 +193,7 @@ def test_organisms_that_stand_for_models_would_err():
 
 
 def test_a_single_training_has_an_interval_and_no_conclusion():
-    found = error_rates(runs(1, 1), KINDS, replicates=1, **SETTINGS)
+    found = error_rates(runs(1, 1), replicates=1, **SETTINGS)
     assert found["replicates"].unique().to_list() == [1]
     assert found["about"].unique().to_list() == [WEIGHTS]
     assert found["measure"].unique().to_list() == [COVERAGE]
@@ -202,7 +217,7 @@ def test_repeats_are_simulated_and_variants_are_not():
 
 def test_rates_have_intervals_over_tables_not_rows():
     """Three rows of 20 tables are 20 cases, not 60."""
-    found = error_rates(runs(3, 2), KINDS, replicates=20, **SETTINGS)
+    found = error_rates(runs(3, 2), replicates=20, **SETTINGS)
     never = found.filter(measure=FALSE_ROWS, rate=0.0)
     assert never.height
     assert never["n_rows"].unique().to_list() == [3]

@@ -12,6 +12,7 @@ from unit.simulated import prompt_deltas, settings, study
 
 from entrench.analysis.risk.collect import ORGANISM_COLUMNS, RUN_DETAIL_COLUMNS
 from entrench.analysis.risk.delta import PROMPT_COLUMNS
+from entrench.analysis.statistics.halves import measuring_half
 from entrench.analysis.summary.contrasts import CONTRAST_COLUMNS, contrast_table
 from entrench.analysis.summary.names import ALL_METHODS
 from entrench.analysis.summary.summary import readable, summarise
@@ -251,10 +252,11 @@ def test_a_single_difference_has_an_interval():
 def test_effective_organisms_are_measured_on_the_items_that_did_not_select_them():
     names = "abcdefgh"
     moves = (0.0, -0.1) * 4  # half 1 fell by .1 more than half 0
-    runs = [run(-0.2, 40), run(-0.4, 41)]
-    organisms = {40: {"effective_second_half": False}, 41: {"effective_first_half": False}}
+    runs = [run(-0.2, 41), run(-0.4, 42)]
+    assert [measuring_half("tiny", "sycophancy", seed) for seed in (41, 42)] == [1, 0]
+    organisms = {41: {"effective_second_half": False}, 42: {"effective_first_half": False}}
     _, detail = told(runs, prompts=by_prompt(moves, names), organisms=organisms)
-    # Organism 40 was selected on half 0, so half 1 is measured; organism 41 the other way round.
+    # Half 0 selected organism 41, so half 1 is measured; organism 42 the other way round.
     found = detail["bct", "effective_change_pp"]
     assert found["value"] == pytest.approx(100 * (-0.3 - 0.4) / 2)
     assert found["note"].startswith("2 of 2 organisms; standard errors")
@@ -262,9 +264,13 @@ def test_effective_organisms_are_measured_on_the_items_that_did_not_select_them(
     # Inside a half all items moved alike. Organisms: s = .0707, t(1) = 12.7062.
     half = 100 * 12.7062 * 0.05
     assert (found["low"], found["high"]) == pytest.approx((-35 - half, -35 + half), abs=1e-2)
-    neither = {
-        seed: {"effective_first_half": False, "effective_second_half": False} for seed in (40, 41)
-    }
+    # Both halves show organism 41. It counts with half 1 all the same, and half 0 is no matter.
+    organisms = {42: {"effective_second_half": False}}
+    _, detail = told(runs, prompts=by_prompt(moves, names), organisms=organisms)
+    found = detail["bct", "effective_change_pp"]
+    assert found["value"] == pytest.approx(100 * -0.3)
+    assert found["note"] == "1 of 2 organisms"
+    neither = {41: {"effective_first_half": False}, 42: {"effective_second_half": False}}
     _, detail = told(runs, prompts=by_prompt(moves, names), organisms=neither)
     assert (
         detail["bct", "effective_change_pp"]["note"] == "induction is shown to work on no organism"

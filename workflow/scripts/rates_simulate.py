@@ -3,8 +3,9 @@
     rates_simulate.py --spec JSON --rates FILE.csv
 
 The spec: {"runs": [[model, misalignment, seeds, methods], ...] or the same as text (`packed` of
-entrench/study/sweep.py), "kinds": {method: kind}, "level", "epsilon" and "assumed_sd": fractions,
-"seed"}.
+entrench/study/sweep.py), "methods": {method: {"operator", "kind", "set" where it has one}},
+"models": {model: {"kind", "family", "size_billion"}}, "level", "epsilon" and "assumed_sd":
+fractions, "seed"}.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from entrench.execution.command import parse_spec, run, spec_fields
 
 REPLICATES = 100
+FURTHER = 8  # simulated tables with the intervals of all of detail.csv but the partly pooled
 
 
 def main(argv: Sequence[str]) -> None:
@@ -26,10 +28,11 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.tables import write_table
     from entrench.study.sweep import unpacked
 
-    names = ("runs", "kinds", "level", "epsilon", "assumed_sd", "seed")
+    names = ("runs", "methods", "models", "level", "epsilon", "assumed_sd", "seed")
     spec = spec_fields(parse_spec(args.spec), *names)
     runs = unpacked(spec.pop("runs")).runs
-    write_table(error_rates(runs, replicates=REPLICATES, **spec), args.rates)
+    found = error_rates(runs, replicates=REPLICATES, further=FURTHER, fits=0, **spec)
+    write_table(found, args.rates)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from entrench.analysis.statistics.effect import MODELS, NEW, ORGANISM, WEIGHTS
-from entrench.analysis.summary.error_rates import COVERAGE, FALSE_TABLES
+from entrench.analysis.summary.error_rates import CHANGE, COVERAGE, FALSE_TABLES
 from entrench.figures.layout import panels
 from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, style
 
@@ -22,8 +22,8 @@ _NOISE = "with noise of items"
 
 
 def data(error_rates: pl.DataFrame) -> pl.DataFrame:
-    """The simulated rates in percent, each with its 95% interval over tables."""
-    return error_rates.select(
+    """The rates of changes and conclusions in percent, each with its 95% interval over tables."""
+    return error_rates.filter(quantity=CHANGE).select(
         *("model_correlation", "organism_correlation", "item_sd_pp"),
         *("measure", "about", "epsilon_pp", "n_rows", "replicates"),
         *(

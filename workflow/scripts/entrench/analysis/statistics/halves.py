@@ -3,6 +3,9 @@
 Organisms whose induction worked are found by the same scores that a change in risk subtracts. On
 the items that selected an organism its risk is too high by luck, so its change comes out too low.
 The other half knows nothing of this luck.
+
+An organism counts with one half, fixed beforehand. With the mean of both halves where both select
+it, a half would count less just where it selected by luck: so the mean change would be too high.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,12 +36,19 @@ def halves_of(ids: Sequence[str], strata: Sequence[str], items: Sequence[str]) -
     return np.array([half[item] for item in items], dtype=int)
 
 
+def measuring_half(model: str, misalignment: str, seed: int) -> int:
+    """The half of the items, 0 or 1, that an organism is measured on; the other one selects it.
+
+    The organisms of a model take turns, by their seeds. No score decides it.
+    """
+    return (derive_seed("measuring half", model, misalignment) + seed) % len(HALVES)
+
+
 @dataclass(frozen=True)
 class Half:
-    """The change in risk on one half of the items, a fraction, and how each item moves it.
+    """The change in risk on one half of the items, a fraction, and how each of these moves it.
 
-    An empty half has the change NaN. Items of the other half have the share 0, in strata of their
-    own.
+    An empty half has the change NaN.
     """
 
     change: float
@@ -53,21 +63,36 @@ def half_changes(tables: Mapping[str, pl.DataFrame]) -> dict[str, tuple[Half, Ha
     """
     parts = [{name: _half(one, half) for name, one in tables.items()} for half in range(2)]
     first, second = map(run_shares, parts)
-    found = {}
-    for name in tables:
-        one, other = first[name], second[name]
-        strata = np.concatenate([one.strata, other.strata + one.strata.max(initial=-1) + 1])
-        own = np.concatenate([one.values, np.zeros_like(other.values)])
-        others = np.concatenate([np.zeros_like(one.values), other.values])
-        found[name] = (
-            Half(_change(parts[0][name]), Shares(own, strata)),
-            Half(_change(parts[1][name]), Shares(others, strata)),
+    return {
+        name: (
+            Half(_change(parts[0][name]), first[name]),
+            Half(_change(parts[1][name]), second[name]),
         )
-    return found
+        for name in tables
+    }
+
+
+def shares_together(units: Sequence[tuple[int, Shares]]) -> list[Shares]:
+    """The shares of units over the items of all units; each was measured on one half, 0 or 1.
+
+    Items of the other half have the share 0, in strata of their own. Where one half measured all
+    units, the other's items tell nothing and are left out.
+    """
+    halves = dict(units)
+    if len(halves) < len(HALVES):
+        return [shares for _, shares in units]
+    first, second = halves[0].strata, halves[1].strata
+    strata = np.concatenate([first, second + first.max(initial=-1) + 1])
+    return [
+        Shares(np.pad(own.values, (half * len(first), (1 - half) * len(second))), strata)
+        for half, own in units
+    ]
 
 
 def mean_half(repeats: Sequence[Half]) -> Half:
     """The mean over the trainings of a run of one half."""
+    if len(repeats) == 1:
+        return repeats[0]
     shares = mean_shares([one.shares for one in repeats])
     assert shares is not None
     return Half(float(np.mean([one.change for one in repeats])), shares)

@@ -44,7 +44,7 @@ def changes(runs: pl.DataFrame, prompts: Prompts) -> dict[str, list[Row]]:
                 row
                 | {
                     "trainings": len(trainings),
-                    "training": _of_mean(spread, len(trainings)),
+                    "training": of_mean(spread, len(trainings)),
                     "shares": mean_shares([shares.get(name) for name in trainings]),
                     "halves": _halves([halves.get(name) for name in trainings]),
                 }
@@ -144,7 +144,8 @@ def _commons(rows: Mapping[str, Mapping[str, Values]]) -> dict[str, Common]:
     return commons({name: list(own.values()) for name, own in rows.items()})
 
 
-def _of_mean(spread: Variance | None, trainings: int) -> Variance | None:
+def of_mean(spread: Variance | None, trainings: int) -> Variance | None:
+    """The variance of a mean of so many trainings, from that of one."""
     if spread is None or not trainings:
         return None
     return Variance(spread.value / trainings, spread.free, spread.carried)

@@ -11,7 +11,7 @@ from scipy import stats
 from entrench.analysis.risk.answers import ANSWERERS
 from entrench.analysis.statistics.bootstrap import Interval
 from entrench.analysis.statistics.effect import NEW, Effect, Unit, effect, organism_means
-from entrench.analysis.statistics.halves import HALVES, mean_half
+from entrench.analysis.statistics.halves import HALVES, measuring_half, shares_together
 from entrench.analysis.statistics.inference import suppressed_interval
 from entrench.analysis.statistics.pooling import pool
 from entrench.analysis.statistics.significance import ROUNDING, benjamini_hochberg
@@ -46,9 +46,9 @@ def details(
         yield entry("doubted_organisms", float(len(line.doubted)), note=told)
     if line.effect is None:
         return
-    yield entry("change_pp", None) | _of_effect(line.effect, level)
+    yield entry("change_pp", None) | of_effect(line.effect, level)
     if line.of_these and line.effect.about == NEW:
-        yield entry("change_of_these_models_pp", None) | _of_effect(line.of_these, level)
+        yield entry("change_of_these_models_pp", None) | of_effect(line.of_these, level)
     if line.effect.variance is not None:
         low, high = ends(line.effect.interval(adjusted))
         yield entry(
@@ -60,13 +60,13 @@ def details(
             note=f"level {adjusted:.5g}",
         )
     if line.beyond:
-        yield entry("beyond_self_training_pp", None) | _of_effect(line.beyond, level, most=2.0)
+        yield entry("beyond_self_training_pp", None) | of_effect(line.beyond, level, most=2.0)
     if line.greedy:
-        yield entry("greedy_change_pp", None) | _of_effect(line.greedy, level)
-    yield entry("effective_change_pp", None) | _effective(line.rows, facts, level)
+        yield entry("greedy_change_pp", None) | of_effect(line.greedy, level)
+    yield entry("effective_change_pp", None) | effective_change(line.rows, facts, level)
     values = np.array([row["delta_risk"] for row in line.rows])
     yield entry("median_change_pp", 100 * float(np.median(values)), note=f"{len(values)} runs")
-    yield entry("share_fell", None) | _share_fell(line, level)
+    yield entry("share_fell", None) | share_fell(line.rows, level)
     yield from (entry(name, level) for name, level in _chance_levels(line, facts))
     yield entry("risk_after", float(np.mean([row["trained_risk"] for row in line.rows])))
     for state in ("excluded", "unscored"):
@@ -86,7 +86,8 @@ def _chance_levels(line: Line, facts: Mapping[str, Row]) -> Iterator[tuple[str, 
             yield f"risk_{when}_by_{answerer}", mean
 
 
-def _of_effect(found: Effect, level: float, most: float = 1.0) -> dict[str, Any]:
+def of_effect(found: Effect, level: float, most: float = 1.0) -> dict[str, Any]:
+    """The entries of a row that an effect fills, in points; it lies between -`most` and `most`."""
     low, high = ends(found.interval(level), most)
     note = found.reason
     if found.variance:
@@ -107,36 +108,38 @@ def _of_effect(found: Effect, level: float, most: float = 1.0) -> dict[str, Any]
     }
 
 
-def _effective(rows: Sequence[Row], facts: Mapping[str, Row], level: float) -> dict[str, Any]:
+def effective_change(rows: Sequence[Row], facts: Mapping[str, Row], level: float) -> dict[str, Any]:
     """The change on organisms whose induction worked, without the luck of having been selected.
 
-    An organism counts with the half of the items that did not select it, or with the mean of both.
+    An organism counts where one half of the items selects it, with its change on the other half.
+    `facts`: organism -> its row of organisms.csv.
     """
-    units = []
+    selected, measured = [], []
     for row in rows:
-        fact = facts[organism_name(row)]
-        shown = [bool(fact.get(f"effective_{name}")) for name in HALVES]
-        used = [
-            half
-            for half, by_other in zip(row["halves"] or (), shown[::-1], strict=False)
-            if by_other and np.isfinite(half.change)
-        ]
-        if used:
-            mean = mean_half(used)
-            units.append(replace(unit_of(row), value=mean.change, shares=mean.shares))
+        measuring = measuring_half(row["model"], row["misalignment"], row["seed"])
+        shown = facts[organism_name(row)].get(f"effective_{HALVES[1 - measuring]}")
+        if shown and row["halves"] and np.isfinite(row["halves"][measuring].change):
+            selected.append(row)
+            measured.append((measuring, row["halves"][measuring]))
+    together = shares_together([(half, own.shares) for half, own in measured])
+    units = [
+        replace(unit_of(row), value=half.change, shares=shares)
+        for row, (_, half), shares in zip(selected, measured, together, strict=True)
+    ]
     means = organism_means(units)
     found = effect(means, organism_spread(means))
     if found is None:
         return {"note": "induction is shown to work on no organism"}
-    told = _of_effect(found, level)
+    told = of_effect(found, level)
     note = f"{len(means)} of {len({organism_name(row) for row in rows})} organisms"
     return told | {"note": "; ".join(filter(None, [note, told["note"]]))}
 
 
-def _share_fell(line: Line, level: float) -> dict[str, Any]:
-    values = np.array([row["delta_risk"] for row in line.rows])
+def share_fell(rows: Sequence[Row], level: float) -> dict[str, Any]:
+    """The share of runs whose risk fell, 0 to 1; for its interval items are given."""
+    values = np.array([row["delta_risk"] for row in rows])
     fell, rose = int((values < -ROUNDING).sum()), int((values > ROUNDING).sum())
-    kind, interval = suppressed_interval(measured_runs(line.rows), level)
+    kind, interval = suppressed_interval(measured_runs(rows), level)
     return {
         "about": kind,
         "value": fell / len(values),
@@ -185,7 +188,7 @@ def contrast_details(
                 "misalignment": misalignment,
                 "row": name,
                 "quantity": "difference_pp",
-            } | _of_effect(found, level, most=2.0)
+            } | of_effect(found, level, most=2.0)
 
 
 def with_adjusted_p(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,17 +5,15 @@ reads a real one.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from entrench.analysis.columns import count, ends, points, share, text, with_ends
-from entrench.analysis.statistics.clusters import clustered_share_interval, share_interval
 from entrench.analysis.statistics.conclusions import (
     FALLS,
     RISES,
@@ -31,6 +29,17 @@ from entrench.analysis.statistics.effect import (
     ORGANISM,
     WEIGHTS,
 )
+from entrench.analysis.summary.contrasts import Facts
+from entrench.analysis.summary.coverage import COVERAGE, ROUNDING, Coverage, Printed, rate
+from entrench.analysis.summary.names import pooled
+from entrench.analysis.summary.simulated_details import (
+    ONE_MODEL,
+    OVER_MODELS,
+    OVER_ORGANISMS,
+    POOLED,
+    printed_details,
+    printed_pooled,
+)
 from entrench.analysis.summary.simulation import (
     CORRELATION_COLUMNS,
     GRID,
@@ -44,14 +53,10 @@ from entrench.analysis.tables import table
 from entrench.seeds import derive_seed
 from entrench.study.sweep import Run
 
-MONTE_CARLO = 0.95  # level of the intervals of simulated rates
-ROUNDING = 1e-12
+CHANGE = "change_pp"
+FALSE_ROWS, FALSE_TABLES = "false conclusions", "tables with a false conclusion"
+ABOUTS = (NEW, MODELS, ORGANISM, WEIGHTS, OVER_MODELS, OVER_ORGANISMS, ONE_MODEL)
 
-COVERAGE, FALSE_ROWS, FALSE_TABLES = (
-    "coverage",
-    "false conclusions",
-    "tables with a false conclusion",
-)
 RATE_COLUMNS = {
     **CORRELATION_COLUMNS,
     "item_sd_pp": points(
@@ -63,11 +68,17 @@ RATE_COLUMNS = {
         f"`{FALSE_ROWS}`: share of rows with one; `{FALSE_TABLES}`: share of tables with at least "
         "one"
     ),
-    "about": text("the rows counted: what their interval is about, in the words of summary.csv"),
+    "quantity": text(
+        f"the rows counted: their quantity in detail.csv; conclusions are drawn from `{CHANGE}`"
+    ),
+    "about": text(
+        "the rows counted: what their interval is about, in the words of detail.csv, or "
+        f"`{ONE_MODEL}` (`{POOLED}`)"
+    ),
     "epsilon_pp": points(
         "the margin of conclusions; the true mean change of every method lies on it"
     ),
-    "n_rows": count("rows counted in each simulated table", "rows"),
+    "n_rows": count("rows counted in a simulated table, median over tables", "rows"),
     "nominal": share("the rate that the measure should have; for false conclusions, at most"),
     "rate": share("the rate that it has in simulated tables"),
     **ends("rate", "`rate`, for the number of simulated tables (Monte Carlo)", "share, 0 to 1"),
@@ -78,7 +89,14 @@ RATE_COLUMNS = {
             "interval is for the number of simulated tables"
         ),
     ),
-    "replicates": count("simulated tables", "tables"),
+    **with_ends(
+        "bias_pp",
+        points(
+            "how far these values lie above the truth, mean of a table, mean over tables; its "
+            "interval is for the number of simulated tables"
+        ),
+    ),
+    "replicates": count("simulated tables with such rows", "tables"),
 }
 
 
@@ -94,12 +112,15 @@ def is_false(said: str, true: float, epsilon: float) -> bool:
 
 def error_rates(
     runs: Iterable[Run],
-    kinds: Mapping[str, str],
+    methods: Facts,
+    models: Facts,
     *,
     level: float,
     epsilon: float,
     assumed_sd: float,
     replicates: int,
+    further: int,
+    fits: int,
     seed: int,
 ) -> pl.DataFrame:
     """Coverage of intervals at `level`, and false conclusions, in `replicates` simulated tables.
@@ -107,11 +128,14 @@ def error_rates(
     For each pair of correlations in `GRID`, without and with noise of items; where no row speaks of
     new models, models do not correlate, since their effects are in what is true. Conclusions are
     drawn as in the summary, at the margin 0 and at `epsilon`. The true mean change of every method
-    is this margin: there an error is likeliest. `kinds`: method -> its kind; `epsilon` and
-    `assumed_sd` are fractions.
+    is this margin: there an error is likeliest. `methods` and `models` as for `contrasts`;
+    `epsilon` and `assumed_sd` are fractions.
+
+    The first `further` tables have the other intervals of detail.csv as well, and the first `fits`
+    the partly pooled changes. They leave the draws of changes as they are.
     """
     planned = method_rows(runs)
-    pooled = {name for name, kind in kinds.items() if kind == "consistency"}
+    of_all = {name for name, facts in methods.items() if pooled(facts)}
     rows: list[dict[str, Any]] = []
     several = any(
         len({organism.model for organism in row}) >= FEWEST_MODELS
@@ -120,15 +144,26 @@ def error_rates(
     )
     pairs = [pair for pair in GRID if several or not pair[0]]
     for correlations, item_sd in product(pairs, (0.0, ITEM_SD)):
-        generator = np.random.default_rng(derive_seed(seed, *map(str, correlations), str(item_sd)))
-        found = _Cell(level, (0.0, epsilon))
-        for _ in range(replicates):
+        own_seed = derive_seed(seed, *map(str, correlations), str(item_sd))
+        generator = np.random.default_rng(own_seed)
+        of_luck = np.random.default_rng(derive_seed(own_seed, "luck"))
+        found, details = _Cell(level, (0.0, epsilon)), Coverage()
+        for number in range(replicates):
             study = simulate(
                 planned, correlations, sd=assumed_sd, item_sd=item_sd, generator=generator
             )
-            found.add(*effects(study, pooled))
+            found.add(*effects(study, of_all))
+            printed: list[Printed] = []
+            if number < further:
+                printed += printed_details(
+                    study, methods, models, item_sd=item_sd, level=level, generator=of_luck
+                )
+            if number < fits:
+                printed += printed_pooled(study, level)
+            details.add(printed)
         cell = dict(zip(CORRELATION_COLUMNS, correlations, strict=True))
-        rows += [cell | {"item_sd_pp": 100 * item_sd} | row for row in found.rows()]
+        cell["item_sd_pp"] = 100 * item_sd
+        rows += [cell | row for row in (*found.rows(), *details.rows(level, ABOUTS))]
     return table(rows, RATE_COLUMNS)
 
 
@@ -137,23 +172,13 @@ class _Cell:
 
     def __init__(self, level: float, margins: tuple[float, ...]) -> None:
         self.level, self.margins = level, sorted(set(margins))
-        self.covered: dict[str, list[list[bool]]] = defaultdict(list)  # about -> tables -> rows
-        self.widths: dict[str, list[float]] = defaultdict(list)
+        self.coverage = Coverage()
         self.false: dict[tuple[str, float], list[list[bool]]] = defaultdict(list)
         self.tables: dict[float, list[bool]] = defaultdict(list)
 
     def add(self, effects: list[Found], of_models: list[Found]) -> None:
         """One more table, in the two lists of `effects`; the second concludes nothing."""
-        covered, widths = defaultdict(list), defaultdict(list)
-        for own, true in effects + of_models:
-            interval = own.interval(self.level)
-            low, high = interval.low, interval.high
-            if low is not None and high is not None:
-                covered[own.about].append(low - ROUNDING <= true <= high + ROUNDING)
-                widths[own.about].append((high - low) / 2)
-        for about in covered:
-            self.covered[about].append(covered[about])
-            self.widths[about].append(float(np.median(widths[about])))
+        self.coverage.add(_printed(effects + of_models, self.level))
         for margin in self.margins:
             moved = [
                 (replace(own, value=own.value + margin), true)
@@ -173,53 +198,28 @@ class _Cell:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The rows of error_rates.csv."""
-        for about in [name for name in (NEW, MODELS, ORGANISM, WEIGHTS) if name in self.covered]:
-            widths = 100 * np.sort(self.widths[about])
-            low, high = _median_interval(widths)
-            yield {
-                "measure": COVERAGE,
-                "about": about,
-                "nominal": self.level,
-                **_share(self.covered[about]),
-                "half_width_pp": float(np.median(widths)),
-                "half_width_low_pp": low,
-                "half_width_high_pp": high,
-            }
+        yield from self.coverage.rows(self.level, ABOUTS)
         for margin in self.tables:
             for about in [name for name, own in self.false if own == margin]:
                 yield {
                     "measure": FALSE_ROWS,
+                    "quantity": CHANGE,
                     "about": about,
                     "epsilon_pp": 100 * margin,
-                    **_share(self.false[about, margin]),
+                    **rate(self.false[about, margin]),
                 }
             yield {
                 "measure": FALSE_TABLES,
+                "quantity": CHANGE,
                 "epsilon_pp": 100 * margin,
                 "nominal": 1 - self.level,
-                **_share([[own] for own in self.tables[margin]]),
+                **rate([[own] for own in self.tables[margin]]),
                 "n_rows": sum(len(own[0]) for (_, at), own in self.false.items() if at == margin),
             }
 
 
-def _share(tables: list[list[bool]]) -> dict[str, Any]:
-    """The share of true entries; its interval takes tables as independent, and not their rows."""
-    hits, sizes = (np.array([kind(own) for own in tables], dtype=float) for kind in (sum, len))
-    if len(tables) > 1:
-        low, high = clustered_share_interval(hits, sizes, MONTE_CARLO)
-    else:
-        low, high = share_interval(int(hits[0] > 0), 1, MONTE_CARLO)
-    return {
-        "n_rows": int(sizes[0]),
-        "rate": float(hits.sum() / sizes.sum()),
-        "rate_low": low,
-        "rate_high": high,
-        "replicates": len(tables),
-    }
-
-
-def _median_interval(ordered: np.ndarray) -> tuple[float, float]:
-    """Exact interval of the median of which `ordered` [n] is a sorted sample, by its ranks."""
-    below = int(stats.binom.ppf((1 - MONTE_CARLO) / 2, len(ordered), 0.5))
-    rank = max(below - 1, 0)
-    return float(ordered[rank]), float(ordered[-1 - rank])
+def _printed(found: Iterable[Found], level: float) -> Iterator[Printed]:
+    for own, true in found:
+        interval = own.interval(level)
+        if interval.low is not None and interval.high is not None:
+            yield Printed(CHANGE, own.about, own.value, interval.low, interval.high, true)

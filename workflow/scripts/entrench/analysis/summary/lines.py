@@ -56,15 +56,16 @@ def lines_of(
     `facts`: organism -> its row of organisms.csv; `greedy_prompts`: name of a training -> its
     changes by prompt under greedy decoding. Raises EntrenchError where `facts` lacks an organism.
     """
-    lines = [line for name, rows in measured.items() for line in _lines(name, rows, methods)]
+    lines = [line for name, rows in measured.items() for line in method_lines(name, rows, methods)]
     _with_doubts(lines, runs, facts)
     _with_effects(lines)
-    _with_beyond(lines, differences, methods)
+    with_beyond(lines, differences, methods)
     _with_greedy(lines, runs, greedy_prompts)
     return lines
 
 
-def _lines(misalignment: str, rows: Sequence[Row], methods: Facts) -> Iterator[Line]:
+def method_lines(misalignment: str, rows: Sequence[Row], methods: Facts) -> Iterator[Line]:
+    """The rows of one misalignment before their effects: each method, then all of consistency."""
     names = sorted({row["method"] for row in rows})
     groups = {name: [row for row in rows if row["method"] == name] for name in names}
     if consistency := [row for row in rows if pooled(methods[row["method"]])]:
@@ -108,7 +109,7 @@ def _with_effects(lines: Sequence[Line]) -> None:
         line.of_these = effect(line.units, spread, widest=MODELS)
 
 
-def _with_beyond(
+def with_beyond(
     lines: Iterable[Line],
     differences: Mapping[str, Mapping[str, Sequence[Unit]]],
     methods: Facts,

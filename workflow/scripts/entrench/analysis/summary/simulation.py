@@ -15,7 +15,7 @@ A simulated study is read as the summary reads a real one: `organism_variances`,
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
@@ -34,7 +34,7 @@ from entrench.analysis.statistics.effect import (
 )
 from entrench.analysis.statistics.moderation import Variance, commons, within
 from entrench.analysis.statistics.shared_prompts import Shares
-from entrench.analysis.summary.changes import organism_spread, organism_variances
+from entrench.analysis.summary.changes import of_mean, organism_spread, organism_variances
 from entrench.study.sweep import Organism, Run
 
 GRID = tuple(product((0.0, 0.3, 0.6), (0.0, 0.3, 0.6)))  # (model, organism)
@@ -59,15 +59,21 @@ Found = tuple[Effect, float]  # of a row, and the true mean change
 class Simulated:
     """A run of a simulated study: its change in each training, and how items moved their mean.
 
-    `true` has the mean change that an interval over this run should hold, by what it is about. All
-    are fractions.
+    `moves` [items] is how far each item moved the change; `common` is what items do to the changes
+    of all runs alike. `true` has the mean change that an interval over this run should hold, by
+    what it is about; `variances` how far mean changes of such runs, on these items, vary about it.
+    Changes are fractions.
     """
 
     organism: str
     model: str
+    seed: int
     changes: tuple[float, ...]
+    moves: np.ndarray
+    common: float
     shares: Shares
     true: Mapping[str, float]
+    variances: Mapping[str, float]
 
     @cached_property
     def mean(self) -> float:
@@ -132,6 +138,7 @@ def simulate(
             + deviations["organism x method"] * drawn(len(organisms), len(methods))
         )
         alike = item_sd * drawn(sum(ITEMS))
+        common = float(by_items(alike[None])[0][0])
         study[about] = {}
         for method, trainings in own.items():
             column = methods.index(method)
@@ -139,7 +146,8 @@ def simulate(
             times = list(trainings.values())
             trained = factors[column] * deviations["training"] * drawn(len(at), max(times))
             trained += of_organisms[at, column, None]
-            moved, shares = by_items(alike + item_sd * drawn(len(at), sum(ITEMS)))
+            moves = alike + item_sd * drawn(len(at), sum(ITEMS))
+            moved, shares = by_items(moves)
             columns = zip(
                 trainings,
                 of_models[at, column].tolist(),
@@ -147,10 +155,13 @@ def simulate(
                 trained.tolist(),
                 times,
                 moved.tolist(),
+                moves,
                 shares,
                 strict=True,
             )
-            study[about][method] = [_simulated(*run) for run in columns]
+            parts = {name: (factors[column] * own) ** 2 for name, own in deviations.items()}
+            parts["items"] = item_sd**2 * (1 / np.array(ITEMS)).sum() / len(ITEMS) ** 2
+            study[about][method] = [_simulated(*run, common=common, parts=parts) for run in columns]
     return study
 
 
@@ -160,15 +171,14 @@ def effects(study: Study, pooled: Collection[str] = ()) -> tuple[list[Found], li
     A last row of each misalignment is about all methods in `pooled`. The second list has the rows
     about new models and prompts again, about these models.
     """
-    of_trainings = {about: [*map(_trainings, rows.values())] for about, rows in study.items()}
-    trainings = commons(of_trainings)
-    units: dict[str, dict[str, list[Unit]]] = {}
-    for about, rows in study.items():
-        units[about] = {}
-        for (method, row), own in zip(rows.items(), of_trainings[about], strict=True):
-            known = trainings.get(about)
-            training = None if known is None else known.moderated(within(own))
-            units[about][method] = [_unit(run, training) for run in row]
+    trainings = training_variances(study)
+    units = {
+        about: {
+            method: [_unit(run, trainings.get((about, method))) for run in row]
+            for method, row in rows.items()
+        }
+        for about, rows in study.items()
+    }
     between = organism_variances(units)
     widest, of_models = [], []
     for about, rows in study.items():
@@ -187,14 +197,30 @@ def effects(study: Study, pooled: Collection[str] = ()) -> tuple[list[Found], li
     return widest, of_models
 
 
-def by_items(moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def training_variances(study: Study) -> dict[tuple[str, str], Variance]:
+    """(misalignment, method) -> the variance between trainings; none where nothing is repeated."""
+    rows = {
+        about: {method: _trainings(row) for method, row in own.items()}
+        for about, own in study.items()
+    }
+    known = commons({about: list(own.values()) for about, own in rows.items()})
+    return {
+        (about, method): known[about].moderated(within(row))
+        for about, own in rows.items()
+        if about in known
+        for method, row in own.items()
+    }
+
+
+def by_items(moves: np.ndarray, strata: np.ndarray = STRATA) -> tuple[np.ndarray, np.ndarray]:
     """Changes [n] of n runs whose items move by `moves` [n, items], and the items' shares of them.
 
-    A risk is a mean over groups of means over items (`ITEMS`).
+    A risk is a mean over groups (`strata`, from 0) of means over items.
     """
-    inside = (np.arange(len(ITEMS))[:, None] == STRATA) / np.array(ITEMS)[:, None]
+    numbers = np.bincount(strata)
+    inside = (np.arange(len(numbers))[:, None] == strata) / numbers[:, None]
     means = moves @ inside.T
-    return means.mean(axis=1), (moves - means[:, STRATA]) * inside.sum(axis=0) / len(ITEMS)
+    return means.mean(axis=1), (moves - means[:, strata]) * inside.sum(axis=0) / len(numbers)
 
 
 def _simulated(
@@ -204,12 +230,27 @@ def _simulated(
     of_trainings: list[float],
     times: int,
     of_items: float,
+    moves: np.ndarray,
     shares: np.ndarray,
+    *,
+    common: float,
+    parts: Mapping[str, float],
 ) -> Simulated:
     trained = of_trainings[:times]
     true = {NEW: 0.0, MODELS: of_model, ORGANISM: of_organism, WEIGHTS: sum(trained) / times}
-    changes = tuple(change + of_items for change in trained)
-    return Simulated(organism.path, organism.model, changes, Shares(shares, STRATA), true)
+    of_run = parts["organism"] + parts["organism x method"]
+    of_run += parts["training"] / times + parts["items"]
+    return Simulated(
+        organism=organism.path,
+        model=organism.model,
+        seed=organism.seed,
+        changes=tuple(change + of_items for change in trained),
+        moves=moves,
+        common=common,
+        shares=Shares(shares, STRATA),
+        true=true,
+        variances={NEW: of_run + parts["model"] + parts["model x method"], MODELS: of_run},
+    )
 
 
 def _true(runs: Iterable[Simulated], found: Effect) -> float:
@@ -237,6 +278,6 @@ def _unit(run: Simulated, training: Variance | None) -> Unit:
         organism=run.organism,
         model=run.model,
         trainings=repeats,
-        training=training and replace(training, value=training.value / repeats),
+        training=of_mean(training, repeats),
         shares=run.shares,
     )

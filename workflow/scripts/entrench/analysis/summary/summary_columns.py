@@ -42,7 +42,7 @@ QUANTITIES = {
     "greedy_change_pp": "as in summary.csv",
     "effective_change_pp": (
         "the change on organisms whose induction is shown to work: shown on one half of the items, "
-        "measured on the other, both ways"
+        "measured on the other"
     ),
     "partly_pooled_change_pp": (
         "the change on one model, drawn towards the method's mean over models (docs/statistics.md)"

@@ -46,21 +46,37 @@ def summary_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
         "level": config.statistics.level,
         "epsilon": config.statistics.epsilon,
         "methods": used_methods(config, sweep),
-        "models": {
-            name: config.models[name].model_dump(include={"kind", "family", "size_billion"})
-            for name in sweep.models
-        },
+        "models": _model_facts(config, sweep),
     }
 
 
 def power_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
     """power_estimate: what the sweep can detect, before anything is run."""
-    return _simulated(config, sweep)
+    simulated = _simulated(config, sweep)
+    methods = used_methods(config, simulated)
+    return {
+        "runs": packed(simulated),
+        "kinds": {name: facts["kind"] for name, facts in methods.items()},
+        **_assumed(config),
+    }
 
 
 def rates_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
-    """rates_simulate: how often intervals and conclusions err on the sweep's matrix."""
-    return _simulated(config, sweep) | {"seed": derive_seed("error rates")}
+    """rates_simulate: how often intervals and conclusions err on the sweep's matrix.
+
+    Contrasts match methods by operator, kind and sample set, and models by their facts.
+    """
+    simulated = _simulated(config, sweep)
+    return {
+        "runs": packed(simulated),
+        "methods": {
+            name: {key: facts[key] for key in ("operator", "kind", "set") if key in facts}
+            for name, facts in used_methods(config, simulated).items()
+        },
+        "models": _model_facts(config, simulated),
+        **_assumed(config),
+        "seed": derive_seed("error rates"),
+    }
 
 
 def comparison_spec(config: Config, sweep: Sweep) -> dict[str, Any]:
@@ -129,14 +145,22 @@ def _label_kl(config: Config, sweep: Sweep) -> dict[str, str]:
     return found
 
 
-def _simulated(config: Config, sweep: Sweep) -> dict[str, Any]:
-    """The runs with their repeats, without those of variants, and what is assumed of them."""
+def _simulated(config: Config, sweep: Sweep) -> Sweep:
+    """The runs that are simulated, with their repeats: those of variants are not."""
     runs = tuple(run for run in sweep.runs if config.methods[run.method].variant_of is None)
-    simulated = Sweep(tuple(sorted({run.organism for run in runs})), runs)
+    return Sweep(tuple(sorted({run.organism for run in runs})), runs)
+
+
+def _assumed(config: Config) -> dict[str, float]:
+    """What a simulation assumes of runs and asks of conclusions."""
+    return config.statistics.model_dump(include={"level", "epsilon", "assumed_sd"})
+
+
+def _model_facts(config: Config, sweep: Sweep) -> dict[str, dict[str, Any]]:
+    """What contrasts match models by."""
     return {
-        "runs": packed(simulated),
-        "kinds": {name: facts["kind"] for name, facts in used_methods(config, simulated).items()},
-        **config.statistics.model_dump(include={"level", "epsilon", "assumed_sd"}),
+        name: config.models[name].model_dump(include={"kind", "family", "size_billion"})
+        for name in sweep.models
     }
 
 
