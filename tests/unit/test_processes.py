@@ -163,10 +163,17 @@ def test_two_processes_train_the_adapter_of_one(alone, together, objective, mach
 
 
 # Of the losses, and of each weight's way over its length. bfloat16 keeps 8 bits, 0.4 percent;
-# Adam's steps are as long where a gradient is mostly rounding, and ACT's loss is what is left of
-# two states like each other. Two to five times the differences found: 0.0002, 0.0002 and 0.016 of
-# the losses; 0.009, 0.026 and 0.062 of the ways.
-IN_BFLOAT16 = {"sft": (1e-3, 0.03), "bct": (1e-3, 0.06), "act": (0.04, 0.15)}
+# Adam's steps are as long where a gradient is mostly rounding. So it is with losses of what is left
+# of two states like each other, most of all where all tokens are attended to alike (attct). Two to
+# five times the differences found.
+IN_BFLOAT16 = {
+    "sft": (1e-3, 0.03),
+    "bct": (1e-3, 0.06),
+    "act": (0.04, 0.15),
+    "mlpct": (0.02, 0.03),
+    "attct": (0.25, 0.3),
+    "opct": (0.05, 0.08),
+}
 
 
 @pytest.mark.release
@@ -186,7 +193,7 @@ def test_so_they_do_in_bfloat16_with_a_head_of_its_own(
     a, b, start = weights(one), weights(two), weights(large_organism)
     moved = {key: (a[key] - start[key]).norm() for key in a}
     for key, length in moved.items():
-        assert (a[key] - b[key]).norm() < of_ways * length, key
+        assert (a[key] - b[key]).norm() <= of_ways * length, key
 
 
 def induction(model, folder, steps):
