@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
 from unit import simulated_mechanism, simulated_report
 from unit.simulated import study
 
+from entrench.analysis.summary.names import ALL_METHODS
 from entrench.analysis.tables import write_table
 from entrench.figures import (
     base_vs_instruct,
@@ -23,7 +25,8 @@ from entrench.figures import (
     risk_trajectories,
     suppressed_share,
 )
-from entrench.figures.style import save, spread
+from entrench.figures.layout import name_methods
+from entrench.figures.style import by_training, method_order, save, spread
 from entrench.records import write_text
 from entrench.study.config import FIGURES, STUDY_FIGURES
 
@@ -243,10 +246,39 @@ def drawn(axis, *markers):
     )
 
 
+def test_methods_stand_by_what_they_train_on_with_a_line_between():
+    kinds = {"opct": "consistency", "act": "consistency", "random": "control"}
+    kinds |= {
+        "self_confidence": "consistency",
+        "bct_sft": "consistency",
+        "on_policy_sft": "control",
+    }
+    runs = pl.DataFrame(
+        [{"method": name, "operator": name, "kind": k} for name, k in kinds.items()]
+    )
+    pooled = pl.DataFrame({"method": [ALL_METHODS], "kind": ["consistency"]})
+    drawn = pl.concat([by_training(runs).select("method", "kind"), pooled])
+    order = method_order(drawn)
+    assert order == [
+        ("self_confidence", "labels"),
+        *(("act", "pairs"), ("bct_sft", "pairs"), ("opct", "on-policy")),
+        (ALL_METHODS, "consistency"),
+        *(("on_policy_sft", "control"), ("random", "control")),
+    ]
+    axis = Figure().subplots()
+    name_methods(axis, order)
+    assert sorted(line.get_ydata()[0] for line in axis.lines) == [0.5, 2.5, 3.5, 4.5]
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    assert names[3:6] == ["opct (on-policy)", ALL_METHODS, "on_policy_sft (control)"]
+
+
 def test_suppressed_share_draws_its_data(tables):
     runs, detail = tables["runs_detail"], tables["detail"]
     data = suppressed_share.data(runs, detail)
-    assert set(data["kind"]) == {"consistency", "control"}
+    kinds = dict(data.select("method", "kind").iter_rows())
+    assert (kinds["act"], kinds["self_confidence"], kinds["rejection_sampling"]) == (
+        *("pairs", "labels", "control"),
+    )
     for axis in suppressed_share.draw(runs, detail).axes:
         about = axis.get_title(loc="left")
         mine = data.filter(pl.col("misalignment") == about)

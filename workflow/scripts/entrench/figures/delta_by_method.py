@@ -14,7 +14,16 @@ from matplotlib.figure import Figure
 from entrench.analysis.summary.names import ALL_METHODS
 from entrench.analysis.tables import scalar
 from entrench.figures.layout import beside_axis, misalignment_panels, name_methods
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method_order, style
+from entrench.figures.style import (
+    CONSISTENCY,
+    CONTROL,
+    DOT,
+    FAINT,
+    INK,
+    by_training,
+    method_order,
+    style,
+)
 
 _UNKNOWN = "cannot tell"
 
@@ -24,6 +33,7 @@ def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
 
     `open` marks means from which nothing is concluded.
     """
+    runs = by_training(runs)
     kinds = dict(runs.select("method", "kind").unique().iter_rows()) | {ALL_METHODS: "consistency"}
     dots = runs.filter("valid").select(
         "misalignment",
@@ -92,6 +102,8 @@ def _panel(axis: Axes, drawn: pl.DataFrame, methods: Sequence[tuple[str, str]]) 
             markeredgewidth=0.6,
             zorder=2,
         )
+        if not mine.height:
+            beside_axis(axis, height, "no run")
         for mean in mine.filter(pl.col("what") == "mean").iter_rows(named=True):
             _mean(axis, mean, height, CONTROL if kind == "control" else CONSISTENCY)
 
@@ -126,13 +138,10 @@ def _shared_axis(
 ) -> None:
     ends = drawn.select("change_pp", "low_pp", "high_pp").unpivot()["value"].drop_nulls()
     reach = max(5.0, min(100.0, 1.05 * scalar(ends.abs().max() or 0)))
-    controls = [height for height, (_, kind) in enumerate(methods) if kind == "control"]
     for axis in axes:
         axis.set_xlim(-reach, reach)
         axis.set_ylim(len(methods) - 0.4, -0.6)
         name_methods(axis, methods)
-        if controls and controls[0]:
-            axis.axhline(controls[0] - 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
         for place, text, side in ((0.0, "← falls", "left"), (1.0, "rises →", "right")):
             axis.text(place, 1.01, text, transform=axis.transAxes, ha=side, fontsize=6.5)
 

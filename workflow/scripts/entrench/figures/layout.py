@@ -1,5 +1,6 @@
 """Layout of figures: a panel per misalignment, a line per method, a legend above."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from textwrap import fill
 
@@ -10,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from entrench.analysis.summary.names import ALL_METHODS
-from entrench.figures.style import WIDTH
+from entrench.figures.style import DOT, WIDTH
 
 
 def sentence(reason: str) -> Figure:
@@ -66,8 +67,14 @@ def misalignment_panels(
 
 
 def name_methods(axis: Axes, methods: Sequence[tuple[str, str]]) -> None:
-    """Label the line at each height with its method; the mean over methods is bold."""
-    names = [f"{m} (control)" if k == "control" else m for m, k in methods]
+    """Label the line at each height with its method; the mean over methods is bold.
+
+    A dashed line stands where the kind of methods changes.
+    """
+    names = [f"{m} ({k})" if k in ("control", "on-policy") else m for m, k in methods]
+    for height, ((_, above), (_, below)) in enumerate(itertools.pairwise(methods)):
+        if above != below:
+            axis.axhline(height + 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
     axis.set_yticks(range(len(methods)), names)
     axis.tick_params(axis="y", length=0)
     for label, (method, _) in zip(axis.get_yticklabels(), methods, strict=False):

@@ -10,7 +10,16 @@ from matplotlib.figure import Figure
 from entrench.analysis.risk.repeats import mean_over_repeats
 from entrench.analysis.statistics.clusters import cluster_interval, cluster_totals
 from entrench.figures.layout import beside_axis, misalignment_panels, name_methods
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method_order, style
+from entrench.figures.style import (
+    CONSISTENCY,
+    CONTROL,
+    DOT,
+    FAINT,
+    INK,
+    by_training,
+    method_order,
+    style,
+)
 
 _STAGES = ("base", "organism", "trained")
 _ORGANISM = ["model", "misalignment", "seed"]
@@ -38,7 +47,7 @@ def data(runs: pl.DataFrame, organisms: pl.DataFrame) -> pl.DataFrame:
     how the interval over organisms was made. n counts the runs or organisms, n_models their models.
     """
     joined = (
-        mean_over_repeats(runs)
+        by_training(mean_over_repeats(runs))
         .filter("valid")
         .join(organisms.select(*_ORGANISM, "base_risk"), on=_ORGANISM, how="left")
     )
@@ -131,7 +140,6 @@ def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) ->
         axis.plot(ends[0], height, "o", color=colour, mfc="white", markersize=3.4, zorder=3.5)
         mine = runs.filter(pl.col("method") == method)["trained_percent"]
         _line(axis, height, mine, row, "trained", colour)
-    axis.axhline(len(_FIRST) - 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
     axis.set_xlim(-2, 102)
     axis.set_xticks(range(0, 101, 25))
     axis.set_ylim(len(pairs) - 0.4, -0.6)

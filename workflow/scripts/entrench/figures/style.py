@@ -14,6 +14,7 @@ from matplotlib.patheffects import withStroke
 from scipy.optimize import isotonic_regression
 
 from entrench.analysis.summary.names import ALL_METHODS
+from entrench.methods.shared.catalogue import METHODS
 from entrench.records import atomic_path
 
 WIDTH = 7.2  # inches: a text width in print
@@ -63,11 +64,28 @@ def style() -> Iterator[None]:
         yield
 
 
+_KINDS = ("consistency", "labels", "pairs", "on-policy", ALL_METHODS, "control")
+
+
+def by_training(runs: pl.DataFrame) -> pl.DataFrame:
+    """The runs; `kind` tells what consistency methods train on: labels, pairs or on-policy."""
+    operator = pl.col("operator")
+    reads = {
+        name: "on-policy" if method.on_policy else "pairs" if method.reads_pairs else "labels"
+        for name, method in METHODS.items()
+    }
+    trained_on = operator.replace_strict(reads, default="labels", return_dtype=pl.String)
+    kind = pl.when(pl.col("kind") == "control").then("kind").otherwise(trained_on)
+    return runs.with_columns(kind.alias("kind"))
+
+
 def method_order(drawn: pl.DataFrame) -> list[tuple[str, str]]:
     """(method, kind) of `drawn` from top to bottom: consistency methods, their mean, controls."""
     pairs = sorted(set(drawn.select("method", "kind").iter_rows()))
-    rank = {"consistency": 0, "control": 2}
-    return sorted(pairs, key=lambda pair: (1 if pair[0] == ALL_METHODS else rank[pair[1]], pair[0]))
+    return sorted(
+        pairs,
+        key=lambda pair: (_KINDS.index(ALL_METHODS if pair[0] == ALL_METHODS else pair[1]), pair),
+    )
 
 
 def save(

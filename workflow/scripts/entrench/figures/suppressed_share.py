@@ -6,12 +6,20 @@ from matplotlib.figure import Figure
 from entrench.analysis.risk.repeats import mean_over_repeats
 from entrench.analysis.summary.names import ALL_METHODS
 from entrench.figures.layout import beside_axis, misalignment_panels, name_methods
-from entrench.figures.style import CONSISTENCY, CONTROL, DOT, FAINT, INK, method_order, style
+from entrench.figures.style import (
+    CONSISTENCY,
+    CONTROL,
+    FAINT,
+    INK,
+    by_training,
+    method_order,
+    style,
+)
 
 
 def data(runs: pl.DataFrame, detail: pl.DataFrame) -> pl.DataFrame:
     """One row per method: shares in percent of all runs; a tie counts as not suppressed."""
-    valid = mean_over_repeats(runs).filter("valid")
+    valid = by_training(mean_over_repeats(runs)).filter("valid")
     kinds = dict(valid.select("method", "kind").iter_rows()) | {ALL_METHODS: "consistency"}
     return (
         detail.filter(quantity="share_fell")
@@ -51,8 +59,6 @@ def draw(runs: pl.DataFrame, detail: pl.DataFrame) -> Figure:
             axis.set_xticks(range(0, 101, 25))
             axis.set_ylim(len(methods) - 0.4, -0.6)
             name_methods(axis, methods)
-            if controls := [place for place, (_, kind) in enumerate(methods) if kind == "control"]:
-                axis.axhline(controls[0] - 0.5, color=DOT, linewidth=0.6, linestyle=(0, (2, 2)))
         if parts:
             figure.supxlabel(
                 "runs whose risk fell, % of all runs, with an interval over organisms, over models "
