@@ -174,7 +174,8 @@ class Rollouts:
                 found = [Rollout(**row) for row in records.read_jsonl(path, "rollouts")]
                 taught = self._taught(found)
             else:
-                found = self._draw(begin, end)
+                # All draw alike; should rounding differ between devices, the first one's count.
+                found = processes.from_first(self._draw(begin, end))
                 taught = self._taught(found)
                 found = [rollout for rollout, _ in taught]
                 if processes.rank() == 0:
