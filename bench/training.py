@@ -14,8 +14,11 @@ Prints a table of the steps after the warm-up:
 - the seconds of these steps;
 - the peak of memory beyond the start.
 
-The last row is the tokens per second of the transformers engine. `SIZES` holds the default sizes of
-each shape: on a GPU each training is timed for about half a minute, after start-up and warm-up.
+The row `opct` is on-policy training: its tokens are those of the answers, drawn and trained on; it
+says how fast answers are drawn, their teacher's reading included, and the share of the time that
+this takes. The last row is the tokens per second of the transformers engine. `SIZES` holds the
+default sizes of each shape: on a GPU each training is timed for about half a minute, after start-up
+and warm-up.
 """
 
 import argparse
@@ -37,6 +40,7 @@ from trainers import (  # noqa: E402
     Clock,
     by_engine,
     by_entrench,
+    by_opct,
     by_trainer,
     by_trl,
     make_model,
@@ -94,6 +98,11 @@ def measure(way, name, options, folder):
     found = {"memory": memory() - before}
     if way == "engine":
         found |= {"speed": report["tokens"] / report["seconds"], "seconds": report["seconds"]}
+    elif way == "opct":
+        seconds, tokens = map(sum, zip(*report["drawing"], strict=True))
+        found["seconds"] = clock.rates()[-1]
+        found |= {"speed": tokens / found["seconds"], "drawn": tokens / seconds}
+        found["share"] = seconds / found["seconds"]
     elif way != "organism":
         found["speed"], found["positions"], found["seconds"] = clock.rates()
     return found
@@ -103,6 +112,7 @@ WAYS = {
     "entrench": by_entrench,
     "Trainer": by_trainer,
     "TRL": by_trl,
+    "opct": by_opct,
     "engine": by_engine,
     "organism": make_organism,
 }
@@ -184,7 +194,7 @@ def table(context, options, folder):
     print(f"{options.shape}, {options.dtype}, matrix peak {peak / 1e12:.3g} TFLOP/s")
     print(f"{'':16}{'tokens/s':>10}{'of peak':>9}{'seconds':>9}{'memory':>12}", flush=True)
     trainings = [(way, name) for name in OBJECTIVES for way in ("entrench", "Trainer")]
-    for way, name in [*trainings, ("TRL", "sft"), ("engine", "")]:
+    for way, name in [*trainings, ("TRL", "sft"), ("opct", ""), ("engine", "")]:
         if way == "TRL" and None in map(importlib.util.find_spec, ("trl", "datasets")):
             print(f"{name:4} {way:11}not installed", flush=True)
             continue
@@ -195,7 +205,10 @@ def table(context, options, folder):
             share = f"{done / peak:.0%}"
         speed = f"{found['speed']:10,.0f}{share:>9}{found['seconds']:9.1f}"
         used = f"{found['memory'] / 2**20:,.0f} MiB"
-        print(f"{name:4} {way:11}{speed}{used:>12}", flush=True)
+        drawing = ""
+        if "share" in found:
+            drawing = f"  drawing {found['drawn']:,.0f} tokens/s, {found['share']:.0%} of the time"
+        print(f"{name:4} {way:11}{speed}{used:>12}{drawing}", flush=True)
 
 
 if __name__ == "__main__":

@@ -50,15 +50,19 @@ def test_speed_and_memory_of_trainings():
     assert header.split() == ["tokens/s", "of", "peak", "seconds", "memory"]
     found = {}
     for line in lines:
+        line, _, drawing = line.partition("  drawing ")
         numbers = re.fullmatch(r"(.{15}) +([\d,]+) +(?:(\d+)% +)?([\d.]+) +([\d,]+) MiB", line)
         if numbers:
             found[numbers[1].strip()] = numbers
+            shown = re.fullmatch(r"[\d,]+ tokens/s, (\d+)% of the time", drawing)
+            assert bool(shown) == (numbers[1].strip() == "opct")
+            assert not shown or 0 < int(shown[1]) < 100
     ways = ("entrench", "Trainer")
     trainings = [f"{name}  {way}" for name in ("sft", "bct", "act") for way in ways]
     assert [*found][:6] == trainings
     assert [*found][-1] == "engine"
     for name, numbers in found.items():
-        assert (numbers[3] is None) == (name == "engine")
+        assert (numbers[3] is None) == (name in ("engine", "opct"))
         assert int(numbers[2].replace(",", "")) > 0
         assert int(numbers[5].replace(",", "")) > 0
     assert "sft  TRL" in found or "sft  TRL        not installed" in lines
