@@ -50,16 +50,18 @@ report: .venv/installed $(CONFIG) ## one page on the complete runs of a sweep (C
 docs: .venv/installed ## write the generated pages and the config's schema
 	$(BIN)/python workflow/scripts/docs_make.py
 
-# A file's tests run in one process, those on Slurm too, and processes run side by side. A sweep has
-# a core to spare while its base model is trained, and a cluster waits more than it computes.
+# A file's tests run in one process, those on Slurm too, and processes run side by side: one more than
+# there are cores where sweeps are run. A cluster waits more than it computes, and a sweep has a core
+# to spare while its base model is trained.
 SIDE_BY_SIDE := -n $(CORES)
+SWEEPS_SIDE_BY_SIDE := -n $(shell expr $(CORES) + 1)
 test: .venv/installed ## what CI runs: unit tests, plans, end-to-end runs, Slurm where it is installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/dag
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/slurm
+	$(BIN)/python -m pytest $(SWEEPS_SIDE_BY_SIDE) tests/e2e tests/slurm
 
 test-all: .venv/installed ## before a release: all tests, also long tests that rarely fail
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" $(SIDE_BY_SIDE) tests/unit tests/dag
-	$(BIN)/python -m pytest -m "" $(SIDE_BY_SIDE) tests/e2e tests/slurm
+	$(BIN)/python -m pytest -m "" $(SWEEPS_SIDE_BY_SIDE) tests/e2e tests/slurm
 
 # The CPU build of vLLM, only for tests of the engine.
 .venv-vllm/installed: tests/engine_vllm/requirements.txt

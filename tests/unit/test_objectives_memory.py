@@ -17,6 +17,7 @@ from entrench.errors import EntrenchError
 from entrench.generation.loading import load_tokenizer
 from entrench.methods.act import ActLoss, ActSettings
 from entrench.methods.bct import BctSettings, bct_loss
+from entrench.methods.opct import opct_terms
 from entrench.training import adapters
 from entrench.training.batches import encode_pairs
 from entrench.training.objectives.output_head import OutputHead
@@ -58,9 +59,28 @@ def plain_bct(student, teacher):
     return -4 * (target * (HEAD(student)[0] / 2).log_softmax(-1)).sum()
 
 
+def plain_opct(student, teacher, discount):
+    """The reverse KL at each position, and its gradient's part by what comes after."""
+    own, target = (HEAD(states)[0].log_softmax(-1) for states in (student, teacher))
+    divergence = (own.exp() * (own - target)).sum(-1)
+    chosen = own.gather(-1, IDS[0].unsqueeze(-1)).squeeze(-1)
+    later = divergence.detach().flip(0).cumsum(0).flip(0) - divergence.detach()
+    return (divergence + discount * (chosen - chosen.detach()).exp() * later).sum()
+
+
+def chunked_opct(student, teacher, discount):
+    how = {"estimator": "exact", "discount": discount, "lagging": False}
+    drawn = torch.zeros(LENGTH)
+    return opct_terms(student[0], teacher[0], IDS[0], drawn, [LENGTH], HEAD, **how)[0]
+
+
 LOSSES = {
     "sft": (plain_sft, lambda s, t: sft_loss(s, IDS, EVERY, HEAD)[0]),  # noqa: ARG005
     "bct": (plain_bct, lambda s, t: bct_loss(s, t, EVERY, EVERY, 2.0, HEAD)[0]),
+    "opct": (lambda s, t: plain_opct(s, t, 0.0), lambda s, t: chunked_opct(s, t, 0.0)),
+    "opct, whole answers": (
+        *(lambda s, t: plain_opct(s, t, 1.0), lambda s, t: chunked_opct(s, t, 1.0)),
+    ),
 }
 
 
