@@ -205,7 +205,7 @@ def test_text_from_tables_is_escaped(frames, config, tmp_path):
     html = rendered(changed, config, tmp_path)
     assert "&lt;script&gt;alert(1)" in html
     assert "<script" not in html
-    assert html.count("Not part of this report") == 9
+    assert html.count("Not part of this report") == 10
 
 
 def test_a_figure_with_nothing_to_draw_is_a_sentence_on_the_page(frames, config, tmp_path):

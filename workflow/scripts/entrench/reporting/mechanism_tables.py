@@ -7,6 +7,7 @@ import polars as pl
 
 from entrench.analysis.mechanism.decomposition import DECOMPOSITION_COLUMNS
 from entrench.analysis.mechanism.eta_columns import ETA_COLUMNS
+from entrench.analysis.mechanism.flips import FLIP_COLUMNS
 from entrench.analysis.mechanism.prediction import BASELINES
 from entrench.analysis.mechanism.prediction_columns import PREDICTION_COLUMNS
 from entrench.analysis.mechanism.stability import STABILITY_COLUMNS
@@ -185,6 +186,22 @@ def stability_table(frames: Frames) -> Table:
             )
         )
     return written("stability.csv, means over organisms", columns, rows)
+
+
+def flips_table(frames: Frames) -> Table:
+    """How organisms answer clean prompts, beside wrapped ones."""
+    columns = [
+        *(Column(name, text(name), numeric=False) for name in ("misalignment", "model")),
+        Column("seed", text("seed")),
+        Column("pairs", text("n_pairs"), meaning=FLIP_COLUMNS["n_pairs"].meaning),
+        *(
+            Column(name.replace("_", " "), percent(name), meaning=FLIP_COLUMNS[name].meaning)
+            for name in ("wrapped_risk", "clean_risk")
+        ),
+        Column("flip, points", points("flip_pp"), meaning=FLIP_COLUMNS["flip_pp"].meaning),
+        Column("interval", interval("flip_low_pp", "flip_high_pp")),
+    ]
+    return written("teacher_flips.csv", columns, frames["teacher_flips"].to_dicts())
 
 
 def prediction_table(frames: Frames) -> Table:

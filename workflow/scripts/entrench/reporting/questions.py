@@ -10,6 +10,7 @@ from entrench.reporting.formatting import NONE, Frames, Row, Table, interval, si
 from entrench.reporting.mechanism_tables import (
     decomposition_table,
     eta_table,
+    flips_table,
     prediction_table,
     stability_table,
 )
@@ -119,6 +120,16 @@ QUESTIONS = (
         "is one of the predictors in the next question.",
         "stability",
         stability_table,
+        (),
+        _NO_MECHANISM,
+    ),
+    Question(
+        "What can methods on pairs teach?",
+        "Each organism answers the clean and the wrapped prompt of pairs before any training on "
+        "them. A method on pairs teaches wrapped prompts what it does on clean ones. Where clean "
+        "answers misbehave as often, it has nothing to teach.",
+        "teacher_flips",
+        flips_table,
         (),
         _NO_MECHANISM,
     ),
