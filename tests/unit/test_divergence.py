@@ -11,6 +11,7 @@ from entrench.generation.cross import cross_score
 from entrench.generation.divergence import AdapterPair, measure_divergence
 from entrench.generation.engine import Decoding, EngineSettings
 from entrench.generation.engine_transformers import TransformersEngine
+from entrench.misalignments import by_name
 
 VOCABULARY, LONGEST = 9, 3
 PROMPTS = [
@@ -219,3 +220,43 @@ def test_label_kl_by_hand():
     assert row["kl_per_answer_low"] == pytest.approx(4 - half, rel=1e-4)
     assert row["kl_per_answer_high"] == pytest.approx(4 + half, rel=1e-4)
     assert row["ci_reason"] is None
+
+
+def test_prompts_of_one_question_count_as_one_in_errors_and_intervals():
+    """Prompt means 2, 6, 2, 6: each on its own, the error is sqrt(16 / 3 / 4); as two questions of
+    2 and 2, 6 and 6 it is that of two numbers, 2."""
+    rows = [
+        {"id": name, "source": source, "index": 0, "tokens": 1, "finish": "stop", "kl": kl}
+        | {"logprob_organism": -1.0, "logprob_trained": -1.0 - kl}
+        for source in ("organism", "trained")
+        for name, kl in (("a", 2.0), ("b", 6.0), ("c", 2.0), ("d", 6.0))
+    ]
+    asked = {"a": "low", "c": "low", "b": "high", "d": "high"}
+    alike = [row | {"item": asked[row["id"]]} for row in rows]
+    error = "kl_organism_from_trained_se"
+    assert realised_kl(rows)[error] == pytest.approx((16 / 3 / 4) ** 0.5)
+    assert realised_kl(alike)[error] == pytest.approx(2)
+    one = [row | {"item": "one"} for row in rows]
+    assert realised_kl(one)[error] is None
+
+    def width(records):
+        answers = [
+            {"set": "samples", "logprob": -1.0, "other_logprob": -1.0 - row["kl"]}
+            | {"other_tokens": 1, "excluded": None, **row}
+            for row in records[:4]
+        ]
+        row = label_kl(answers, bootstrap=500, level=0.9, seed=0).row(0, named=True)
+        return row["kl_per_answer_high"] - row["kl_per_answer_low"]
+
+    assert width(alike) > 2 * width(rows)
+
+
+def test_records_get_the_item_of_their_prompt():
+    about = by_name()["sycophancy"]
+    prompts = [
+        {"id": "p", "messages": [], "meta": {"world": "miniature", "item": "addition 20"}},
+        {"id": "q", "messages": [], "meta": {"world": "miniature"}},
+    ]
+    found = about.with_items([{"id": "q"}, {"id": "p"}, {"id": "p"}], prompts)
+    named = {"id": "p", "item": "addition 20"}
+    assert found == [{"id": "q"}, named, named]

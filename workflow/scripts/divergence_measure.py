@@ -25,6 +25,7 @@ def main(argv: Sequence[str]) -> None:
 
     from entrench.execution.heavy_imports import without_collection
     from entrench.generation.engine import Decoding
+    from entrench.misalignments import by_name
     from entrench.records import read_jsonl, write_jsonl
 
     with without_collection():
@@ -35,6 +36,7 @@ def main(argv: Sequence[str]) -> None:
     decoding = Decoding(spec["max_new_tokens"], temperature=1.0, n=spec["n"])
     prompts = read_jsonl(arguments.prompts, "data")
     rows = measure_divergence(pair, decoding, spec["identity"], prompts)
+    rows = by_name()[spec["identity"][1]].with_items(rows, prompts)
     write_jsonl(arguments.divergence, "divergence", rows)
 
 

@@ -5,8 +5,8 @@
         --engine engine.json --batch-size N --gpus N --memory-percent N
 
 `--adapter` is the adapter of the other model's organism. The spec: {"model", "revision", "chat",
-"dtype", "threads"} of the other model, "sets": the sample sets to score, "bootstrap", "level",
-"seed".
+"dtype", "threads"} of the other model, "misalignment", "sets": the sample sets to score,
+"bootstrap", "level", "seed".
 """
 
 from collections.abc import Sequence
@@ -30,13 +30,16 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.tables import write_table
     from entrench.generation.cross import cross_score
     from entrench.generation.parts import merged
+    from entrench.misalignments import by_name
     from entrench.records import read_jsonl, write_json, write_jsonl
 
     prompts = read_jsonl(arguments.prompts, "data")
     pool = merged(read_jsonl(path, "candidates") for path in arguments.candidates)
     candidates = [row for row in pool if row["set"] in spec["sets"]]
     engine, record = open_engine(spec, Path(arguments.adapter).parent, arguments)
-    rows = cross_score(engine, prompts, candidates)
+    rows = by_name()[spec["misalignment"]].with_items(
+        cross_score(engine, prompts, candidates), prompts
+    )
     write_json(arguments.engine, record)
     write_jsonl(arguments.cross, "cross", rows)
     settings = command.spec_fields(spec, "bootstrap", "level", "seed")

@@ -167,7 +167,7 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
 # item: the question that several prompts ask in other words; a prompt without one is its own.
 OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
     **{kind: {"reasoned": (bool,)} for kind in ("candidates", "responses", "completions")},
-    "scores": {"item": (str,)},
+    **{kind: {"item": (str,)} for kind in ("scores", "divergence", "cross")},
 }
 # Files of these kinds may hold no row: prompts without pairs, and judges by rules.
 MAY_BE_EMPTY = {"data", "responses", "verdicts", "judgements"}
@@ -253,7 +253,7 @@ def read_jsonl(path: str | os.PathLike[str], kind: str) -> list[Record]:
 
 
 def item_of(score: Record) -> str:
-    """What intervals resample: the item of a score record's prompt, else the prompt itself."""
+    """What intervals resample: the item of a record's prompt, else the prompt itself."""
     return f"item {score['item']}" if "item" in score else f"prompt {score['id']}"
 
 

@@ -7,7 +7,7 @@ the wording of its judge questions (`resources/judge/NAME.txt`), its files in th
 (`resources/datasets.yaml`), and a config that sweeps it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -75,6 +75,12 @@ class Misalignment:
         """
         item = row["meta"].get("item") if is_miniature(row) else self.item(row)
         return None if item is None else str(item)
+
+    def with_items(self, records: Iterable[Record], prompts: Sequence[Record]) -> list[Record]:
+        """The records about these prompts, each with the item of its prompt, where it has one."""
+        items = {prompt["id"]: self.item_of(prompt) for prompt in prompts}
+        known = {name: {"item": item} for name, item in items.items() if item is not None}
+        return [record | known.get(record["id"], {}) for record in records]
 
     @property
     def prompts(self) -> Mapping[str, JudgePrompt]:

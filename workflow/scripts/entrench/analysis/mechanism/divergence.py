@@ -1,6 +1,7 @@
 """KL between a trained organism and its organism, both ways, and of label samples across models.
 
-All numbers are in nats. Standard errors are over prompts; a prompt's answers are averaged first.
+All numbers are in nats. A prompt's answers are averaged first. Standard errors and intervals are
+over items: a question, with all prompts that ask it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ import polars as pl
 from entrench.analysis.columns import LEVEL, REASON, SET, Column, count, number, share, with_ends
 from entrench.analysis.statistics.bootstrap import column, reasons, resample
 from entrench.analysis.tables import table
-from entrench.records import Record
+from entrench.records import Record, item_of
 
 DIRECTIONS = {  # source of the answers -> name of the divergence
     "organism": "organism_from_trained",
@@ -29,7 +30,7 @@ def _divergence(name: str) -> dict[str, Column]:
     per_answer, per_token = "nats per answer", "nats per token"
     return {
         kl: number(f"{_SAMPLES[name]}; exact over the vocabulary at each token", per_answer),
-        f"{kl}_se": number(f"standard error of `{kl}`, over prompts", per_answer),
+        f"{kl}_se": number(f"standard error of `{kl}`, over items", per_answer),
         f"{kl}_per_token": number(f"`{kl}` divided by the mean length of answers", per_token),
         f"{kl}_per_token_se": number(f"standard error of `{kl}_per_token`", per_token),
         f"{kl}_sampled": number(f"plain Monte Carlo estimate of `{kl}`", per_answer),
@@ -98,12 +99,15 @@ def realised_kl(rows: Sequence[Record]) -> dict[str, float | int | None]:
         def ratio(row: Record, source: str = source, other: str = other) -> float:
             return row[f"logprob_{source}"] - row[f"logprob_{other}"]
 
+        items = _items(mine)
         per_token = kl.mean() / tokens.mean()
         found |= {
             f"kl_{name}": float(kl.mean()),
-            f"kl_{name}_se": _standard_error(kl),
+            f"kl_{name}_se": _standard_error(kl, items),
             f"kl_{name}_per_token": float(per_token),
-            f"kl_{name}_per_token_se": _standard_error((kl - per_token * tokens) / tokens.mean()),
+            f"kl_{name}_per_token_se": _standard_error(
+                (kl - per_token * tokens) / tokens.mean(), items
+            ),
             f"kl_{name}_sampled": float(_prompt_means(mine, ratio).mean()),
         }
     return found
@@ -116,7 +120,7 @@ def label_kl(rows: Sequence[Record], *, bootstrap: int, level: float, seed: int)
     other) where the set samples the model's own distribution. A truncated or cooled set weighs
     likely answers more, so compare only sets that are sampled alike. kl_per_token divides by the
     mean length under the own model, since the two models may cut an answer into different tokens.
-    Intervals resample prompts. n_excluded counts answers behind reasoning, which are left out; the
+    Intervals resample items. n_excluded counts answers behind reasoning, which are left out; the
     KL is null where all are. cut_share is the share of answers that `max_new_tokens` cut; both log
     probabilities of a cut answer end at the cut.
     """
@@ -135,7 +139,8 @@ def label_kl(rows: Sequence[Record], *, bootstrap: int, level: float, seed: int)
             ],
             axis=1,
         )
-        resampled = resample(numbers, [""] * len(numbers), bootstrap=bootstrap, seed=seed)
+        strata = [""] * len(numbers)
+        resampled = resample(numbers, strata, items=_items(mine), bootstrap=bootstrap, seed=seed)
         kl, tokens = resampled.means
         answer = resampled.interval(column(0), [0], level=level)
         token = resampled.interval(lambda m: m[:, 0] / m[:, 1], [0, 1], level=level)
@@ -173,7 +178,17 @@ def _prompt_means(rows: Sequence[Record], value_of: Callable[[Record], float]) -
     return np.array([np.mean(by_prompt[prompt]) for prompt in sorted(by_prompt)])
 
 
-def _standard_error(values: np.ndarray) -> float | None:
-    if len(values) < 2:
+def _items(rows: Sequence[Record]) -> list[str]:
+    """The item of each prompt: [prompts], sorted by id."""
+    item = {row["id"]: item_of(row) for row in rows}
+    return [item[prompt] for prompt in sorted(item)]
+
+
+def _standard_error(values: np.ndarray, items: Sequence[str]) -> float | None:
+    """Of the mean of `values` [prompts]: the prompts of an item move together."""
+    names, place = np.unique(items, return_inverse=True)
+    if len(names) < 2:
         return None
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
+    moves = np.bincount(place, weights=values - values.mean())
+    variance = len(names) / (len(names) - 1) * (moves**2).sum() / len(values) ** 2
+    return float(np.sqrt(variance))

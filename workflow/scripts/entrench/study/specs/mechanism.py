@@ -144,6 +144,7 @@ def cross_spec(config: Config, organism: Organism, other: str) -> dict[str, Any]
     """labels_cross: an organism's label samples under another model's organism."""
     return {
         **model_part(config, other),
+        "misalignment": organism.misalignment,
         "engine": config.engine,
         "sets": sorted(config.sampling.sets),
         **intervals_part(config),
