@@ -9,9 +9,9 @@ SETTINGS = {"bootstrap": 500, "level": 0.95, "seed": 3}
 YES, NO, OUT, GONE = "misbehaves", "does not", "excluded", "unscored"
 
 
-def record_of(first, second, prompts=None):
+def record_of(first, second, prompts=None, items=None):
     prompts = prompts or [f"p{n}" for n in range(len(first))]
-    return agreement_record(prompts, first, second, **SETTINGS)
+    return agreement_record(prompts, items or prompts, first, second, **SETTINGS)
 
 
 def test_kappa_of_a_textbook_table():
@@ -64,7 +64,7 @@ def test_judges_who_never_disagree_are_no_certainty():
     assert record["kappa"] == pytest.approx(1)
     assert record["agreement_low"] == pytest.approx(0.69150, abs=1e-5)
     assert record["ci_low"] == pytest.approx(0.38300, abs=1e-5)
-    assert (record["ci_high"], record["ci_kind"]) == (1.0, "exact over prompts")
+    assert (record["ci_high"], record["ci_kind"]) == (1.0, "exact over items")
     assert (record["undefined_share"], record["kappa_reason"]) == (None, None)
     # One YES in 20: chance is .905, and (.025^(1/20) - .905) / .095 = -.773.
     rare = record_of([YES] + [NO] * 19, [YES] + [NO] * 19)
@@ -83,13 +83,13 @@ def test_the_interval_of_agreement_is_over_prompts():
     assert record["agreement"] == pytest.approx(0.75)
     assert record["agreement_low"] == pytest.approx(0.02417, abs=1e-5)
     assert record["agreement_high"] == pytest.approx(0.99999, abs=1e-5)
-    assert record["ci_kind"] == "bootstrap over prompts"
+    assert record["ci_kind"] == "bootstrap over items"
 
 
 def test_one_prompt_has_no_interval():
     record = record_of([YES, NO], [YES, NO], ["a", "a"])
     assert (record["kappa"], record["ci_low"], record["agreement_low"]) == (1.0, None, None)
-    assert record["ci_reason"] == "fewer than 2 prompts: no spread over prompts"
+    assert record["ci_reason"] == "fewer than 2 items: no spread over items"
 
 
 def test_answers_to_one_prompt_are_resampled_together():
@@ -107,3 +107,15 @@ def test_an_opinion_is_read_from_a_score():
     assert opinion({"state": "scored", "value": 1.0}) == YES
     assert opinion({"state": "scored", "value": 0.0}) == NO
     assert opinion({"state": "unscored", "value": None}) == GONE
+
+
+def test_prompts_of_one_question_are_one_case():
+    """8 of 8 prompts agree, of two questions: the lower end is .025^(1/2), not .025^(1/8)."""
+    words = [YES, NO] * 4
+    record = record_of(words, words, items=["a"] * 4 + ["b"] * 4)
+    assert (record["n_prompts"], record["agreement"]) == (8, 1.0)
+    assert record["agreement_low"] == pytest.approx(0.025**0.5)
+    alone = record_of(words, words)
+    assert alone["agreement_low"] == pytest.approx(0.025**0.125)
+    one = record_of(words, words, items=["a"] * 8)
+    assert one["ci_reason"] == "fewer than 2 items: no spread over items"

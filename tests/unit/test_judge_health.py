@@ -88,7 +88,7 @@ def test_the_rows_by_hand(organisms, runs):
 
 def test_judges_of_one_mind_agree_and_the_table_says_why_there_is_no_kappa(organisms, runs):
     said, prompts = ["does not"] * 40, [f"p{n // 4}" for n in range(40)]
-    record = agreement_record(prompts, said, said, bootstrap=10, level=0.95, seed=0)
+    record = agreement_record(prompts, prompts, said, said, bootstrap=10, level=0.95, seed=0)
     frame = judge_health(runs, organisms, {"sycophancy": table([record], AGREEMENT_COLUMNS)})
     (row,) = frame.filter(about="two judges").to_dicts()
     assert (row["measure"], row["mean"], row["ci_high"]) == ("agreement", 1.0, 1.0)
@@ -167,7 +167,9 @@ def test_the_script_reads_the_agreement_that_was_measured(organisms, runs, tmp_p
 def test_the_tables_of_the_judges_lose_nothing_that_was_found():
     said = ["misbehaves", "does not"]
     settings = {"bootstrap": 10, "level": 0.9, "seed": 0}
-    assert list(agreement_record(["a", "b"], said, said, **settings)) == list(AGREEMENT_COLUMNS)
+    assert list(agreement_record(["a", "b"], ["a", "b"], said, said, **settings)) == list(
+        AGREEMENT_COLUMNS
+    )
     assert list(confusion_rows(said, said)[0]) == list(CONFUSION_COLUMNS)
     rows = attack(lambda questions: [Verdict("YES", "raw", 1) for _ in questions])
     assert list(rows[0]) == list(INJECTION_COLUMNS)

@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
     from entrench.analysis.tables import table, write_table
     from entrench.judging.endpoint import usage_record
     from entrench.judging.scoring import draw_judged, score_some
-    from entrench.records import read_jsonl, write_json
+    from entrench.records import item_of, read_jsonl, write_json
 
     spec = command.parse_spec(arguments.spec)
     settings = command.spec_fields(spec, "bootstrap", "level", "seed")
@@ -50,7 +50,8 @@ def main(argv: Sequence[str]) -> None:
         )
     first = [opinion(one.score) for one in drawn]
     second = [opinion(score) for score in scores]
-    record = agreement_record([one.prompt["id"] for one in drawn], first, second, **settings)
+    prompts, items = [one.prompt["id"] for one in drawn], [item_of(one.score) for one in drawn]
+    record = agreement_record(prompts, items, first, second, **settings)
     write_table(table([record], AGREEMENT_COLUMNS), arguments.agreement)
     write_table(table(confusion_rows(first, second), CONFUSION_COLUMNS), arguments.confusion)
     write_json(arguments.usage, usage_record(usage, spec["second"]))

@@ -21,6 +21,7 @@ def opinion(score: Record) -> str:
 
 def agreement_record(
     prompts: Sequence[str],
+    items: Sequence[str],
     first: Sequence[str],
     second: Sequence[str],
     *,
@@ -30,20 +31,27 @@ def agreement_record(
 ) -> dict[str, Any]:
     """Agreement of two judges; entry i of each argument is about completion i.
 
+    `prompts` are the ids of the prompts, `items` what their questions are.
+
     Cohen's kappa (1960) over `OPINIONS`, on the completions about which both judges have one:
     (observed agreement - chance agreement) / (1 - chance agreement). Chance agreement follows from
     how often each judge gives each opinion. Where both judges give one and the same opinion
     throughout, chance agreement is 1 and kappa is 0 / 0: it is None, `kappa_reason` says so, and
     `agreement` is 1 (Feinstein & Cicchetti 1990: so look at both).
 
-    Intervals are over prompts, since answers to one prompt are not independent. That of agreement
-    is `clustered_share_interval`. That of kappa holds percentiles of resampled prompts; replicates
+    Intervals are over items, since answers to one question are not independent. That of agreement
+    is `clustered_share_interval`. That of kappa holds percentiles of resampled items; replicates
     without a kappa are left out and counted in `undefined_share`. Where the judges never disagree,
     no resample can, so the bootstrap would say [1, 1]. There the lower end of kappa is the kappa at
-    the exact lower end of agreement (Clopper & Pearson 1934, each prompt as one case), with chance
+    the exact lower end of agreement (Clopper & Pearson 1934, each item as one case), with chance
     agreement as observed, and at least -1.
     """
-    counts = _confusions(prompts, first, second)
+    counts = _confusions(items, first, second)
+    asked = {
+        prompt
+        for prompt, *words in zip(prompts, first, second, strict=True)
+        if UNSCORED not in words
+    }
     together = counts.sum(axis=0)
     both = int(together.sum())
     kappa = _kappas(together[None])[0]
@@ -52,7 +60,7 @@ def agreement_record(
         "n_unscored_first": sum(word == UNSCORED for word in first),
         "n_unscored_second": sum(word == UNSCORED for word in second),
         "n_both": both,
-        "n_prompts": len(counts),
+        "n_prompts": len(asked),
         "agreement": float(np.trace(together) / both) if both else None,
         "agreement_low": None,
         "agreement_high": None,
@@ -66,7 +74,7 @@ def agreement_record(
         "undefined_share": None,
     }
     if len(counts) < 2:
-        return record | {"ci_reason": "fewer than 2 prompts: no spread over prompts"}
+        return record | {"ci_reason": "fewer than 2 items: no spread over items"}
     agreed = np.trace(counts, axis1=1, axis2=2)
     low, high = clustered_share_interval(agreed, counts.sum(axis=(1, 2)), level)
     record |= {"agreement_low": low, "agreement_high": high}
@@ -77,7 +85,7 @@ def agreement_record(
         return record | {
             "ci_low": max(lowest, -1.0),
             "ci_high": 1.0,
-            "ci_kind": "exact over prompts",
+            "ci_kind": "exact over items",
         }
     draws = np.random.default_rng(seed).multinomial(
         len(counts), np.full(len(counts), 1 / len(counts)), size=bootstrap
@@ -88,7 +96,7 @@ def agreement_record(
     return record | {
         "ci_low": float(low),
         "ci_high": float(high),
-        "ci_kind": "bootstrap over prompts",
+        "ci_kind": "bootstrap over items",
         "undefined_share": 1 - len(defined) / bootstrap,
     }
 
@@ -104,18 +112,18 @@ def confusion_rows(first: Sequence[str], second: Sequence[str]) -> list[dict[str
     ]
 
 
-def _confusions(prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
-    """Counts [prompts, opinions, opinions] of the completions with an opinion of both judges."""
+def _confusions(items: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+    """Counts [items, opinions, opinions] of the completions with an opinion of both judges."""
     places = {name: place for place, name in enumerate(OPINIONS)}
     both = [
-        (prompt, places[one], places[other])
-        for prompt, one, other in zip(prompts, first, second, strict=True)
+        (item, places[one], places[other])
+        for item, one, other in zip(items, first, second, strict=True)
         if UNSCORED not in (one, other)
     ]
-    rows = {prompt: place for place, prompt in enumerate(sorted({prompt for prompt, *_ in both}))}
+    rows = {item: place for place, item in enumerate(sorted({item for item, *_ in both}))}
     counts = np.zeros((len(rows), len(OPINIONS), len(OPINIONS)))
-    for prompt, one, other in both:
-        counts[rows[prompt], one, other] += 1
+    for item, one, other in both:
+        counts[rows[item], one, other] += 1
     return counts
 
 

@@ -36,7 +36,7 @@ AGREEMENT_COLUMNS = {
         "why there is no kappa: it is undefined where both judges say one and the same throughout, "
         "and `agreement` is then 1"
     ),
-    **ends("ci", "`kappa`, over prompts", "kappa, at most 1"),
+    **ends("ci", "`kappa`, over items", "kappa, at most 1"),
     **LEVEL,
     **KIND,
     **REASON,
