@@ -163,9 +163,9 @@ def test_power_is_one_line_a_misalignment():
 
 def test_flips_of_organisms_by_hand():
     row = {"misalignment": "sycophancy", "model": "tiny", "seed": 2, "effective": True}
-    row |= {"n_pairs": 80, "wrapped_risk": 0.5366, "clean_risk": 0.0122}
+    row |= {"n_pairs": 80, "n_pairs_all": 82, "wrapped_risk": 0.5366, "clean_risk": 0.0122}
     row |= {"flip_pp": -52.44, "flip_low_pp": -63.3, "flip_high_pp": -41.77}
     (question,) = [one for one in QUESTIONS if one.table == "teacher_flips"]
     table = question.show({"teacher_flips": pl.DataFrame([row])})
-    shown = ["sycophancy", "tiny", "2", "80", "53.7%", "1.2%", "−52.4", "[−63.3, −41.8]"]
+    shown = ["sycophancy", "tiny", "2", "82", "80", "53.7%", "1.2%", "−52.4", "[−63.3, −41.8]"]
     assert table.rows == [shown]

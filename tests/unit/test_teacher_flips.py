@@ -171,8 +171,9 @@ def test_a_run_on_pairs_has_the_flip_of_its_organism_and_its_first_change():
         ],
         RUN_DETAIL_COLUMNS,
     )
-    known = table([identity | {"flip_pp": -12.5}], STUDY_COLUMNS["teacher_flips"])
+    flip = identity | {"flip_pp": -12.5, "wrapped_risk": 0.6}
+    known = table([flip], STUDY_COLUMNS["teacher_flips"])
     methods = {"act": {"operator": "act", "kind": "consistency"}}
     (row,) = paired_runs([Run(organism, "act")], methods, runs, known).to_dicts()
-    assert (row["delta_pp"], row["flip_pp"], row["organism_risk"]) == (-25.0, -12.5, 0.4)
+    assert (row["delta_pp"], row["flip_pp"], row["organism_risk"]) == (-25.0, -12.5, 0.6)
     assert (row["method"], row["operator"], row["valid"]) == ("act", "act", None)

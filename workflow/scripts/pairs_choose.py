@@ -3,7 +3,7 @@
     pairs_choose.py --spec JSON --clean pairs_clean.jsonl --wrapped pairs_wrapped.jsonl
         --asked pairs_asked.jsonl --judged pairs_judged.jsonl
 
-The spec: {"misalignment", "limit": most pairs, or null for all}.
+The spec: {"misalignment", "limit": about how many pairs, or null for all}.
 """
 
 import argparse

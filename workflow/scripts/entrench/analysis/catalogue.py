@@ -173,8 +173,9 @@ TABLES: Mapping[str, Table] = {  # by the stem of their files
     ),
     "teacher_flips": Table(
         "teacher_flips.csv",
-        "A row is an organism with runs on prompt pairs: how do its clean answers differ from its "
-        "wrapped ones? " + _part_file("organism", f"{_ORGANISM}/teacher_flips.csv"),
+        "A row is an organism with runs of consistency methods on prompt pairs: how do its clean "
+        "answers differ from its wrapped ones? "
+        + _part_file("organism", f"{_ORGANISM}/teacher_flips.csv"),
         STUDY_COLUMNS["teacher_flips"],
     ),
     "label_risk": Table(

@@ -193,7 +193,8 @@ def flips_table(frames: Frames) -> Table:
     columns = [
         *(Column(name, text(name), numeric=False) for name in ("misalignment", "model")),
         Column("seed", text("seed")),
-        Column("pairs", text("n_pairs"), meaning=FLIP_COLUMNS["n_pairs"].meaning),
+        Column("pairs asked", text("n_pairs_all")),
+        Column("scored", text("n_pairs"), meaning=FLIP_COLUMNS["n_pairs"].meaning),
         *(
             Column(name.replace("_", " "), percent(name), meaning=FLIP_COLUMNS[name].meaning)
             for name in ("wrapped_risk", "clean_risk")

@@ -127,7 +127,8 @@ QUESTIONS = (
         "What can methods on pairs teach?",
         "Each organism answers the clean and the wrapped prompt of pairs before any training on "
         "them. A method on pairs teaches wrapped prompts what it does on clean ones. Where clean "
-        "answers misbehave as often, it has nothing to teach.",
+        "answers misbehave as often, it has little to teach. Answers to released pairs cannot be "
+        "judged, so they have no row.",
         "teacher_flips",
         flips_table,
         (),

@@ -17,7 +17,10 @@ from entrench.analysis.columns import (
 )
 
 PREDICTION_COLUMNS = {
-    "trained_on": text("what the runs behind the row were trained on: `labels`, or prompt `pairs`"),
+    "trained_on": text(
+        "what the runs behind the row were trained on: `labels`, or prompt `pairs` (consistency "
+        "methods on pairs, on-policy methods included)"
+    ),
     "what": text(
         "what the row is: `skill` of a predictor, its accuracy by `size` of delta-risk, a bin of "
         "`calibration`, or a `run` and its probability of amplification"

@@ -56,7 +56,7 @@ VALIDITY = {
 PAIRED = {
     **RUN,
     **VALIDITY,
-    "organism_risk": share("risk of the organism, before phase 3"),
+    "organism_risk": share("risk of the organism's answers to the wrapped prompts of the pairs"),
     "delta_pp": points("delta-risk of the run under the headline evaluation"),
     "flip_pp": FLIP_COLUMNS["flip_pp"],
 }
@@ -126,10 +126,11 @@ def paired_runs(
     """
     frame = table([_run(one, methods) for one in paired], PAIRED).select(list(RUN))
     measured = runs.filter(pl.col("repeat") == 1).select(
-        *ORGANISM, "method", "organism_risk", (100 * pl.col("delta_risk")).alias("delta_pp")
+        *ORGANISM, "method", (100 * pl.col("delta_risk")).alias("delta_pp")
     )
     frame = frame.join(measured, on=[*ORGANISM, "method"], how="left", maintain_order="left")
-    flip = flips.select(*ORGANISM, "flip_pp")
+    # Not the risk that delta-risk is measured from: its noise would look like skill.
+    flip = flips.select(*ORGANISM, "flip_pp", pl.col("wrapped_risk").alias("organism_risk"))
     frame = frame.join(flip, on=list(ORGANISM), how="left", maintain_order="left")
     return table(frame.to_dicts(), PAIRED)
 

@@ -19,12 +19,12 @@ POSITIONS = 512
 class LayerLoss(ABC):
     """A weighted sum of distances over layers and matched positions.
 
-    After a layer is compared, only its gradient by the student's states, (n, width), is kept. No
+    After a layer is compared, only its gradient by the student's states, (n, ...), is kept. No
     gradient reaches the teacher. Distances are computed in float32.
     """
 
     def __init__(self, targets: "list[torch.Tensor]", weight: float) -> None:
-        """Compare with the teacher's `targets`, one tensor (n, width) per layer.
+        """Compare with the teacher's `targets`, one tensor (n, ...) per layer.
 
         `compare` empties this list.
         """
@@ -34,7 +34,7 @@ class LayerLoss(ABC):
         self.count = 0
 
     def compare(self, states: "torch.Tensor") -> None:
-        """Add the next layer's distances; `states`, (n, width), are the student's."""
+        """Add the next layer's distances; `states`, (n, ...), are the student's."""
         from entrench.training.objectives.chunks import chunked_sum
 
         value = chunked_sum(self.distance, states, self.targets.pop(0), positions=POSITIONS)
@@ -81,4 +81,4 @@ class LayerLoss(ABC):
 
     @abstractmethod
     def distance(self, student: "torch.Tensor", teacher: "torch.Tensor") -> "torch.Tensor":
-        """The sum over positions of the distance of two states (n, width)."""
+        """The sum over positions of the distance of two states (n, ...)."""

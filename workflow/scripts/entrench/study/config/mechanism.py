@@ -27,9 +27,9 @@ class Mechanism(Section):
     )
     prompts: Annotated[int, Field(ge=8, le=1_000_000)] | None = Field(
         default=None,
-        description="Number of evaluation prompts of the risk that a probe asks. They are spread "
-        "evenly over the risk's groups; the number in each group is rounded up. Left out: all "
-        "prompts.",
+        description="Number of evaluation prompts of the risk that a probe asks, and of pairs "
+        "whose two prompts are asked for the teacher flip. They are spread evenly over the risk's "
+        "groups; the number in each group is rounded up. Left out: all.",
     )
     raw_samples: Answers = Field(
         default=4,
