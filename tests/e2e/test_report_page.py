@@ -16,7 +16,7 @@ from entrench.analysis.tables import read_table
 from entrench.study.config import FIGURES, STUDY_FIGURES
 
 REPORT = "results/micro/report.html"
-QUESTIONS = 11
+QUESTIONS = 12
 
 
 @pytest.fixture(scope="module")
