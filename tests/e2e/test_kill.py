@@ -3,6 +3,7 @@
 import random
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,18 +54,22 @@ FINISHED = {
 }
 
 
-def jobs_of(workspace: Workspace, rule: str) -> list[psutil.Process]:
-    """Running scripts of a rule in this workspace.
+def processes_in(workspace: Workspace) -> Iterator[psutil.Process]:
+    """The processes that work in this workspace: heads and jobs.
 
     Asked fifty times a second, so of most processes it reads the folder alone.
     """
     folder = str(workspace.folder.resolve())
-    found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.cwd() == folder and f"workflow/scripts/{rule}.py" in process.cmdline():
-                found.append(process)
-    return found
+            if process.cwd() == folder:
+                yield process
+
+
+def jobs_of(workspace: Workspace, rule: str) -> list[psutil.Process]:
+    """Running scripts of a rule in this workspace."""
+    script = f"workflow/scripts/{rule}.py"
+    return [process for process in processes_in(workspace) if script in _words(process)]
 
 
 def kill_in(workspace: Workspace, rule: str, draw: random.Random) -> str:
@@ -74,6 +79,9 @@ def kill_in(workspace: Workspace, rule: str, draw: random.Random) -> str:
     """
     output, longest = RULES[rule]
     while True:
+        # What an earlier kill left at work would refuse the first head, and let the second go on.
+        while rule == "model_make" and any(processes_in(workspace)):
+            time.sleep(0.1)
         # Made already, while another rule was waited for: take it away, so that it runs again.
         (workspace.folder / "results/micro" / output).unlink(missing_ok=True)
         with (workspace.folder / "sweep.log").open("a") as log:
