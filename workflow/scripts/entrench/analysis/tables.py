@@ -17,6 +17,11 @@ from entrench.errors import EntrenchError
 from entrench.records import atomic_path, require_rows, write_text
 
 
+def points_of(fraction: float | None) -> float | None:
+    """A fraction in percentage points; None stays."""
+    return None if fraction is None else 100 * fraction
+
+
 def table(rows: Iterable[Mapping[str, Any]], columns: Columns) -> pl.DataFrame:
     """A frame of `rows` with exactly these columns and types; null where a row lacks the name."""
     return pl.DataFrame(

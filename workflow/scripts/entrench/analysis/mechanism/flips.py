@@ -7,13 +7,14 @@ flip is all that it can teach: where clean answers misbehave as often, it has no
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from entrench.analysis.columns import LEVEL, REASON, Columns, count, points, share, with_ends
 from entrench.analysis.risk.delta import paired_delta
 from entrench.analysis.risk.risk import prompt_risks
 from entrench.analysis.statistics.bootstrap import stratified_mean
-from entrench.analysis.tables import table
+from entrench.analysis.tables import points_of, table
 from entrench.judging.risk_prompts import CLEAN, WRAPPED
 from entrench.records import Record
 
@@ -52,7 +53,7 @@ def teacher_flips(
     )
     values = [prompt_risks(side, grouped=grouped) for side in (wrapped, clean)]
     before, after = (risks.value for risks in values)
-    known = (before == before) & (after == after)
+    known = ~np.isnan(before) & ~np.isnan(after)
 
     def mean(numbers: Any) -> float | None:
         strata = [group for group, both in zip(values[0].strata, known, strict=True) if both]
@@ -63,9 +64,9 @@ def teacher_flips(
         "n_pairs_all": paired.n_prompts_all,
         "wrapped_risk": mean(before),
         "clean_risk": mean(after),
-        "flip_pp": _points(paired.delta),
-        "flip_low_pp": _points(paired.interval.low),
-        "flip_high_pp": _points(paired.interval.high),
+        "flip_pp": points_of(paired.delta),
+        "flip_low_pp": points_of(paired.interval.low),
+        "flip_high_pp": points_of(paired.interval.high),
         "ci_level": level,
         "ci_reason": paired.interval.reason,
         "better_share": mean(after < before),
@@ -79,7 +80,3 @@ def _of_side(scores: Sequence[Record], side: str) -> list[Record]:
     return [
         row | {"id": row["id"].removeprefix(side)} for row in scores if row["id"].startswith(side)
     ]
-
-
-def _points(fraction: float | None) -> float | None:
-    return None if fraction is None else 100 * fraction

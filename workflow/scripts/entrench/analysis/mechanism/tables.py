@@ -30,7 +30,7 @@ from entrench.analysis.mechanism.prediction_columns import PREDICTION_COLUMNS
 from entrench.analysis.mechanism.stability import STABILITY_COLUMNS
 from entrench.analysis.risk.collect import headline_delta
 from entrench.analysis.statistics.significance import ROUNDING
-from entrench.analysis.tables import read_table, table
+from entrench.analysis.tables import points_of, read_table, table
 from entrench.errors import EntrenchError
 from entrench.records import read_jsonl
 from entrench.study.sweep import Organism, Run
@@ -145,7 +145,7 @@ def collect_divergences(
         rows.append(
             {
                 **_run(one, methods),
-                "delta_pp": None if value is None else 100 * value,
+                "delta_pp": points_of(value),
                 **realised_kl(read_jsonl(f"{results}/{one.path}/divergence.jsonl", "divergence")),
             }
         )

@@ -200,11 +200,6 @@ def with_adjusted_p(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def points_of(fraction: float | None) -> float | None:
-    """A fraction in percentage points; None stays."""
-    return None if fraction is None else 100 * fraction
-
-
 def ends(interval: Interval, most: float = 1.0) -> tuple[float | None, float | None]:
     """The ends of an interval in points; a change lies between -`most` and `most`."""
     if interval.low is None or interval.high is None:

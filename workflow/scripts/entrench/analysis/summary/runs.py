@@ -11,9 +11,8 @@ from entrench.analysis.columns import ORGANISM, REPEAT, RUN, over_prompts, point
 from entrench.analysis.risk.delta import DELTA_COLUMNS
 from entrench.analysis.risk.machinery import MACHINERY
 from entrench.analysis.risk.training_facts import TRAINING
-from entrench.analysis.summary.detail import points_of
 from entrench.analysis.summary.summary_columns import SUMMARY_COLUMNS
-from entrench.analysis.tables import table
+from entrench.analysis.tables import points_of, table
 
 _ENDS = over_prompts("`change_pp`", "percentage points")
 RUN_COLUMNS = {

@@ -23,14 +23,13 @@ from entrench.analysis.summary.detail import (
     contrast_details,
     details,
     ends,
-    points_of,
     pooled_details,
     with_adjusted_p,
 )
 from entrench.analysis.summary.lines import Line, lines_of
 from entrench.analysis.summary.names import organism_name
 from entrench.analysis.summary.summary_columns import DETAIL_COLUMNS, SUMMARY_COLUMNS
-from entrench.analysis.tables import table
+from entrench.analysis.tables import points_of, table
 
 # The keyword arguments of `summarise`; the job's spec has entries of the same names.
 SETTINGS = ("methods", "models", "level", "epsilon")
