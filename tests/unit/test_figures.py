@@ -26,7 +26,7 @@ from entrench.figures import (
     suppressed_share,
 )
 from entrench.figures.layout import name_methods
-from entrench.figures.style import by_training, method_order, save, spread
+from entrench.figures.style import method_order, save, spread, with_group
 from entrench.records import write_text
 from entrench.study.config import FIGURES, STUDY_FIGURES
 
@@ -256,13 +256,13 @@ def test_methods_stand_by_what_they_train_on_with_a_line_between():
     runs = pl.DataFrame(
         [{"method": name, "operator": name, "kind": k} for name, k in kinds.items()]
     )
-    pooled = pl.DataFrame({"method": [ALL_METHODS], "kind": ["consistency"]})
-    drawn = pl.concat([by_training(runs).select("method", "kind"), pooled])
+    pooled = pl.DataFrame({"method": [ALL_METHODS], "group": [ALL_METHODS]})
+    drawn = pl.concat([with_group(runs).select("method", "group"), pooled])
     order = method_order(drawn)
     assert order == [
         ("self_confidence", "labels"),
-        *(("act", "pairs"), ("bct_sft", "pairs"), ("opct", "on-policy")),
-        (ALL_METHODS, "consistency"),
+        *(("act", "regularisers"), ("bct_sft", "regularisers"), ("opct", "on-policy")),
+        (ALL_METHODS, ALL_METHODS),
         *(("on_policy_sft", "control"), ("random", "control")),
     ]
     axis = Figure().subplots()
@@ -275,10 +275,9 @@ def test_methods_stand_by_what_they_train_on_with_a_line_between():
 def test_suppressed_share_draws_its_data(tables):
     runs, detail = tables["runs_detail"], tables["detail"]
     data = suppressed_share.data(runs, detail)
-    kinds = dict(data.select("method", "kind").iter_rows())
-    assert (kinds["act"], kinds["self_confidence"], kinds["rejection_sampling"]) == (
-        *("pairs", "labels", "control"),
-    )
+    groups = dict(data.select("method", "group").iter_rows())
+    assert (groups["act"], groups["self_confidence"]) == ("regularisers", "labels")
+    assert (groups["rejection_sampling"], groups[ALL_METHODS]) == ("control", ALL_METHODS)
     for axis in suppressed_share.draw(runs, detail).axes:
         about = axis.get_title(loc="left")
         mine = data.filter(pl.col("misalignment") == about)

@@ -20,9 +20,9 @@ from entrench.figures.style import (
     DOT,
     FAINT,
     INK,
-    by_training,
     method_order,
     style,
+    with_group,
 )
 
 _UNKNOWN = "cannot tell"
@@ -33,12 +33,13 @@ def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
 
     `open` marks means from which nothing is concluded.
     """
-    runs = by_training(runs)
-    kinds = dict(runs.select("method", "kind").unique().iter_rows()) | {ALL_METHODS: "consistency"}
+    runs = with_group(runs)
+    groups = dict(runs.select("method", "group").unique().iter_rows())
+    groups |= {ALL_METHODS: ALL_METHODS}
     dots = runs.filter("valid").select(
         "misalignment",
         "method",
-        "kind",
+        "group",
         pl.lit("training").alias("what"),
         "model",
         "seed",
@@ -49,10 +50,10 @@ def data(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
         pl.lit(1, pl.Int64).alias("n_organisms"),
         pl.lit(None, pl.Boolean).alias("open"),
     )
-    means = summary.filter(pl.col("method").is_in(list(kinds))).select(  # others have no run yet
+    means = summary.filter(pl.col("method").is_in(list(groups))).select(  # others have no run yet
         "misalignment",
         "method",
-        pl.col("method").replace_strict(kinds, return_dtype=pl.String).alias("kind"),
+        pl.col("method").replace_strict(groups, return_dtype=pl.String).alias("group"),
         pl.lit("mean").alias("what"),
         pl.lit(None, pl.String).alias("model"),
         pl.lit(None, pl.Int64).alias("seed"),
@@ -88,7 +89,7 @@ def draw(runs: pl.DataFrame, organisms: pl.DataFrame, summary: pl.DataFrame) -> 
 
 def _panel(axis: Axes, drawn: pl.DataFrame, methods: Sequence[tuple[str, str]]) -> None:
     axis.axvline(0, color=INK, linewidth=0.8, zorder=1)
-    for height, (method, kind) in enumerate(methods):
+    for height, (method, group) in enumerate(methods):
         mine = drawn.filter(pl.col("method") == method)
         dots = mine.filter(pl.col("what") == "training")["change_pp"].to_numpy()
         axis.axhline(height, color=FAINT, linewidth=0.4, zorder=0)
@@ -105,7 +106,7 @@ def _panel(axis: Axes, drawn: pl.DataFrame, methods: Sequence[tuple[str, str]]) 
         if not mine.height:
             beside_axis(axis, height, "no run")
         for mean in mine.filter(pl.col("what") == "mean").iter_rows(named=True):
-            _mean(axis, mean, height, CONTROL if kind == "control" else CONSISTENCY)
+            _mean(axis, mean, height, CONTROL if group == "control" else CONSISTENCY)
 
 
 def _mean(axis: Axes, mean: dict[str, Any], height: float, colour: str) -> None:

@@ -69,7 +69,7 @@ def misalignment_panels(
 def name_methods(axis: Axes, methods: Sequence[tuple[str, str]]) -> None:
     """Label the line at each height with its method; the mean over methods is bold.
 
-    A dashed line stands where the kind of methods changes.
+    A dashed line stands where the group of methods changes.
     """
     names = [f"{m} ({k})" if k in ("control", "on-policy") else m for m, k in methods]
     for height, ((_, above), (_, below)) in enumerate(itertools.pairwise(methods)):

@@ -16,9 +16,9 @@ from entrench.figures.style import (
     DOT,
     FAINT,
     INK,
-    by_training,
     method_order,
     style,
+    with_group,
 )
 
 _STAGES = ("base", "organism", "trained")
@@ -29,7 +29,7 @@ _FIRST = [("base model", "stage"), ("organism", "stage")]  # the lines above tho
 _SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("misalignment", "what", "method", "model"), pl.String),
     "seed": pl.Int64,
-    "kind": pl.String,
+    "group": pl.String,
     **{f"{stage}_{end}": pl.Float64 for stage in _STAGES for end in ("percent", "low", "high")},
     "ci_kind": pl.String,
     "n": pl.Int64,
@@ -47,19 +47,19 @@ def data(runs: pl.DataFrame, organisms: pl.DataFrame) -> pl.DataFrame:
     how the interval over organisms was made. n counts the runs or organisms, n_models their models.
     """
     joined = (
-        by_training(mean_over_repeats(runs))
+        with_group(mean_over_repeats(runs))
         .filter("valid")
         .join(organisms.select(*_ORGANISM, "base_risk"), on=_ORGANISM, how="left")
     )
     percent = [(100 * pl.col(f"{stage}_risk")).alias(f"{stage}_percent") for stage in _STAGES]
-    each = joined.select(*_ORGANISM, "method", "kind", *percent).sort(*_ORGANISM, "method")
+    each = joined.select(*_ORGANISM, "method", "group", *percent).sort(*_ORGANISM, "method")
     levels = runs["ci_level"].drop_nulls()
     level = levels[0] if levels.len() else 0.95
     rows: list[dict[str, Any]] = [
         row | {"what": "run", "n": 1} for row in each.iter_rows(named=True)
     ]
-    for part in each.partition_by("misalignment", "method", "kind", maintain_order=True):
-        names = dict(part.select("misalignment", "method", "kind").row(0, named=True))
+    for part in each.partition_by("misalignment", "method", "group", maintain_order=True):
+        names = dict(part.select("misalignment", "method", "group").row(0, named=True))
         rows.append(names | {"what": "method"} | _means(part, ("trained",), level))
         rows[-1]["organism_percent"] = part["organism_percent"].mean()
     for part in each.partition_by("misalignment", maintain_order=True):
@@ -127,14 +127,14 @@ def _panel(axis: Axes, drawn: pl.DataFrame, pairs: Sequence[tuple[str, str]]) ->
     axis.axvline(start["organism_percent"], color=INK, linewidth=0.7, linestyle=":", zorder=1)
     for height, stage in enumerate(("base", "organism")):
         _line(axis, height, once[f"{stage}_percent"], start, stage, INK)
-    for height, (method, kind) in list(enumerate(pairs))[len(_FIRST) :]:
+    for height, (method, group) in list(enumerate(pairs))[len(_FIRST) :]:
         axis.axhline(height, color=FAINT, linewidth=0.4, zorder=0)
         mean = drawn.filter(pl.col("what") == "method", pl.col("method") == method)
         if not mean.height:
             beside_axis(axis, height, "no run")
             continue
         row = mean.row(0, named=True)
-        colour = CONTROL if kind == "control" else CONSISTENCY
+        colour = CONTROL if group == "control" else CONSISTENCY
         ends = row["organism_percent"], row["trained_percent"]
         axis.plot(ends, [height] * 2, ":", color=colour, linewidth=0.8, zorder=2)
         axis.plot(ends[0], height, "o", color=colour, mfc="white", markersize=3.4, zorder=3.5)

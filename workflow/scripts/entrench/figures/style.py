@@ -64,27 +64,34 @@ def style() -> Iterator[None]:
         yield
 
 
-_KINDS = ("consistency", "labels", "pairs", "on-policy", ALL_METHODS, "control")
+_ORDER = ("consistency", "labels", "regularisers", "on-policy", ALL_METHODS, "control")
 
 
-def by_training(runs: pl.DataFrame) -> pl.DataFrame:
-    """The runs; `kind` tells what consistency methods train on: labels, pairs or on-policy."""
-    operator = pl.col("operator")
-    reads = {
-        name: "on-policy" if method.on_policy else "pairs" if method.reads_pairs else "labels"
+def with_group(runs: pl.DataFrame) -> pl.DataFrame:
+    """The runs, with `group`: labels, regularisers, on-policy (as in contrasts), or control."""
+    groups = {
+        name: "on-policy"
+        if method.on_policy
+        else "labels"
+        if method.makes_labels
+        else "regularisers"
         for name, method in METHODS.items()
     }
-    trained_on = operator.replace_strict(reads, default="labels", return_dtype=pl.String)
-    kind = pl.when(pl.col("kind") == "control").then("kind").otherwise(trained_on)
-    return runs.with_columns(kind.alias("kind"))
+    trained = pl.col("operator").replace_strict(groups, default="labels", return_dtype=pl.String)
+    is_control = pl.col("kind") == "control"
+    return runs.with_columns(group=pl.when(is_control).then("kind").otherwise(trained))
 
 
 def method_order(drawn: pl.DataFrame) -> list[tuple[str, str]]:
-    """(method, kind) of `drawn` from top to bottom: consistency methods, their mean, controls."""
-    pairs = sorted(set(drawn.select("method", "kind").iter_rows()))
+    """(method, group) of `drawn` from top to bottom: consistency methods, their mean, controls.
+
+    Where `drawn` has no groups, `kind` stands for them.
+    """
+    groups = "group" if "group" in drawn.columns else "kind"
+    pairs = set(drawn.select("method", groups).iter_rows())
     return sorted(
         pairs,
-        key=lambda pair: (_KINDS.index(ALL_METHODS if pair[0] == ALL_METHODS else pair[1]), pair),
+        key=lambda pair: (_ORDER.index(ALL_METHODS if pair[0] == ALL_METHODS else pair[1]), pair),
     )
 
 

@@ -11,22 +11,22 @@ from entrench.figures.style import (
     CONTROL,
     FAINT,
     INK,
-    by_training,
     method_order,
     style,
+    with_group,
 )
 
 
 def data(runs: pl.DataFrame, detail: pl.DataFrame) -> pl.DataFrame:
     """One row per method: shares in percent of all runs; a tie counts as not suppressed."""
-    valid = by_training(mean_over_repeats(runs)).filter("valid")
-    kinds = dict(valid.select("method", "kind").iter_rows()) | {ALL_METHODS: "consistency"}
+    valid = with_group(mean_over_repeats(runs)).filter("valid")
+    groups = dict(valid.select("method", "group").iter_rows()) | {ALL_METHODS: ALL_METHODS}
     return (
         detail.filter(quantity="share_fell")
         .select(
             "misalignment",
             pl.col("row").alias("method"),
-            pl.col("row").replace_strict(kinds, return_dtype=pl.String).alias("kind"),
+            pl.col("row").replace_strict(groups, return_dtype=pl.String).alias("group"),
             pl.col("note").alias("counts"),
             *((100 * pl.col(name)).alias(f"{name}_percent") for name in ("value", "low", "high")),
         )
@@ -43,16 +43,16 @@ def draw(runs: pl.DataFrame, detail: pl.DataFrame) -> Figure:
         for axis, mine in parts:
             axis.axvline(50, color=INK, linewidth=0.8, zorder=1)
             rows = {row["method"]: row for row in mine.iter_rows(named=True)}
-            for height, (method, kind) in enumerate(methods):
+            for height, (method, group) in enumerate(methods):
                 axis.axhline(height, color=FAINT, linewidth=0.4, zorder=0)
                 if (row := rows.get(method)) is None:
                     beside_axis(axis, height, "no run")
                     continue
-                colour = CONTROL if kind == "control" else CONSISTENCY
+                colour = CONTROL if group == "control" else CONSISTENCY
                 ends = [row["low_percent"], row["high_percent"]]
                 if ends[0] is not None:
                     axis.plot(ends, [height] * 2, "|-", color=colour, linewidth=1.4, markersize=5)
-                marker = "s" if kind == "control" else "D"
+                marker = "s" if group == "control" else "D"
                 axis.plot(row["value_percent"], height, marker, color=colour, markersize=3.4)
                 beside_axis(axis, height, _fell(row["counts"]))
             axis.set_xlim(-3, 103)
