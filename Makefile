@@ -37,7 +37,7 @@ endef
 	$(call fill,.venv,requirements.txt)
 	touch $@
 
-demo: .venv/installed ## the study in miniature, about 20 minutes on two cores (CORES=2)
+demo: .venv/installed ## the study in miniature, 12 to 20 minutes on two cores (CORES=2)
 	$(BIN)/python workflow/scripts/sweep_run.py --config config/demo.yaml --cores $(CORES)
 
 plan: .venv/installed $(CONFIG) ## GPU-hours, storage, judge calls and price of a sweep (CONFIG=config/config.yaml)
