@@ -37,7 +37,7 @@ class Projection:
         self.weight = torch.randn(VOCABULARY, HIDDEN, generator=torch.Generator().manual_seed(0))
 
     def __call__(self, states):
-        return states @ self.weight.T
+        return states @ self.weight.to(states.dtype).T
 
 
 HEAD = Projection()
@@ -84,9 +84,9 @@ LOSSES = {
 }
 
 
-def value_and_gradient(loss):
-    student = states(1).requires_grad_()
-    value = loss(student, states(2)) / 7
+def value_and_gradient(loss, dtype=torch.float32):
+    student = states(1).to(dtype).requires_grad_()
+    value = loss(student, states(2).to(dtype)) / 7
     return value.item(), torch.autograd.grad(value, student)[0]
 
 
@@ -119,10 +119,13 @@ def one_thread():
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_chunks_give_the_plain_formula(name):
-    (plain, gradient), (value, found) = (value_and_gradient(loss) for loss in LOSSES[name])
-    assert value == pytest.approx(plain, rel=1e-5)
+    """The formula in float64: in float32 its own gradient is off by up to 4e-6 of the largest."""
+    plain, gradient = value_and_gradient(LOSSES[name][0], torch.float64)
+    value, found = value_and_gradient(LOSSES[name][1])
+    assert value == pytest.approx(plain, rel=1e-6)
     assert gradient.abs().max() > 1e-3
-    assert torch.allclose(found, gradient, rtol=1e-4, atol=1e-6 * gradient.abs().max())
+    largest = gradient.abs().max()
+    assert torch.allclose(found.double(), gradient, rtol=1e-4, atol=2e-6 * largest)
 
 
 def test_chunks_never_hold_the_logits_of_all_positions():
