@@ -127,13 +127,12 @@ def opct_terms(
 
     future = torch.zeros_like(sampler_logprobs)
     if discount > 0:
+        values = torch.zeros_like(future)
         with torch.no_grad():
-            own = [
-                divergences(*both(student[rows], teacher[rows]), tokens[rows])[0]
-                for rows in _chunks(len(student), head.positions)
-            ]
-        values = torch.cat(own) if own else future
-        future = discounted_future(values, lengths, discount).to(future.dtype)
+            for rows in _chunks(len(student), head.positions):
+                own, target = both(student[rows], teacher[rows])
+                values[rows] = divergences(own, target, tokens[rows])[0]
+        future = discounted_future(values, lengths, discount)
 
     def terms(
         own: torch.Tensor,
