@@ -363,6 +363,36 @@ def test_the_bench_repeats_the_runs_of_the_demo_on_other_organisms():
     assert set(again.runs) == wanted
 
 
+def test_overrides_of_a_method_come_before_those_of_a_misalignment():
+    raw = changed("methods.act.training", {"max_steps": 7, "learning_rate": 0.5})
+    raw["misalignments"] = {
+        "sycophancy": {"training": {"pairs": {"epochs": 2.0, "max_length": 99}}}
+    }
+    config = load_config(raw)
+    phase = resolved_phase(config, "sycophancy", "pairs", "act")
+    assert (phase.max_steps, phase.epochs) == (7, None)
+    assert (phase.learning_rate, phase.max_length) == (0.5, 99)
+    others = resolved_phase(config, "sycophancy", "pairs", "bct")
+    assert (others.max_steps, others.epochs, others.max_length) == (None, 2.0, 99)
+    assert others.learning_rate == config.training.sets["demo"].pairs.learning_rate
+
+
+@pytest.mark.parametrize(
+    ("method", "training", "fault"),
+    [
+        ("act", {"learning_rate": -1.0}, "methods.act.training.learning_rate: -1.0: "),
+        ("act", {"lr": 1.0}, "methods.act.training.lr: unknown key"),
+        ("act", {"epochs": 1.0, "max_steps": 2}, "methods.act.training: set exactly one"),
+        ("act", {"loss_on": "sequence"}, "methods.act.training.loss_on: operator 'act' does not"),
+        ("opct", {"batch_size": 4}, "methods.opct.training.batch_size: operator 'opct' does not"),
+    ],
+)
+def test_overrides_that_no_training_reads_are_refused(method, training, fault):
+    with pytest.raises(EntrenchError) as refused:
+        load_config(changed(f"methods.{method}.training", training))
+    assert fault in str(refused.value)
+
+
 def test_rows_beside_released_data_are_refused():
     config = changed("data", {"source": "release", "rows": {"eval": 3}})
     with pytest.raises(EntrenchError, match="`rows` is for synthetic data"):

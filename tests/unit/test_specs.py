@@ -28,6 +28,27 @@ def test_methods_of_a_phase_share_one_training_seed():
     assert len(of_labels) == 1
 
 
+def test_overrides_of_a_method_are_in_the_specs_of_its_trainings_alone():
+    overrides = {"learning_rate": 0.25, "max_steps": 3}
+    config = load_config(changed("methods.bct_sft.training", overrides))
+    runs = {run.method: run for run in expand(config).runs}
+    of_bct_sft = regularisation_spec(config, runs["bct_sft"])["training"]
+    assert {key: of_bct_sft[key] for key in ("learning_rate", "max_steps", "epochs")} == {
+        **overrides,
+        "epochs": None,
+    }
+    plain = load_config(DEMO)
+    for method in ("bct", "act"):
+        assert regularisation_spec(config, runs[method]) == regularisation_spec(plain, runs[method])
+
+
+def test_bct_sft_is_trained_on_answers_alone_whatever_the_phase_covers():
+    config = load_config(changed("training.sets.demo.pairs.loss_on", "sequence"))
+    runs = {run.method: run for run in expand(config).runs}
+    assert regularisation_spec(config, runs["bct_sft"])["training"]["loss_on"] == "completion"
+    assert regularisation_spec(config, runs["bct"])["training"]["loss_on"] == "sequence"
+
+
 def test_rows_at_once_decide_a_result_only_with_dropout_or_common_padding():
     def part(**changes):
         config = load_config(changed("training.sets.demo.adapter.dropout", changes["dropout"]))

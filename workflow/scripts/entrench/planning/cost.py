@@ -91,9 +91,10 @@ def _train(
     misalignment: str,
     phase: PhaseName,
     slots: Sequence[tuple[str, int]],
+    method: str | None = None,
 ) -> float:
-    settings = resolved_phase(config, misalignment, phase)
-    rows, steps = phase_steps(config, misalignment, phase)
+    settings = resolved_phase(config, misalignment, phase, method)
+    rows, steps = phase_steps(config, misalignment, phase, method)
     seen = rows * settings.epochs if settings.epochs else steps * settings.batch_size
     held = machine.size_class.per_device_batch * machine.count
     seconds = seen / held * constants(config).step_seconds.training
@@ -121,19 +122,21 @@ def _training(config: Config, machine: Machine, job: Job) -> float:
     method = METHODS[entry.operator]
     slots = [(slot, _FLOPS[done]) for slot, done in method.passes.items()]
     if method.on_policy:
-        return _on_policy(config, machine, job.misalignment, method.parse(entry.settings), slots)
-    return _train(config, machine, job.misalignment, method.phase, slots)
+        return _on_policy(config, machine, job.misalignment, job.method, slots)
+    return _train(config, machine, job.misalignment, method.phase, slots, job.method)
 
 
 def _on_policy(
     config: Config,
     machine: Machine,
     misalignment: str,
-    drawn: OnPolicyLoss,
+    method: str,
     slots: Sequence[tuple[str, int]],
 ) -> float:
     """Each step reads its wrapped prompts, writes answers to them, and trains on these."""
-    settings = resolved_phase(config, misalignment, "pairs")
+    settings = resolved_phase(config, misalignment, "pairs", method)
+    entry = config.methods[method]
+    drawn: OnPolicyLoss = METHODS[entry.operator].parse(entry.settings)
     rows = slot_rows(config, misalignment, "pairs_clean").count
     prompts = (
         rows * settings.epochs

@@ -44,11 +44,13 @@ def slot_rows(config: Config, misalignment: str, slot: str) -> Rows:
     return Rows(count, characters["prompt"] / tokens, max(1.0, characters["answer"] / tokens))
 
 
-def phase_steps(config: Config, misalignment: str, phase: PhaseName) -> tuple[int, int]:
+def phase_steps(
+    config: Config, misalignment: str, phase: PhaseName, method: str | None = None
+) -> tuple[int, int]:
     """Most rows and optimizer steps that a training can have: rows without a label drop out."""
     slot = {"induction": "induction", "labels": "consistency", "pairs": "pairs_clean"}[phase]
     rows = slot_rows(config, misalignment, slot).count
-    settings = resolved_phase(config, misalignment, phase)
+    settings = resolved_phase(config, misalignment, phase, method)
     if settings.max_steps is not None:
         return rows, settings.max_steps
     epochs = settings.epochs or 0.0  # set where max_steps is not

@@ -216,12 +216,16 @@ class Config(Section):
     )
 
 
-def resolved_phase(config: Config, misalignment: str, phase: PhaseName) -> Phase:
-    """The settings of a training phase, with the overrides of this misalignment."""
+def resolved_phase(
+    config: Config, misalignment: str, phase: PhaseName, method: str | None = None
+) -> Phase:
+    """The settings of a training phase, with the overrides of the misalignment and the method."""
     settings = getattr(config.training.sets[config.training.use], phase).model_dump()
     section = config.misalignments.get(misalignment)
-    overrides = section.training.get(phase, {}) if section else {}
-    for one, other in (("epochs", "max_steps"), ("max_steps", "epochs")):
-        if one in overrides and other not in overrides:
-            settings[other] = None
-    return Phase.model_validate(settings | overrides)
+    of_method = {} if method is None else config.methods[method].training
+    for overrides in (section.training.get(phase, {}) if section else {}, of_method):
+        for one, other in (("epochs", "max_steps"), ("max_steps", "epochs")):
+            if one in overrides and other not in overrides:
+                settings[other] = None
+        settings |= overrides
+    return Phase.model_validate(settings)

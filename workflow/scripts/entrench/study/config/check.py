@@ -244,11 +244,31 @@ def _phase_faults(config: Config) -> list[str]:
                 resolved_phase(config, misalignment, phase)
             except ValidationError as error:
                 where = f"misalignments.{misalignment}.training.{phase}"
-                faults += [
-                    f"{where}.{_fault_line(detail).strip()}"
-                    for detail in error.errors(include_url=False)
-                ]
+                faults += _faults_below(where, error)
+    for name, entry in config.methods.items():
+        operator = METHODS[entry.operator]
+        try:
+            resolved_phase(config, "", operator.phase, name)
+        except ValidationError as error:
+            faults += _faults_below(f"methods.{name}.training", error)
+        without = {"batch_size"} if operator.on_policy else set()  # prompts_per_step says it
+        without |= set() if operator.makes_labels else {"loss_on"}
+        faults += [
+            f"methods.{name}.training.{key}: operator {entry.operator!r} does not read this key: "
+            "take it out"
+            for key in sorted(without & entry.training.keys())
+        ]
     return faults
+
+
+def _faults_below(where: str, error: ValidationError) -> list[str]:
+    details = error.errors(include_url=False)
+    return [
+        f"{where}.{_fault_line(detail).strip()}"
+        if detail["loc"]
+        else f"{where}: {detail['msg'].removeprefix('Value error, ')}"
+        for detail in details
+    ]
 
 
 def _planning_faults(config: Config) -> list[str]:

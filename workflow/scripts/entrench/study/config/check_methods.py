@@ -133,7 +133,7 @@ def on_policy_faults(config: Config) -> list[str]:
                 continue
             drawn = METHODS[entry.operator].parse(entry.settings)
             for about in block.misalignments:
-                longest = resolved_phase(config, about, "pairs").max_length
+                longest = resolved_phase(config, about, "pairs", name).max_length
                 if drawn.max_new_tokens >= longest:
                     faults.append(
                         f"methods.{name}.max_new_tokens: {drawn.max_new_tokens} leaves no room for "

@@ -192,6 +192,8 @@ def _words(schema: Mapping[str, Any]) -> str:
 
 def _words_of_names(schema: Mapping[str, Any]) -> str:
     (inner,) = schema.get("patternProperties", {"": schema.get("additionalProperties")}).values()
+    if not isinstance(inner, Mapping):  # any value
+        return "keys and values"
     names = schema.get("propertyNames", {}).get("enum")
     by = f"by {_listed([f'`{name}`' for name in names], 'or')}" if names else "by name"
     return f"{by}: {'keys and values' if inner.get('type') == 'object' else _words(inner)}"

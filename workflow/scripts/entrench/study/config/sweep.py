@@ -24,11 +24,18 @@ class Method(Section):
         "groups of methods and no power. Where several consistency methods have one operator, all "
         "but one need this key. A method with k = 1 needs it too, because it selects nothing.",
     )
+    training: dict[str, Any] = Field(
+        default_factory=dict,
+        exclude_if=lambda changes: not changes,  # so that no report of before is made anew
+        description="Single keys of the method's training phase (labels or pairs) that differ for "
+        "this method. Example: `{learning_rate: 0.000005, epochs: 1.0}`. They come before those of "
+        "`misalignments`. `max_steps` replaces `epochs`, and `epochs` replaces `max_steps`.",
+    )
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that are set, without `operator`, `kind` and `variant_of`."""
-        return self.model_dump(exclude_none=True, exclude={"operator", "kind", "variant_of"})
+        """The operator's settings that are set."""
+        return self.model_dump(exclude_none=True, exclude=set(Method.model_fields))
 
 
 def entry_of(operator: str, method: Any) -> type[Method]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from entrench.methods.shared.catalogue import METHODS
+from entrench.methods.shared.pairs import PairLoss
 from entrench.study import paths
 from entrench.study.config import Config
 from entrench.study.specs.judging import judge_part
@@ -73,7 +74,7 @@ def training_spec(config: Config, run: Run) -> dict[str, Any]:
     """adapter_train: phase 3 on pseudo-labels."""
     return {
         **model_part(config, run.organism.model),
-        **training_part(config, run.organism, "labels", repeat=run.repeat),
+        **training_part(config, run.organism, "labels", run.method, repeat=run.repeat),
     }
 
 
@@ -82,9 +83,12 @@ def regularisation_spec(config: Config, run: Run) -> dict[str, Any]:
     method = config.methods[run.method]
     objective = METHODS[method.operator].parse(method.settings)
     together = not objective.rows_are_independent
+    part = training_part(config, run.organism, "pairs", run.method, together, run.repeat)
+    if not isinstance(objective, PairLoss):  # cross-entropy of the answer, not of the prompt
+        part["training"]["loss_on"] = "completion"
     return {
         **model_part(config, run.organism.model),
-        **training_part(config, run.organism, "pairs", together, run.repeat),
+        **part,
         "objective": {"operator": method.operator, **method.settings},
     }
 
@@ -96,7 +100,7 @@ def on_policy_spec(config: Config, run: Run) -> dict[str, Any]:
     drawn = {"batch_size": objective.prompts_per_step, "answers": objective.rollouts}
     return {
         **model_part(config, run.organism.model),
-        **training_part(config, run.organism, "pairs", repeat=run.repeat, **drawn),
+        **training_part(config, run.organism, "pairs", run.method, repeat=run.repeat, **drawn),
         "objective": {"operator": method.operator, **method.settings},
     }
 

@@ -73,6 +73,7 @@ def training_part(
     config: Config,
     organism: Organism,
     phase: PhaseName,
+    method: str | None = None,
     padded_together: bool = False,
     repeat: int = 1,
     batch_size: int | None = None,
@@ -80,15 +81,16 @@ def training_part(
 ) -> dict[str, Any]:
     """The settings of a phase. All methods of a phase share one seed, and so every draw.
 
-    Each repeat has another seed, which all methods share too. `batch_size` takes the place of the
-    phase's own; each of its rows has so many `answers`, which are held together.
+    Phase 3 is that of a `method`. Each repeat has another seed, which all methods share too.
+    `batch_size` takes the place of the phase's own; each of its rows has so many `answers`, which
+    are held together.
 
     How a step is split into micro-batches is a machine fact, with two exceptions. Each process
     draws dropout for all rows of a micro-batch together. And the loss may depend on the padding
     that these rows share (`padded_together`). Only then the split is part of the spec.
     """
     adapter = config.training.sets[config.training.use].adapter
-    settings = resolved_phase(config, organism.misalignment, phase)
+    settings = resolved_phase(config, organism.misalignment, phase, method)
     model = config.models[organism.model]
     further = [] if repeat == 1 else [repeat]
     rows_of_step = batch_size or settings.batch_size
