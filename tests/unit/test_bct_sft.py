@@ -10,9 +10,10 @@ from tiny_training import SETTINGS, pairs, weights
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import adapter_regularise
+from entrench.errors import EntrenchError
 from entrench.methods.shared.base import Sampled
 from entrench.methods.shared.catalogue import METHODS
-from entrench.records import read_json, write_jsonl
+from entrench.records import read_json, write_json, write_jsonl
 from entrench.training.batches import Exchange
 from entrench.training.train import train_sft
 
@@ -37,12 +38,15 @@ def files(tmp_path):
     return tmp_path
 
 
-def regularise(files, model, organism, settings):
+def regularise(files, model, organism, settings, matched=None):
     spec = {"threads": 1, "model": str(model.path), "chat": "template", "revision": None}
     spec |= {"training": vars(settings), "objective": {"operator": "bct_sft"}}
     arguments = ["--spec", json.dumps(spec), "--organism", organism]
     for name in ("clean", "wrapped", "responses"):
         arguments += [f"--{name}", files / f"{name}.jsonl"]
+    if matched is not None:
+        write_json(files / "matched.json", {"training": matched})
+        arguments += ["--matched", files / "matched.json"]
     arguments += ["--adapter", files / "adapter", "--run", files / "run.json"]
     adapter_regularise.main(list(map(str, arguments)))
     return read_json(files / "run.json")["training"]
@@ -84,6 +88,31 @@ def test_the_first_loss_is_the_mean_over_the_answers_tokens(files, model, organi
         total += mean * (len(whole) - len(prompt))
         count += len(whole) - len(prompt)
     assert report["first_loss"] == pytest.approx(total / count, rel=1e-4)
+
+
+# An answer has its words and an end token: 3, 2 and 4 tokens here, 9 in an epoch of two steps.
+@pytest.mark.parametrize(
+    ("tokens", "steps", "trained"), [(27, 6, 27), (18, 4, 18), (20, 4, 18), (1, 1, None)]
+)
+def test_it_trains_on_about_as_many_tokens_as_another_run(
+    files, model, organism, tokens, steps, trained
+):
+    settings = replace(SETTINGS, batch_size=2, max_steps=99)
+    report = regularise(files, model, organism, settings, {"tokens_trained": tokens})
+    assert report["steps"] == steps
+    assert trained in (report["tokens_trained"], None)
+
+
+def test_where_the_other_run_was_trained_on_nothing_the_organism_stays(files, model, organism):
+    report = regularise(files, model, organism, SETTINGS, {"tokens_trained": 0})
+    assert (report["steps"], report["adapter_change"]) == (0, 0.0)
+    ours = weights(files / "adapter")
+    assert all(torch.equal(ours[name], own) for name, own in weights(organism).items())
+
+
+def test_a_run_that_does_not_say_its_tokens_is_refused(files, model, organism):
+    with pytest.raises(EntrenchError, match=r"matched.json: training.tokens_trained is None"):
+        regularise(files, model, organism, SETTINGS, {"steps": 3})
 
 
 def test_it_reads_the_own_answers_and_trains_on_one_side():

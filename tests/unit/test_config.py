@@ -327,7 +327,6 @@ def test_the_bench_of_methods_on_policy_is_a_sweep_of_the_demos_organisms():
     ("changes", "fault"),
     [
         ({"max_new_tokens": 500}, "methods.opct.max_new_tokens: 500 leaves no room for a prompt"),
-        ({"rollouts": 4096}, "methods.opct.rollouts: 4096 answers to a prompt are held together"),
         ({"discount": 2.0}, "methods.opct.discount: 2.0"),
         ({"temperature": 0.0}, "methods.opct.temperature: 0.0"),
     ],
@@ -391,6 +390,28 @@ def test_overrides_that_no_training_reads_are_refused(method, training, fault):
     with pytest.raises(EntrenchError) as refused:
         load_config(changed(f"methods.{method}.training", training))
     assert fault in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "other", "fault"),
+    [
+        ("bct_sft", "act", "methods.bct_sft.tokens_of: 'act' is no method on-policy, allowed: op"),
+        ("opct", "opct", "methods.opct.tokens_of: operator 'opct' does not train on given pairs"),
+        ("multi_view", "opct", "methods.multi_view.tokens_of: operator 'multi_view' does not"),
+        ("bct", "opct", "'bct' trains on as many tokens as 'opct', which this block does not have"),
+    ],
+)
+def test_tokens_of_a_method_that_does_not_give_them_are_refused(method, other, fault):
+    with pytest.raises(EntrenchError) as refused:
+        load_config(changed(f"methods.{method}.tokens_of", other))
+    assert fault in str(refused.value)
+
+
+def test_tokens_of_a_window_that_padding_decides_are_refused():
+    raw = changed("methods.bct_sft.tokens_of", "opct")
+    raw["methods"]["attct"] |= {"window": "trailing", "tokens_of": "opct"}
+    with pytest.raises(EntrenchError, match=r"methods\.attct\.tokens_of: the window `trailing`"):
+        load_config(raw)
 
 
 def test_rows_beside_released_data_are_refused():

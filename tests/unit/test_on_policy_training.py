@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from peft import PeftModel
-from tiny_training import SETTINGS, gone_on_from, pairs
+from tiny_training import SETTINGS, gone_on_from, pairs, weights
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from entrench.errors import EntrenchError
@@ -84,6 +84,32 @@ def scored(model, organism):
         return logs[range(len(tokens)), tokens].sum().item()
 
     return score
+
+
+def test_more_answers_than_a_device_holds_are_taken_in_parts(train, monkeypatch):
+    """As without parts, up to rounding: the same answers at step 0, KL, entropy and adapter."""
+    many = replace(OPCT, rollouts=5)
+    held = []
+    monkeypatch.setattr(
+        OpctSettings,
+        "loss",
+        lambda *given, loss=OpctSettings.loss: (
+            held.append(len(given[-1]["lengths"])),
+            loss(*given),
+        )[1],
+    )
+    settings = replace(TRAINING, max_steps=2)
+    whole, one = train("whole", many, machine=Machine(20), settings=settings)
+    assert max(held) == 20
+    held.clear()
+    parts, other = train("parts", many, machine=Machine(2), settings=settings)
+    assert (max(held), len(held)) == (2, 2 * 2 * 4 * 3)  # twice 2 steps of 4 prompts in 3 parts
+    first = [[row for row in drawn(folder) if row["step"] == 0] for folder in (one, other)]
+    assert first[0] == first[1]
+    for name in ("first_kl", "first_entropy", "first_disagreement", "last_kl", "last_entropy"):
+        assert parts[name] == pytest.approx(whole[name], rel=1e-3, abs=1e-7)
+    ours, theirs = (weights(folder / "adapter") for folder in (one, other))
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-4) for name in theirs)
 
 
 def test_the_student_reads_the_wrapped_prompt_and_the_teacher_the_clean_one(train, scored):

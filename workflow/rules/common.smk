@@ -2,6 +2,7 @@
 
 import gc
 import re
+from dataclasses import replace
 from functools import cache
 
 from snakemake.logging import logger
@@ -233,6 +234,14 @@ def read_draws(name):
 def responses_of(wildcards):
     """Input function: the answers to the clean prompts of pairs, in the draw that holds them."""
     return read_draws("responses.jsonl")(wildcards)[-1]
+
+
+def matched_of(wildcards):
+    """Input function: the run.json that says on how many tokens to train; mostly none."""
+    other = CONFIG.methods[wildcards.method].tokens_of
+    if other is None:
+        return []
+    return f"<results>/{replace(run_of(wildcards), method=other, pool=1).path}/run.json"
 
 
 def sampled_draws(wildcards):

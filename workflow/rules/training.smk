@@ -50,6 +50,7 @@ rule adapter_regularise:
         clean="<results>/data/{misalignment}/pairs_clean.jsonl",
         wrapped="<results>/data/{misalignment}/pairs_wrapped.jsonl",
         responses=responses_of,
+        matched=matched_of,
     output:
         config=f"{RUN}/adapter/adapter_config.json",
         weights=ensure(f"{RUN}/adapter/adapter_model.safetensors", non_empty=True),
@@ -73,6 +74,7 @@ rule adapter_regularise:
             --clean {input.clean:q} \
             --wrapped {input.wrapped:q} \
             --responses {input.responses:q} \
+            --matched {input.matched:q} \
             --organism "$(dirname {input.organism:q})" \
             --adapter "$(dirname {output.weights:q})" \
             --run {output.run:q} \

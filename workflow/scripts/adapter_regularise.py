@@ -15,10 +15,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from entrench import records
+from entrench.errors import EntrenchError
 from entrench.execution import command
 from entrench.methods.shared.catalogue import pair_objective
 from entrench.methods.shared.pairs import PairLoss
 from entrench.training import train, training_job
+
+
+def trained_tokens(path: Path) -> int:
+    """The number of tokens that a run on-policy was trained on.
+
+    Raises EntrenchError where its run.json does not say it.
+    """
+    found = records.read_json(path).get("training", {}).get("tokens_trained")
+    if not isinstance(found, int):
+        raise EntrenchError(
+            f"{path}: training.tokens_trained is {found!r}, not a whole number: delete the file "
+            "and run the same command again"
+        )
+    return found
 
 
 def main(argv: Sequence[str]) -> None:
@@ -29,10 +44,14 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--responses", type=Path, required=True, help="its answers to clean prompts"
     )
+    parser.add_argument(
+        "--matched", type=Path, nargs="*", default=[], help="run.json: train on as many tokens"
+    )
     parser.add_argument("--organism", type=Path, required=True, help="phase-1 adapter folder")
     arguments = parser.parse_args(argv)
     spec = command.parse_spec(arguments.spec)
     objective = pair_objective(spec.get("objective", {}))
+    tokens = next(map(trained_tokens, arguments.matched), None)
     with training_job.running(arguments, spec) as job:
         from entrench.training.pairs import exchanges, read_pairs
 
@@ -49,7 +68,12 @@ def main(argv: Sequence[str]) -> None:
                 job, arguments.organism, arguments.adapter, len(prompts), "no answer to any"
             )
             return
-        files = {"organism": arguments.organism, "machine": job.machine}
+        if tokens == 0:
+            training_job.keep_organism(
+                job, arguments.organism, arguments.adapter, len(prompts), "no token to train on for"
+            )
+            return
+        how = {"organism": arguments.organism, "machine": job.machine, "tokens": tokens}
         if isinstance(objective, PairLoss):
             job.report = train.train_pairs(
                 job.settings,
@@ -58,7 +82,7 @@ def main(argv: Sequence[str]) -> None:
                 pairs,
                 arguments.adapter,
                 source=arguments.clean,
-                **files,
+                **how,
             )
         else:
             job.report = train.train_sft(
@@ -67,7 +91,7 @@ def main(argv: Sequence[str]) -> None:
                 exchanges(pairs),
                 arguments.adapter,
                 source=arguments.wrapped,
-                **files,
+                **how,
             )
         job.report["rows"] = len(prompts)
 

@@ -1,5 +1,6 @@
 """From rows and prompt pairs to token tensors, and the order in which training sees the rows."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,12 +179,18 @@ def pad(
     }
 
 
-def tokens_seen(examples: Sequence[Tokens | TokenPair], order: "EpochOrder", rows: int) -> int:
-    """The number of tokens, without padding, in the first `rows` rows that training sees."""
-    lengths = [token_count(example) for example in examples]
-    epochs, rest = divmod(rows, len(examples))
+def sum_over_rows_seen(counts: Sequence[int], order: "EpochOrder", rows: int) -> int:
+    """The sum of a count of each row over the first `rows` rows that training sees."""
+    epochs, rest = divmod(rows, len(counts))
     order.set_epoch(epochs)
-    return epochs * sum(lengths) + sum(lengths[row] for row in list(order)[:rest])
+    return epochs * sum(counts) + sum(counts[row] for row in list(order)[:rest])
+
+
+def steps_for(examples: Sequence[Tokens | TokenPair], batch_size: int, tokens: int) -> int:
+    """The number of optimizer steps, at least 1, that train on about so many tokens."""
+    in_epoch = math.ceil(len(examples) / batch_size)
+    of_epoch = sum(trained_count(example) for example in examples)
+    return max(1, round(tokens * in_epoch / of_epoch))
 
 
 def padding_id(tokenizer: "PreTrainedTokenizerBase") -> int:
@@ -224,6 +231,11 @@ def _fit(
             f"{settings.max_length} leaves no room for an answer: raise max_length or drop the row"
         )
     return response[:room]
+
+
+def trained_count(example: Tokens | TokenPair) -> int:
+    """The number of the student's tokens that the loss reads; 0 for the window `trailing`."""
+    return len((example if isinstance(example, Tokens) else example.wrapped).positions)
 
 
 def token_count(example: Tokens | TokenPair) -> int:

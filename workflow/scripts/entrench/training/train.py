@@ -41,11 +41,13 @@ def train_sft(
     source: Path,
     organism: Path | None = None,
     machine: Machine = ANY_MACHINE,
+    tokens: int | None = None,
 ) -> dict[str, Any]:
     """Train a LoRA adapter on exchanges read from `source`, and write it to the folder `adapter`.
 
     Training starts from the bare base model (induction), or continues the adapter in the folder
-    `organism`. Returns the report for run.json: see `trainer.fit`, and `rows` and `truncated`.
+    `organism`. With `tokens` it takes as many steps as train on about so many tokens. Returns the
+    report for run.json: see `trainer.fit`, and `rows` and `truncated`.
 
     Raises:
         EntrenchError: there is no row, a row does not fit, or a model or adapter cannot be read.
@@ -57,6 +59,7 @@ def train_sft(
 
     tokenizer = load_tokenizer(model.path, model.revision)
     examples, truncated = batches.encode_rows(tokenizer, rows, model.chat, settings, source)
+    settings = _as_long(settings, examples, tokens)
     student = adapters.load_student(model, settings, organism)
     step = SftStep(batches.padding_id(tokenizer), student)
     facts = {"rows": len(rows), "truncated": truncated}
@@ -74,6 +77,7 @@ def train_pairs(
     source: Path,
     organism: Path,
     machine: Machine = ANY_MACHINE,
+    tokens: int | None = None,
 ) -> dict[str, Any]:
     """Train the organism's adapter with a consistency loss on prompt pairs; see `train_sft`.
 
@@ -87,6 +91,7 @@ def train_pairs(
 
     tokenizer = load_tokenizer(model.path, model.revision)
     examples, left = batches.encode_pairs(tokenizer, pairs, model.chat, settings, objective, source)
+    settings = _as_long(settings, examples, tokens)
     student = adapters.load_student(model, settings, organism)
     if objective.teacher == "organism":
         adapters.add_teacher(student, organism)
@@ -147,13 +152,14 @@ def train_on_policy(
         Teacher(models, padding, drawn_at_once) if objective.follows else None,
         checkpoint_folder(adapter) / "rollouts",
     )
-    step = OnPolicyStep(padding, objective, models, drawn)
+    held = machine.per_device_batch
+    step = OnPolicyStep(
+        padding, objective, models, drawn, held if objective.rollouts > held else None
+    )
     inputs = [settings, objective, model]
     inputs += [adapters.fingerprint(model.path, organism), pairs]
     # A prompt's answers are in one micro-batch.
-    machine = replace(
-        machine, per_device_batch=max(1, machine.per_device_batch // objective.rollouts)
-    )
+    machine = replace(machine, per_device_batch=max(1, held // objective.rollouts))
     facts: dict[str, Any] = {"rows": len(pairs)}
 
     def keep() -> None:
@@ -165,6 +171,18 @@ def train_on_policy(
 
     report = _train(settings, model, student, step, pairs, adapter, machine, inputs, keep)
     return report | facts
+
+
+def _as_long(
+    settings: TrainingSettings, examples: Sequence[Any], tokens: int | None
+) -> TrainingSettings:
+    """The settings with the steps that train on about so many tokens, where a number is given."""
+    from entrench.training.batches import steps_for
+
+    if tokens is None:
+        return settings
+    steps = steps_for(examples, settings.batch_size, tokens)
+    return replace(settings, epochs=None, max_steps=steps)
 
 
 def _train(

@@ -15,7 +15,12 @@ from entrench.errors import EntrenchError
 from entrench.execution.preemption import end_at_once, on_sigterm
 from entrench.seeds import derive_seed
 from entrench.training import adapters, processes
-from entrench.training.batches import EpochOrder, token_count, tokens_seen
+from entrench.training.batches import (
+    EpochOrder,
+    sum_over_rows_seen,
+    token_count,
+    trained_count,
+)
 from entrench.training.checkpoints import Checkpoints
 from entrench.training.micro_batches import StepBatches
 from entrench.training.objectives.passes import Batch
@@ -38,10 +43,10 @@ def fit(
     """Train the student's adapter, from the last usable checkpoint where there is one.
 
     Every process of a training calls this, each with all `examples`. Returns the report:
-    rows_used (in an epoch), steps, rows_seen, tokens_seen (both sides of pairs), first_loss,
-    last_loss, loss_curve (means of at most 20 stretches of steps), first_gradient_norm (before
-    clipping), clipped_share (of steps), adapter_change (see `adapters.relative_change`) and
-    trainable_parameters.
+    rows_used (in an epoch), steps, rows_seen, tokens_seen (both sides of pairs), tokens_trained
+    (see `trained_count`; None where the padded batch decides), first_loss, last_loss, loss_curve
+    (means of at most 20 stretches of steps), first_gradient_norm (before clipping), clipped_share
+    (of steps), adapter_change (see `adapters.relative_change`) and trainable_parameters.
 
     Raises:
         EntrenchError: SIGTERM came (a checkpoint is saved first), the memory is too small, the loss
@@ -101,7 +106,9 @@ def fit(
         "adapter_change": adapters.relative_change(start, adapters.adapter_state(student)),
         "trainable_parameters": sum(p.numel() for p in student.parameters() if p.requires_grad),
         "rows_seen": rows_seen,
-        "tokens_seen": tokens_seen(examples, order, rows_seen),
+        "tokens_seen": sum_over_rows_seen(list(map(token_count, examples)), order, rows_seen),
+        "tokens_trained": sum_over_rows_seen(list(map(trained_count, examples)), order, rows_seen)
+        or None,
         **{
             f"{when}_{name}": known[place]
             for name in REPORTED

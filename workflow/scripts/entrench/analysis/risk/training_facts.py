@@ -25,7 +25,11 @@ ROLLOUTS = {
     "dropped_share": share("share of these answers that were not trained on"),
     "tokens_sampled": count("tokens of these answers", "tokens"),
     "tokens_scored": count("those of them that the teacher read", "tokens"),
-    "tokens_trained": count("those of them that were trained on", "tokens"),
+    "tokens_trained": count(
+        "tokens that the loss was of, in all epochs: those of these answers that were trained on, "
+        "those of labels, or matched ones; empty for the window `trailing`",
+        "tokens",
+    ),
     **{
         f"{when}_{name}": what(f"{meaning} at the {when} step")
         for name, what, meaning in (
@@ -45,7 +49,10 @@ def training_cells(path: str) -> Record:
 
 
 def run_cells(path: str) -> Record:
-    """The columns `TRAINING` and `ROLLOUTS`: the latter are None for methods not on-policy."""
+    """The columns `TRAINING` and `ROLLOUTS`.
+
+    Of the latter, only `tokens_trained` is not None for methods not on-policy.
+    """
     return _cells(path, TRAINING | ROLLOUTS)
 
 

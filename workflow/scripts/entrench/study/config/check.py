@@ -17,6 +17,7 @@ from entrench.misalignments import by_name
 from entrench.study import paths
 from entrench.study.config import Config, resolved_phase
 from entrench.study.config.check_methods import (
+    matched_faults,
     method_faults,
     on_policy_faults,
     pair_faults,
@@ -52,6 +53,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
         faults = [_fault_line(detail) for detail in error.errors(include_url=False)]
         raise EntrenchError("the config is not valid:\n" + "\n".join(faults)) from None
     faults = [*_name_faults(config), *method_faults(config), *variant_faults(config)]
+    faults += matched_faults(config)
     faults += _phase_faults(config) or on_policy_faults(config)
     faults += _data_faults(config) or pair_faults(config)
     faults += _rubric_faults(config)

@@ -95,6 +95,36 @@ def pair_faults(config: Config) -> list[str]:
     return faults
 
 
+def matched_faults(config: Config) -> list[str]:
+    """Methods that are to train on the tokens of a method that does not say how many."""
+    faults = []
+    on_policy = [name for name, m in config.methods.items() if METHODS[m.operator].on_policy]
+    for name, entry in config.methods.items():
+        if entry.tokens_of is None:
+            continue
+        key, operator = f"methods.{name}.tokens_of", METHODS[entry.operator]
+        if not operator.reads_pairs or operator.on_policy:
+            faults.append(
+                f"{key}: operator {entry.operator!r} does not train on given pairs: take it out"
+            )
+        elif getattr(_settings(config, name), "window", None) == "trailing":
+            faults.append(f"{key}: the window `trailing` has no number of tokens: take it out")
+        if entry.tokens_of not in on_policy:
+            faults.append(
+                f"{key}: {entry.tokens_of!r} is no method on-policy, allowed: "
+                f"{', '.join(sorted(on_policy)) or 'none'}"
+            )
+    return faults + [
+        f"sweep.{index}.methods: {name!r} trains on as many tokens as {other!r}, which this block "
+        "does not have: add it"
+        for index, block in enumerate(config.sweep)
+        for name in block.methods
+        if name in config.methods
+        and (other := config.methods[name].tokens_of) is not None
+        and other not in block.methods
+    ]
+
+
 def _needs_equal_answers(config: Config, name: str) -> bool:
     """Whether training refuses a pair whose two answers in the data differ."""
     if METHODS[config.methods[name].operator].on_policy:
@@ -121,7 +151,7 @@ def _answers_differ(config: Config, misalignment: str) -> bool:
 
 
 def on_policy_faults(config: Config) -> list[str]:
-    """Answers that leave a prompt no room, or that no device may hold together.
+    """Answers that leave a prompt no room.
 
     Unknown names in a block are other faults.
     """
@@ -138,16 +168,5 @@ def on_policy_faults(config: Config) -> list[str]:
                     faults.append(
                         f"methods.{name}.max_new_tokens: {drawn.max_new_tokens} leaves no room for "
                         f"a prompt: max_length of phase pairs on {about} is {longest}"
-                    )
-            known = (config.models[model] for model in block.models if model in config.models)
-            for size_class in sorted(
-                {model.size_class for model in known} & {*config.size_classes}
-            ):
-                held = config.size_classes[size_class].per_device_batch
-                if drawn.rollouts > held:
-                    faults.append(
-                        f"methods.{name}.rollouts: {drawn.rollouts} answers to a prompt are held "
-                        f"together, and per_device_batch of {size_class} is {held}: lower it, or "
-                        "raise that"
                     )
     return list(dict.fromkeys(faults))

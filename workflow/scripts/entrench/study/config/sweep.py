@@ -24,6 +24,13 @@ class Method(Section):
         "groups of methods and no power. Where several consistency methods have one operator, all "
         "but one need this key. A method with k = 1 needs it too, because it selects nothing.",
     )
+    tokens_of: Name | None = Field(
+        default=None,
+        exclude_if=lambda other: other is None,  # so that no report of before is made anew
+        description="Train on as many tokens as a method on-policy: it names that method. The "
+        "training takes the steps that come nearest to the `tokens_trained` of that method's run "
+        "on the same organism, in place of `epochs` and `max_steps`. For methods on pairs.",
+    )
     training: dict[str, Any] = Field(
         default_factory=dict,
         exclude_if=lambda changes: not changes,  # so that no report of before is made anew

@@ -90,6 +90,7 @@ def regularisation_spec(config: Config, run: Run) -> dict[str, Any]:
         **model_part(config, run.organism.model),
         **part,
         "objective": {"operator": method.operator, **method.settings},
+        **({} if method.tokens_of is None else {"tokens_of": method.tokens_of}),
     }
 
 

@@ -111,6 +111,8 @@ def training_part(
         part["rows_at_once"] = rows
         if adapter.dropout > 0:
             part["processes"] = processes
+            if answers > size.per_device_batch:
+                part["answers_at_once"] = size.per_device_batch
     return part
 
 

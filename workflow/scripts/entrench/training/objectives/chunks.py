@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 
 
 def chunked_sum(
@@ -25,6 +26,11 @@ def chunked_sum(
     return _ChunkedSum.apply(states, terms, positions, *others)
 
 
+def _as_it_is(tensor: torch.Tensor) -> torch.Tensor:
+    """What a chunk saves is read before it ends: a checkpoint around it need not keep it."""
+    return tensor
+
+
 class _ChunkedSum(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -39,7 +45,7 @@ class _ChunkedSum(torch.autograd.Function):
         gradient = torch.empty_like(states) if wanted else None
         for start in range(0, len(states), positions):
             rows = slice(start, start + positions)
-            with torch.set_grad_enabled(wanted):
+            with torch.set_grad_enabled(wanted), saved_tensors_hooks(_as_it_is, _as_it_is):
                 chunk = states[rows].detach().requires_grad_(wanted)
                 value = terms(chunk, *(other[rows].detach() for other in others))
                 if gradient is not None:

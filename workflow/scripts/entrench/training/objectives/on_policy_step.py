@@ -1,14 +1,18 @@
 """Training on the student's own answers: drawn just before the optimizer step that uses them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from entrench.training.batches import Tokens, pad
 from entrench.training.objectives.passes import Batch, TeacherAndStudent
 from entrench.training.objectives.steps import idle
 from entrench.training.rollouts import PromptPair, Rollout, Rollouts, RolloutSettings
+
+Answered = tuple[PromptPair, Rollout, torch.Tensor | None]
 
 
 class OnPolicyObjective(RolloutSettings, Protocol):
@@ -37,12 +41,18 @@ class OnPolicyStep:
         objective: OnPolicyObjective,
         models: TeacherAndStudent,
         rollouts: Rollouts,
+        answers_at_once: int | None = None,
     ) -> None:
-        """Pad with the token id `padding`. `rollouts` gives the answers of a step."""
+        """Pad with the token id `padding`. `rollouts` gives the answers of a step.
+
+        With `answers_at_once` a micro-batch has one prompt with more answers than that. They are
+        taken in parts, and each part is computed once more for its gradient.
+        """
         self.padding = padding
         self.objective = objective
         self.models = models
         self.rollouts = rollouts
+        self.answers_at_once = answers_at_once
         self._sums: dict[str, torch.Tensor] = {}
 
     def collate(self, examples: Sequence[PromptPair]) -> Batch:
@@ -56,7 +66,7 @@ class OnPolicyStep:
             if rollout.dropped is None:
                 answers.setdefault(rollout.id, []).append((rollout, states))
         return [
-            self._batch(
+            self._parts(
                 [(pair, *own) for pair in batch["examples"] for own in answers.get(pair.id, [])]
             )
             for batch in batches
@@ -64,7 +74,20 @@ class OnPolicyStep:
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """The result of the objective's `loss`; what it sums up is kept until it is asked for."""
-        total, count, sums = self.objective.loss(self.models, model, batch)
+        if "parts" not in batch:
+            return self._kept(*self.objective.loss(self.models, model, batch))
+        found = [
+            self._kept(
+                *checkpoint(self.objective.loss, self.models, model, part, use_reentrant=False)
+            )
+            for part in batch["parts"]
+        ]
+        totals, counts = zip(*found, strict=True)
+        return torch.stack(totals).sum(), torch.stack(counts).sum()
+
+    def _kept(
+        self, total: torch.Tensor, count: torch.Tensor, sums: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         if sums:
             for name, value in (sums | {"count": count}).items():
                 self._sums[name] = self._sums.get(name, 0.0) + value.detach().double()
@@ -75,7 +98,15 @@ class OnPolicyStep:
         found, self._sums = self._sums, {}
         return found
 
-    def _batch(self, rows: Sequence[tuple[PromptPair, Rollout, torch.Tensor | None]]) -> Batch:
+    def _parts(self, rows: Sequence[Answered]) -> Batch:
+        """A micro-batch, in as many parts for every prompt: processes compute them together."""
+        if self.answers_at_once is None:
+            return self._batch(rows)
+        number = math.ceil(self.objective.rollouts / self.answers_at_once)
+        parts = [self._batch(rows[place::number]) for place in range(number)]
+        return {"parts": parts, "count": torch.stack([part["count"] for part in parts]).sum()}
+
+    def _batch(self, rows: Sequence[Answered]) -> Batch:
         sides = [trained_side(pair.wrapped.ids, rollout) for pair, rollout, _ in rows]
         wrapped = pad(sides or [idle(self.padding)], self.padding)
         batch: dict[str, Any] = {
