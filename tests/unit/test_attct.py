@@ -78,6 +78,24 @@ def test_the_loss_by_hand():
     assert count == 2
 
 
+def test_weights_as_they_are_by_hand():
+    """(.2, .6) and (.1, .3): (.2 ln(.2/.15) + .1 ln(.1/.15) + .6 ln(.6/.45) + .3 ln(.3/.45)) / 2.
+
+    That is .0339798, though their shares are equal. Of two layers, the lowest counts 2^0 - 1 = 0 and
+    the next 2^(1/2) - 1 = .4142136: the divergence of the second alone is left.
+    """
+    student, teacher = torch.tensor([[[0.2, 0.6]]]), torch.tensor([[[0.1, 0.3]]])
+    loss = AttctLoss([teacher], 1.0, renormalise=False)
+    loss.compare(student)
+    assert loss.total()[0].item() == pytest.approx(0.0339798, rel=1e-5)
+    deep = AttctLoss([teacher, teacher], 1.0, renormalise=False, exponential=True)
+    deep.compare(3 * student)
+    deep.compare(student)
+    total, count = deep.total()
+    assert total.item() == pytest.approx(0.4142136 * 0.0339798, rel=1e-5)
+    assert count == 2
+
+
 def test_a_head_that_gives_a_token_nothing_has_a_finite_gradient():
     student = torch.tensor([[[0.0, 1.0, 0.0]]], requires_grad=True)
     loss = AttctLoss([torch.tensor([[[0.5, 0.5, 0.0]]])], 1.0)

@@ -32,12 +32,16 @@ class LayerLoss(ABC):
         self.weight = weight
         self.sum: torch.Tensor | None = None
         self.count = 0
+        self.layers = 0  # compared so far
 
     def compare(self, states: "torch.Tensor") -> None:
         """Add the next layer's distances; `states`, (n, ...), are the student's."""
         from entrench.training.objectives.chunks import chunked_sum
 
+        share = self.layers / (self.layers + len(self.targets))
         value = chunked_sum(self.distance, states, self.targets.pop(0), positions=POSITIONS)
+        value = self.factor(share) * value
+        self.layers += 1
         self.sum = value if self.sum is None else self.sum + value
         self.count += len(states)
 
@@ -78,6 +82,11 @@ class LayerLoss(ABC):
         # A layer of a sharded model is whole again once a gradient reaches its output. Without the
         # zero, the gradient of a loss inside the last layer would come to a layer in parts.
         return total + 0 * last.sum(), count
+
+    def factor(self, depth: float) -> float:
+        """The weight of a layer beside the others; `depth` is the share of the layers below it."""
+        del depth
+        return 1.0
 
     @abstractmethod
     def distance(self, student: "torch.Tensor", teacher: "torch.Tensor") -> "torch.Tensor":
