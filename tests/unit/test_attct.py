@@ -81,8 +81,8 @@ def test_the_loss_by_hand():
 def test_weights_as_they_are_by_hand():
     """(.2, .6) and (.1, .3): (.2 ln(.2/.15) + .1 ln(.1/.15) + .6 ln(.6/.45) + .3 ln(.3/.45)) / 2.
 
-    That is .0339798, though their shares are equal. Of two layers, the lowest counts 2^0 - 1 = 0 and
-    the next 2^(1/2) - 1 = .4142136: the divergence of the second alone is left.
+    That is .0339798, though their shares are equal. Of two layers, the lowest counts 2^0 - 1 = 0
+    and the next 2^(1/2) - 1 = .4142136: the divergence of the second alone is left.
     """
     student, teacher = torch.tensor([[[0.2, 0.6]]]), torch.tensor([[[0.1, 0.3]]])
     loss = AttctLoss([teacher], 1.0, renormalise=False)
