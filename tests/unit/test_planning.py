@@ -44,6 +44,7 @@ def test_optimizer_steps_are_epochs_times_batches(study):
     assert phase_steps(study, "sycophancy", "induction") == (20, 4)  # 2 epochs of 16 + 4 rows
     assert phase_steps(study, "sycophancy", "pairs") == (20, 6)
     assert phase_steps(study, "emergent_misalignment", "labels") == (3000, 376)  # 2 x 188
+    assert phase_steps(study, "sycophancy", "pairs", 8) == (20, 9)  # 3 epochs of 8 + 8 + 4 prompts
 
 
 def test_an_adapter_takes_rank_times_width_in_float32(study):

@@ -44,15 +44,20 @@ def slot_rows(config: Config, misalignment: str, slot: str) -> Rows:
     return Rows(count, characters["prompt"] / tokens, max(1.0, characters["answer"] / tokens))
 
 
-def phase_steps(config: Config, misalignment: str, phase: PhaseName) -> tuple[int, int]:
-    """Most rows and optimizer steps that a training can have: rows without a label drop out."""
+def phase_steps(
+    config: Config, misalignment: str, phase: PhaseName, rows_per_step: int | None = None
+) -> tuple[int, int]:
+    """Most rows and optimizer steps that a training can have: rows without a label drop out.
+
+    A step takes `batch_size` rows of the phase, or `rows_per_step`: prompts of an on-policy method.
+    """
     slot = {"induction": "induction", "labels": "consistency", "pairs": "pairs_clean"}[phase]
     rows = slot_rows(config, misalignment, slot).count
     settings = resolved_phase(config, misalignment, phase)
     if settings.max_steps is not None:
         return rows, settings.max_steps
     epochs = settings.epochs or 0.0  # set where max_steps is not
-    return rows, math.ceil(epochs * math.ceil(rows / settings.batch_size))
+    return rows, math.ceil(epochs * math.ceil(rows / (rows_per_step or settings.batch_size)))
 
 
 def answer_tokens(config: Config, misalignment: str, limit: int) -> float:

@@ -46,19 +46,25 @@ def as_markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def short_trainings(config: Config, sweep: Sweep) -> list[tuple[str, PhaseName, int, int]]:
-    """Trainings of fewer steps than `planning.few_steps`: (misalignment, phase, rows, steps)."""
-    phases: set[tuple[str, PhaseName]] = {
-        (organism.misalignment, "induction") for organism in sweep.organisms
+def short_trainings(config: Config, sweep: Sweep) -> list[tuple[str, str, int, int]]:
+    """Trainings of fewer steps than `planning.few_steps`: (misalignment, phase, rows, steps).
+
+    The methods of a phase share its steps. An on-policy method has its own: `pairs (NAME)`.
+    """
+    trainings: set[tuple[str, PhaseName, str, int | None]] = {
+        (organism.misalignment, "induction", "", None) for organism in sweep.organisms
     }
     for run in sweep.runs:
-        labels = METHODS[config.methods[run.method].operator].makes_labels
-        phases.add((run.organism.misalignment, "labels" if labels else "pairs"))
+        entry = config.methods[run.method]
+        method, own, prompts = METHODS[entry.operator], "", None
+        if method.on_policy:
+            own, prompts = run.method, method.parse(entry.settings).prompts_per_step
+        trainings.add((run.organism.misalignment, method.phase, own, prompts))
     few, found = constants(config).few_steps, []
-    for misalignment, phase in sorted(phases):
-        rows, steps = phase_steps(config, misalignment, phase)
+    for misalignment, phase, own, prompts in sorted(trainings):
+        rows, steps = phase_steps(config, misalignment, phase, prompts)
         if steps < few:
-            found.append((misalignment, phase, rows, steps))
+            found.append((misalignment, f"{phase} ({own})" if own else phase, rows, steps))
     return found
 
 
