@@ -54,6 +54,16 @@ def test_an_adapter_takes_rank_times_width_in_float32(study):
     assert job_cost(study, job).gpus == 1
 
 
+def test_an_on_policy_training_keeps_its_answers_too():
+    demo = load_config(DEMO)
+    of_bct, of_opct = (
+        job_cost(demo, Job(stage, (), "", "tiny", "sycophancy", method))
+        for stage, method in (("adapter_regularise", "bct"), ("adapter_on_policy", "opct"))
+    )
+    # 24 steps of 16 answers of 1.5 x 6 tokens; a token has 5 characters.
+    assert of_opct.stored_bytes - of_bct.stored_bytes == 384 * (150 + 9 * (28 + 5))
+
+
 def test_seconds_by_hand(study):
     machine = Machine(study, study.planning.models["llama-3.1-8b"], "bfloat16", "8b")
     assert machine.start() == pytest.approx(60 + 16.06 / 2)
