@@ -151,6 +151,39 @@ def test_risk_trajectories_draws_its_data(few):
         assert bars == ends | {(start["organism_low"], start["organism_high"])}
 
 
+def test_chance_levels_are_lines_with_names():
+    """Two organisms: means by hand; a level that one of them lacks is not drawn."""
+    runs, organisms, *_ = study(1, 2)
+    known = {"constant": [0.5, 0.7], "uniform": [0.2, 0.22], "base_rate": [0.9, None]}
+    mine = pl.col("misalignment") == "sycophancy"
+    organisms = organisms.with_columns(
+        pl.when(mine)
+        .then(pl.col("seed").replace_strict([40, 41], levels, return_dtype=pl.Float64))
+        .alias(f"organism_chance_{answerer}")
+        for answerer, levels in known.items()
+    )
+    data = risk_trajectories.data(runs, organisms).filter(what="organisms")
+    names = [f"chance_{answerer}_percent" for answerer in known]
+    cells = {row["misalignment"]: [row[n] for n in names] for row in data.iter_rows(named=True)}
+    assert cells.pop("sycophancy") == [pytest.approx(60), pytest.approx(21), None]
+    assert set(map(tuple, cells.values())) == {(None, None, None)}
+    figure = risk_trajectories.draw(runs, organisms)
+    assert "grey line: chance level" in figure.get_supxlabel()
+    for axis in figure.axes:
+        lines = [line for line in axis.lines if line.get_linewidth() == 0.6]
+        upright = [tuple(x) for x in (line.get_xdata() for line in lines) if x[0] == x[1]]
+        said = [text.get_text() for text in axis.texts if "chance" in text.get_text()]
+        if axis.get_title(loc="left") != "sycophancy":
+            assert (upright, said) == ([], [])
+            continue
+        assert sorted(x[0] for x in upright) == [pytest.approx(21), pytest.approx(60)]
+        assert said == ["chance, uniform: 21%", "chance, constant: 60%"]
+
+
+def test_without_chance_levels_nothing_is_said_of_them(demo):
+    assert "chance" not in risk_trajectories.draw(*demo[:2]).get_supxlabel()
+
+
 def test_intervals_of_risks_by_hand():
     """Three organisms of one model: t on 2 degrees of freedom; one base model has no interval."""
     runs, organisms, *_ = study(1, 3)

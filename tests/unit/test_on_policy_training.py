@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from entrench.errors import EntrenchError
 from entrench.methods.on_policy_sft import OnPolicySftSettings
 from entrench.methods.opct import OpctSettings
+from entrench.planning.cost import rollouts_bytes
 from entrench.records import read_jsonl
 from entrench.training import adapters
 from entrench.training.objectives.on_policy_step import OnPolicyStep
@@ -142,6 +143,16 @@ def test_the_student_reads_the_wrapped_prompt_and_the_teacher_the_clean_one(trai
     assert report["last_loss"] == pytest.approx(report["last_kl"], rel=1e-4)
     assert 0 < report["first_entropy"] < 3
     assert 0 <= report["first_disagreement"] <= 1
+
+
+@pytest.mark.parametrize("longest", [1, 5, 20])
+def test_the_plan_knows_how_large_the_answers_file_becomes(train, longest):
+    report, folder = train("whole", OpctSettings(**DRAWING | {"max_new_tokens": longest}))
+    characters = sum(len(row["text"]) for row in drawn(folder)) / report["tokens_sampled"]
+    size = (folder / "rollouts.jsonl").stat().st_size
+    planned = rollouts_bytes(report["rollouts"], report["mean_answer_tokens"], characters)
+    print(f"{size} bytes, {planned:.0f} planned")
+    assert planned / 2 < size < planned * 2
 
 
 def test_the_base_model_can_be_the_teacher(train, scored):

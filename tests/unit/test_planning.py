@@ -44,6 +44,9 @@ def test_optimizer_steps_are_epochs_times_batches(study):
     assert phase_steps(study, "sycophancy", "induction") == (20, 4)  # 2 epochs of 16 + 4 rows
     assert phase_steps(study, "sycophancy", "pairs") == (20, 6)
     assert phase_steps(study, "emergent_misalignment", "labels") == (3000, 376)  # 2 x 188
+    assert phase_steps(study, "sycophancy", "pairs", "mlpct_published") == (20, 3)  # 1 of 8s
+    # 3 epochs of 8 + 8 + 4 prompts
+    assert phase_steps(study, "sycophancy", "pairs", "opct_published") == (20, 9)
 
 
 def test_an_adapter_takes_rank_times_width_in_float32(study):
@@ -51,6 +54,16 @@ def test_an_adapter_takes_rank_times_width_in_float32(study):
     # Llama 3.1 8B: 32 layers of 81,920 in and out features; 32 x 2,621,440 x 4 bytes.
     assert job_cost(study, job).stored_bytes == 335_544_320
     assert job_cost(study, job).gpus == 1
+
+
+def test_an_on_policy_training_keeps_its_answers_too():
+    demo = load_config(DEMO)
+    of_bct, of_opct = (
+        job_cost(demo, Job(stage, (), "", "tiny", "sycophancy", method))
+        for stage, method in (("adapter_regularise", "bct"), ("adapter_on_policy", "opct"))
+    )
+    # 24 steps of 16 answers of 1.5 x 6 tokens; a token has 5 characters.
+    assert of_opct.stored_bytes - of_bct.stored_bytes == 384 * (150 + 9 * (28 + 5))
 
 
 def test_seconds_by_hand(study):

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 from tiny_llama import make_model
 from tiny_training import SETTINGS, SOURCE, exchanges, gone_on_from, weights
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from two_processes import MACHINES, OBJECTIVES, train_all
 
 import adapter_induce
 from entrench import records
+from entrench.training import processes
 from entrench.training.settings import Machine, ModelSource
 from entrench.training.train import train_sft
 
@@ -292,6 +294,27 @@ def test_a_failure_of_all_processes_is_said_once(model, tmp_path):
     (line,) = output.splitlines()
     assert line.startswith("error: ")
     assert "row 'r0' has no response to train on" in line
+
+
+@pytest.mark.parametrize(
+    ("exit_codes", "messages", "said"),
+    [
+        # The first process ends with a traceback because it loses the second.
+        ((1, -9), ("Traceback: reset by peer", None), "process 1 of 2 ended without a message"),
+        ((1, -9), ("the disk is full", None), "the disk is full"),
+        ((1, -15), ("Traceback: KeyError", None), "Traceback: KeyError"),
+        ((1, 1), ("Traceback: reset by peer", "the disk is full"), "the disk is full"),
+    ],
+)
+def test_what_failed_first_is_said(exit_codes, messages, said, tmp_path):
+    failures = {}
+    for rank, (code, message) in enumerate(zip(exit_codes, messages, strict=True)):
+        report = tmp_path / f"{rank}.json"
+        if message is not None:
+            report.write_text(json.dumps({"message": message, "timestamp": 1}))
+        failures[rank] = ProcessFailure(rank, 100 + rank, code, str(report))
+    error = ChildFailedError("train", failures)
+    assert processes._first_message(error, 2).startswith(said)
 
 
 def nothing_to_train_on(script, folder):

@@ -6,11 +6,19 @@ from io import BytesIO
 
 import polars as pl
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 from unit import simulated_report
 from unit.figure_texts import cut, overlapping, smallest
 
-from entrench.figures import comparison_with_paper, k_scaling, prediction, surprisal_vs_delta
+from entrench.analysis.risk.answers import ANSWERERS
+from entrench.figures import (
+    comparison_with_paper,
+    k_scaling,
+    prediction,
+    risk_trajectories,
+    surprisal_vs_delta,
+)
 from entrench.figures.layout import sentence
 from entrench.figures.style import save
 from entrench.study.config import FIGURES
@@ -42,6 +50,21 @@ def test_no_text_covers_another_and_none_is_cut(name, size, request):
     tables = request.getfixturevalue(size)
     figure = import_module(f"entrench.figures.{name}").draw(*(tables[t] for t in FIGURES[name]))
     assert overlapping(figure) == []
+    assert cut(figure) == []
+    assert smallest(figure) >= 6
+
+
+@pytest.mark.parametrize("levels", [(0.49, 0.5, 0.52), (0.0, 0.21, 1.0), (0.6, 0.6, 0.6)])
+def test_labels_of_chance_levels_can_be_read(demo, levels):
+    """They stand inside their panels: outside, the layout would make the panels smaller."""
+    columns = [f"organism_chance_{answerer}" for answerer in ANSWERERS]
+    told = [pl.lit(level).alias(name) for name, level in zip(columns, levels, strict=True)]
+    figure = risk_trajectories.draw(demo["runs_detail"], demo["organisms"].with_columns(told))
+    assert overlapping(figure) == []
+    for axis in figure.axes:
+        boxes = [Text.get_window_extent(t) for t in axis.texts if "chance" in t.get_text()]
+        assert len(boxes) == 3
+        assert all(axis.bbox.x0 < box.x0 and box.x1 < axis.bbox.x1 for box in boxes)
     assert cut(figure) == []
     assert smallest(figure) >= 6
 

@@ -155,6 +155,24 @@ def test_trainings_of_few_steps_are_found():
     ]
 
 
+def test_a_step_on_policy_takes_the_prompts_of_its_method():
+    raw = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    raw["training"]["sets"]["demo"]["pairs"] |= {"max_steps": None, "epochs": 2}
+    # 192 pairs an epoch: 6 batches of 32. `opct` takes 12 steps of 16 prompts: 24 are not few.
+    config = load_config(raw)
+    assert short_trainings(config, expand(config)) == [
+        ("emergent_misalignment", "pairs", 192, 12),
+        ("reward_hacking", "pairs", 192, 12),
+        ("spurious_correlation", "pairs", 192, 12),
+        ("sycophancy", "pairs", 192, 12),
+    ]
+    raw["methods"]["opct"]["prompts_per_step"] = 80
+    raw["sweep"] = [raw["sweep"][2] | {"methods": ["opct"]}]
+    config = load_config(raw)
+    # 80, 80 and 32 prompts an epoch; no other method trains on pairs here.
+    assert short_trainings(config, expand(config)) == [("sycophancy", "pairs (opct)", 192, 6)]
+
+
 def test_the_other_published_setting_is_selectable_by_name():
     raw = copy.deepcopy(STUDY)
     raw["training"]["use"] = "history"

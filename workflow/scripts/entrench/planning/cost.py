@@ -21,6 +21,7 @@ from entrench.planning.judge_use import (
 from entrench.planning.lengths import (
     answer_tokens,
     candidates,
+    on_policy_settings,
     phase_steps,
     rating_tokens,
     slot_rows,
@@ -34,6 +35,7 @@ from entrench.study.stages import STAGES
 
 ADAPTER_BYTES = 4  # LoRA weights are kept in float32
 RECORD_BYTES = 150  # a JSONL record without its text
+TOKEN_BYTES = 28  # of a token in rollouts.jsonl, without text: its id and log probability
 RAW = "raw"  # the set that a probe has besides those of a pool
 NO_JUDGE = JudgeUse()
 
@@ -63,7 +65,8 @@ def job_cost(config: Config, job: Job) -> Cost:
         return Cost(machine.start() + seconds, gpus, machine.weight_bytes)
     if stage.cost == "training":
         seconds = _training(config, machine, job)
-        return Cost(machine.start() + seconds, gpus, _adapter_bytes(config, job.model))
+        stored = _adapter_bytes(config, job.model) + _drawn_bytes(config, job)
+        return Cost(machine.start() + seconds, gpus, stored)
     parts = frozenset(job.parts or pool_parts(config))
     seconds, stored = INFERENCES[job.stage](config, machine, job.misalignment, parts)
     return Cost(machine.start() + seconds, gpus, stored)
@@ -118,11 +121,10 @@ def _adapter_bytes(config: Config, model: str) -> float:
 def _training(config: Config, machine: Machine, job: Job) -> float:
     if job.stage == "adapter_induce":
         return _train(config, machine, job.misalignment, "induction", [("induction", TRAINING)])
-    entry = config.methods[job.method]
-    method = METHODS[entry.operator]
+    method = METHODS[config.methods[job.method].operator]
     slots = [(slot, _FLOPS[done]) for slot, done in method.passes.items()]
-    if method.on_policy:
-        return _on_policy(config, machine, job.misalignment, job.method, slots)
+    if drawn := on_policy_settings(config, job.method):
+        return _on_policy(config, machine, job.misalignment, job.method, drawn, slots)
     return _train(config, machine, job.misalignment, method.phase, slots, job.method)
 
 
@@ -131,18 +133,11 @@ def _on_policy(
     machine: Machine,
     misalignment: str,
     method: str,
+    drawn: OnPolicyLoss,
     slots: Sequence[tuple[str, int]],
 ) -> float:
     """Each step reads its wrapped prompts, writes answers to them, and trains on these."""
-    settings = resolved_phase(config, misalignment, "pairs", method)
-    entry = config.methods[method]
-    drawn: OnPolicyLoss = METHODS[entry.operator].parse(entry.settings)
-    rows = slot_rows(config, misalignment, "pairs_clean").count
-    prompts = (
-        rows * settings.epochs
-        if settings.epochs
-        else (settings.max_steps or 0) * drawn.prompts_per_step
-    )
+    prompts = _prompts_drawn(config, misalignment, method, drawn)
     answers = prompts * drawn.rollouts
     length = answer_tokens(config, misalignment, drawn.max_new_tokens)
     held = machine.size_class.per_device_batch * machine.count
@@ -159,6 +154,29 @@ def _on_policy(
             seconds += spent
     # Every device draws all answers.
     return seconds + drawing * machine.count
+
+
+def _prompts_drawn(config: Config, misalignment: str, method: str, drawn: OnPolicyLoss) -> float:
+    """Prompts that are answered in an on-policy training, each as often as it is taken."""
+    settings = resolved_phase(config, misalignment, "pairs", method)
+    if settings.epochs:
+        return slot_rows(config, misalignment, "pairs_clean").count * settings.epochs
+    return (settings.max_steps or 0) * drawn.prompts_per_step
+
+
+def rollouts_bytes(answers: float, tokens: float, characters_per_token: float) -> float:
+    """Bytes of a rollouts.jsonl with so many answers of so many tokens each."""
+    return answers * (RECORD_BYTES + tokens * (TOKEN_BYTES + characters_per_token))
+
+
+def _drawn_bytes(config: Config, job: Job) -> float:
+    """Bytes of the answers that the training keeps; 0 where it draws none."""
+    drawn = on_policy_settings(config, job.method) if job.stage == "adapter_on_policy" else None
+    if drawn is None:
+        return 0.0
+    answers = _prompts_drawn(config, job.misalignment, job.method, drawn) * drawn.rollouts
+    length = answer_tokens(config, job.misalignment, drawn.max_new_tokens)
+    return rollouts_bytes(answers, length, constants(config).characters_per_token)
 
 
 def _candidates(

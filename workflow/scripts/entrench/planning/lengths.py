@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from entrench.data import released
+from entrench.methods.shared.catalogue import METHODS
+from entrench.methods.shared.on_policy import OnPolicyLoss
 from entrench.planning.constants import constants, synthetic_constants
 from entrench.study.config import Config, resolved_phase
 from entrench.study.config.training import PhaseName
@@ -47,14 +49,26 @@ def slot_rows(config: Config, misalignment: str, slot: str) -> Rows:
 def phase_steps(
     config: Config, misalignment: str, phase: PhaseName, method: str | None = None
 ) -> tuple[int, int]:
-    """Most rows and optimizer steps that a training can have: rows without a label drop out."""
+    """Most rows and optimizer steps that a training can have: rows without a label drop out.
+
+    A step takes `batch_size` rows of the phase, or `prompts_per_step` of a method on-policy.
+    """
     slot = {"induction": "induction", "labels": "consistency", "pairs": "pairs_clean"}[phase]
     rows = slot_rows(config, misalignment, slot).count
     settings = resolved_phase(config, misalignment, phase, method)
     if settings.max_steps is not None:
         return rows, settings.max_steps
     epochs = settings.epochs or 0.0  # set where max_steps is not
-    return rows, math.ceil(epochs * math.ceil(rows / settings.batch_size))
+    drawn = None if method is None else on_policy_settings(config, method)
+    rows_per_step = drawn.prompts_per_step if drawn else settings.batch_size
+    return rows, math.ceil(epochs * math.ceil(rows / rows_per_step))
+
+
+def on_policy_settings(config: Config, method: str) -> OnPolicyLoss | None:
+    """The settings of a method on-policy; None for another."""
+    entry = config.methods[method]
+    operator = METHODS[entry.operator]
+    return operator.parse(entry.settings) if operator.on_policy else None
 
 
 def answer_tokens(config: Config, misalignment: str, limit: int) -> float:

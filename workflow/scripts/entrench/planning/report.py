@@ -46,19 +46,25 @@ def as_markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def short_trainings(config: Config, sweep: Sweep) -> list[tuple[str, PhaseName, int, int]]:
-    """Trainings of fewer steps than `planning.few_steps`: (misalignment, phase, rows, steps)."""
-    phases: set[tuple[str, PhaseName]] = {
-        (organism.misalignment, "induction") for organism in sweep.organisms
+def short_trainings(config: Config, sweep: Sweep) -> list[tuple[str, str, int, int]]:
+    """Trainings of fewer steps than `planning.few_steps`: (misalignment, phase, rows, steps).
+
+    The methods of a phase share its steps. One on-policy, or with a training of its own, has its
+    own: `pairs (NAME)`.
+    """
+    trainings: set[tuple[str, PhaseName, str]] = {
+        (organism.misalignment, "induction", "") for organism in sweep.organisms
     }
     for run in sweep.runs:
-        labels = METHODS[config.methods[run.method].operator].makes_labels
-        phases.add((run.organism.misalignment, "labels" if labels else "pairs"))
+        entry = config.methods[run.method]
+        operator = METHODS[entry.operator]
+        own = run.method if operator.on_policy or entry.training else ""
+        trainings.add((run.organism.misalignment, operator.phase, own))
     few, found = constants(config).few_steps, []
-    for misalignment, phase in sorted(phases):
-        rows, steps = phase_steps(config, misalignment, phase)
+    for misalignment, phase, own in sorted(trainings):
+        rows, steps = phase_steps(config, misalignment, phase, own or None)
         if steps < few:
-            found.append((misalignment, phase, rows, steps))
+            found.append((misalignment, f"{phase} ({own})" if own else phase, rows, steps))
     return found
 
 

@@ -6,6 +6,7 @@ the environment. torch is imported inside the functions.
 
 import logging
 import os
+import signal
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -73,20 +74,29 @@ def start(script: str, argv: Sequence[str], number: int) -> None:
 
 
 def _first_message(error: "ChildFailedError", number: int) -> str:
-    """The message of the process that failed first. The others fail because they lose it."""
+    """The message of the process that failed first. The others fail because they lose it.
+
+    A process that is killed leaves no message. The others then end with a traceback.
+    """
     failures = error.failures.values()
     recorded = [failure for failure in failures if "timestamp" in failure.error_file_data]
+    killed = [failure for failure in failures if failure.exitcode == -signal.SIGKILL]
     if recorded:
         # Times are whole seconds. Within one, a message comes before a traceback: a traceback is
         # what a process has that lost another one.
-        first = min(recorded, key=lambda f: (f.timestamp, f.message.startswith(command.TRACEBACK)))
-        return first.message
-    failure = error.get_first_failure()[1]
+        first = min(recorded, key=lambda f: (f.timestamp, _is_traceback(f.message)))
+        if not (killed and _is_traceback(first.message)):
+            return first.message
+    failure = killed[0] if killed else error.get_first_failure()[1]
     how = failure.message if failure.exitcode < 0 else f"exit code {failure.exitcode}"
     return (
         f"process {failure.local_rank} of {number} ended without a message ({how}): if memory ran "
         "out, ask for more; then run the same command again"
     )
+
+
+def _is_traceback(message: str) -> bool:
+    return message.startswith(command.TRACEBACK)
 
 
 def join(on_gpu: bool) -> None:
