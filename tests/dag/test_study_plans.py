@@ -163,7 +163,7 @@ def test_blocks_switched_on_add_runs_and_no_other_job_for_what_stands(checkout):
     name = checkout.derive("all-blocks.yaml", switch_on, config=STUDY)
     plan = checkout.plan("results/summary.csv", config=name)
     assert plan["adapter_induce"] == plan["pool_sample"] == plan["reward_score"] == 1
-    assert plan["delta_estimate"] == 7 + 2 + 2 + 11 + 6 + 4
+    assert plan["delta_estimate"] == 7 + 2 + 2 + 11 + 8 + 4
 
 
 def test_a_dry_run_warns_of_weights_that_may_change(checkout):

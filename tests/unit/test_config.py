@@ -320,7 +320,7 @@ def test_the_bench_of_methods_on_policy_is_a_sweep_of_the_demos_organisms():
     over["methods"] |= bench["methods"]
     sweep = expand(load_config(over))
     assert set(sweep.organisms) <= set(expand(load_config(DEMO)).organisms)
-    assert len(sweep.runs) == 120
+    assert len(sweep.runs) == 132
 
 
 @pytest.mark.parametrize(

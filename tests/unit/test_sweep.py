@@ -70,7 +70,7 @@ def test_published_controls_are_20_runs_each_per_misalignment():
 def test_with_all_blocks_on_no_argument_outgrows_a_command_line():
     config = load_config(switched())
     sweep = expand(config)
-    assert len(sweep.runs) == 602 + 160 + 160 + 880 + 480 + 320
+    assert len(sweep.runs) == 602 + 160 + 160 + 880 + 640 + 320
     assert len(spec_text(runs_spec(config, sweep))) < 10_000  # the kernel's limit is 131,071
 
 
