@@ -148,46 +148,6 @@ def by_entrench(options, model, folder):
     )
 
 
-def by_opct(options, model, folder):
-    """On-policy training: the tokens drawn and trained on in each step, and the seconds of drawing.
-
-    The random model seldom ends an answer, so each has a quarter of `length` tokens.
-    """
-    from entrench.methods.opct import OpctSettings
-    from entrench.training.rollouts import Rollouts
-    from entrench.training.settings import Machine
-    from entrench.training.train import train_on_policy
-
-    drawing, of_step = [], Rollouts.of_step
-
-    def timed(rollouts, step, steps):
-        start = time.monotonic()
-        found = of_step(rollouts, step, steps)
-        drawing.append((time.monotonic() - start, sum(len(one.tokens) for one, _ in found)))
-        return found
-
-    Rollouts.of_step = timed
-    here, (_, pairs) = settings(options), make_rows(options)
-    objective = OpctSettings(
-        prompts_per_step=here.batch_size,
-        rollouts=1,
-        temperature=1.0,
-        max_new_tokens=options.length // 4,
-    )
-    train_on_policy(
-        here,
-        objective,
-        model,
-        tuple([{"id": p.id, "messages": getattr(p, side)} for p in pairs] for side in SIDES),
-        folder / "adapter",
-        rollouts=folder / "rollouts.jsonl",
-        source=Path("rows"),
-        organism=folder / "organism",
-        machine=Machine(options.rows_at_once),
-    )
-    return {"drawing": drawing[options.warm_up :]}
-
-
 def plain_loss(name, model, batch, step):
     """The objective's mean from all logits or all hidden states of both sides."""
     import torch

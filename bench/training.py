@@ -1,6 +1,7 @@
 """Speed and peak memory of LoRA training, beside a plain transformers.Trainer.
 
     bench/training.py [--shape tiny|8b] [--rows N] [--length N] [--steps N] [--warm-up N]
+                      [--pairs N]
 
 Trains a randomly initialised Llama of that shape (8b where a GPU is visible) for SFT, BCT and ACT.
 The trainings are by this project, by a plain Trainer that computes the same losses from all logits
@@ -14,11 +15,15 @@ Prints a table of the steps after the warm-up:
 - the seconds of these steps;
 - the peak of memory beyond the start.
 
-The row `opct` is on-policy training: its tokens are those of the answers, drawn and trained on; it
-says how fast answers are drawn, their teacher's reading included, and the share of the time that
-this takes. The last row is the tokens per second of the transformers engine. `SIZES` holds the
-default sizes of each shape: on a GPU each training is timed for about half a minute, after start-up
-and warm-up.
+The rows `opct` are on-policy training: their tokens are those of the answers, drawn and trained on.
+They say how fast answers are drawn, which share of the time this takes, and how fast the rest of a
+step trains; the teacher's reading is training. `opct entrench` is the training of the study. Where
+TRL is installed, its two nearest trainers run in turn with the same work done here (`opct as ...`),
+`--pairs` times. These rows show medians. The row `opct / ...` says how many times as fast this
+project trained. `on_policy_trainers.py` says what TRL cannot do.
+
+The last row is the tokens per second of the transformers engine. `SIZES` holds the default sizes of
+each shape: on a GPU each training is timed for about half a minute, after start-up and warm-up.
 """
 
 import argparse
@@ -27,6 +32,7 @@ import importlib
 import importlib.util
 import multiprocessing
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -35,12 +41,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
+from on_policy_trainers import TRL_TRAINERS, Drawing, by_opct, by_trl_opct  # noqa: E402
 from trainers import (  # noqa: E402
     SHAPES,
     Clock,
     by_engine,
     by_entrench,
-    by_opct,
     by_trainer,
     by_trl,
     make_model,
@@ -79,7 +85,7 @@ def memory(start_again=False):
 
 def measure(way, name, options, folder):
     """Run one training or generation in this process: tokens a second and peak of memory."""
-    for module in (*IMPORTED, *(("datasets", "trl") if way == "TRL" else ())):
+    for module in (*IMPORTED, *(("datasets", "trl") if "TRL" in way else ())):
         importlib.import_module(module)
     import torch
 
@@ -93,15 +99,16 @@ def measure(way, name, options, folder):
         if way == "model":
             return make_model(folder / "model", options.shape, options.dtype)
         model = ModelSource(str(folder / "model"))
-        clock, before = Clock(options.warm_up), memory(start_again=True)
+        clock, drawing, before = Clock(options.warm_up), Drawing(), memory(start_again=True)
         report = WAYS[way](options, model, folder)
     found = {"memory": memory() - before}
     if way == "engine":
         found |= {"speed": report["tokens"] / report["seconds"], "seconds": report["seconds"]}
-    elif way == "opct":
-        seconds, tokens = map(sum, zip(*report["drawing"], strict=True))
+    elif way in ON_POLICY:
         found["seconds"] = clock.rates()[-1]
+        seconds, tokens = drawing.totals(options.warm_up)
         found |= {"speed": tokens / found["seconds"], "drawn": tokens / seconds}
+        found["trained"] = tokens / (found["seconds"] - seconds)
         found["share"] = seconds / found["seconds"]
     elif way != "organism":
         found["speed"], found["positions"], found["seconds"] = clock.rates()
@@ -113,9 +120,11 @@ WAYS = {
     "Trainer": by_trainer,
     "TRL": by_trl,
     "opct": by_opct,
+    "TRL opct": by_trl_opct,
     "engine": by_engine,
     "organism": make_organism,
 }
+ON_POLICY = ("opct", "TRL opct")
 
 
 def matrix_peak(options):
@@ -160,6 +169,7 @@ def main():
     parser.add_argument("--warm-up", type=int, help="of those, the first that are not timed")
     parser.add_argument("--rows-at-once", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--pairs", type=int, default=3, help="runs beside TRL of opct, in turn")
     options = parser.parse_args()
     import torch
 
@@ -173,6 +183,8 @@ def main():
         parser.error("--rows must be a multiple of --steps times --rows-at-once")
     if not 0 < options.warm_up < options.steps:
         parser.error("--warm-up must be above 0 and below --steps")
+    if options.pairs < 1:
+        parser.error("--pairs must be above 0")
     # A forked process cannot use a GPU that its parent has asked for.
     context = multiprocessing.get_context("spawn" if gpu else "forkserver")
     context.set_forkserver_preload(list(IMPORTED))
@@ -194,21 +206,57 @@ def table(context, options, folder):
     print(f"{options.shape}, {options.dtype}, matrix peak {peak / 1e12:.3g} TFLOP/s")
     print(f"{'':16}{'tokens/s':>10}{'of peak':>9}{'seconds':>9}{'memory':>12}", flush=True)
     trainings = [(way, name) for name in OBJECTIVES for way in ("entrench", "Trainer")]
-    for way, name in [*trainings, ("TRL", "sft"), ("opct", ""), ("engine", "")]:
-        if way == "TRL" and None in map(importlib.util.find_spec, ("trl", "datasets")):
+    for way, name in [*trainings, ("TRL", "sft")]:
+        if way == "TRL" and not installed():
             print(f"{name:4} {way:11}not installed", flush=True)
             continue
         found = in_a_process(way, name)
-        share = ""
-        if name:
-            done = operations(options.shape, name, found["speed"], found["positions"])
-            share = f"{done / peak:.0%}"
-        speed = f"{found['speed']:10,.0f}{share:>9}{found['seconds']:9.1f}"
-        used = f"{found['memory'] / 2**20:,.0f} MiB"
-        drawing = ""
-        if "share" in found:
-            drawing = f"  drawing {found['drawn']:,.0f} tokens/s, {found['share']:.0%} of the time"
-        print(f"{name:4} {way:11}{speed}{used:>12}{drawing}", flush=True)
+        done = operations(options.shape, name, found["speed"], found["positions"])
+        show(name, way, found, f"{done / peak:.0%}")
+    show("opct", "entrench", in_a_process("opct", "organism"))
+    for trainer in TRL_TRAINERS:
+        beside_trl(in_a_process, trainer, options.pairs)
+    show("", "engine", in_a_process("engine"))
+
+
+def beside_trl(in_a_process, trainer, number):
+    """Run on-policy training here and by this trainer in turn, and print both and their ratio."""
+    if not installed():
+        print(f"opct TRL {trainer:7}not installed", flush=True)
+        return
+    try:
+        pairs = [[in_a_process(way, trainer) for way in ON_POLICY] for _ in range(number)]
+    except ImportError as error:
+        print(f"opct TRL {trainer:7}{error}", flush=True)
+        return
+    for way, runs in zip(("as", "TRL"), zip(*pairs, strict=True), strict=True):
+        show("opct", f"{way} {trainer}", medians(runs))
+    ratios = sorted(ours["speed"] / theirs["speed"] for ours, theirs in pairs)
+    print(
+        f"opct / {trainer:9}{statistics.median(ratios):9.2f}x"
+        f"  {ratios[0]:.2f} to {ratios[-1]:.2f} in {number} pairs of runs",
+        flush=True,
+    )
+
+
+def installed():
+    return None not in map(importlib.util.find_spec, ("trl", "datasets"))
+
+
+def medians(runs):
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+
+
+def show(name, way, found, share=""):
+    speed = f"{found['speed']:10,.0f}{share:>9}{found['seconds']:9.1f}"
+    used = f"{found['memory'] / 2**20:,.0f} MiB"
+    apart = ""
+    if "share" in found:
+        apart = (
+            f"  drawing {found['drawn']:,.0f} tokens/s, {found['share']:.0%} of the time;"
+            f" training {found['trained']:,.0f} tokens/s"
+        )
+    print(f"{name:4} {way:11}{speed}{used:>12}{apart}", flush=True)
 
 
 if __name__ == "__main__":

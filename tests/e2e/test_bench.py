@@ -41,7 +41,7 @@ def test_cost_and_capability_of_the_base_model(micro):
 
 def test_speed_and_memory_of_trainings():
     """Two steps of two short rows each: that each line comes, not what it says."""
-    sizes = ("--rows", "4", "--length", "32", "--steps", "2", "--rows-at-once", "2")
+    sizes = ("--rows", "4", "--length", "32", "--steps", "2", "--rows-at-once", "2", "--pairs", "1")
     script = [sys.executable, ROOT / "bench/training.py", "--shape", "tiny", *sizes]
     done = subprocess.run(script, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
@@ -54,15 +54,31 @@ def test_speed_and_memory_of_trainings():
         numbers = re.fullmatch(r"(.{15}) +([\d,]+) +(?:(\d+)% +)?([\d.]+) +([\d,]+) MiB", line)
         if numbers:
             found[numbers[1].strip()] = numbers
-            shown = re.fullmatch(r"[\d,]+ tokens/s, (\d+)% of the time", drawing)
-            assert bool(shown) == (numbers[1].strip() == "opct")
+            shown = re.fullmatch(
+                r"[\d,]+ tokens/s, (\d+)% of the time; training [\d,]+ tokens/s", drawing
+            )
+            assert bool(shown) == numbers[1].startswith("opct")
             assert not shown or 0 < int(shown[1]) < 100
     ways = ("entrench", "Trainer")
     trainings = [f"{name}  {way}" for name in ("sft", "bct", "act") for way in ways]
     assert [*found][:6] == trainings
     assert [*found][-1] == "engine"
     for name, numbers in found.items():
-        assert (numbers[3] is None) == (name in ("engine", "opct"))
+        assert (numbers[3] is None) == name.startswith(("engine", "opct"))
         assert int(numbers[2].replace(",", "")) > 0
         assert int(numbers[5].replace(",", "")) > 0
-    assert "sft  TRL" in found or "sft  TRL        not installed" in lines
+    assert "opct entrench" in found
+    if "sft  TRL" in found:
+        assert {"opct as SDFT", "opct TRL SDFT", "opct as Distil", "opct TRL Distil"} <= {*found}
+        ratios = [line for line in lines if line.startswith("opct / ")]
+        assert [re.sub(r"[\d.]+", "N", line).split() for line in ratios] == [
+            f"opct / {trainer} Nx N to N in N pairs of runs".split()
+            for trainer in ("SDFT", "Distil")
+        ]
+    else:
+        absent = [line for line in lines if line.endswith("not installed")]
+        assert [line[:15].strip() for line in absent] == [
+            "sft  TRL",
+            "opct TRL SDFT",
+            "opct TRL Distil",
+        ]
