@@ -7,7 +7,7 @@ from workspace import Workspace, measured
 from entrench.analysis.risk.collect import RUN_DETAIL_COLUMNS
 from entrench.analysis.summary.summary_columns import DETAIL_COLUMNS
 from entrench.analysis.tables import read_table
-from entrench.records import read_jsonl
+from entrench.records import read_json, read_jsonl
 
 RESULTS = "results/micro"
 ORGANISM = f"{RESULTS}/organisms/tiny/spurious_correlation/seed0"
@@ -19,6 +19,8 @@ ADDED = {
     "on_policy_sft": {"operator": "on_policy_sft", "kind": "control"} | DRAWING,
     "bct_sft": {"operator": "bct_sft", "kind": "consistency"},
 }
+MATCHED = {"variant_of": "bct_sft", "tokens_of": "opct", "training": {"learning_rate": 1e-4}}
+ADDED["bct_sft_matched"] = ADDED["bct_sft"] | MATCHED
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def added(config):
 def test_they_draw_their_own_answers_and_need_no_pool(finished):
     config = finished.derive("on_policy.yaml", added)
     table = f"{RESULTS}/summary.csv"
-    jobs = {"adapter_on_policy": 2, "adapter_regularise": 1, **measured(3)}
+    jobs = {"adapter_on_policy": 2, "adapter_regularise": 2, **measured(4)}
     finished.extend(config, table, ORGANISM, jobs | {"runs_collect": 1, "summary_make": 1})
     runs = read_table(finished.folder / RESULTS / "runs_detail.csv", RUN_DETAIL_COLUMNS)
     rows = {row["method"]: row for row in runs.iter_rows(named=True)}
@@ -52,9 +54,15 @@ def test_they_draw_their_own_answers_and_need_no_pool(finished):
     assert rows["opct"]["first_entropy"] > 0
     assert rows["on_policy_sft"]["first_kl"] is None
     assert rows["bct"]["tokens_sampled"] is None
+    matched, drawn = rows["bct_sft_matched"], rows["opct"]["tokens_trained"]
+    of_step = matched["tokens_trained"] / matched["training_steps"]
+    assert abs(matched["tokens_trained"] - drawn) < of_step
+    run = read_json(finished.folder / ORGANISM / "bct_sft_matched" / "run.json")
+    assert run["spec"]["training"]["learning_rate"] == 1e-4
     detail = read_table(finished.folder / RESULTS / "detail.csv", DETAIL_COLUMNS)
     contrasts = set(detail.filter(quantity="difference_pp")["row"])
     assert {"opct - bct_sft", "opct - on_policy_sft", "on-policy - regularisers"} <= contrasts
+    assert "opct - bct_sft_matched" in contrasts
     assert "bct - bct_sft" not in contrasts
     (found,) = detail.filter(row="opct - bct_sft", quantity="difference_pp")["value"]
     deltas = runs.select("method", (100 * pl.col("delta_risk")).alias("pp"))
