@@ -22,7 +22,6 @@ from entrench.seeds import derive_seed
 from entrench.text.chat import Chat, answer_start, encode_prompt
 from entrench.training import processes
 from entrench.training.batches import EpochOrder, TokenPair, Tokens
-from entrench.training.lean_layers import lean_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -227,8 +226,7 @@ class Rollouts:
         seeds = [derive_seed(self.seed, "rollout", step, pair.id) for step, pair in asked]
         model = self.engine.model
         model.eval()
-        with lean_layers(model):
-            drawn = self.engine.sample_ids([pair.wrapped.ids for _, pair in asked], decoding, seeds)
+        drawn = self.engine.sample_ids([pair.wrapped.ids for _, pair in asked], decoding, seeds)
         model.train()
         return [
             self._read(step, pair, index, tokens, logprobs.tolist())
